@@ -1,0 +1,46 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
+import type { TokenVerifier } from '#auth';
+import type { ActionStore } from '#domain';
+import type { CancelAction, SubmitAction } from '#engine';
+import type { Logger } from '#telemetry';
+import { AuthGuard } from './auth.guard.js';
+import { HealthController } from './health/health.controller.js';
+import type { Health } from './health/health.js';
+import { GraphExceptionFilter } from './http/graph-exception.filter.js';
+import { NativeActionsController } from './native/actions.controller.js';
+import { SecurityActionsController } from './security-actions/security-actions.controller.js';
+import { ACTION_STORE, CANCEL_ACTION, HEALTH, LOG, PUBLIC_URL, SUBMIT_ACTION, TOKEN_VERIFIER } from './tokens.js';
+
+/** The parts of the engine that the API calls. */
+export interface ApiParts {
+  readonly store: ActionStore;
+  readonly submit: SubmitAction;
+  readonly cancel: CancelAction;
+  readonly health: Health;
+  readonly verifier: TokenVerifier;
+  readonly log: Logger;
+  /** Absolute base of links, without a slash at its end. */
+  readonly publicUrl: string;
+}
+
+@Module({})
+export class ApiModule {
+  static with(parts: ApiParts): DynamicModule {
+    return {
+      module: ApiModule,
+      controllers: [SecurityActionsController, NativeActionsController, HealthController],
+      providers: [
+        { provide: ACTION_STORE, useValue: parts.store },
+        { provide: SUBMIT_ACTION, useValue: parts.submit },
+        { provide: CANCEL_ACTION, useValue: parts.cancel },
+        { provide: HEALTH, useValue: parts.health },
+        { provide: LOG, useValue: parts.log },
+        { provide: PUBLIC_URL, useValue: parts.publicUrl },
+        { provide: TOKEN_VERIFIER, useValue: parts.verifier },
+        { provide: APP_GUARD, inject: [Reflector, TOKEN_VERIFIER], useFactory: (reflector: Reflector, verifier: TokenVerifier) => new AuthGuard(reflector, verifier) },
+        { provide: APP_FILTER, inject: [LOG], useFactory: (log: Logger) => new GraphExceptionFilter(log) },
+      ],
+    };
+  }
+}

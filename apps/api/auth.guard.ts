@@ -1,0 +1,60 @@
+import { SetMetadata, type CanActivate, type CustomDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Reflector } from '@nestjs/core';
+import type { FastifyRequest } from 'fastify';
+import { rolesFor, satisfies, type Identity, type Need, type TokenVerifier } from '#auth';
+import { DefectError, UserError } from '#domain';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set once the bearer token has been verified. */
+    identity?: Identity;
+  }
+}
+
+const NEED = 'riposte:need';
+
+/** What a route asks of its caller; a route that says nothing is answered to nobody. */
+export function Requires(need: Need | 'nothing'): CustomDecorator {
+  return SetMetadata(NEED, need);
+}
+
+/** Lets a request through when its token is valid and carries a role the route requires. */
+export class AuthGuard implements CanActivate {
+  readonly #reflector: Reflector;
+  readonly #verifier: TokenVerifier;
+
+  constructor(reflector: Reflector, verifier: TokenVerifier) {
+    this.#reflector = reflector;
+    this.#verifier = verifier;
+  }
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const need = this.#reflector.getAllAndOverride<Need | 'nothing' | undefined>(NEED, [context.getHandler(), context.getClass()]);
+    if (need === undefined) throw new DefectError(`route ${context.getClass().name}.${context.getHandler().name} says not what it requires`);
+    if (need === 'nothing') return true;
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    request.identity = await authenticate(request.headers.authorization, this.#verifier);
+    authorise(request.identity, need);
+    return true;
+  }
+}
+
+/** @throws UserError `unauthenticated` */
+export function authenticate(authorization: string | undefined, verifier: TokenVerifier): Promise<Identity> {
+  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  if (token === undefined) throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
+  return verifier.verify(token);
+}
+
+/** @throws UserError `accessDenied` naming the roles that would be enough */
+export function authorise(identity: Identity, need: Need): void {
+  if (!satisfies(identity.roles, need)) {
+    throw new UserError('accessDenied', `The access token needs the role ${rolesFor(need).join(' or ')}.`);
+  }
+}
+
+/** The verified caller of a guarded route. */
+export function callerOf(request: FastifyRequest): Identity {
+  if (request.identity === undefined) throw new DefectError('a route used its caller without requiring one');
+  return request.identity;
+}

@@ -1,0 +1,61 @@
+import jsonc from 'jsonc-parser';
+import { UserError } from '#domain';
+
+const MOST_DEPTH = 20;
+const MOST_KEYS = 500;
+const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+
+/**
+ * Parses a JSON request body strictly: UTF-8, at most 20 deep, no key twice in one object (which parsers read
+ * differently, so that a check and an effect could see different values).
+ *
+ * @returns undefined for an empty body, which some clients send with a JSON content type
+ * @throws UserError `invalidRequest` that says what is wrong and where
+ */
+export function parseJsonBody(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  const text = decode(body);
+  checkStructure(text);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new UserError('invalidRequest', `The body is not valid JSON: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+function decode(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (cause) {
+    throw new UserError('invalidRequest', 'The body is not valid UTF-8.', { cause });
+  }
+}
+
+function checkStructure(text: string): void {
+  const keysByDepth: Set<string>[] = [];
+  let depth = 0;
+  let keys = 0;
+  const enter = (): void => {
+    depth += 1;
+    if (depth > MOST_DEPTH) throw new UserError('invalidRequest', `The body is nested deeper than ${MOST_DEPTH} levels.`);
+    keysByDepth[depth] = new Set();
+  };
+  const leave = (): void => {
+    depth -= 1;
+  };
+  jsonc.visit(text, {
+    onObjectBegin: enter,
+    onArrayBegin: enter,
+    onObjectEnd: leave,
+    onArrayEnd: leave,
+    onObjectProperty: (key, _offset, _length, line, character) => {
+      const seen = keysByDepth[depth];
+      const where = `line ${line + 1}, column ${character + 1}`;
+      if (seen?.has(key) === true) throw new UserError('invalidRequest', `The body has the key "${key}" twice in one object (${where}).`);
+      if (FORBIDDEN_KEYS.has(key)) throw new UserError('invalidRequest', `The property "${key}" is not known (${where}).`);
+      seen?.add(key);
+      keys += 1;
+      if (keys > MOST_KEYS) throw new UserError('invalidRequest', `The body has more than ${MOST_KEYS} properties.`);
+    },
+  });
+}

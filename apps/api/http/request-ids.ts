@@ -1,0 +1,24 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { isGuid } from '#persistence';
+import type { RequestIds } from './graph-error.js';
+
+/** A new `request-id`. */
+export function newRequestId(): string {
+  return randomUUID();
+}
+
+/** The ids of a request. A `client-request-id` that is no GUID is not repeated anywhere. */
+export function idsOf(request: FastifyRequest): RequestIds {
+  const given = request.headers['client-request-id'];
+  return { requestId: request.id, clientRequestId: typeof given === 'string' && isGuid(given) ? given : null };
+}
+
+/** Puts `request-id`, and the caller's own id if it sent one, on every response. */
+export function answerWithIds(server: FastifyInstance): void {
+  server.addHook('onRequest', async (request, reply) => {
+    const { requestId, clientRequestId } = idsOf(request);
+    reply.header('request-id', requestId);
+    if (clientRequestId !== null) reply.header('client-request-id', clientRequestId);
+  });
+}

@@ -1,0 +1,73 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { FastifyAdapter } from '@bull-board/fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { TokenVerifier } from '#auth';
+import { UserError } from '#domain';
+import type { BullActionQueue } from '#queue';
+import type { Logger } from '#telemetry';
+import { authenticate, authorise } from '../auth.guard.js';
+import { sendError } from '../http/graph-exception.filter.js';
+
+const PATH = '/ops/queues';
+
+/**
+ * Bull Board, read-only, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
+ * scope of the server whose own hook authenticates every route below it, however the path is spelled.
+ *
+ * A browser sends the token as the password of HTTP Basic; programs send it as a bearer token.
+ */
+export async function mountBullBoard(
+  server: FastifyInstance,
+  parts: { readonly queue: BullActionQueue; readonly verifier: TokenVerifier; readonly log: Logger },
+): Promise<void> {
+  const board = new FastifyAdapter();
+  board.setBasePath(PATH);
+  createBullBoard({
+    queues: parts.queue.dashboardQueues().map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    serverAdapter: board,
+    options: { uiConfig: { boardTitle: 'Riposte queues' } },
+  });
+  await server.register(
+    async (scope) => {
+      scope.addHook('onRequest', async (request, reply) => {
+        request.identity = await authenticateOperator(request, reply, parts.verifier);
+        authorise(request.identity, 'operate');
+        if (request.method !== 'GET' && request.method !== 'HEAD') {
+          reply.header('allow', 'GET, HEAD');
+          throw new UserError('methodNotAllowed', 'The queues are read-only.');
+        }
+        allowInlineAssets(reply);
+      });
+      scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, parts.log));
+      scope.setNotFoundHandler((_request, _reply) => {
+        throw new UserError('itemNotFound', 'No such page.');
+      });
+      await scope.register(board.registerPlugin());
+    },
+    { prefix: PATH },
+  );
+}
+
+async function authenticateOperator(request: FastifyRequest, reply: FastifyReply, verifier: TokenVerifier) {
+  const given = request.headers.authorization ?? '';
+  const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(given)?.[1];
+  const password = basic === undefined ? undefined : Buffer.from(basic, 'base64').toString('utf8').replace(/^[^:]*:/, '');
+  try {
+    return await authenticate(password === undefined ? given : `Bearer ${password}`, verifier);
+  } catch (error) {
+    // So that a browser asks for name (any) and password (the token).
+    if (error instanceof UserError && error.code === 'unauthenticated') {
+      void reply.header('www-authenticate', 'Basic realm="Riposte queues: any name, an operator token as password", charset="UTF-8"');
+    }
+    throw error;
+  }
+}
+
+/** Bull Board's page configures itself in an inline script. */
+function allowInlineAssets(reply: FastifyReply): void {
+  void reply.header(
+    'content-security-policy',
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'",
+  );
+}

@@ -1,0 +1,54 @@
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { BuiltinIssuer, ROLES } from '#auth';
+import { ConfigurationError } from '#domain';
+
+/** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir. */
+
+const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UNIT_SECONDS = { '': 1, s: 1, m: 60, h: 3600 } as const;
+const MOST_SECONDS = 24 * 3600;
+
+const program = new Command('npm run --silent token --')
+  .description('Sign an access token with the key of the built-in issuer.')
+  .requiredOption('--tenant <guid>', 'tenant the token is for', guid)
+  .requiredOption('--app <guid>', 'application (client id) the token is for', guid)
+  .requiredOption('--role <role>', `role, repeatable: ${ROLES.join(', ')}`, collectRoles)
+  .option('--expires <seconds>', 'life of the token in seconds, or with a unit: 90s, 30m, 12h; at most 24h', duration, 3600)
+  .showHelpAfterError()
+  .action(async (options: { tenant: string; app: string; role: string[]; expires: number }) => {
+    const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte');
+    const issuer = await BuiltinIssuer.open(dataDir);
+    const token = await issuer.issue({
+      tenantId: options.tenant,
+      appId: options.app,
+      roles: options.role,
+      expiresInSeconds: options.expires,
+    });
+    process.stdout.write(`${token}\n`);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof ConfigurationError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+
+function guid(text: string): string {
+  if (!GUID.test(text)) throw new InvalidArgumentError('It has to be a GUID, for example 11111111-1111-4111-8111-111111111111.');
+  return text.toLowerCase();
+}
+
+function collectRoles(role: string, before: readonly string[] | undefined): string[] {
+  if (!ROLES.some((known) => known === role)) throw new InvalidArgumentError(`Known roles: ${ROLES.join(', ')}.`);
+  return [...(before ?? []), role];
+}
+
+function duration(text: string): number {
+  const match = /^(\d{1,6})([smh]?)$/.exec(text);
+  const seconds = match === null ? 0 : Number(match[1]) * UNIT_SECONDS[match[2] as keyof typeof UNIT_SECONDS];
+  if (seconds < 1 || seconds > MOST_SECONDS) throw new InvalidArgumentError('It has to be between 1s and 24h, for example 3600 or 12h.');
+  return seconds;
+}

@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { instancesOf, loadConfig } from '#config';
+import { ProviderRegistry, RunAction, Sweep } from '#engine';
+import { connectDatabase } from '#persistence';
+import { plugins } from '#plugins';
+import { BullActionQueue, HintConsumer } from '#queue';
+import { createLogger, requiredEnv, runProcess } from '#telemetry';
+
+/** Milliseconds between a worker's signs of life. */
+const BEAT_MS = 5000;
+/** Milliseconds of a graceful stop: what runs may finish, then has to hand over. */
+const DRAIN_MS = 10_000;
+const HAND_OVER_MS = 5000;
+const STOP_WITHIN_MS = 20_000;
+/** Hints looked at besides those that hold a permit: cancels, and what waits for a permit. */
+const EXTRA_HINTS = 4;
+
+const log = createLogger('riposte-worker');
+
+await runProcess(log, STOP_WITHIN_MS, async () => {
+  const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+  const redisUrl = requiredEnv('REDIS_URL');
+  const mongodbUri = requiredEnv('MONGODB_URI');
+  const config = await loadConfig(process.env, process.cwd());
+  const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
+  const database = await connectDatabase(mongodbUri, { appName: 'riposte-worker', serverSelectionMs: 15_000, retryBudgetMs: 15_000 });
+  const onError = throttledWarning();
+  const queue = new BullActionQueue(redisUrl, registry.instances.map(({ id }) => id), onError);
+  const store = database.actions;
+  const runner = new RunAction({ store, queue, registry, log, workerId });
+  const sweep = new Sweep({ store, queue, log });
+  const consumer = new HintConsumer({
+    url: redisUrl,
+    instances: registry.instances.map(({ id, config: { concurrency } }) => ({ id, concurrency: concurrency + EXTRA_HINTS })),
+    handle: (hint, signal) => runner.look(hint, signal),
+    onCancel: (actionId) => runner.hearCancel(actionId),
+    onError,
+    onHintFailed: (actionId, error) => log.error({ actionId, err: error }, 'looking at an action failed'),
+  });
+  const beat = (): void => void database.workers.beat(workerId).catch(onError);
+  await database.workers.beat(workerId);
+  const beats = setInterval(beat, BEAT_MS);
+  sweep.start();
+  return async () => {
+    clearInterval(beats);
+    await sweep.stop();
+    await database.workers.leave(workerId).catch(onError);
+    await consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    await queue.close();
+    await database.close();
+  };
+});
+
+/** Connection errors come by the hundred while a server is away; one line every five seconds says it. */
+function throttledWarning(): (error: unknown) => void {
+  let last = 0;
+  return (error) => {
+    if (Date.now() - last < 5000) return;
+    last = Date.now();
+    log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a server did not answer');
+  };
+}

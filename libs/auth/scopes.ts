@@ -1,0 +1,22 @@
+/** The application roles a token may carry. */
+export const ROLES = ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What a route needs: reading, writing (which includes reading), or operating the installation. */
+export type Need = 'read' | 'write' | 'operate';
+
+const SATISFIED_BY: Readonly<Record<Need, readonly Role[]>> = {
+  read: ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All'],
+  write: ['SecurityActions.ReadWrite.All'],
+  operate: ['Riposte.Operator'],
+};
+
+/** True when one of the roles is enough. */
+export function satisfies(roles: readonly string[], need: Need): boolean {
+  return SATISFIED_BY[need].some((role) => roles.includes(role));
+}
+
+/** The roles that would be enough, for messages. */
+export function rolesFor(need: Need): readonly Role[] {
+  return SATISFIED_BY[need];
+}

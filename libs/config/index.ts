@@ -1,0 +1,2 @@
+export { EMBEDDED_DEFAULT, loadConfig, parseConfig, type RiposteConfig } from './config-file.js';
+export { instancesOf } from './instances.js';

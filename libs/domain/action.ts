@@ -1,0 +1,167 @@
+/**
+ * The securityAction and everything that may stand in its record.
+ *
+ * Names on the Graph surface follow Microsoft Graph (beta) `securityAction`; names Graph has no word for
+ * (phase, epoch, intent, attempt) are explained in `libs/engine/README.md`.
+ */
+
+/** Graph's `operationStatus`. It only ever moves to the right, and never leaves the last two. */
+export const STATUSES = ['NotStarted', 'Running', 'Completed', 'Failed'] as const;
+export type ActionStatus = (typeof STATUSES)[number];
+
+/** What a user wants to know beyond the status. Shown on the native API, never on the Graph surface. */
+export const PHASES = {
+  NotStarted: ['queued', 'throttled'],
+  Running: ['executing', 'waitingOnVendor', 'throttled', 'retrying', 'cancelling'],
+  Completed: ['done'],
+  Failed: ['failed', 'cancelled', 'cancelledAtProvider', 'timedOut', 'expired', 'outcomeUnknown', 'poisoned'],
+} as const satisfies Record<ActionStatus, readonly string[]>;
+export type NotStartedPhase = (typeof PHASES.NotStarted)[number];
+export type RunningPhase = (typeof PHASES.Running)[number];
+export type FailedPhase = (typeof PHASES.Failed)[number];
+export type ActionPhase = NotStartedPhase | RunningPhase | 'done' | FailedPhase;
+
+/** How a vendor treats the same request sent twice; it decides what may be done after a crash. */
+export type Idempotency = 'key' | 'natural' | 'lookup' | 'none';
+
+/** JSON as it may be stored and shown. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Who asked: an application, and the user behind it where its token names one. */
+export interface Caller {
+  readonly tenantId: string;
+  readonly appId: string;
+  readonly user: string | null;
+}
+
+export interface KeyValuePair {
+  readonly name: string;
+  readonly value: string | null;
+}
+
+export interface VendorInformation {
+  readonly vendor: string;
+  readonly provider: string;
+  readonly providerVersion: string | null;
+  readonly subProvider: string | null;
+}
+
+/** One change of status. */
+export interface ActionState {
+  readonly status: ActionStatus;
+  readonly updatedAt: Date;
+  readonly appId: string;
+  readonly user: string | null;
+}
+
+/** Graph's `resultInfo`: Int32 codes, and a message that says what failed and what to do. */
+export interface ErrorInfo {
+  readonly code: number;
+  /** The vendor's own HTTP status where there was one, else 0. */
+  readonly subcode: number;
+  readonly message: string;
+}
+
+/** The vendor's handle of work in progress. `state` is the plugin's own, JSON, at most a few hundred bytes. */
+export interface VendorOperation {
+  readonly id: string;
+  readonly state?: Json;
+}
+
+/** The durable note that precedes a vendor call: from here on the effect may exist. */
+export interface Intent {
+  /** Epoch of the claim that wrote it. */
+  readonly epoch: number;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  readonly at: Date;
+  /** How the vendor treats a repeat, as declared when it was issued. */
+  readonly idempotency: Idempotency;
+  readonly operation: VendorOperation | null;
+}
+
+/** One ended (or, with outcome `unknown`, unsettled) call of the plugin's `execute`. */
+export interface Attempt {
+  readonly number: number;
+  readonly epoch: number;
+  readonly startedAt: Date;
+  readonly endedAt: Date;
+  readonly outcome: 'completed' | 'failed' | 'unknown' | 'cancelled';
+  readonly error: ErrorInfo | null;
+}
+
+/** What the provider said to a cancel, once it was told. */
+export type CancelOutcome = 'cancelled' | 'requested' | 'tooLate' | 'notSupported' | 'unknown';
+
+/** The recorded wish to stop an action that may already have been issued. */
+export interface CancelWish {
+  readonly at: Date;
+  /** `deadline`: the engine itself wants it stopped because its time is up. */
+  readonly why: 'caller' | 'deadline';
+  readonly appId: string;
+  readonly user: string | null;
+  /** Null until the provider has answered. */
+  readonly outcome: CancelOutcome | null;
+}
+
+/** The whole record of an action, as stored. One document is one consistency domain. */
+export interface SecurityAction {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly appId: string;
+  readonly user: string | null;
+  readonly name: string;
+  readonly actionReason: string | null;
+  readonly clientContext: string | null;
+  readonly parameters: readonly KeyValuePair[];
+  readonly vendorInformation: VendorInformation;
+  /** Id of the configured provider instance that carries it out. */
+  readonly instance: string;
+  /** The manifest's name of the action, whatever alias the caller used. */
+  readonly actionName: string;
+  readonly providerVersion: string;
+  readonly idempotency: Idempotency;
+  readonly status: ActionStatus;
+  readonly phase: ActionPhase;
+  readonly states: readonly ActionState[];
+  readonly createdAt: Date;
+  readonly lastActionAt: Date;
+  readonly completedAt: Date | null;
+  readonly errorInfo: ErrorInfo | null;
+  readonly result: Json;
+  readonly progress: Json;
+  readonly deadlineAt: Date;
+  readonly startBefore: Date | null;
+  readonly epoch: number;
+  readonly owner: string | null;
+  readonly leaseUntil: Date | null;
+  readonly nextAt: Date | null;
+  /** Claims of an expired lease in a row, without progress in between: what poison is told by. */
+  readonly crashes: number;
+  readonly intent: Intent | null;
+  readonly attempts: readonly Attempt[];
+  readonly cancel: CancelWish | null;
+}
+
+/** What a submitter decides; the store adds ids of time and state. */
+export interface NewAction {
+  readonly id: string;
+  readonly caller: Caller;
+  readonly name: string;
+  readonly actionReason: string | null;
+  readonly clientContext: string | null;
+  readonly parameters: readonly KeyValuePair[];
+  readonly vendorInformation: VendorInformation;
+  readonly instance: string;
+  readonly actionName: string;
+  readonly providerVersion: string;
+  readonly idempotency: Idempotency;
+  /** Milliseconds from creation until the action has to have ended. */
+  readonly deadlineMs: number;
+  readonly startBefore: Date | null;
+}
+
+/** True once nothing about the status can change any more. */
+export function isFinal(status: ActionStatus): boolean {
+  return status === 'Completed' || status === 'Failed';
+}

@@ -1,0 +1,154 @@
+import type {
+  ActionStatus,
+  Caller,
+  CancelOutcome,
+  ErrorInfo,
+  FailedPhase,
+  Json,
+  NewAction,
+  RunningPhase,
+  SecurityAction,
+  VendorOperation,
+} from './action.js';
+
+/** Proof of ownership: every write of a worker names it, and matches nothing once another epoch began. */
+export interface Lease {
+  readonly actionId: string;
+  readonly epoch: number;
+  /** Unique per claim, so that a claim whose answer was lost can be recognised. */
+  readonly owner: string;
+}
+
+export interface Claim {
+  readonly action: SecurityAction;
+  readonly lease: Lease;
+  /** True when this very claim wrote the intent: nothing has been sent to the vendor yet under it. */
+  readonly freshIntent: boolean;
+}
+
+/** What a cancel came to, at the moment it is answered. */
+export type CancelAnswer =
+  | { readonly kind: 'cancelled'; readonly action: SecurityAction }
+  | { readonly kind: 'requested'; readonly action: SecurityAction }
+  | { readonly kind: 'tooLate'; readonly status: ActionStatus }
+  | { readonly kind: 'notFound' };
+
+/** Where an action is looked for when it is due: enough to hint it, nothing about its content. */
+export interface DueAction {
+  readonly id: string;
+  readonly instance: string;
+  readonly actionName: string;
+  readonly epoch: number;
+  readonly nextAt: Date;
+  /** True when its deadline or its `startBefore` has passed. */
+  readonly overdue: boolean;
+}
+
+/** Position in a newest-first list. */
+export interface ListPosition {
+  readonly createdAt: Date;
+  readonly id: string;
+}
+
+export interface ActionPage {
+  readonly actions: readonly SecurityAction[];
+  /** Null on the last page. */
+  readonly next: ListPosition | null;
+}
+
+export interface FinalFailure {
+  readonly phase: FailedPhase;
+  readonly errorInfo: ErrorInfo;
+}
+
+/** How a lease is given back for later. */
+export interface Release {
+  readonly delayMs: number;
+  readonly phase: RunningPhase;
+  /** False: a cancel wish that came in meanwhile makes the action due at once. */
+  readonly sawCancel: boolean;
+}
+
+/**
+ * The only way to read or change an action. Every change is one majority-acknowledged conditional write of
+ * one document, stamped with the database's own clock; a method that returns null changed nothing, because
+ * the action was not in a state the change may start from, or the lease is no longer the current one.
+ *
+ * Methods throw `OperationalError` when the database cannot be reached in time and nothing can have been
+ * written.
+ */
+export interface ActionStore {
+  /**
+   * Records a new action. Safe to repeat with the same id.
+   * @throws OutcomeUnknownError when the write was sent and never confirmed
+   */
+  create(action: NewAction): Promise<SecurityAction>;
+  find(tenantId: string, id: string): Promise<SecurityAction | null>;
+  /** Newest first, at most `top`. */
+  list(tenantId: string, top: number, after: ListPosition | null): Promise<ActionPage>;
+
+  /** Takes a due action whose lease is free or expired; raises the epoch. Null: nothing to do here. */
+  claim(id: string, owner: string, leaseMs: number): Promise<Claim | null>;
+  /** Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. */
+  renew(lease: Lease, leaseMs: number): Promise<SecurityAction | null>;
+  /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
+  recordIntent(lease: Lease): Promise<SecurityAction | null>;
+  /** Keeps the vendor's handle before anyone waits for it. */
+  saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null>;
+  /** Notes what the provider said to a cancel. */
+  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<SecurityAction | null>;
+  /** The engine's own wish to stop an issued action whose deadline passed. */
+  wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null>;
+  /** Gives the lease back while the vendor works. */
+  park(lease: Lease, step: Release & { readonly operation: VendorOperation; readonly progress: Json }): Promise<SecurityAction | null>;
+  /**
+   * Ends an attempt and gives the lease back for another. `applied: 'no'` clears the intent (a cancel may then
+   * end it before issue), `'unknown'` keeps it.
+   */
+  retry(
+    lease: Lease,
+    step: Release & { readonly error: ErrorInfo; readonly applied: 'no' | 'unknown' },
+  ): Promise<SecurityAction | null>;
+  /** Gives the lease back as it is, due at once: a graceful stop. */
+  handOver(lease: Lease): Promise<SecurityAction | null>;
+  complete(lease: Lease, result: Json): Promise<SecurityAction | null>;
+  fail(lease: Lease, failure: FinalFailure): Promise<SecurityAction | null>;
+
+  /** Sets a not yet claimed action aside for `delayMs` for want of a permit. */
+  throttle(id: string, delayMs: number): Promise<SecurityAction | null>;
+  /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */
+  requestCancel(caller: Caller, id: string): Promise<CancelAnswer>;
+
+  /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
+  due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]>;
+  /**
+   * Ends what nobody will: not started before its `startBefore`, past its deadline and never issued, or
+   * issued and `giveUpAfterMs` past its deadline without a holder. Null: none of these.
+   */
+  closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
+}
+
+/** "Look at action X." Losing one costs time, never an action. */
+export interface Hint {
+  readonly actionId: string;
+  readonly instance: string;
+  /** The action's name, so that operators can read the dashboard. */
+  readonly actionName: string;
+  readonly epoch: number;
+  /** A cancel hints under an id of its own, so that no waiting job swallows it. */
+  readonly kind?: 'cancel';
+}
+
+/** What a consumer answers: done with the hint, or look again later. */
+export type HintAnswer = { readonly lookAgainMs: number } | undefined;
+
+/**
+ * Best-effort hints. `hint` and `hintMany` neither throw nor wait longer than a fraction of a second:
+ * false means that the sweep will have to do it.
+ */
+export interface ActionQueue {
+  hint(hint: Hint, delayMs?: number): Promise<boolean>;
+  hintMany(hints: readonly Hint[]): Promise<boolean>;
+  /** Tells every worker at once that a running action should be looked at for a cancel wish. */
+  announceCancel(actionId: string): Promise<boolean>;
+}

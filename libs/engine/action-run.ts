@@ -1,0 +1,517 @@
+import {
+  ERROR_INFO_CODES,
+  errorInfo,
+  type ActionQueue,
+  type ActionStore,
+  type CancelOutcome,
+  type Claim,
+  type ErrorInfo,
+  type FailedPhase,
+  type Intent,
+  type Json,
+  type SecurityAction,
+  type VendorOperation,
+} from '#domain';
+import {
+  ProviderError,
+  canonicalName,
+  parseParameters,
+  secretParameterNames,
+  type ActionManifest,
+  type CallContext,
+  type ExecutionContext,
+  type PluginLog,
+  type StepOutcome,
+} from '#provider-sdk';
+import { withoutSecrets, type Logger } from '#telemetry';
+import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { ProviderCall, type CallResult } from './provider-call.js';
+import type { ProviderInstance, ProviderRegistry } from './registry.js';
+
+/** Workers that may die on one action before it is taken for the cause. */
+const POISON_AFTER_CRASHES = 5;
+const SHORT_CALL_TIMEOUT_MS = 30_000;
+const DEFAULT_POLL_MS = 1000;
+const POLL_LEAST_MS = 50;
+const POLL_MOST_MS = 3_600_000;
+/** Milliseconds past the deadline during which a vendor that was told to stop is still listened to. */
+const LISTEN_AFTER_DEADLINE_MS = 30_000;
+
+export interface ActionRunParts {
+  readonly store: ActionStore;
+  readonly queue: ActionQueue;
+  readonly registry: ProviderRegistry;
+  readonly log: Logger;
+  readonly claim: Claim;
+  readonly claimedAt: number;
+  readonly leaseMs: number;
+}
+
+/** What a run needs to know of the action's provider, once it has been found to be configured. */
+interface Target {
+  readonly instance: ProviderInstance;
+  readonly manifest: ActionManifest;
+  readonly request: { readonly action: string; readonly parameters: unknown };
+  readonly secrets: readonly string[];
+}
+
+/**
+ * One claim of one action, from the claim to the write that gives the lease back. See `README.md` beside this
+ * file for the diagram. A store method that answers null means that somebody else decided first: then this run
+ * is over.
+ */
+export class ActionRun {
+  readonly #store: ActionStore;
+  readonly #queue: ActionQueue;
+  readonly #registry: ProviderRegistry;
+  readonly #log: Logger;
+  readonly #claim: Claim;
+  readonly #keeper: LeaseKeeper;
+  readonly #claimedAt: number;
+  #call: ProviderCall | undefined;
+  #cancellable = false;
+  #lost = false;
+  #stopping = false;
+  #action: SecurityAction;
+
+  constructor(parts: ActionRunParts) {
+    this.#store = parts.store;
+    this.#queue = parts.queue;
+    this.#registry = parts.registry;
+    this.#log = parts.log;
+    this.#claim = parts.claim;
+    this.#action = parts.claim.action;
+    this.#claimedAt = parts.claimedAt;
+    this.#keeper = new LeaseKeeper({
+      store: parts.store,
+      claim: parts.claim,
+      leaseMs: parts.leaseMs,
+      claimedAt: parts.claimedAt,
+      onLost: () => {
+        this.#lost = true;
+        this.#call?.stop('leaseLost');
+      },
+      onCancel: () => {
+        this.#action = this.#keeper.latest;
+        if (this.#cancellable) this.#call?.stop('cancel');
+      },
+    });
+  }
+
+  /** A heartbeat now, to hear of a cancel. */
+  heartbeat(): Promise<void> {
+    return this.#keeper.renew();
+  }
+
+  /** This process stops: hand over what can be. */
+  stop(): void {
+    this.#stopping = true;
+    this.#call?.stop('shutdown');
+  }
+
+  /** Takes the action as far as it goes under this claim. */
+  async proceed(): Promise<void> {
+    this.#keeper.start();
+    try {
+      const target = await this.#target();
+      if (target === null) return;
+      const { manifest } = target;
+      this.#cancellable = manifest.cancellable;
+      if (this.#action.crashes >= POISON_AFTER_CRASHES) return await this.#poisoned();
+      const { intent } = this.#action;
+      if (intent === null) return await this.#begin(target);
+      if (this.#claim.freshIntent) return await this.#issue(target);
+      if (intent.operation !== null) return await this.#follow(target, intent.operation);
+      return await this.#recover(target, intent);
+    } finally {
+      this.#keeper.stop();
+    }
+  }
+
+  async #target(): Promise<Target | null> {
+    const { instance: instanceId, actionName, parameters } = this.#action;
+    const instance = this.#registry.byId(instanceId);
+    const manifest = instance?.findAction(actionName)?.manifest;
+    if (instance === null || manifest === undefined) {
+      await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.defect, `Provider instance "${instanceId}" with action ${actionName} is not configured any more.`));
+      return null;
+    }
+    const parsed = parseParameters(manifest, parameters);
+    if (!parsed.ok) {
+      await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.parametersRefused, `${parsed.problems.join('; ')}.`));
+      return null;
+    }
+    const secretNames = secretParameterNames(manifest);
+    return {
+      instance,
+      manifest,
+      request: { action: actionName, parameters: parsed.values },
+      secrets: [
+        ...Object.values(instance.config.secrets),
+        ...parameters.flatMap(({ name, value }) => (value !== null && secretNames.has(canonicalName(name)) ? [value] : [])),
+      ],
+    };
+  }
+
+  /** Nothing was issued yet under this action's current attempt. */
+  async #begin(target: Target): Promise<void> {
+    if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
+    const recorded = await this.#store.recordIntent(this.#claim.lease);
+    if (recorded === null) return;
+    this.#action = recorded;
+    return this.#issue(target);
+  }
+
+  /** Calls the plugin's `execute`, under an intent that is on record. */
+  async #issue(target: Target): Promise<void> {
+    if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
+    if (this.#action.intent?.epoch === this.#claim.lease.epoch && this.#keeper.mayCall) {
+      // Nothing has been sent under this intent, and only we know that.
+      if (this.#wishUntold()) return this.#cancelledBeforeIssue();
+      if (this.#stopping) return this.#tryAgain(HANDED_OVER, 'no', 0);
+    }
+    const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
+    let saved: VendorOperation | null = null;
+    const result = await this.#run(target, timeoutMs, (context) => {
+      const execution: ExecutionContext = {
+        ...context,
+        saveOperation: async (operation) => {
+          const action = await this.#store.saveOperation(this.#claim.lease, operation);
+          if (action === null) throw new Error('another worker has taken over');
+          saved = operation;
+        },
+      };
+      return target.instance.provider.calls.execute(execution, target.request);
+    });
+    if (result === null) return;
+    if (result.kind === 'returned') return this.#settle(target, result.value);
+    if (result.kind === 'threw') return this.#failedCall(target, result.error, saved);
+    switch (result.why) {
+      case 'leaseLost':
+        return;
+      case 'shutdown':
+        return this.#handOver();
+      case 'cancel':
+        return this.#tellCancel(target, saved);
+      case 'deadline':
+        return this.#unknown(target, errorInfo(ERROR_INFO_CODES.outcomeUnknown, `The provider did not answer within ${timeoutMs} ms.`), saved, null);
+    }
+  }
+
+  /** What an `execute`, `poll` or `reconcile` came to. */
+  async #settle(target: Target, outcome: StepOutcome): Promise<void> {
+    switch (outcome.kind) {
+      case 'completed':
+        await this.#end(this.#store.complete(this.#claim.lease, outcome.result ?? null));
+        return;
+      case 'failed':
+        return this.#failedCall(target, outcome.error, null);
+      case 'stopped':
+        return this.#stoppedAtVendor();
+      case 'pending': {
+        const { operation } = outcome;
+        if (this.#wishUntold()) {
+          const saved = await this.#store.saveOperation(this.#claim.lease, operation);
+          return saved === null ? undefined : this.#tellCancel(target, operation);
+        }
+        return this.#park(operation, outcome.progress ?? null, outcome.nextPollMs ?? DEFAULT_POLL_MS);
+      }
+    }
+  }
+
+  /** A pending operation: tell a cancel, or ask how far it is. */
+  async #follow(target: Target, operation: VendorOperation): Promise<void> {
+    if (this.#wishUntold()) return this.#tellCancel(target, operation);
+    if (this.#remainingMs() <= 0 && this.#action.cancel === null) return this.#stopAtDeadline(target, operation);
+    const { poll } = target.instance.provider.calls;
+    if (poll === undefined) {
+      return this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, 'The plugin left work pending and cannot poll for it. Check the target.'));
+    }
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => poll(context, operation, target.request));
+    if (result === null) return;
+    if (result.kind === 'returned' && (result.value.kind !== 'pending' || !this.#listenedLongEnough())) {
+      if (result.value.kind !== 'failed' || result.value.error.next === 'fail') return this.#settle(target, result.value);
+    }
+    if (result.kind === 'stopped' && result.why === 'leaseLost') return;
+    if (result.kind === 'stopped' && result.why === 'shutdown') return this.#handOver();
+    if (result.kind === 'stopped' && result.why === 'cancel') return this.#tellCancel(target, operation);
+    if (result.kind === 'threw' && result.error instanceof ProviderError && result.error.next === 'fail') {
+      return this.#fail('failed', result.error.toErrorInfo());
+    }
+    if (this.#listenedLongEnough()) return this.#deadlineUnknown();
+    // The question failed, not the operation: ask again later.
+    const error = result.kind === 'threw' ? result.error : result.kind === 'returned' && result.value.kind === 'failed' ? result.value.error : null;
+    if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
+    const retryAfterMs = error instanceof ProviderError ? error.retryAfterMs : null;
+    return this.#park(operation, this.#action.progress, DEFAULT_POLL_MS + retryDelayMs(3, retryAfterMs));
+  }
+
+  /** An intent without an operation from an earlier claim: it may or may not have reached the vendor. */
+  async #recover(target: Target, intent: Intent): Promise<void> {
+    if (this.#wishUntold()) return this.#tellCancel(target, null);
+    if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
+    switch (intent.idempotency) {
+      case 'key':
+      case 'natural':
+        return this.#issue(target);
+      case 'lookup':
+        return this.#reconcile(target, intent);
+      case 'none':
+        return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
+    }
+  }
+
+  /** Looks for what may have been issued, until it can be found no more. */
+  async #reconcile(target: Target, intent: Intent): Promise<void> {
+    const { reconcile } = target.instance.provider.calls;
+    if (reconcile === undefined) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => reconcile(context, target.request));
+    if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return;
+    if (result.kind === 'stopped' && result.why === 'shutdown') return this.#handOver();
+    if (result.kind === 'stopped' && result.why === 'cancel') return this.#tellCancel(target, null);
+    if (result.kind === 'returned' && result.value.kind !== 'notFound' && result.value.kind !== 'cannotTell') {
+      return this.#settle(target, result.value);
+    }
+    // A vendor may show a request only a while after it took it.
+    const lookForMs = 2 * target.instance.attemptTimeoutMs(target.manifest);
+    if (this.#serverNow() - intent.at.getTime() > lookForMs) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
+    return this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', Math.min(retryDelayMs(intent.attempt, null) + POLL_LEAST_MS, lookForMs / 4));
+  }
+
+  /** A call of `execute` that failed. */
+  async #failedCall(target: Target, error: unknown, saved: VendorOperation | null): Promise<void> {
+    if (!(error instanceof ProviderError)) {
+      this.#warnDefect(target, error);
+      const info = errorInfo(ERROR_INFO_CODES.defect, 'The plugin failed unexpectedly; the action may have taken effect. Check the target, and report it to the plugin\'s author.');
+      const intent = this.#action.intent;
+      if (intent?.idempotency === 'lookup' || intent?.idempotency === 'none') return this.#unknown(target, info, saved, null);
+      return this.#fail('failed', info);
+    }
+    const info = this.#redacted(target, error.toErrorInfo());
+    switch (error.next) {
+      case 'fail':
+        return this.#fail('failed', info);
+      case 'unknown':
+        return this.#unknown(target, info, saved, error.retryAfterMs);
+      case 'retry': {
+        if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
+        const counted = this.#action.attempts.filter((attempt) => attempt.error?.code !== ERROR_INFO_CODES.vendorRateLimited).length + 1;
+        const limited = error.errorClass === 'rateLimited';
+        const delayMs = retryDelayMs(counted, error.retryAfterMs);
+        if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs()) return this.#fail('failed', info);
+        return this.#tryAgain(info, 'no', delayMs, limited ? 'throttled' : 'retrying');
+      }
+    }
+  }
+
+  /** The request may have reached the vendor. Never a guess: by what the plugin declared. */
+  async #unknown(target: Target, info: ErrorInfo, saved: VendorOperation | null, retryAfterMs: number | null): Promise<void> {
+    if (saved !== null) return this.#park(saved, null, DEFAULT_POLL_MS);
+    const { intent } = this.#action;
+    if (intent === null) return;
+    if (this.#wishUntold()) return this.#tellCancel(target, null);
+    switch (intent.idempotency) {
+      case 'key':
+      case 'natural':
+        return this.#tryAgain(info, 'unknown', retryDelayMs(intent.attempt, retryAfterMs));
+      case 'lookup':
+        return this.#reconcile(target, intent);
+      case 'none':
+        return this.#fail('outcomeUnknown', errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode));
+    }
+  }
+
+  /** Tells the provider of a cancel wish, then goes on as it answers. */
+  async #tellCancel(target: Target, operation: VendorOperation | null): Promise<void> {
+    const outcome = await this.#cancelAtProvider(target, operation);
+    if (outcome === null) return;
+    if (outcome === 'cancelled') return this.#stoppedAtVendor();
+    const noted = await this.#store.noteCancelOutcome(this.#claim.lease, outcome);
+    if (noted === null) return;
+    this.#action = noted;
+    this.#cancellable = false;
+    if (operation !== null) return this.#follow(target, operation);
+    if (noted.cancel?.why === 'deadline') return this.#deadlineUnknown();
+    return noted.intent === null ? undefined : this.#recover(target, noted.intent);
+  }
+
+  /** The provider's answer, or null when this run is over: lease lost, stopping, or to be told again later. */
+  async #cancelAtProvider(target: Target, operation: VendorOperation | null): Promise<CancelOutcome | null> {
+    if (!target.manifest.cancellable) return 'notSupported';
+    const { cancel } = target.instance.provider.calls;
+    this.#cancellable = false;
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => cancel(context, operation, target.request));
+    if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
+    if (result.kind === 'returned') return result.value;
+    if (result.kind === 'stopped' && result.why === 'shutdown') {
+      await this.#handOver();
+      return null;
+    }
+    const error = result.kind === 'threw' ? result.error : null;
+    if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
+    if (error instanceof ProviderError && error.next === 'fail') return 'unknown';
+    if (this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS) return 'unknown';
+    const delayMs = DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
+    if (operation !== null) await this.#park(operation, this.#action.progress, delayMs);
+    else await this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', delayMs);
+    return null;
+  }
+
+  /** The deadline passed after issue: the engine's own wish to stop it. */
+  async #stopAtDeadline(target: Target, operation: VendorOperation | null): Promise<void> {
+    const wished = await this.#store.wishCancelAtDeadline(this.#claim.lease);
+    if (wished === null) return;
+    this.#action = wished;
+    return this.#tellCancel(target, operation);
+  }
+
+  async #stoppedAtVendor(): Promise<void> {
+    const { cancel } = this.#action;
+    if (cancel === null) return this.#fail('failed', errorInfo(ERROR_INFO_CODES.conflict, 'It was stopped at the provider, not by us, before it finished.'));
+    return cancel.why === 'deadline'
+      ? this.#fail('timedOut', errorInfo(ERROR_INFO_CODES.timedOut, 'The deadline passed; the provider confirmed that it was stopped.'))
+      : this.#fail('cancelledAtProvider', errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled; the provider confirmed that it was stopped.'));
+  }
+
+  #cancelledBeforeIssue(): Promise<void> {
+    return this.#fail('cancelled', errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled before it took effect; nothing was done.'));
+  }
+
+  #deadlineUnknown(): Promise<void> {
+    return this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, 'The deadline passed and the provider could not confirm that it stopped. Check the target.'));
+  }
+
+  #poisoned(): Promise<void> {
+    const issued = this.#action.intent !== null;
+    return this.#fail(
+      'poisoned',
+      errorInfo(
+        ERROR_INFO_CODES.defect,
+        `${this.#action.crashes} workers died while they ran it, so it is not tried again. ${issued ? 'It may have taken effect: check the target.' : 'It was never issued.'}`,
+      ),
+    );
+  }
+
+  /** Ends what cannot be run any more: as failed when it was never issued, else as unknown. */
+  #failOrUnknown(info: ErrorInfo): Promise<void> {
+    return this.#action.intent === null || this.#claim.freshIntent
+      ? this.#fail('failed', errorInfo(info.code, `${info.message} Nothing was done.`))
+      : this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, `${info.message} It had been issued: check the target.`));
+  }
+
+  #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
+    return this.#end(this.#store.fail(this.#claim.lease, { phase, errorInfo: info }));
+  }
+
+  async #end(write: Promise<SecurityAction | null>): Promise<void> {
+    const ended = await write;
+    if (ended === null) {
+      this.#log.warn({ ...this.#facts(), epoch: this.#claim.lease.epoch }, 'result refused: the lease was lost');
+      return;
+    }
+    const log = ended.phase === 'outcomeUnknown' || ended.phase === 'poisoned' ? 'warn' : 'info';
+    this.#log[log]({ ...this.#facts(), status: ended.status, phase: ended.phase, code: ended.errorInfo?.code }, 'action ended');
+  }
+
+  async #park(operation: VendorOperation, progress: Json, delayMs: number): Promise<void> {
+    const parked = await this.#store.park(this.#claim.lease, {
+      operation,
+      progress,
+      delayMs: Math.min(POLL_MOST_MS, Math.max(POLL_LEAST_MS, delayMs)),
+      phase: 'waitingOnVendor',
+      sawCancel: this.#action.cancel !== null,
+    });
+    this.#hintAgain(parked);
+  }
+
+  async #tryAgain(error: ErrorInfo, applied: 'no' | 'unknown', delayMs: number, phase: 'retrying' | 'throttled' = 'retrying'): Promise<void> {
+    const action = await this.#store.retry(this.#claim.lease, { error, applied, delayMs, phase, sawCancel: this.#action.cancel !== null });
+    if (action !== null) this.#log.info({ ...this.#facts(), applied, delayMs, code: error.code }, 'attempt ended, another follows');
+    this.#hintAgain(action);
+  }
+
+  async #handOver(): Promise<void> {
+    this.#hintAgain(await this.#store.handOver(this.#claim.lease));
+  }
+
+  /** A delayed hint saves the sweep's period; `nextAt` on the record is what counts. */
+  #hintAgain(action: SecurityAction | null): void {
+    if (action?.nextAt == null) return;
+    const delayMs = Math.max(0, action.nextAt.getTime() - this.#serverNow());
+    void this.#queue.hint({ actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch }, delayMs);
+  }
+
+  /** One call of the plugin; null when it must not be made because the lease may be gone. */
+  async #run<T>(target: Target, timeoutMs: number, call: (context: CallContext) => Promise<T>): Promise<CallResult<T> | null> {
+    if (!this.#keeper.mayCall) await this.#keeper.renew();
+    if (this.#lost || !this.#keeper.mayCall) return null;
+    const providerCall = new ProviderCall();
+    this.#call = providerCall;
+    if (this.#stopping) providerCall.stop('shutdown');
+    if (this.#cancellable && this.#wishUntold()) providerCall.stop('cancel');
+    try {
+      return await providerCall.run(timeoutMs, (signal) => call(this.#context(target, signal)));
+    } finally {
+      this.#call = undefined;
+    }
+  }
+
+  #context(target: Target, signal: AbortSignal): CallContext {
+    const { config } = target.instance;
+    const facts = this.#facts();
+    const write = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
+      this.#log[level]({ ...facts, plugin: withoutSecrets(extra, target.secrets) }, String(withoutSecrets(event, target.secrets)));
+    const log: PluginLog = { info: write('info'), warn: write('warn') };
+    return {
+      actionId: this.#action.id,
+      tenantId: this.#action.tenantId,
+      instance: config.id,
+      settings: config.settings,
+      secrets: config.secrets,
+      signal,
+      attempt: this.#action.intent?.attempt ?? 1,
+      idempotencyKey: this.#action.id,
+      deadlineAt: this.#action.deadlineAt,
+      log,
+    };
+  }
+
+  #warnDefect(target: Target, error: unknown): void {
+    this.#log.error({ ...this.#facts(), error: withoutSecrets(error, target.secrets) }, 'plugin failed unexpectedly');
+  }
+
+  #redacted(target: Target, info: ErrorInfo): ErrorInfo {
+    return errorInfo(info.code, String(withoutSecrets(info.message, target.secrets)), info.subcode);
+  }
+
+  #facts() {
+    return { actionId: this.#action.id, tenant: this.#action.tenantId, instance: this.#action.instance, action: this.#action.actionName };
+  }
+
+  /** A cancel wish that the provider has not been told of. */
+  #wishUntold(): boolean {
+    return this.#action.cancel !== null && this.#action.cancel.outcome === null;
+  }
+
+  /** The database's time, reckoned from the claim by the monotonic clock; at most one round trip behind. */
+  #serverNow(): number {
+    const claimedAt = this.#claim.action.lastActionAt.getTime();
+    return claimedAt + (performance.now() - this.#claimedAt);
+  }
+
+  #remainingMs(): number {
+    return this.#action.deadlineAt.getTime() - this.#serverNow();
+  }
+
+  #listenedLongEnough(): boolean {
+    return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
+  }
+}
+
+const HANDED_OVER = errorInfo(ERROR_INFO_CODES.vendorUnreachable, 'The worker stopped before it called the provider; another one goes on.');
+
+const OUTCOME_UNKNOWN = errorInfo(
+  ERROR_INFO_CODES.outcomeUnknown,
+  'It was issued, and neither the answer nor the provider tells whether it was applied. Check the target.',
+);

@@ -1,0 +1,41 @@
+import { UserError, type ActionQueue, type ActionStore, type Caller } from '#domain';
+import type { Logger } from '#telemetry';
+
+/** Cancels an action before it is issued, or records the wish and tells whoever runs it. */
+export class CancelAction {
+  readonly #store: ActionStore;
+  readonly #queue: ActionQueue;
+  readonly #log: Logger;
+
+  constructor(parts: { readonly store: ActionStore; readonly queue: ActionQueue; readonly log: Logger }) {
+    this.#store = parts.store;
+    this.#queue = parts.queue;
+    this.#log = parts.log;
+  }
+
+  /**
+   * `cancelled`: it will not (or did not) take effect. `requested`: it was issued already; the action will end
+   * as what really happened. Repeating it is harmless.
+   *
+   * @throws UserError `itemNotFound`, or `notAllowed` when the action has ended otherwise
+   */
+  async cancel(caller: Caller, id: string): Promise<'cancelled' | 'requested'> {
+    const answer = await this.#store.requestCancel(caller, id);
+    switch (answer.kind) {
+      case 'notFound':
+        throw new UserError('itemNotFound', `No security action ${id} exists.`);
+      case 'tooLate':
+        throw new UserError('notAllowed', `Security action ${id} has already ended as ${answer.status}; it cannot be cancelled.`);
+      case 'requested': {
+        const { action } = answer;
+        void this.#queue.announceCancel(action.id);
+        void this.#queue.hint({ actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch, kind: 'cancel' });
+        break;
+      }
+      case 'cancelled':
+        break;
+    }
+    this.#log.info({ actionId: id, tenant: caller.tenantId, appId: caller.appId, answer: answer.kind }, 'cancel answered');
+    return answer.kind;
+  }
+}

@@ -1,0 +1,168 @@
+import { ConfigurationError, UserError, type Idempotency, type VendorInformation } from '#domain';
+import { canonicalName, compileSchema, describeSchemaError, type ActionManifest, type Provider } from '#provider-sdk';
+
+/** A provider instance as configured: a plugin with settings, credentials, limits and the tenants it serves. */
+export interface InstanceConfig {
+  readonly id: string;
+  readonly plugin: string;
+  /** Tells instances of one plugin apart: matched against `vendorInformation.subProvider`. */
+  readonly subProvider?: string | undefined;
+  /** Tenant ids, or `*` for all. */
+  readonly tenants: readonly string[];
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Names of configured secrets with their resolved values; the API, which calls no vendor, resolves none. */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Calls one worker may have in flight. */
+  readonly concurrency: number;
+  readonly deadlineMs?: number | undefined;
+  readonly attemptTimeoutMs?: number | undefined;
+}
+
+const DEFAULT_DEADLINE_MS = 3_600_000;
+const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
+
+/** A provider instance, ready to be asked for actions. */
+export class ProviderInstance {
+  constructor(
+    readonly config: InstanceConfig,
+    readonly provider: Provider,
+  ) {}
+
+  get id(): string {
+    return this.config.id;
+  }
+
+  /** The action of this name or alias, compared without regard to case, `_`, `-` and spaces. */
+  findAction(name: string): { readonly name: string; readonly manifest: ActionManifest } | null {
+    const wanted = canonicalName(name);
+    for (const [actionName, manifest] of Object.entries(this.provider.manifest.actions)) {
+      if ([actionName, ...(manifest.aliases ?? [])].some((spelling) => canonicalName(spelling) === wanted)) {
+        return { name: actionName, manifest };
+      }
+    }
+    return null;
+  }
+
+  idempotencyOf(actionName: string, manifest: ActionManifest): Idempotency {
+    return this.provider.calls.idempotencyOf?.(this.config.settings, actionName) ?? manifest.idempotency;
+  }
+
+  deadlineMs(manifest: ActionManifest): number {
+    return this.config.deadlineMs ?? manifest.deadlineMs ?? DEFAULT_DEADLINE_MS;
+  }
+
+  attemptTimeoutMs(manifest: ActionManifest): number {
+    return this.config.attemptTimeoutMs ?? manifest.attemptTimeoutMs ?? DEFAULT_ATTEMPT_TIMEOUT_MS;
+  }
+
+  serves(tenantId: string): boolean {
+    return this.config.tenants.some((tenant) => tenant === '*' || tenant.toLowerCase() === tenantId.toLowerCase());
+  }
+}
+
+/** All configured provider instances. */
+export class ProviderRegistry {
+  readonly instances: readonly ProviderInstance[];
+
+  /**
+   * @throws ConfigurationError naming the key, for an unknown plugin, settings its schema refuses, a missing
+   * secret, or two instances that one request could mean
+   */
+  constructor(configs: readonly InstanceConfig[], plugins: Readonly<Record<string, Provider>>) {
+    this.instances = configs.map((config, index) => {
+      const key = `providers[${index}] (${config.id})`;
+      const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
+      if (provider === undefined) {
+        throw new ConfigurationError(`${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`);
+      }
+      checkSettings(`${key}.settings`, config, provider);
+      const instance = new ProviderInstance(config, provider);
+      checkIdempotency(key, instance);
+      return instance;
+    });
+    this.#checkDistinct();
+  }
+
+  byId(id: string): ProviderInstance | null {
+    return this.instances.find((instance) => instance.id === id) ?? null;
+  }
+
+  /**
+   * The instance that `vendorInformation` means for this tenant.
+   * @throws UserError naming what was wrong and what is known to this tenant
+   */
+  resolve(wanted: VendorInformation, tenantId: string): ProviderInstance {
+    const served = this.instances.filter((instance) => instance.serves(tenantId));
+    const named = served.filter(
+      ({ provider: { manifest } }) => same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
+    );
+    if (named.length === 0) {
+      const known = served.map(({ provider: { manifest } }) => `${manifest.vendor}/${manifest.provider}`);
+      throw new UserError(
+        'invalidRequest',
+        `vendorInformation: no provider "${wanted.vendor}/${wanted.provider}" is configured; known: ${[...new Set(known)].join(', ') || 'none'}.`,
+      );
+    }
+    const subProvider = wanted.subProvider;
+    const found =
+      subProvider === null
+        ? (named.find(({ config }) => config.subProvider === undefined) ?? (named.length === 1 ? named[0] : undefined))
+        : named.find(({ config }) => config.subProvider !== undefined && same(config.subProvider, subProvider));
+    if (found !== undefined) return found;
+    const known = named.flatMap(({ config }) => config.subProvider ?? []).join(', ') || 'none';
+    throw new UserError(
+      'invalidRequest',
+      subProvider === null
+        ? `vendorInformation.subProvider: "${wanted.vendor}/${wanted.provider}" has several instances; say which: ${known}.`
+        : `vendorInformation.subProvider: "${subProvider}" is not known for "${wanted.vendor}/${wanted.provider}"; known: ${known}.`,
+    );
+  }
+
+  #checkDistinct(): void {
+    const ids = new Set<string>();
+    for (const { id } of this.instances) {
+      if (ids.has(id)) throw new ConfigurationError(`providers: the id "${id}" is given twice`);
+      ids.add(id);
+    }
+    for (const [index, one] of this.instances.entries()) {
+      const twin = this.instances.slice(index + 1).find((other) => meansTheSame(one, other));
+      if (twin !== undefined) {
+        throw new ConfigurationError(
+          `providers: "${one.id}" and "${twin.id}" answer to the same vendor, provider and subProvider for a tenant; give one a subProvider`,
+        );
+      }
+    }
+  }
+}
+
+function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
+  const a = one.provider.manifest;
+  const b = other.provider.manifest;
+  return (
+    same(a.vendor, b.vendor) &&
+    same(a.provider, b.provider) &&
+    same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
+    (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) || other.config.tenants.includes('*'))
+  );
+}
+
+function checkSettings(key: string, config: InstanceConfig, provider: Provider): void {
+  const validate = compileSchema(provider.manifest.settings);
+  // Validation fills defaults in; the configuration's own object becomes the plugin's.
+  if (!validate(config.settings)) {
+    throw new ConfigurationError((validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '));
+  }
+}
+
+function checkIdempotency(key: string, instance: ProviderInstance): void {
+  if (instance.provider.calls.reconcile !== undefined) return;
+  for (const [name, manifest] of Object.entries(instance.provider.manifest.actions)) {
+    if (instance.idempotencyOf(name, manifest) === 'lookup') {
+      throw new ConfigurationError(`${key}: its settings make ${name} idempotent by "lookup", but the plugin has no reconcile()`);
+    }
+  }
+}
+
+function same(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}

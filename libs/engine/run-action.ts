@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import type { ActionQueue, ActionStore, HintAnswer } from '#domain';
+import type { Logger } from '#telemetry';
+import { ActionRun } from './action-run.js';
+import { Permits } from './permits.js';
+import type { ProviderRegistry } from './registry.js';
+
+export interface RunActionOptions {
+  readonly store: ActionStore;
+  readonly queue: ActionQueue;
+  readonly registry: ProviderRegistry;
+  readonly log: Logger;
+  readonly workerId: string;
+  /** Milliseconds a claim holds without a heartbeat. Default 15,000; heartbeats come three times as often. */
+  readonly leaseMs?: number;
+}
+
+const DEFAULT_LEASE_MS = 15_000;
+/** Milliseconds a hint waits in hand for a permit before the action is shown as throttled. */
+const PERMIT_WAIT_MS = 1000;
+
+/** The worker's side of the story: hint → permit → claim → run → settle. */
+export class RunAction {
+  readonly #options: RunActionOptions;
+  readonly #leaseMs: number;
+  readonly #permits: ReadonlyMap<string, Permits>;
+  readonly #running = new Map<string, ActionRun>();
+
+  constructor(options: RunActionOptions) {
+    this.#options = options;
+    this.#leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
+    this.#permits = new Map(options.registry.instances.map(({ id, config }) => [id, new Permits(config.concurrency)]));
+  }
+
+  /**
+   * Looks at one action and takes it as far as it goes now. A hint that is stale, early or double does nothing.
+   * `shutdown` aborted: what is in hand is handed over to another worker.
+   */
+  async look(hint: { readonly actionId: string; readonly instance: string; readonly isCancel: boolean }, shutdown: AbortSignal): Promise<HintAnswer> {
+    const { actionId } = hint;
+    if (this.#running.has(actionId)) {
+      this.hearCancel(actionId);
+      return undefined;
+    }
+    // A cancel does not wait behind the work it is to stop.
+    const release = hint.isCancel ? () => undefined : await this.#permits.get(hint.instance)?.acquire(PERMIT_WAIT_MS);
+    if (release === undefined) return undefined;
+    if (release === null) {
+      await this.#options.store.throttle(actionId, PERMIT_WAIT_MS);
+      return { lookAgainMs: PERMIT_WAIT_MS };
+    }
+    try {
+      return await this.#claimAndRun(actionId, shutdown);
+    } finally {
+      release();
+    }
+  }
+
+  /** A cancel was announced: if the action runs here, its heartbeat is due now. */
+  hearCancel(actionId: string): void {
+    void this.#running.get(actionId)?.heartbeat();
+  }
+
+  /** How many actions this worker holds. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  async #claimAndRun(actionId: string, shutdown: AbortSignal): Promise<HintAnswer> {
+    const { store, workerId } = this.#options;
+    if (shutdown.aborted) return undefined;
+    const claimedAt = performance.now();
+    const claim = await store.claim(actionId, `${workerId}/${randomUUID()}`, this.#leaseMs);
+    if (claim === null) return undefined;
+    const run = new ActionRun({ ...this.#options, claim, claimedAt, leaseMs: this.#leaseMs });
+    this.#running.set(actionId, run);
+    const stop = (): void => run.stop();
+    shutdown.addEventListener('abort', stop, { once: true });
+    try {
+      await run.proceed();
+    } finally {
+      shutdown.removeEventListener('abort', stop);
+      this.#running.delete(actionId);
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,63 @@
+import mongoose from 'mongoose';
+import type { SecurityAction } from '#domain';
+
+export type Uuid = mongoose.mongo.UUID;
+
+/** An action as MongoDB holds it. `open` is there until the action is final; it carries the partial index. */
+export type ActionDocument = Omit<SecurityAction, 'id'> & { readonly _id: Uuid; readonly open?: true };
+
+const text = { type: String, default: null };
+const json = { type: mongoose.Schema.Types.Mixed, default: null };
+
+/**
+ * The collection's shape and indexes. Every write goes through `MongoActionStore`, whose conditional
+ * pipeline updates use the driver under Mongoose's connection; the schema documents, and makes the indexes.
+ */
+export const actionSchema = new mongoose.Schema(
+  {
+    _id: { type: mongoose.Schema.Types.UUID, required: true },
+    tenantId: { type: String, required: true },
+    appId: { type: String, required: true },
+    user: text,
+    name: { type: String, required: true },
+    actionReason: text,
+    clientContext: text,
+    parameters: [{ _id: false, name: String, value: String }],
+    vendorInformation: { _id: false, vendor: String, provider: String, providerVersion: String, subProvider: String },
+    instance: { type: String, required: true },
+    actionName: { type: String, required: true },
+    providerVersion: { type: String, required: true },
+    idempotency: { type: String, required: true },
+    status: { type: String, required: true },
+    phase: { type: String, required: true },
+    states: [{ _id: false, status: String, updatedAt: Date, appId: String, user: String }],
+    createdAt: { type: Date, required: true },
+    lastActionAt: { type: Date, required: true },
+    completedAt: Date,
+    errorInfo: json,
+    result: json,
+    progress: json,
+    deadlineAt: { type: Date, required: true },
+    startBefore: Date,
+    epoch: { type: Number, required: true },
+    owner: text,
+    leaseUntil: Date,
+    nextAt: Date,
+    crashes: { type: Number, required: true },
+    intent: json,
+    attempts: [json],
+    cancel: json,
+    open: Boolean,
+  },
+  { collection: 'actions', versionKey: false, autoIndex: false, autoCreate: false },
+);
+// A tenant's list, newest first.
+actionSchema.index({ tenantId: 1, createdAt: -1, _id: -1 });
+// The sweep: work proportional to open actions, not to history.
+actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
+
+/** The record as the rest of the product sees it. */
+export function toAction(document: ActionDocument): SecurityAction {
+  const { _id, open: _open, ...rest } = document;
+  return { id: _id.toString(), ...rest };
+}

@@ -1,0 +1,76 @@
+import mongoose from 'mongoose';
+import { actionSchema, type ActionDocument } from './action-document.js';
+import { MongoActionStore } from './mongo-action-store.js';
+import { WorkerRegistry } from './worker-registry.js';
+
+export interface DatabaseOptions {
+  /** Shown in the server's logs: `riposte-api`, `riposte-worker`. */
+  readonly appName: string;
+  /** Milliseconds to wait for a writable server before a call fails. Default 5,000. */
+  readonly serverSelectionMs?: number;
+  /** Milliseconds a call may go on repeating through an election. Default 8,000. */
+  readonly retryBudgetMs?: number;
+}
+
+export interface Database {
+  readonly actions: MongoActionStore;
+  readonly workers: WorkerRegistry;
+  /** Rejects unless a majority write works within `timeoutMs`. */
+  checkMajorityWrite(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to MongoDB and makes the indexes. Writes wait for a majority and its journal; a frozen primary is
+ * noticed by the monitor's `connectTimeoutMS` (2 s), which the driver would otherwise not do.
+ *
+ * @throws the driver's error when no server can be reached in `serverSelectionMs`
+ */
+export async function connectDatabase(uri: string, options: DatabaseOptions): Promise<Database> {
+  const connection = mongoose.createConnection(uri, {
+    appName: options.appName,
+    writeConcern: { w: 'majority', j: true },
+    readConcern: { level: 'majority' },
+    readPreference: 'primary',
+    retryWrites: true,
+    serverSelectionTimeoutMS: options.serverSelectionMs ?? 5000,
+    connectTimeoutMS: 2000,
+    socketTimeoutMS: 10_000,
+    heartbeatFrequencyMS: 1000,
+    maxPoolSize: 50,
+    autoIndex: false,
+    autoCreate: false,
+    bufferCommands: false,
+  });
+  // A failed connection is reported by asPromise(); without a listener it would also end the process.
+  connection.on('error', () => undefined);
+  try {
+    await connection.asPromise();
+    const model = connection.model('SecurityAction', actionSchema);
+    await model.createIndexes();
+    const native = connection.getClient().db(connection.name);
+    const workers = new WorkerRegistry(native.collection('workers'));
+    await workers.ensureIndexes();
+    return {
+      actions: new MongoActionStore(native.collection<ActionDocument>(model.collection.collectionName), {
+        ...(options.retryBudgetMs === undefined ? {} : { retryBudgetMs: options.retryBudgetMs }),
+      }),
+      workers,
+      checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
+      close: () => connection.close(),
+    };
+  } catch (error) {
+    await connection.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function checkMajorityWrite(db: mongoose.mongo.Db, timeoutMs: number): Promise<void> {
+  const late = new Promise<never>((_resolve, reject) => {
+    setTimeout(() => reject(new Error(`no majority write within ${timeoutMs} ms`)), timeoutMs).unref();
+  });
+  const write = db
+    .collection<{ _id: string }>('health')
+    .updateOne({ _id: 'majority' }, [{ $set: { at: '$$NOW' } }], { upsert: true });
+  await Promise.race([write, late]);
+}

@@ -1,0 +1,466 @@
+import type mongoose from 'mongoose';
+import {
+  ERROR_INFO_CODES,
+  OperationalError,
+  OutcomeUnknownError,
+  errorInfo,
+  isFinal,
+  type ActionPage,
+  type ActionStore,
+  type Caller,
+  type CancelAnswer,
+  type CancelOutcome,
+  type Claim,
+  type DueAction,
+  type ErrorInfo,
+  type FinalFailure,
+  type Json,
+  type Lease,
+  type ListPosition,
+  type NewAction,
+  type Release,
+  type SecurityAction,
+  type TransitionName,
+  type VendorOperation,
+} from '#domain';
+import { toAction, type ActionDocument, type Uuid } from './action-document.js';
+import {
+  CLOSED,
+  NOW,
+  RELEASED,
+  STAMP,
+  attemptsAfter,
+  heldBy,
+  inMs,
+  literal,
+  phaseAfter,
+  startsFrom,
+  statesAfter,
+  type Expression,
+} from './pipeline.js';
+import { isGuid, uuidOf } from './uuid.js';
+import { WriteUnconfirmedError, repeatable } from './write-retry.js';
+
+type Filter = mongoose.mongo.Filter<ActionDocument>;
+type Changes = Readonly<Record<string, Expression>>;
+
+export interface MongoActionStoreOptions {
+  /** Milliseconds a call may go on repeating through an election. Default 8,000. */
+  readonly retryBudgetMs?: number;
+}
+
+/**
+ * `ActionStore` on MongoDB. Each method is one `findOneAndUpdate` with an aggregation pipeline, so that its
+ * condition, its clock (`$$NOW`) and its history entry are one atomic, majority-acknowledged step.
+ */
+export class MongoActionStore implements ActionStore {
+  readonly #actions: mongoose.mongo.Collection<ActionDocument>;
+  readonly #budgetMs: number;
+
+  constructor(actions: mongoose.mongo.Collection<ActionDocument>, options: MongoActionStoreOptions = {}) {
+    this.#actions = actions;
+    this.#budgetMs = options.retryBudgetMs ?? 8000;
+  }
+
+  async create(action: NewAction): Promise<SecurityAction> {
+    const { id, caller, deadlineMs, ...given } = action;
+    const fixed = {
+      ...given,
+      tenantId: caller.tenantId,
+      appId: caller.appId,
+      user: caller.user,
+      status: 'NotStarted',
+      phase: 'queued',
+      completedAt: null,
+      errorInfo: null,
+      result: null,
+      progress: null,
+      epoch: 0,
+      owner: null,
+      leaseUntil: null,
+      crashes: 0,
+      intent: null,
+      attempts: [],
+      cancel: null,
+      open: true,
+    };
+    const clocked = {
+      _id: '$_id',
+      createdAt: NOW,
+      lastActionAt: NOW,
+      nextAt: NOW,
+      deadlineAt: inMs(deadlineMs),
+      states: [{ status: 'NotStarted', updatedAt: NOW, appId: literal(caller.appId), user: literal(caller.user) }],
+    };
+    // An upsert, because an insert cannot use the database's clock; a repeat finds the record and leaves it.
+    const isNew = { $eq: [{ $type: '$createdAt' }, 'missing'] };
+    const pipeline = [{ $replaceWith: { $cond: [isNew, { $mergeObjects: [literal(fixed), clocked] }, '$$ROOT'] } }];
+    try {
+      const document = await repeatable(this.#budgetMs, () =>
+        this.#actions.findOneAndUpdate({ _id: uuidOf(id) }, pipeline, { upsert: true, returnDocument: 'after' }),
+      );
+      if (document === null) throw new Error(`upsert of action ${id} returned nothing`);
+      return toAction(document);
+    } catch (cause) {
+      if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
+      throw cause;
+    }
+  }
+
+  async find(tenantId: string, id: string): Promise<SecurityAction | null> {
+    if (!isGuid(id)) return null;
+    const document = await this.#read(() => this.#actions.findOne({ _id: uuidOf(id), tenantId }));
+    return document === null ? null : toAction(document);
+  }
+
+  async list(tenantId: string, top: number, after: ListPosition | null): Promise<ActionPage> {
+    const beyond: Filter =
+      after === null
+        ? {}
+        : { $or: [{ createdAt: { $lt: after.createdAt } }, { createdAt: after.createdAt, _id: { $lt: uuidOf(after.id) } }] };
+    const documents = await this.#read(() =>
+      this.#actions
+        .find({ tenantId, ...beyond })
+        .sort({ createdAt: -1, _id: -1 })
+        .limit(top + 1)
+        .toArray(),
+    );
+    const actions = documents.slice(0, top).map(toAction);
+    const last = actions.at(-1);
+    return {
+      actions,
+      next: documents.length > top && last !== undefined ? { createdAt: last.createdAt, id: last.id } : null,
+    };
+  }
+
+  async claim(id: string, owner: string, leaseMs: number): Promise<Claim | null> {
+    const mayIssue = {
+      $and: [
+        { $eq: ['$intent', null] },
+        { $eq: ['$cancel', null] },
+        { $in: ['$idempotency', ['key', 'natural']] },
+      ],
+    };
+    const nextEpoch = { $add: ['$epoch', 1] };
+    const changes: Changes = {
+      status: 'Running',
+      phase: {
+        $switch: {
+          branches: [
+            { case: { $ne: ['$cancel', null] }, then: phaseAfter('claim', 'cancelling') },
+            { case: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] }, then: phaseAfter('claim', 'waitingOnVendor') },
+          ],
+          default: phaseAfter('claim', 'executing'),
+        },
+      },
+      states: statesAfter('claim'),
+      lastActionAt: STAMP,
+      epoch: nextEpoch,
+      owner,
+      leaseUntil: inMs(leaseMs),
+      nextAt: inMs(leaseMs),
+      // Whoever held it did not come back: only that counts towards poison.
+      crashes: { $cond: [{ $eq: ['$owner', null] }, '$crashes', { $add: ['$crashes', 1] }] },
+      // Claim and intent are one write where issuing twice does no harm.
+      intent: { $cond: [mayIssue, intentOf(nextEpoch), '$intent'] },
+    };
+    const due: Filter = {
+      ...startsFrom('claim', id),
+      $expr: {
+        $and: [
+          { $lte: ['$nextAt', NOW] },
+          // What was never issued and is late is closed by the sweep, not begun.
+          { $or: [{ $ne: ['$intent', null] }, { $gt: ['$deadlineAt', NOW] }] },
+          {
+            $or: [
+              { $eq: ['$status', 'Running'] },
+              { $eq: ['$startBefore', null] },
+              { $gt: ['$startBefore', NOW] },
+            ],
+          },
+        ],
+      },
+    };
+    const document = await repeatable(this.#budgetMs, async (isRepeat) => {
+      const claimed = await this.#change(due, changes);
+      // The first try may have gone through with its answer lost: then the lease is ours already.
+      return claimed ?? (isRepeat ? this.#actions.findOne({ _id: uuidOf(id), owner, open: true }) : null);
+    });
+    if (document === null) return null;
+    const action = toAction(document);
+    return {
+      action,
+      lease: { actionId: id, epoch: action.epoch, owner },
+      freshIntent: action.intent?.epoch === action.epoch,
+    };
+  }
+
+  renew(lease: Lease, leaseMs: number): Promise<SecurityAction | null> {
+    return this.#held('renew', lease, { leaseUntil: inMs(leaseMs), nextAt: inMs(leaseMs) });
+  }
+
+  async recordIntent(lease: Lease): Promise<SecurityAction | null> {
+    const action = await this.#held(
+      'recordIntent',
+      lease,
+      { phase: phaseAfter('recordIntent', 'executing'), intent: intentOf('$epoch') },
+      { cancel: null, $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] },
+    );
+    return action;
+  }
+
+  saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null> {
+    return this.#held(
+      'saveOperation',
+      lease,
+      { intent: { $mergeObjects: ['$intent', { operation: literal(operation) }] }, crashes: 0 },
+      { intent: { $ne: null } },
+    );
+  }
+
+  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<SecurityAction | null> {
+    return this.#held('noteCancelOutcome', lease, { cancel: { $mergeObjects: ['$cancel', { outcome }] } }, { cancel: { $ne: null } });
+  }
+
+  wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null> {
+    const wish = { at: STAMP, why: 'deadline', appId: '$appId', user: '$user', outcome: null };
+    return this.#held('wishCancelAtDeadline', lease, {
+      phase: phaseAfter('wishCancelAtDeadline', 'cancelling'),
+      cancel: { $ifNull: ['$cancel', wish] },
+    });
+  }
+
+  park(
+    lease: Lease,
+    step: Release & { readonly operation: VendorOperation; readonly progress: Json },
+  ): Promise<SecurityAction | null> {
+    return this.#held(
+      'park',
+      lease,
+      {
+        ...RELEASED,
+        phase: { $cond: [{ $eq: ['$cancel', null] }, phaseAfter('park', step.phase), 'cancelling'] },
+        intent: { $mergeObjects: ['$intent', { operation: literal(step.operation) }] },
+        progress: literal(step.progress),
+        crashes: 0,
+        nextAt: dueAgain(step),
+      },
+      { intent: { $ne: null } },
+    );
+  }
+
+  retry(
+    lease: Lease,
+    step: Release & { readonly error: ErrorInfo; readonly applied: 'no' | 'unknown' },
+  ): Promise<SecurityAction | null> {
+    const attempts = attemptsAfter(step.applied === 'no' ? 'failed' : 'unknown', literal(step.error));
+    return this.#held('retry', lease, {
+      ...RELEASED,
+      phase: { $cond: [{ $eq: ['$cancel', null] }, phaseAfter('retry', step.phase), 'cancelling'] },
+      attempts,
+      intent:
+        step.applied === 'no'
+          ? null
+          : { $mergeObjects: ['$intent', { attempt: { $add: ['$intent.attempt', 1] }, operation: null }] },
+      crashes: 0,
+      nextAt: dueAgain(step),
+    });
+  }
+
+  handOver(lease: Lease): Promise<SecurityAction | null> {
+    return this.#held('handOver', lease, { ...RELEASED, nextAt: NOW });
+  }
+
+  complete(lease: Lease, result: Json): Promise<SecurityAction | null> {
+    return this.#held('complete', lease, {
+      ...CLOSED,
+      status: 'Completed',
+      phase: phaseAfter('complete', 'done'),
+      states: statesAfter('complete'),
+      attempts: attemptsAfter('completed', null),
+      result: literal(result),
+    });
+  }
+
+  fail(lease: Lease, failure: FinalFailure): Promise<SecurityAction | null> {
+    const { phase } = failure;
+    const cancelled = phase === 'cancelled' || phase === 'cancelledAtProvider';
+    const outcome = cancelled ? 'cancelled' : phase === 'outcomeUnknown' ? 'unknown' : 'failed';
+    const by = cancelled
+      ? { appId: { $ifNull: ['$cancel.appId', '$appId'] }, user: { $ifNull: ['$cancel.user', '$user'] } }
+      : { appId: '$appId', user: '$user' };
+    return this.#held('fail', lease, {
+      ...CLOSED,
+      status: 'Failed',
+      phase: phaseAfter('fail', phase),
+      states: statesAfter('fail', by),
+      attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
+      errorInfo: literal(failure.errorInfo),
+    });
+  }
+
+  async throttle(id: string, delayMs: number): Promise<SecurityAction | null> {
+    return this.#free('throttle', id, { $lte: ['$nextAt', NOW] }, {
+      phase: phaseAfter('throttle', 'throttled'),
+      nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
+    });
+  }
+
+  async requestCancel(caller: Caller, id: string): Promise<CancelAnswer> {
+    if (!isGuid(id)) return { kind: 'notFound' };
+    const unissued = { $eq: ['$intent', null] };
+    const who = { appId: literal(caller.appId), user: literal(caller.user) };
+    const ended = errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled before it was issued to the provider; nothing was done.');
+    const wish = { at: STAMP, why: 'caller', ...who, outcome: null };
+    const changes: Changes = {
+      status: { $cond: [unissued, 'Failed', '$status'] },
+      phase: {
+        $cond: [unissued, phaseAfter('cancelBeforeIssue', 'cancelled'), phaseAfter('wishCancel', 'cancelling')],
+      },
+      states: { $cond: [unissued, statesAfter('cancelBeforeIssue', who), '$states'] },
+      errorInfo: { $cond: [unissued, literal(ended), null] },
+      completedAt: { $cond: [unissued, STAMP, null] },
+      open: { $cond: [unissued, '$$REMOVE', true] },
+      cancel: { $ifNull: ['$cancel', wish] },
+      lastActionAt: { $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP] },
+      leaseUntil: { $cond: [unissued, null, '$leaseUntil'] },
+      // Whoever holds it is told by message and heartbeat; if nobody does, it is due now.
+      nextAt: { $cond: [unissued, null, { $cond: [{ $eq: ['$owner', null] }, { $min: ['$nextAt', NOW] }, '$nextAt'] }] },
+    };
+    try {
+      return await repeatable(this.#budgetMs, async (): Promise<CancelAnswer> => {
+        const document = await this.#change(
+          { ...startsFrom('cancelBeforeIssue', id), tenantId: caller.tenantId } as Filter,
+          changes,
+        );
+        if (document !== null) {
+          const action = toAction(document);
+          return { kind: isFinal(action.status) ? 'cancelled' : 'requested', action };
+        }
+        const action = await this.#actions.findOne({ _id: uuidOf(id), tenantId: caller.tenantId });
+        if (action === null) return { kind: 'notFound' };
+        return action.errorInfo?.code === ERROR_INFO_CODES.cancelled
+          ? { kind: 'cancelled', action: toAction(action) }
+          : { kind: 'tooLate', status: action.status };
+      });
+    } catch (cause) {
+      if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
+      throw cause;
+    }
+  }
+
+  async due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]> {
+    const beyond: Filter =
+      after === null
+        ? {}
+        : { $or: [{ nextAt: { $gt: after.nextAt } }, { nextAt: after.nextAt, _id: { $gt: uuidOf(after.id) } }] };
+    const documents = await this.#read(() =>
+      this.#actions
+        .find({ open: true, $expr: { $lte: ['$nextAt', { $subtract: [NOW, graceMs] }] }, ...beyond })
+        .project<{ _id: Uuid; instance: string; actionName: string; epoch: number; nextAt: Date; overdue: boolean }>({
+          instance: 1,
+          actionName: 1,
+          epoch: 1,
+          nextAt: 1,
+          overdue: {
+            $or: [
+              { $lte: ['$deadlineAt', NOW] },
+              { $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }] },
+            ],
+          },
+        })
+        .sort({ nextAt: 1, _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    return documents.map(({ _id, ...rest }) => ({ id: _id.toString(), ...rest }));
+  }
+
+  async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
+    const unheld = { $lte: ['$nextAt', NOW] };
+    const close = (name: 'expire' | 'timeOut' | 'giveUp', phase: FinalFailure['phase'], when: Expression, error: ErrorInfo) =>
+      this.#free(name, id, { $and: [unheld, when] }, {
+        ...CLOSED,
+        status: 'Failed',
+        phase: phaseAfter(name, phase),
+        states: statesAfter(name),
+        attempts: attemptsAfter(name === 'giveUp' ? 'unknown' : 'failed', literal(error)),
+        errorInfo: literal(error),
+      });
+    const unissued = { $eq: ['$intent', null] };
+    return (
+      (await close(
+        'expire',
+        'expired',
+        { $and: [unissued, { $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }] },
+        errorInfo(ERROR_INFO_CODES.expired, 'Not started before its startBefore time; nothing was done.'),
+      )) ??
+      (await close(
+        'timeOut',
+        'timedOut',
+        { $and: [unissued, { $lte: ['$deadlineAt', NOW] }] },
+        errorInfo(ERROR_INFO_CODES.timedOut, 'The deadline passed before it could be issued to the provider; nothing was done.'),
+      )) ??
+      (await close(
+        'giveUp',
+        'outcomeUnknown',
+        { $and: [{ $not: [unissued] }, { $lte: [{ $add: ['$deadlineAt', giveUpAfterMs] }, NOW] }] },
+        errorInfo(
+          ERROR_INFO_CODES.outcomeUnknown,
+          'The deadline passed and the provider has not said what became of it. Check the target.',
+        ),
+      ))
+    );
+  }
+
+  /** A lease holder's write. On a repeat, an answer that was lost is found by epoch and owner. */
+  async #held(name: TransitionName, lease: Lease, changes: Changes, extra: Filter = {}): Promise<SecurityAction | null> {
+    const filter = { ...heldBy(name, lease), ...extra } as Filter;
+    const document = await repeatable(this.#budgetMs, async (isRepeat) => {
+      const changed = await this.#change(filter, changes);
+      if (changed !== null || !isRepeat) return changed;
+      const action = await this.#actions.findOne({ _id: uuidOf(lease.actionId), epoch: lease.epoch });
+      const oursAlready = action !== null && action.owner !== lease.owner && changes['owner'] === null;
+      const finalAlready = action !== null && action.status === changes['status'] && action.owner === lease.owner;
+      return oursAlready || finalAlready ? action : null;
+    });
+    return document === null ? null : toAction(document);
+  }
+
+  /** A write that needs no lease, under a condition on the record. */
+  async #free(name: TransitionName, id: string, when: Expression, changes: Changes): Promise<SecurityAction | null> {
+    const filter = { ...startsFrom(name, id), $expr: when } as Filter;
+    const document = await repeatable(this.#budgetMs, () => this.#change(filter, changes));
+    return document === null ? null : toAction(document);
+  }
+
+  #change(filter: Filter, changes: Changes): Promise<ActionDocument | null> {
+    return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], { returnDocument: 'after' });
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await repeatable(this.#budgetMs, read);
+    } catch (cause) {
+      if (!(cause instanceof WriteUnconfirmedError)) throw cause;
+      throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, { cause });
+    }
+  }
+}
+
+function intentOf(epoch: Expression): Expression {
+  return {
+    epoch,
+    attempt: { $add: [{ $size: '$attempts' }, 1] },
+    at: STAMP,
+    idempotency: '$idempotency',
+    operation: null,
+  };
+}
+
+/** When a released action is due again: at once for an unseen cancel wish, and never later than its deadline. */
+function dueAgain({ delayMs, sawCancel }: Release): Expression {
+  const later = inMs(delayMs);
+  const inTime = { $cond: [{ $gt: ['$deadlineAt', NOW] }, { $min: [later, '$deadlineAt'] }, later] };
+  return sawCancel ? inTime : { $cond: [{ $eq: ['$cancel', null] }, inTime, NOW] };
+}

@@ -1,0 +1,94 @@
+import { TRANSITIONS, type ActionPhase, type Lease, type TransitionName } from '#domain';
+import { uuidOf } from './uuid.js';
+
+/** An aggregation expression. */
+export type Expression = unknown;
+
+export const NOW = '$$NOW';
+
+/** The time a change is stamped with: the database's clock, but never before the last change. */
+export const STAMP: Expression = { $max: [NOW, '$lastActionAt'] };
+
+/** A value taken as it is, whatever dollar signs a caller put into it. */
+export function literal(value: unknown): Expression {
+  return { $literal: value };
+}
+
+/** The database's time in `ms` milliseconds. */
+export function inMs(ms: number): Expression {
+  return { $add: [NOW, Math.max(0, Math.round(ms))] };
+}
+
+/** The filter every transition starts with: an open action in a status the table lets it start from. */
+export function startsFrom(name: TransitionName, id: string): Record<string, unknown> {
+  return { _id: uuidOf(id), open: true, status: { $in: TRANSITIONS[name].from } };
+}
+
+/** As {@link startsFrom}, for the holder of the lease only. */
+export function heldBy(name: TransitionName, lease: Lease): Record<string, unknown> {
+  return { ...startsFrom(name, lease.actionId), epoch: lease.epoch, owner: lease.owner };
+}
+
+/** A phase that the table allows after this transition; anything else is a defect caught in every test. */
+export function phaseAfter(name: TransitionName, phase: ActionPhase): ActionPhase {
+  const allowed: readonly ActionPhase[] = TRANSITIONS[name].phases;
+  if (!allowed.includes(phase)) throw new TypeError(`transition ${name} cannot end in phase ${phase}`);
+  return phase;
+}
+
+/** Appends to `states` when the status changes, by whoever caused the change. */
+export function statesAfter(name: TransitionName, by: { appId: Expression; user: Expression } = CREATOR): Expression {
+  const to = TRANSITIONS[name].to;
+  return {
+    $cond: [
+      { $eq: ['$status', to] },
+      '$states',
+      { $concatArrays: ['$states', [{ status: to, updatedAt: STAMP, appId: by.appId, user: by.user }]] },
+    ],
+  };
+}
+
+const CREATOR = { appId: '$appId', user: '$user' };
+
+/** The current intent moved to the end of `attempts`; at most 50 are kept. */
+export function attemptsAfter(outcome: Expression, error: Expression): Expression {
+  return {
+    $cond: [
+      { $eq: ['$intent', null] },
+      '$attempts',
+      {
+        $slice: [
+          {
+            $concatArrays: [
+              '$attempts',
+              [
+                {
+                  number: '$intent.attempt',
+                  epoch: '$intent.epoch',
+                  startedAt: '$intent.at',
+                  endedAt: STAMP,
+                  outcome,
+                  error,
+                },
+              ],
+            ],
+          },
+          -50,
+        ],
+      },
+    ],
+  };
+}
+
+/** The fields that giving a lease back clears. */
+export const RELEASED = { owner: null, leaseUntil: null } as const;
+
+/** The fields every final write sets, besides status, phase and what it ended with. */
+export const CLOSED = {
+  open: '$$REMOVE',
+  completedAt: STAMP,
+  lastActionAt: STAMP,
+  leaseUntil: null,
+  nextAt: null,
+  intent: null,
+} as const;

@@ -1,0 +1,109 @@
+import type { TSchema } from 'typebox';
+import type { KeyValuePair } from '#domain';
+import { CANONICAL, type IndicatorFormat } from './indicators.js';
+import { compileSchema, describeSchemaError } from './json-schema.js';
+import { canonicalName } from './names.js';
+import type { ActionManifest } from './provider.js';
+
+export type ParsedParameters =
+  | { readonly ok: true; readonly values: Readonly<Record<string, unknown>> }
+  /** Each problem is a sentence that names the parameter, the rule and an example. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+interface ParameterSchema {
+  readonly type?: string;
+  readonly format?: string;
+  readonly examples?: readonly unknown[];
+  readonly writeOnly?: boolean;
+  readonly 'x-aliases'?: readonly string[];
+}
+
+/**
+ * Turns the name/value strings of a request into the typed, canonical values a plugin sees: names without
+ * regard to case and by alias, values coerced by the schema's type (arrays and objects are JSON text), then
+ * validated. Pure: no network.
+ */
+export function parseParameters(action: ActionManifest, given: readonly KeyValuePair[]): ParsedParameters {
+  const schemas = action.parameters.properties as Readonly<Record<string, TSchema>> as Readonly<Record<string, ParameterSchema>>;
+  const names = spellings(schemas);
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const pair of given) {
+    const name = names.get(canonicalName(pair.name));
+    if (name === undefined) {
+      problems.push(`parameter "${pair.name}" is not known; known: ${Object.keys(schemas).join(', ') || 'none'}`);
+    } else if (Object.hasOwn(values, name)) {
+      problems.push(`parameter "${pair.name}" is given twice (as ${name})`);
+    } else if (pair.value === null) {
+      problems.push(`parameter "${pair.name}" has no value${example(schemas[name])}`);
+    } else {
+      const coerced = coerce(pair.value, schemas[name] ?? {});
+      if (coerced.ok) values[name] = coerced.value;
+      else problems.push(`parameter "${pair.name}" ${coerced.problem}${example(schemas[name])}`);
+    }
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  const validate = compileSchema(action.parameters);
+  if (!validate(values)) {
+    return {
+      ok: false,
+      problems: (validate.errors ?? []).map((error) => {
+        const name = error.keyword === 'required' ? String(error.params['missingProperty']) : (error.instancePath.split('/')[1] ?? '');
+        return `parameter ${describeSchemaError(error)}${example(schemas[name])}`;
+      }),
+    };
+  }
+  for (const [name, value] of Object.entries(values)) values[name] = canonicalise(value, schemas[name] ?? {});
+  return { ok: true, values };
+}
+
+/** Names of the parameters, in every spelling, whose values must not be logged. */
+export function secretParameterNames(action: ActionManifest): ReadonlySet<string> {
+  const schemas = action.parameters.properties as Readonly<Record<string, ParameterSchema>>;
+  return new Set(
+    Object.entries(schemas)
+      .filter(([, schema]) => schema.writeOnly === true)
+      .flatMap(([name, schema]) => [name, ...(schema['x-aliases'] ?? [])].map(canonicalName)),
+  );
+}
+
+function spellings(schemas: Readonly<Record<string, ParameterSchema>>): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(schemas).flatMap(([name, schema]) =>
+      [name, ...(schema['x-aliases'] ?? [])].map((spelling) => [canonicalName(spelling), name] as const),
+    ),
+  );
+}
+
+type Coerced = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string };
+
+function coerce(text: string, schema: ParameterSchema): Coerced {
+  switch (schema.type) {
+    case 'integer':
+      return /^[+-]?\d{1,15}$/.test(text.trim()) ? { ok: true, value: Number(text) } : { ok: false, problem: 'must be a whole number' };
+    case 'number':
+      return text.trim() !== '' && Number.isFinite(Number(text)) ? { ok: true, value: Number(text) } : { ok: false, problem: 'must be a number' };
+    case 'boolean':
+      return /^(?:true|false)$/i.test(text) ? { ok: true, value: text.toLowerCase() === 'true' } : { ok: false, problem: 'must be true or false' };
+    case 'array':
+    case 'object':
+      try {
+        return { ok: true, value: JSON.parse(text) as unknown };
+      } catch {
+        return { ok: false, problem: `must be JSON text of an ${schema.type}` };
+      }
+    default:
+      // Values come out of tables and alerts with stray blanks around them; none of the formats has any.
+      return { ok: true, value: schema.format === undefined ? text : text.trim() };
+  }
+}
+
+function canonicalise(value: unknown, schema: ParameterSchema): unknown {
+  if (typeof value !== 'string' || schema.format === undefined || !Object.hasOwn(CANONICAL, schema.format)) return value;
+  return CANONICAL[schema.format as IndicatorFormat](value) ?? value;
+}
+
+function example(schema: ParameterSchema | undefined): string {
+  const first = schema?.examples?.[0];
+  return first === undefined ? '' : ` (for example ${typeof first === 'string' ? first : JSON.stringify(first)})`;
+}

@@ -1,0 +1,104 @@
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { ActionQueue, Hint } from '#domain';
+import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
+import { succeedsWithin } from './within.js';
+
+/** Where a running action's cancel is announced to all workers. */
+export const CANCEL_CHANNEL = `${PREFIX}:cancel`;
+
+/**
+ * Milliseconds a hint may take. BullMQ's `add` waits for ever on a Redis that is away while the queue is
+ * constructed, or frozen; the sweep does what a hint did not.
+ */
+const HINT_BUDGET_MS = 300;
+
+/** What stands in a job: ids only, for Redis holds it in clear text. */
+export interface HintJob {
+  readonly actionId: string;
+}
+
+/**
+ * `ActionQueue` on BullMQ, one queue per provider instance. A job is a hint: its id is `<action>-e<epoch>`,
+ * it is tried once and removed whatever becomes of it. (A kept job of the same id would swallow the next hint
+ * without an error.)
+ */
+export class BullActionQueue implements ActionQueue {
+  readonly #redis: Redis;
+  readonly #queues: ReadonlyMap<string, Queue<HintJob>>;
+
+  constructor(url: string, instances: readonly string[], onError: OnConnectionError) {
+    this.#redis = promptConnection(url, onError);
+    this.#queues = new Map(
+      instances.map((instance) => {
+        const queue = new Queue<HintJob>(instance, {
+          connection: this.#redis,
+          prefix: PREFIX,
+          skipVersionCheck: true,
+          skipWaitingForReady: true,
+        });
+        queue.on('error', onError);
+        return [instance, queue];
+      }),
+    );
+  }
+
+  async hint(hint: Hint, delayMs = 0): Promise<boolean> {
+    const queue = this.#queues.get(hint.instance);
+    // An instance that was taken out of the configuration has no queue; the sweep closes its actions in time.
+    if (queue === undefined) return false;
+    const job = jobOf(hint, delayMs);
+    return succeedsWithin(HINT_BUDGET_MS, queue.add(job.name, job.data, job.opts));
+  }
+
+  async hintMany(hints: readonly Hint[]): Promise<boolean> {
+    const added = await Promise.all(
+      [...this.#queues].map(([instance, queue]) => {
+        const jobs = hints.filter((hint) => hint.instance === instance).map((hint) => jobOf(hint, 0));
+        return jobs.length === 0 || succeedsWithin(HINT_BUDGET_MS * 3, queue.addBulk(jobs));
+      }),
+    );
+    return added.every(Boolean);
+  }
+
+  announceCancel(actionId: string): Promise<boolean> {
+    return succeedsWithin(HINT_BUDGET_MS, this.#redis.publish(CANCEL_CHANNEL, actionId));
+  }
+
+  /** What is wrong with Redis, one line each; empty when it answers and keeps what it is given. */
+  async problems(): Promise<readonly string[]> {
+    if (!(await succeedsWithin(1000, this.#redis.ping()))) return ['redis'];
+    try {
+      const [, policy] = (await this.#redis.config('GET', 'maxmemory-policy')) as [string, string];
+      return policy === 'noeviction' ? [] : [`redis: maxmemory-policy is ${policy}, it has to be noeviction`];
+    } catch {
+      // A managed Redis may forbid CONFIG; then nothing can be said.
+      return [];
+    }
+  }
+
+  /** The queues for a dashboard to show. */
+  dashboardQueues(): readonly Queue[] {
+    return [...this.#queues.values()];
+  }
+
+  async close(): Promise<void> {
+    await succeedsWithin(1000, Promise.all([...this.#queues.values()].map((queue) => queue.close())));
+    this.#redis.disconnect();
+  }
+}
+
+function jobOf(hint: Hint, delayMs: number) {
+  const suffix = hint.kind === 'cancel' ? 'c' : `e${hint.epoch}`;
+  return {
+    name: hint.actionName,
+    data: { actionId: hint.actionId },
+    opts: {
+      jobId: `${hint.actionId}-${suffix}`,
+      attempts: 1,
+      removeOnComplete: true,
+      removeOnFail: true,
+      ...(delayMs > 0 ? { delay: Math.round(delayMs) } : {}),
+    },
+  };
+}

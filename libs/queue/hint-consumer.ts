@@ -1,0 +1,114 @@
+import { DelayedError, Worker, type Job } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { DefectError, type HintAnswer } from '#domain';
+import { CANCEL_CHANNEL, type HintJob } from './bull-action-queue.js';
+import { PREFIX, patientConnection, type OnConnectionError } from './redis-connection.js';
+
+/** A hint as it comes out of an instance's queue. */
+export interface TakenHint {
+  readonly actionId: string;
+  readonly instance: string;
+  readonly isCancel: boolean;
+}
+
+/**
+ * Looks at one action. `signal` is aborted when this process stops.
+ * Throwing is a defect: the hint is dropped and the sweep comes back to the action.
+ */
+export type HintHandler = (hint: TakenHint, signal: AbortSignal) => Promise<HintAnswer>;
+
+export interface ConsumerOptions {
+  readonly url: string;
+  /** Provider instances with the number of hints each may look at in parallel. */
+  readonly instances: readonly { readonly id: string; readonly concurrency: number }[];
+  readonly handle: HintHandler;
+  /** A running action may have been cancelled. */
+  readonly onCancel: (actionId: string) => void;
+  readonly onError: OnConnectionError;
+  readonly onHintFailed: (actionId: string | undefined, error: Error) => void;
+}
+
+/** Milliseconds of a job's lock, and between checks for jobs whose lock ran out. BullMQ's own 30 s each would leave a killed worker's job alone for a minute. */
+const LOCK_MS = 10_000;
+const STALLED_CHECK_MS = 5000;
+
+/** Takes hints from the queues of all provider instances. */
+export class HintConsumer {
+  readonly #connection: Redis;
+  readonly #subscriber: Redis;
+  readonly #workers: readonly Worker<HintJob>[];
+  #stopping = false;
+
+  constructor(options: ConsumerOptions) {
+    const { url, handle, onError } = options;
+    this.#connection = patientConnection(url, onError);
+    this.#subscriber = patientConnection(url, onError);
+    this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));
+    this.#subscriber.subscribe(CANCEL_CHANNEL).catch(onError);
+    this.#workers = options.instances.map(({ id, concurrency }) => {
+      const process = hintProcessor(handle);
+      assertTakesSignal(process);
+      const worker = new Worker<HintJob>(id, process, {
+        connection: this.#connection,
+        prefix: PREFIX,
+        concurrency,
+        lockDuration: LOCK_MS,
+        stalledInterval: STALLED_CHECK_MS,
+        // The sweep hints again what is due; a stalled job is only removed.
+        maxStalledCount: 0,
+        skipVersionCheck: true,
+      });
+      worker.on('error', onError);
+      worker.on('failed', (job, error) => {
+        if (!this.#stopping) options.onHintFailed(job?.data.actionId, error);
+      });
+      return worker;
+    });
+  }
+
+  /** Resolves when Redis has been reached and hints are being taken. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.waitUntilReady()));
+  }
+
+  /**
+   * Takes no more hints and waits up to `graceMs` for those in hand, then aborts their signals and waits up to
+   * `abortMs` for them to hand their actions over.
+   */
+  async stop(graceMs: number, abortMs: number): Promise<void> {
+    this.#stopping = true;
+    const closed = Promise.all(this.#workers.map((worker) => worker.close())).catch(() => undefined);
+    await Promise.race([closed, after(graceMs)]);
+    for (const worker of this.#workers) worker.cancelAllJobs('shutdown');
+    await Promise.race([closed, after(abortMs)]);
+    this.#subscriber.disconnect();
+    this.#connection.disconnect();
+  }
+}
+
+/** The function BullMQ calls for each job. Exported for the test of its shape. */
+export function hintProcessor(handle: HintHandler) {
+  // BullMQ hands over an AbortSignal only to functions that declare three plain parameters.
+  return async (job: Job<HintJob>, token: string | undefined, signal: AbortSignal | undefined): Promise<void> => {
+    const hint = { actionId: job.data.actionId, instance: job.queueName, isCancel: job.id?.endsWith('-c') === true };
+    const answer = await handle(hint, signal ?? new AbortController().signal);
+    if (answer !== undefined) {
+      await job.moveToDelayed(Date.now() + answer.lookAgainMs, token);
+      throw new DelayedError();
+    }
+  };
+}
+
+/**
+ * @throws DefectError when a processor would silently get no AbortSignal (BullMQ looks at `length`, which
+ * rest and default parameters do not count towards)
+ */
+export function assertTakesSignal(process: { readonly length: number }): void {
+  if (process.length < 3) throw new DefectError('a BullMQ processor has to declare job, token and signal as plain parameters');
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

@@ -1,0 +1,33 @@
+import { Redis } from 'ioredis';
+
+/** Every key starts with this hash tag, so that all keys of a queue share a slot of a Redis cluster. */
+export const PREFIX = '{riposte}';
+
+/** Told of connection errors. They are expected while Redis is away, and must never end the process. */
+export type OnConnectionError = (error: Error) => void;
+
+// BullMQ's default goes from 1 s to 20 s, too slow to pick up work soon after a restart.
+const retryStrategy = (tries: number): number => Math.min(50 * 2 ** Math.min(tries, 6), 2000);
+
+/**
+ * A connection that fails at once when Redis is away (no offline queue) and after 800 ms when it is frozen.
+ * For callers who must answer promptly.
+ */
+export function promptConnection(url: string, onError: OnConnectionError): Redis {
+  const redis = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    commandTimeout: 800,
+    connectTimeout: 2000,
+    retryStrategy,
+  });
+  redis.on('error', onError);
+  return redis;
+}
+
+/** A connection that waits for Redis for ever, as BullMQ's workers and subscribers need. */
+export function patientConnection(url: string, onError: OnConnectionError): Redis {
+  const redis = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 2000, retryStrategy });
+  redis.on('error', onError);
+  return redis;
+}

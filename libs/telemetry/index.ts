@@ -1,0 +1,2 @@
+export { REDACTED, createLogger, withoutSecrets, type Logger } from './logger.js';
+export { requiredEnv, runProcess } from './supervised-process.js';
