@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { errorInfo, type ActionStore, type Claim } from '#domain';
+import { APP, CALLER, TENANT_B, freshDatabase, historyOf, newAction } from '../support/database.js';
+
+const LEASE_MS = 30_000;
+let store: ActionStore;
+
+beforeAll(async () => {
+  store = (await freshDatabase()).actions;
+});
+
+const owner = (): string => `worker/${randomUUID()}`;
+
+async function claimed(overrides: Parameters<typeof newAction>[0] = {}, leaseMs = LEASE_MS): Promise<Claim> {
+  const { id } = await store.create(newAction(overrides));
+  const claim = await store.claim(id, owner(), leaseMs);
+  if (claim === null) throw new Error('a new action could not be claimed');
+  return claim;
+}
+
+describe('creating an action', () => {
+  it('records it as NotStarted with its first state, stamped by the database', async () => {
+    const action = await store.create(newAction());
+    expect(action).toMatchObject({ status: 'NotStarted', phase: 'queued', epoch: 0, completedAt: null, errorInfo: null });
+    expect(action.states).toEqual([{ status: 'NotStarted', updatedAt: action.createdAt, appId: APP, user: null }]);
+    expect(action.lastActionAt).toEqual(action.createdAt);
+  });
+
+  it('is the same action when the write is repeated', async () => {
+    const request = newAction();
+    const [first, second] = await Promise.all([store.create(request), store.create(request)]);
+    expect(second).toEqual(first);
+  });
+
+  it('keeps text that looks like a database expression as it is', async () => {
+    const parameters = [{ name: '$set', value: '$$NOW' }];
+    const action = await store.create(newAction({ actionReason: '$tenantId', parameters }));
+    expect(await store.find(CALLER.tenantId, action.id)).toMatchObject({ actionReason: '$tenantId', parameters });
+  });
+});
+
+describe('claiming an action', () => {
+  it('makes it Running, once, under a higher epoch', async () => {
+    const { id } = await store.create(newAction());
+    const claims = await Promise.all(Array.from({ length: 8 }, () => store.claim(id, owner(), LEASE_MS)));
+    const won = claims.filter((claim) => claim !== null);
+    expect(won).toHaveLength(1);
+    expect(won[0]?.action).toMatchObject({ status: 'Running', epoch: 1 });
+    expect(historyOf(won[0]!.action)).toEqual(['NotStarted', 'Running']);
+  });
+
+  it('writes the intent with it where issuing twice does no harm, and only there', async () => {
+    expect((await claimed({ idempotency: 'key' })).freshIntent).toBe(true);
+    expect((await claimed({ idempotency: 'natural' })).freshIntent).toBe(true);
+    expect((await claimed({ idempotency: 'lookup' })).action.intent).toBeNull();
+    expect((await claimed({ idempotency: 'none' })).action.intent).toBeNull();
+  });
+
+  it('takes over an expired lease, and then refuses every write of the old owner', async () => {
+    const old = await claimed({}, 50);
+    await sleep(80);
+    const taken = await store.claim(old.action.id, owner(), LEASE_MS);
+    expect(taken).toMatchObject({ action: { epoch: 2, crashes: 1 }, freshIntent: false });
+    expect(await store.renew(old.lease, LEASE_MS)).toBeNull();
+    expect(await store.saveOperation(old.lease, { id: 'op' })).toBeNull();
+    expect(await store.complete(old.lease, null)).toBeNull();
+    expect(await store.fail(old.lease, { phase: 'failed', errorInfo: errorInfo(500, 'late') })).toBeNull();
+    expect((await store.find(CALLER.tenantId, old.action.id))?.status).toBe('Running');
+  });
+
+  it('leaves an action alone that is not due, not started in time, or past its deadline', async () => {
+    const parked = await claimed();
+    await store.park(parked.lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    expect(await store.claim(parked.action.id, owner(), LEASE_MS)).toBeNull();
+    const late = await store.create(newAction({ startBefore: new Date(Date.now() - 1000) }));
+    expect(await store.claim(late.id, owner(), LEASE_MS)).toBeNull();
+    const overdue = await store.create(newAction({ deadlineMs: 0 }));
+    expect(await store.claim(overdue.id, owner(), LEASE_MS)).toBeNull();
+  });
+});
+
+describe('a final action', () => {
+  it.each(['complete', 'fail'] as const)('never changes again after %s', async (end) => {
+    const { action, lease } = await claimed();
+    if (end === 'complete') await store.complete(lease, { ok: true });
+    else await store.fail(lease, { phase: 'failed', errorInfo: errorInfo(502, 'vendor') });
+    const final = await store.find(CALLER.tenantId, action.id);
+    const again = await store.complete(lease, { ok: false });
+    await store.fail(lease, { phase: 'failed', errorInfo: errorInfo(500, 'late') });
+    await store.requestCancel(CALLER, action.id);
+    await store.closeOverdue(action.id, 0);
+    await store.throttle(action.id, 0);
+    expect(again).toBeNull();
+    expect(await store.claim(action.id, owner(), LEASE_MS)).toBeNull();
+    expect(await store.find(CALLER.tenantId, action.id)).toEqual(final);
+  });
+
+  it('keeps its attempt with when it began and ended', async () => {
+    const { lease } = await claimed();
+    const ended = await store.complete(lease, null);
+    expect(ended?.intent).toBeNull();
+    expect(ended?.attempts).toMatchObject([{ number: 1, epoch: 1, outcome: 'completed', error: null }]);
+  });
+});
+
+describe('cancelling an action', () => {
+  it('ends it at once as Failed/499 when it was not issued, in the name of the canceller', async () => {
+    const { id } = await store.create(newAction());
+    const canceller = { ...CALLER, appId: 'another-app', user: 'ann@contoso.com' };
+    const answer = await store.requestCancel(canceller, id);
+    expect(answer).toMatchObject({ kind: 'cancelled', action: { status: 'Failed', phase: 'cancelled', errorInfo: { code: 499 } } });
+    const action = await store.find(CALLER.tenantId, id);
+    expect(action?.states.at(-1)).toMatchObject({ status: 'Failed', appId: 'another-app', user: 'ann@contoso.com' });
+    expect(action?.completedAt).toEqual(action?.states.at(-1)?.updatedAt);
+  });
+
+  it('records the wish when it was issued, and the holder hears of it by its heartbeat', async () => {
+    const { action, lease } = await claimed();
+    expect(await store.requestCancel(CALLER, action.id)).toMatchObject({ kind: 'requested', action: { status: 'Running', phase: 'cancelling' } });
+    expect((await store.renew(lease, LEASE_MS))?.cancel).toMatchObject({ why: 'caller', appId: APP, outcome: null });
+  });
+
+  it('makes an action that waits on its vendor due at once', async () => {
+    const { action, lease } = await claimed();
+    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    await store.requestCancel(CALLER, action.id);
+    expect(await store.claim(action.id, owner(), LEASE_MS)).toMatchObject({ action: { phase: 'cancelling', intent: { operation: { id: 'op' } } } });
+  });
+
+  it('is not lost when it comes between the worker looking and giving the lease back', async () => {
+    const { action, lease } = await claimed();
+    await store.requestCancel(CALLER, action.id);
+    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    expect(await store.claim(action.id, owner(), LEASE_MS)).not.toBeNull();
+  });
+
+  it('wins or loses against the intent, never both', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const { action, lease } = await claimed({ idempotency: 'none' });
+      const [answer, intent] = await Promise.all([store.requestCancel(CALLER, action.id), store.recordIntent(lease)]);
+      expect([answer.kind, intent === null]).toEqual(answer.kind === 'cancelled' ? ['cancelled', true] : ['requested', false]);
+    }
+  });
+
+  it('answers the same when repeated, and "too late" once it ended otherwise', async () => {
+    const { id } = await store.create(newAction());
+    await store.requestCancel(CALLER, id);
+    expect((await store.requestCancel(CALLER, id)).kind).toBe('cancelled');
+    const { action, lease } = await claimed();
+    await store.requestCancel(CALLER, action.id);
+    expect((await store.requestCancel(CALLER, action.id)).kind).toBe('requested');
+    await store.complete(lease, null);
+    expect(await store.requestCancel(CALLER, action.id)).toEqual({ kind: 'tooLate', status: 'Completed' });
+  });
+
+  it('ends a retrying action, whose last attempt is known not to have been applied', async () => {
+    const { action, lease } = await claimed();
+    await store.retry(lease, { error: errorInfo(503, 'away'), applied: 'no', delayMs: 60_000, phase: 'retrying', sawCancel: false });
+    expect((await store.requestCancel(CALLER, action.id)).kind).toBe('cancelled');
+  });
+
+  it('only records the wish while an attempt of unknown outcome stands', async () => {
+    const { action, lease } = await claimed();
+    await store.retry(lease, { error: errorInfo(520, 'no answer'), applied: 'unknown', delayMs: 60_000, phase: 'retrying', sawCancel: false });
+    expect((await store.requestCancel(CALLER, action.id)).kind).toBe('requested');
+  });
+
+  it('knows no action of another tenant', async () => {
+    const { id } = await store.create(newAction());
+    expect((await store.requestCancel({ ...CALLER, tenantId: TENANT_B }, id)).kind).toBe('notFound');
+    expect(await store.find(TENANT_B, id)).toBeNull();
+  });
+});
+
+describe('what nobody carries out', () => {
+  it('expires when it was not started before its startBefore', async () => {
+    const { id } = await store.create(newAction({ startBefore: new Date(Date.now() - 1) }));
+    expect(await store.closeOverdue(id, 0)).toMatchObject({ phase: 'expired', errorInfo: { code: 410 } });
+  });
+
+  it('times out when its deadline passed and it was never issued', async () => {
+    const { id } = await store.create(newAction({ deadlineMs: 0 }));
+    expect(await store.closeOverdue(id, 0)).toMatchObject({ phase: 'timedOut', errorInfo: { code: 408 } });
+  });
+
+  it('ends as outcome unknown when it was issued and its deadline is long past', async () => {
+    const { action, lease } = await claimed({ deadlineMs: 40 });
+    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 0, phase: 'waitingOnVendor', sawCancel: false });
+    await sleep(60);
+    expect(await store.closeOverdue(action.id, 60_000)).toBeNull();
+    expect(await store.closeOverdue(action.id, 0)).toMatchObject({ phase: 'outcomeUnknown', errorInfo: { code: 520 } });
+  });
+
+  it('is left to a worker that holds it', async () => {
+    const { action } = await claimed({ deadlineMs: 20 });
+    await sleep(40);
+    expect(await store.closeOverdue(action.id, 0)).toBeNull();
+  });
+});
+
+describe('listing actions', () => {
+  it('shows a tenant its own only, newest first, page by page, none twice', async () => {
+    const tenantId = randomUUID();
+    const ids: string[] = [];
+    for (let index = 0; index < 7; index += 1) ids.unshift((await store.create(newAction({ caller: { ...CALLER, tenantId } }))).id);
+    const first = await store.list(tenantId, 3, null);
+    await store.create(newAction({ caller: { ...CALLER, tenantId } }));
+    const second = await store.list(tenantId, 3, first.next);
+    const third = await store.list(tenantId, 3, second.next);
+    const seen = [...first.actions, ...second.actions, ...third.actions].map(({ id }) => id);
+    expect(new Set(seen)).toEqual(new Set(ids));
+    expect(seen).toHaveLength(7);
+    expect(third.next).toBeNull();
+  });
+});
