@@ -12,8 +12,13 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
     .addServer(publicUrl)
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
     .build();
-  const document = SwaggerModule.createDocument(app, description, {
-    operationIdFactory: (controller, method, version) => `${controller.replace('Controller', '')}_${method}${version ?? ''}`,
-  });
+  const document = SwaggerModule.createDocument(app, description);
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const method of ['get', 'post'] as const) {
+      const operation = operations[method];
+      // Unique per path, where one handler serves several.
+      if (operation !== undefined) operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
+    }
+  }
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Riposte API' });
 }

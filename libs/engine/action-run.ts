@@ -69,6 +69,7 @@ export class ActionRun {
   readonly #claim: Claim;
   readonly #keeper: LeaseKeeper;
   readonly #claimedAt: number;
+  readonly #serverClaimedAtMs: number;
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
@@ -83,6 +84,7 @@ export class ActionRun {
     this.#claim = parts.claim;
     this.#action = parts.claim.action;
     this.#claimedAt = parts.claimedAt;
+    this.#serverClaimedAtMs = (parts.claim.action.leaseUntil?.getTime() ?? Date.now()) - parts.leaseMs;
     this.#keeper = new LeaseKeeper({
       store: parts.store,
       claim: parts.claim,
@@ -496,8 +498,7 @@ export class ActionRun {
 
   /** The database's time, reckoned from the claim by the monotonic clock; at most one round trip behind. */
   #serverNow(): number {
-    const claimedAt = this.#claim.action.lastActionAt.getTime();
-    return claimedAt + (performance.now() - this.#claimedAt);
+    return this.#serverClaimedAtMs + (performance.now() - this.#claimedAt);
   }
 
   #remainingMs(): number {

@@ -154,7 +154,8 @@ export class MongoActionStore implements ActionStore {
         },
       },
       states: statesAfter('claim'),
-      lastActionAt: STAMP,
+      // A later claim, to poll or to take over, changes nothing a caller can see.
+      lastActionAt: { $cond: [{ $eq: ['$status', 'NotStarted'] }, STAMP, '$lastActionAt'] },
       epoch: nextEpoch,
       owner,
       leaseUntil: inMs(leaseMs),
@@ -296,6 +297,7 @@ export class MongoActionStore implements ActionStore {
       states: statesAfter('fail', by),
       attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
       errorInfo: literal(failure.errorInfo),
+      ...(phase === 'cancelledAtProvider' ? { cancel: { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] } } : {}),
     });
   }
 

@@ -27,6 +27,6 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (reply.sent) return;
   void reply
     .status(answer.status)
-    .headers({ ...answer.headers, 'content-type': 'application/json; charset=utf-8' })
+    .headers({ 'request-id': ids.requestId, ...answer.headers, 'content-type': 'application/json; charset=utf-8' })
     .send(JSON.stringify(graphErrorBody(answer.code, answer.message, ids)));
 }

@@ -7,6 +7,7 @@ import type { Logger } from '#telemetry';
 import { graphErrorBody } from './graph-error.js';
 import { sendError } from './graph-exception.filter.js';
 import { parseJsonBody } from './json-body.js';
+import { answerWrongMethods } from './wrong-methods.js';
 import { answerWithIds, newRequestId } from './request-ids.js';
 
 /** Bytes of a body. */
@@ -55,6 +56,7 @@ export async function createServer(log: Logger): Promise<FastifyInstance> {
     );
   });
   acceptJsonOnly(server);
+  answerWrongMethods(server);
   await server.register(helmet, {
     // No upgrade of plain HTTP: the quick start and in-house installations behind a proxy speak it.
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },

@@ -31,15 +31,21 @@ export async function mountBullBoard(
   await server.register(
     async (scope) => {
       scope.addHook('onRequest', async (request, reply) => {
-        request.identity = await authenticateOperator(request, reply, parts.verifier);
-        authorise(request.identity, 'operate');
-        if (request.method !== 'GET' && request.method !== 'HEAD') {
-          reply.header('allow', 'GET, HEAD');
-          throw new UserError('methodNotAllowed', 'The queues are read-only.');
+        try {
+          request.identity = await authenticateOperator(request, reply, parts.verifier);
+          authorise(request.identity, 'operate');
+          if (request.method !== 'GET' && request.method !== 'HEAD') {
+            reply.header('allow', 'GET, HEAD');
+            throw new UserError('methodNotAllowed', 'The queues are read-only.');
+          }
+        } catch (error) {
+          // Thrown on, it would end in the board's own error handler, which answers 500.
+          sendError(error, request, reply, parts.log);
+          return reply;
         }
         allowInlineAssets(reply);
+        return undefined;
       });
-      scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, parts.log));
       scope.setNotFoundHandler((_request, _reply) => {
         throw new UserError('itemNotFound', 'No such page.');
       });

@@ -1,5 +1,5 @@
-import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Put, Query, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiCreatedResponse, ApiExcludeEndpoint, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
@@ -95,32 +95,6 @@ export class SecurityActionsController {
     await this.cancelAction.cancel(callerOf(request), printable(id));
   }
 
-  @Put()
-  @Patch()
-  @Delete()
-  @Requires('nothing')
-  @ApiExcludeEndpoint()
-  refuseOnCollection(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): never {
-    return refuse(request, reply, 'GET, HEAD, POST');
-  }
-
-  @Post(':id')
-  @Put(':id')
-  @Patch(':id')
-  @Delete(':id')
-  @Requires('nothing')
-  @ApiExcludeEndpoint()
-  refuseOnItem(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): never {
-    return refuse(request, reply, 'GET, HEAD');
-  }
-
-  @Get([':id/cancelSecurityAction', ':id/microsoft.graph.cancelSecurityAction'])
-  @Requires('nothing')
-  @ApiExcludeEndpoint()
-  refuseOnCancel(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): never {
-    return refuse(request, reply, 'POST');
-  }
-
   #context(request: FastifyRequest): string {
     return `${this.publicUrl}/${versionOf(request)}/$metadata#${COLLECTION}`;
   }
@@ -132,11 +106,6 @@ function versionOf(request: FastifyRequest): 'beta' | 'v1.0' {
 
 function collectionPath(request: FastifyRequest): string {
   return `/${versionOf(request)}/${COLLECTION}`;
-}
-
-function refuse(request: FastifyRequest, reply: FastifyReply, allow: string): never {
-  reply.header('allow', allow);
-  throw new UserError('methodNotAllowed', `${request.method} is not allowed here; allowed: ${allow}.`);
 }
 
 /** An id from a URL as it may stand in a message. */

@@ -1,0 +1,135 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { RedisServer, findRedisServer, freePort } from '#embedded-servers';
+import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
+import { Client } from './client.js';
+import { freshDatabaseUri } from './database.js';
+import { eventually } from './eventually.js';
+import { signToken } from './token.js';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+export interface StackOptions {
+  /** Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. */
+  readonly config?: string;
+  /** How many workers. Default 1. */
+  readonly workers?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** One process of the product, started by the command that production uses. */
+export class ProductProcess {
+  readonly child: ChildProcess;
+  #output = '';
+
+  constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
+    const [file, ...args] = command;
+    this.child = spawn(file === 'node' || file === undefined ? process.execPath : file, args, {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
+      // The channel ends with this process, and the child with the channel: a killed test run leaves nothing.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.child.stdout?.on('data', (data: Buffer) => (this.#output += data.toString()));
+    this.child.stderr?.on('data', (data: Buffer) => (this.#output += data.toString()));
+  }
+
+  /** Everything it printed. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Its log, line by line. */
+  get log(): readonly Record<string, unknown>[] {
+    return this.#output
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  async ready(): Promise<void> {
+    await eventually(() => {
+      if (!this.running) throw new Error(`it ended: ${this.#output}`);
+      return this.log.some(({ msg }) => msg === 'ready');
+    }, 30_000);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.child.pid !== undefined && this.running) process.kill(this.child.pid, signal);
+  }
+
+  /** Sends the signal and waits for the end; the exit code, or null when the signal ended it. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.running) return this.child.exitCode;
+    const exit = once(this.child, 'exit');
+    this.signal(signal);
+    const [code] = (await exit) as [number | null];
+    return code;
+  }
+}
+
+/** API and workers as real processes, on a database and a Redis of their own. */
+export class Stack {
+  readonly workers: ProductProcess[] = [];
+  api!: ProductProcess;
+
+  private constructor(
+    readonly baseUrl: string,
+    readonly dataDir: string,
+    readonly mongodbUri: string,
+    readonly env: Readonly<Record<string, string>>,
+    readonly redis: RedisServer,
+  ) {}
+
+  static async start(options: StackOptions = {}): Promise<Stack> {
+    const dataDir = await mkdtemp(path.join(tmpdir(), 'riposte-stack-'));
+    const port = await freePort();
+    const binary = await findRedisServer(() => undefined);
+    const redis = await RedisServer.start({ binary, dir: path.join(dataDir, 'redis'), report: () => undefined });
+    const mongodbUri = freshDatabaseUri();
+    const configFile = path.join(dataDir, 'riposte.config.yaml');
+    if (options.config !== undefined) await writeFile(configFile, options.config);
+    const stack = new Stack(`http://127.0.0.1:${port}`, dataDir, mongodbUri, {
+      MONGODB_URI: mongodbUri,
+      REDIS_URL: redis.url,
+      RIPOSTE_DATA_DIR: dataDir,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
+      ...options.env,
+    }, redis);
+    stack.api = new ProductProcess(API_COMMAND, stack.env);
+    for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker();
+    await Promise.all([stack.api, ...stack.workers].map((process) => process.ready()));
+    await eventually(async () => ((await (await fetch(`${stack.baseUrl}/health/ready`)).json()) as { status: string }).status === 'ready', 15_000);
+    return stack;
+  }
+
+  startWorker(): ProductProcess {
+    const worker = new ProductProcess(WORKER_COMMAND, this.env);
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** A client of a tenant, with a token of the built-in issuer. */
+  async client(options: { readonly tenant?: string; readonly app?: string; readonly roles?: readonly string[] } = {}): Promise<Client> {
+    return new Client(this.baseUrl, await signToken(this.dataDir, options));
+  }
+
+  async issuerKey(): Promise<string> {
+    return readFile(path.join(this.dataDir, 'issuer-key.json'), 'utf8');
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.api, ...this.workers].map((process) => process.end()));
+    await this.redis.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
