@@ -83,23 +83,22 @@ export class MongoServer {
 
   async #becomePrimary(): Promise<void> {
     const until = performance.now() + START_TIMEOUT_MS;
-    const client = new MongoClient(`mongodb://127.0.0.1:${this.port}/?directConnection=true`, {
-      serverSelectionTimeoutMS: 1000,
-      connectTimeoutMS: 1000,
-    });
     let last: unknown;
-    try {
-      while (performance.now() < until) {
-        if (!this.#process.running) throw await startFailure(this.#process, this.#options);
-        try {
-          if (await isPrimary(client, this.port)) return;
-        } catch (error) {
-          last = error;
-        }
-        await sleep(50);
+    while (performance.now() < until) {
+      if (!this.#process.running) throw await startFailure(this.#process, this.#options);
+      // A client whose first connection was refused stays closed for good, so each look is by a new one.
+      const client = new MongoClient(`mongodb://127.0.0.1:${this.port}/?directConnection=true`, {
+        serverSelectionTimeoutMS: 500,
+        connectTimeoutMS: 1000,
+      });
+      try {
+        if (await isPrimary(client, this.port)) return;
+      } catch (error) {
+        last = error;
+      } finally {
+        await client.close();
       }
-    } finally {
-      await client.close();
+      await sleep(50);
     }
     throw new Error(
       `mongod has not become primary within ${START_TIMEOUT_MS / 1000} s (${last instanceof Error ? last.message : 'no answer'}). Its log: ${this.#process.logFile}\n${await this.#process.lastLines(3)}`,

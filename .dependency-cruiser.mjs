@@ -1,0 +1,196 @@
+/**
+ * Which folder may import which. Every rule has an import that it has to refuse in test/structure/layers.spec.ts.
+ * A finding is a question about the design: move the code, or change the rule here and say why.
+ */
+
+/** Per lib of ours, the libs it may import. */
+const LIBS = {
+  domain: [],
+  'provider-sdk': ['domain'],
+  telemetry: ['domain'],
+  auth: ['domain'],
+  persistence: ['domain'],
+  queue: ['domain', 'telemetry'],
+  config: ['domain', 'provider-sdk'],
+  engine: ['domain', 'provider-sdk', 'telemetry'],
+  'embedded-servers': [],
+};
+
+/** The libs an app may import. */
+const APP_LIBS = ['domain', 'engine', 'persistence', 'queue', 'auth', 'telemetry', 'config'];
+
+const OURS = '^(apps|libs|plugins|test)/';
+const ENTRY_POINTS = [
+  '^[^/]+$',
+  '^apps/(api|worker|launcher)/main\\.ts$',
+  '^apps/cli/[^/]+\\.ts$',
+  '^apps/launcher/[^/]+\\.mjs$',
+  '^(libs/[^/]+|plugins)/index\\.ts$',
+  '^test/.*\\.(spec|e2e-spec)\\.ts$',
+  '^test/(bench|faults)/[^/]+\\.ts$',
+  '^test/simulators/[^/]+/main\\.ts$',
+];
+
+const libs = (names) => names.map((name) => `^libs/${name}/`);
+const npm = (names) => `(^|/)node_modules/(${names.join('|')})/`;
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...Object.entries(LIBS).map(([lib, allowed]) => ({
+      name: `${lib}-imports-only-its-layer`,
+      comment: `libs/${lib} may import ${allowed.join(', ') || 'nothing of ours'}.`,
+      severity: 'error',
+      from: { path: `^libs/${lib}/` },
+      to: { path: OURS, pathNot: libs([lib, ...allowed]) },
+    })),
+    {
+      name: 'every-lib-has-a-layer',
+      comment: 'A new lib gets a line in LIBS above.',
+      severity: 'error',
+      from: {},
+      to: { path: '^libs/', pathNot: libs(Object.keys(LIBS)) },
+    },
+    {
+      name: 'apps-import-only-their-layer',
+      comment: `Apps may import ${APP_LIBS.join(', ')} and plugins/index.ts; the launcher embedded-servers, too.`,
+      severity: 'error',
+      from: { path: '^apps/', pathNot: '^apps/launcher/' },
+      to: { path: OURS, pathNot: ['^apps/', ...libs(APP_LIBS), '^plugins/index\\.ts$'] },
+    },
+    {
+      name: 'launcher-imports-only-its-layer',
+      comment: 'The launcher starts the other processes: it knows the servers, not the product.',
+      severity: 'error',
+      from: { path: '^apps/launcher/' },
+      to: { path: OURS, pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'telemetry'])] },
+    },
+    {
+      name: 'nobody-imports-apps',
+      comment: 'An app is a process: others, and the tests, start it and talk to it.',
+      severity: 'error',
+      from: { pathNot: '^apps/' },
+      to: { path: '^apps/' },
+    },
+    {
+      name: 'no-app-imports-another',
+      severity: 'error',
+      from: { path: '^apps/([^/]+)/' },
+      to: { path: '^apps/', pathNot: '^apps/$1/' },
+    },
+    {
+      name: 'plugins-import-only-the-sdk',
+      comment: 'What a plugin may see is libs/provider-sdk.',
+      severity: 'error',
+      from: { path: '^plugins/([^/]+)/' },
+      to: { path: OURS, pathNot: ['^plugins/$1/', '^libs/provider-sdk/'] },
+    },
+    {
+      name: 'plugin-list-imports-only-plugins',
+      severity: 'error',
+      from: { path: '^plugins/index\\.ts$' },
+      to: { path: OURS, pathNot: ['^plugins/[^/]+/index\\.ts$', '^libs/provider-sdk/'] },
+    },
+    {
+      name: 'libs-are-entered-through-index',
+      severity: 'error',
+      from: { path: '^libs/([^/]+)/' },
+      to: { path: '^libs/', pathNot: ['^libs/$1/', '^libs/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'others-enter-libs-through-index',
+      severity: 'error',
+      from: { pathNot: '^libs/' },
+      to: { path: '^libs/', pathNot: '^libs/[^/]+/index\\.ts$' },
+    },
+    {
+      name: 'plugins-are-entered-through-index',
+      severity: 'error',
+      from: { pathNot: '^plugins/' },
+      to: { path: '^plugins/', pathNot: ['^plugins/index\\.ts$', '^plugins/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'libs-and-plugins-are-imported-by-name',
+      comment: 'By `#domain`, not by a path: the name holds in the sources and in dist/ alike.',
+      severity: 'error',
+      from: { path: '^(apps|libs|plugins)/([^/]+)/' },
+      to: { path: '^(libs|plugins)/', pathNot: '^$1/$2/', dependencyTypesNot: ['aliased-subpath-import'] },
+    },
+    {
+      name: 'mongodb-only-in-persistence',
+      severity: 'error',
+      from: { path: OURS, pathNot: [...libs(['persistence', 'embedded-servers']), '^test/'] },
+      to: { path: npm(['mongoose', 'mongodb', 'bson']) },
+    },
+    {
+      name: 'redis-only-in-queue',
+      severity: 'error',
+      from: { path: OURS, pathNot: [...libs(['queue', 'embedded-servers']), '^test/'] },
+      to: { path: npm(['bullmq', 'ioredis']) },
+    },
+    {
+      name: 'nest-only-in-apps',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^apps/' },
+      to: { path: npm(['@nestjs']) },
+    },
+    {
+      name: 'bull-board-only-in-the-api',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^apps/api/' },
+      to: { path: npm(['@bull-board']) },
+    },
+    {
+      name: 'product-does-not-import-tests',
+      severity: 'error',
+      from: { path: '^(apps|libs|plugins)/' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'product-does-not-need-dev-dependencies',
+      comment: 'The production image has none.',
+      severity: 'error',
+      from: { path: '^(apps|libs|plugins)/' },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+    {
+      name: 'packages-are-declared',
+      comment: 'A package that only another one brings along can vanish with it.',
+      severity: 'error',
+      from: {},
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'imports-resolve',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'no-cycles',
+      comment: 'Of types neither: what needs each other to be understood is one thing, or three.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: ENTRY_POINTS },
+      to: {},
+    },
+  ],
+  options: {
+    doNotFollow: { path: ['(^|/)node_modules/'] },
+    // The launcher loads what was compiled; the sources of that are looked at here.
+    exclude: { path: ['^dist/'] },
+    tsPreCompilationDeps: true,
+    combinedDependencies: false,
+    // As tsconfig.json's customConditions: `#domain` is libs/domain/index.ts.
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['riposte-source', 'import', 'node', 'types', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json', '.d.ts'],
+    },
+  },
+};

@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+# One image for every process of Riposte; the command says which one runs.
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Nothing that is installed needs an install script, so none runs.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY apps ./apps
+COPY libs ./libs
+COPY plugins ./plugins
+RUN npm run build \
+  && find dist \( -name '*.map' -o -name '.tsbuildinfo' \) -delete \
+  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM ${NODE_IMAGE} AS run
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=3000 \
+    RIPOSTE_DATA_DIR=/var/lib/riposte
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY LICENSE ./
+# A named volume takes over owner and mode of what it covers.
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte
+# The user `node` of the base image, by number so that Kubernetes can see that it is not root.
+USER 1000:1000
+EXPOSE 3000
+# For the API. A worker brings its own check, see docker-compose.yml.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live', { signal: AbortSignal.timeout(4000) }).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# The worker's command: node dist/apps/worker/main.js
+CMD ["node", "dist/apps/api/main.js"]

@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Servers } from './servers.js';
+import type { Settings } from './settings.js';
+
+const DEMO_TENANT = '11111111-1111-4111-8111-111111111111';
+const DEMO_APP = '22222222-2222-4222-8222-222222222222';
+
+/** What a new user needs to know once everything runs, with a call that can be pasted. */
+export async function announcement(settings: Settings, servers: Servers, tokenScript: string, baseUrl: string): Promise<string> {
+  const token = await demoToken(tokenScript, settings.dataDir);
+  const body = `{"name":"BlockIp","actionReason":"Test","parameters":[{"name":"IP","value":"203.0.113.7"}],"vendorInformation":{"vendor":"Mock","provider":"Mock"}}`;
+  const operator = `npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
+  return `
+Riposte is ready.
+
+  API          ${baseUrl}/beta/security/securityActions
+  API pages    ${baseUrl}/docs   (${baseUrl}/openapi.json)
+  Bull Board   ${baseUrl}/ops/queues   (any name; as password the output of
+               ${operator})
+  Health       ${baseUrl}/health/ready
+  MongoDB      ${servers.where.mongodb}
+  Redis        ${servers.where.redis}
+  Data, logs   ${settings.dataDir}
+
+Block an IP:
+
+curl -s ${baseUrl}/beta/security/securityActions \\
+  -H 'Authorization: Bearer ${token}' \\
+  -H 'Content-Type: application/json' \\
+  -d '${body}'
+
+See what became of it:
+
+curl -s ${baseUrl}/beta/security/securityActions \\
+  -H 'Authorization: Bearer ${token}'
+
+Ctrl-C stops everything; the data stays.
+`;
+}
+
+async function demoToken(script: string, dataDir: string): Promise<string> {
+  const args = [script, '--tenant', DEMO_TENANT, '--app', DEMO_APP, '--role', 'SecurityActions.ReadWrite.All', '--expires', '12h'];
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, RIPOSTE_DATA_DIR: path.resolve(dataDir) } });
+    return stdout.trim();
+  } catch {
+    return '<an access token of your issuer>';
+  }
+}

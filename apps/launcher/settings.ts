@@ -1,0 +1,31 @@
+import path from 'node:path';
+
+/** What `npm start` reads from the environment. */
+export interface Settings {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly mongodbUri: string | null;
+  readonly redisUrl: string | null;
+}
+
+/** The start cannot go on; the message says what to change. Printed as it is, without a stack. */
+export class StartError extends Error {}
+
+/** @throws StartError naming the variable that is wrong */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const port = Number(env['PORT'] ?? 3000);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new StartError(`PORT has to be a number from 1 to 65535; it is "${env['PORT']}".`);
+  return {
+    dataDir: path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte'),
+    host: env['HOST'] || '127.0.0.1',
+    port,
+    mongodbUri: env['MONGODB_URI'] || null,
+    redisUrl: env['REDIS_URL'] || null,
+  };
+}
+
+/** An address with its user and password left out. */
+export function withoutCredentials(uri: string): string {
+  return uri.replace(/\/\/[^@/]*@/, '//…@');
+}
