@@ -60,10 +60,13 @@ export default {
     },
     {
       name: 'launcher-imports-only-its-layer',
-      comment: 'The launcher starts the other processes: it knows the servers, not the product.',
+      comment: 'The launcher starts servers and processes; it has no part in what an action goes through.',
       severity: 'error',
       from: { path: '^apps/launcher/' },
-      to: { path: OURS, pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'telemetry'])] },
+      to: {
+        path: OURS,
+        pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'telemetry'])],
+      },
     },
     {
       name: 'nobody-imports-apps',

@@ -12,6 +12,7 @@ import { parse } from 'yaml';
 import { parseConfig } from '#config';
 import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
 
+const require = createRequire(import.meta.url);
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
 interface Service {
@@ -37,7 +38,9 @@ interface Instruction {
   readonly value: string;
 }
 
-const compose = parse(await readFile(path.join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as Compose;
+const compose = parse(await readFile(path.join(ROOT, 'docker-compose.yml'), 'utf8'), {
+  merge: true,
+}) as Compose;
 const dockerfile = instructions(await readFile(path.join(ROOT, 'Dockerfile'), 'utf8'));
 const { api, worker, mongodb, redis } = compose.services;
 const services = Object.entries(compose.services);
@@ -51,7 +54,10 @@ describe('docker-compose.yml', () => {
   it.each([
     ['an option that does not exist', { ...api, helthcheck: {} }],
     ['a health check that is no command', { ...api, healthcheck: { test: 7 } }],
-    ['a dependency on a condition that does not exist', { ...api, depends_on: { redis: { condition: 'healthy' } } }],
+    [
+      'a dependency on a condition that does not exist',
+      { ...api, depends_on: { redis: { condition: 'healthy' } } },
+    ],
   ])('would not be valid with %s', async (_what, broken) => {
     const validate = await composeSchema();
     expect(validate({ ...compose, services: { ...compose.services, api: broken } })).toBe(false);
@@ -86,18 +92,23 @@ describe('docker-compose.yml', () => {
     expect(compose.networks['data']).toEqual({ internal: true });
   });
 
-  it.each(services)('confines %s: no root, no capability, nothing to write but what is mounted', (name, service) => {
-    expect(service).toMatchObject({
-      read_only: true,
-      cap_drop: ['ALL'],
-      security_opt: ['no-new-privileges:true'],
-      init: true,
-      restart: 'unless-stopped',
-    });
-    expect(service).not.toHaveProperty('privileged');
-    // API and worker run as the user of their image, see below.
-    expect(service['user']).toBe({ api: undefined, worker: undefined, mongodb: 'mongodb', redis: 'redis' }[name]);
-  });
+  it.each(services)(
+    'confines %s: no root, no capability, nothing to write but what is mounted',
+    (name, service) => {
+      expect(service).toMatchObject({
+        read_only: true,
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+        init: true,
+        restart: 'unless-stopped',
+      });
+      expect(service).not.toHaveProperty('privileged');
+      // API and worker run as the user of their image, see below.
+      expect(service['user']).toBe(
+        { api: undefined, worker: undefined, mongodb: 'mongodb', redis: 'redis' }[name],
+      );
+    },
+  );
 
   it.each(services)('checks the health of %s', (_name, { healthcheck }) => {
     expect(['CMD', 'CMD-SHELL']).toContain(healthcheck.test[0]);
@@ -132,7 +143,8 @@ describe('docker-compose.yml', () => {
     expect(option(redis, '--appendfsync')).toBe('everysec');
     expect(option(redis, '--maxmemory-policy')).toBe('noeviction');
     expect(redis.volumes).toContain('redis-data:/data');
-    for (const { environment } of [api, worker]) expect(environment?.['REDIS_URL']).toBe('redis://redis:6379');
+    for (const { environment } of [api, worker])
+      expect(environment?.['REDIS_URL']).toBe('redis://redis:6379');
   });
 
   it('mounts a configuration that is there and valid, and leaves the mock provider off', async () => {
@@ -146,7 +158,9 @@ describe('docker-compose.yml', () => {
   it('shows in its configuration an example that is valid', async () => {
     const text = await readFile(path.join(ROOT, 'deploy/compose/riposte.config.yaml'), 'utf8');
     const example = /^# providers:\n(?:# {2}.*\n)+/m.exec(text)?.[0].replace(/^# /gm, '') ?? '';
-    expect(parseConfig(example, 'the example').providers).toMatchObject([{ id: 'mock', plugin: 'mock', tenants: ['*'] }]);
+    expect(parseConfig(example, 'the example').providers).toMatchObject([
+      { id: 'mock', plugin: 'mock', tenants: ['*'] },
+    ]);
   });
 
   it('keeps the key of the token issuer on a volume', () => {
@@ -173,14 +187,19 @@ describe('the Dockerfile', () => {
   const last = dockerfile.slice(dockerfile.findLastIndex(({ name }) => name === 'FROM'));
 
   it('builds in one stage and runs in another, both from one Node LTS image', () => {
-    expect(values(dockerfile, 'FROM').map((from) => from.split(' ')[0])).toEqual(['${NODE_IMAGE}', '${NODE_IMAGE}']);
+    expect(values(dockerfile, 'FROM').map((from) => from.split(' ')[0])).toEqual([
+      '${NODE_IMAGE}',
+      '${NODE_IMAGE}',
+    ]);
     const major = Number(/^NODE_IMAGE=node:(\d+)-/.exec(values(dockerfile, 'ARG')[0] ?? '')?.[1]);
     expect(major).toBeGreaterThanOrEqual(24);
     expect(major % 2).toBe(0);
   });
 
   it('installs by the lock file and runs no install script', () => {
-    const installs = values(dockerfile, 'RUN').flatMap((run) => run.match(/npm (?:ci|install|prune)[^&]*/g) ?? []);
+    const installs = values(dockerfile, 'RUN').flatMap(
+      (run) => run.match(/npm (?:ci|install|prune)[^&]*/g) ?? [],
+    );
     expect(installs).toHaveLength(2);
     for (const install of installs) expect(install).toContain('--ignore-scripts');
     expect(installs[0]).toMatch(/^npm ci /);
@@ -206,7 +225,9 @@ describe('the Dockerfile', () => {
     const copied = values(dockerfile, 'COPY')
       .filter((copy) => !copy.startsWith('--from'))
       .flatMap((copy) => copy.split(' ').slice(0, -1));
-    expect(rules.filter((rule) => rule.startsWith('!')).toSorted()).toEqual(copied.map((source) => `!${source}`).toSorted());
+    expect(rules.filter((rule) => rule.startsWith('!')).toSorted()).toEqual(
+      copied.map((source) => `!${source}`).toSorted(),
+    );
     for (const [, script] of [API_COMMAND, WORKER_COMMAND]) {
       const [, folder, app] = script?.split('/') ?? [];
       expect(copied).toContain(folder);
@@ -225,7 +246,11 @@ describe('the Dockerfile', () => {
 
 const apiChecks: readonly (readonly [string, readonly string[], string])[] = [
   ['docker-compose.yml', api.healthcheck.test.slice(1), '/health/ready'],
-  ['the Dockerfile', JSON.parse((values(dockerfile, 'HEALTHCHECK')[0] ?? '').replace(/^.*?CMD /, '')) as string[], '/health/live'],
+  [
+    'the Dockerfile',
+    JSON.parse((values(dockerfile, 'HEALTHCHECK')[0] ?? '').replace(/^.*?CMD /, '')) as string[],
+    '/health/live',
+  ],
 ];
 
 describe.each(apiChecks)('the health check of the API in %s', (_file, command, route) => {
@@ -275,7 +300,8 @@ describe('the health check of the worker', () => {
   });
   afterAll(() => rm(dir, { recursive: true }));
 
-  const check = (file: string) => exitCode(worker.healthcheck.test.slice(1), { RIPOSTE_ALIVE_FILE: path.join(dir, file) });
+  const check = (file: string) =>
+    exitCode(worker.healthcheck.test.slice(1), { RIPOSTE_ALIVE_FILE: path.join(dir, file) });
 
   it('is passed by a fresh sign of life', async () => {
     await writeFile(path.join(dir, 'fresh'), '');
@@ -302,16 +328,25 @@ describe('the health check of the worker', () => {
 describe('the health check of MongoDB', () => {
   it('runs the script that is mounted', async () => {
     const script = './deploy/compose/mongodb-health.js';
-    expect(mongodb.volumes).toContainEqual(expect.objectContaining({ source: script, read_only: true, target: '/etc/riposte/mongodb-health.js' }));
-    expect(mongodb.healthcheck.test.join(' ')).toContain('mongosh --quiet --norc --file /etc/riposte/mongodb-health.js');
+    expect(mongodb.volumes).toContainEqual(
+      expect.objectContaining({ source: script, read_only: true, target: '/etc/riposte/mongodb-health.js' }),
+    );
+    expect(mongodb.healthcheck.test.join(' ')).toContain(
+      'mongosh --quiet --norc --file /etc/riposte/mongodb-health.js',
+    );
     await expect(readFile(path.join(ROOT, script), 'utf8')).resolves.toContain('rs.initiate');
   });
 
   const member = { _id: 0, host: 'mongodb:27017' };
-  const fresh = Object.assign(new Error('no replset config has been received'), { codeName: 'NotYetInitialized' });
+  const fresh = Object.assign(new Error('no replset config has been received'), {
+    codeName: 'NotYetInitialized',
+  });
 
   it('initiates a fresh server, by the name under which the others reach it', async () => {
-    expect(await mongoshRun({ status: fresh, writable: false })).toEqual({ initiated: [{ _id: 'rs0', members: [member] }], exit: 1 });
+    expect(await mongoshRun({ status: fresh, writable: false })).toEqual({
+      initiated: [{ _id: 'rs0', members: [member] }],
+      exit: 1,
+    });
   });
 
   it('is passed once the member takes writes, and initiates nothing again', async () => {
@@ -323,15 +358,19 @@ describe('the health check of MongoDB', () => {
   });
 
   it('initiates nothing after any other error', async () => {
-    const removed = Object.assign(new Error('our replica set config is invalid'), { codeName: 'InvalidReplicaSetConfig' });
+    const removed = Object.assign(new Error('our replica set config is invalid'), {
+      codeName: 'InvalidReplicaSetConfig',
+    });
     await expect(mongoshRun({ status: removed, writable: false })).rejects.toThrow('config is invalid');
   });
 });
 
 /** The schema of the Compose Specification, as the package dclint carries it: tests need no network. */
 async function composeSchema(): Promise<ValidateFunction> {
-  const dclint = path.dirname(createRequire(import.meta.url).resolve('dclint/package.json'));
-  const schema = JSON.parse(await readFile(path.join(dclint, 'schemas/compose.schema.json'), 'utf8')) as Record<string, unknown>;
+  const dclint = path.dirname(require.resolve('dclint/package.json'));
+  const schema = JSON.parse(
+    await readFile(path.join(dclint, 'schemas/compose.schema.json'), 'utf8'),
+  ) as Record<string, unknown>;
   const ajv = new Ajv({ strict: false, allErrors: true });
   addFormats.default(ajv);
   // `duration` means Compose's `10s` here, where the draft's format of that name means ISO 8601's `PT10S`.
