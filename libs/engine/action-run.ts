@@ -91,6 +91,7 @@ export class ActionRun {
       leaseMs: parts.leaseMs,
       claimedAt: parts.claimedAt,
       onLost: () => {
+        this.#log.warn({ ...this.#facts(), epoch: parts.claim.lease.epoch }, 'lease lost');
         this.#lost = true;
         this.#call?.stop('leaseLost');
       },
@@ -115,6 +116,9 @@ export class ActionRun {
   /** Takes the action as far as it goes under this claim. */
   async proceed(): Promise<void> {
     this.#keeper.start();
+    if (this.#action.crashes > 0 || (this.#action.intent !== null && !this.#claim.freshIntent && this.#action.intent.operation === null)) {
+      this.#log.info({ ...this.#facts(), epoch: this.#claim.lease.epoch, crashes: this.#action.crashes }, 'taken over');
+    }
     try {
       const target = await this.#target();
       if (target === null) return;

@@ -118,6 +118,13 @@ export class Stack {
     return worker;
   }
 
+  /** Starts the API (again) and waits until it serves. */
+  async startApi(): Promise<ProductProcess> {
+    const api = new ProductProcess(API_COMMAND, this.env);
+    await api.ready();
+    return api;
+  }
+
   /** A client of a tenant, with a token of the built-in issuer. */
   async client(options: { readonly tenant?: string; readonly app?: string; readonly roles?: readonly string[] } = {}): Promise<Client> {
     return new Client(this.baseUrl, await signToken(this.dataDir, options));
