@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One image for every process of Riposte; the command says which one runs.
-ARG NODE_IMAGE=node:24-bookworm-slim
+ARG NODE_IMAGE=node:26-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app

@@ -10,7 +10,15 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
-import { ACTION_STORE, CANCEL_ACTION, HEALTH, LOG, PUBLIC_URL, SUBMIT_ACTION, TOKEN_VERIFIER } from './tokens.js';
+import {
+  ACTION_STORE,
+  CANCEL_ACTION,
+  HEALTH,
+  LOG,
+  PUBLIC_URL,
+  SUBMIT_ACTION,
+  TOKEN_VERIFIER,
+} from './tokens.js';
 
 /** The parts of the engine that the API calls. */
 export interface ApiParts {
@@ -38,7 +46,11 @@ export class ApiModule {
         { provide: LOG, useValue: parts.log },
         { provide: PUBLIC_URL, useValue: parts.publicUrl },
         { provide: TOKEN_VERIFIER, useValue: parts.verifier },
-        { provide: APP_GUARD, inject: [Reflector, TOKEN_VERIFIER], useFactory: (reflector: Reflector, verifier: TokenVerifier) => new AuthGuard(reflector, verifier) },
+        {
+          provide: APP_GUARD,
+          inject: [Reflector, TOKEN_VERIFIER],
+          useFactory: (reflector: Reflector, verifier: TokenVerifier) => new AuthGuard(reflector, verifier),
+        },
         { provide: APP_FILTER, inject: [LOG], useFactory: (log: Logger) => new GraphExceptionFilter(log) },
       ],
     };

@@ -29,8 +29,14 @@ export class AuthGuard implements CanActivate {
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const need = this.#reflector.getAllAndOverride<Need | 'nothing' | undefined>(NEED, [context.getHandler(), context.getClass()]);
-    if (need === undefined) throw new DefectError(`route ${context.getClass().name}.${context.getHandler().name} says not what it requires`);
+    const need = this.#reflector.getAllAndOverride<Need | 'nothing' | undefined>(NEED, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (need === undefined)
+      throw new DefectError(
+        `route ${context.getClass().name}.${context.getHandler().name} says not what it requires`,
+      );
     if (need === 'nothing') return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     request.identity = await authenticate(request.headers.authorization, this.#verifier);
@@ -42,7 +48,8 @@ export class AuthGuard implements CanActivate {
 /** @throws UserError `unauthenticated` */
 export function authenticate(authorization: string | undefined, verifier: TokenVerifier): Promise<Identity> {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
-  if (token === undefined) throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
+  if (token === undefined)
+    throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
   return verifier.verify(token);
 }
 

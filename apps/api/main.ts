@@ -16,15 +16,14 @@ import { createServer } from './http/server.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
+import { readSettings } from './settings.js';
 
 const STOP_WITHIN_MS = 15_000;
 
 const log = createLogger('riposte-api');
 
 await runProcess(log, STOP_WITHIN_MS, async () => {
-  const host = process.env['HOST'] ?? '127.0.0.1';
-  const port = portOf(process.env['PORT'] ?? '3000');
-  const publicUrl = publicUrlOf(process.env['PUBLIC_URL'], host, port);
+  const { host, port, publicUrl, tls } = await readSettings(process.env);
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
@@ -32,9 +31,13 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
   const verifier = new TokenVerifier(issuer);
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
-  const queue = new BullActionQueue(redisUrl, registry.instances.map(({ id }) => id), (error) => log.debug({ error: error.message }, 'redis did not answer'));
+  const queue = new BullActionQueue(
+    redisUrl,
+    registry.instances.map(({ id }) => id),
+    (error) => log.debug({ error: error.message }, 'redis did not answer'),
+  );
   const store = database.actions;
-  const server = await createServer(log);
+  const server = await createServer(log, tls);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
@@ -54,7 +57,9 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     await app.listen({ port, host });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-      throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, { cause: error });
+      throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, {
+        cause: error,
+      });
     }
     throw error;
   }
@@ -66,18 +71,3 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     await database.close();
   };
 });
-
-function portOf(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new ConfigurationError(`PORT has to be a number from 0 to 65535; it is "${text}"`);
-  return port;
-}
-
-function publicUrlOf(text: string | undefined, host: string, port: number): string {
-  if (text === undefined || text === '') {
-    const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-    return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
-  }
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
-  return text.replace(/\/+$/, '');
-}

@@ -6,7 +6,9 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
   const description = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Riposte')
-    .setDescription('Security actions by the Microsoft Graph (beta) securityAction contract, and the native API beside it.')
+    .setDescription(
+      'Security actions by the Microsoft Graph (beta) securityAction contract, and the native API beside it.',
+    )
     .setVersion('0.1.0')
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .addServer(publicUrl)
@@ -17,8 +19,12 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
     for (const method of ['get', 'post'] as const) {
       const operation = operations[method];
       // Unique per path, where one handler serves several.
-      if (operation !== undefined) operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
+      if (operation !== undefined)
+        operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
     }
   }
-  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Riposte API' });
+  SwaggerModule.setup('docs', app, document, {
+    jsonDocumentUrl: 'openapi.json',
+    customSiteTitle: 'Riposte API',
+  });
 }

@@ -14,7 +14,12 @@ const program = new Command('npm run --silent token --')
   .requiredOption('--tenant <guid>', 'tenant the token is for', guid)
   .requiredOption('--app <guid>', 'application (client id) the token is for', guid)
   .requiredOption('--role <role>', `role, repeatable: ${ROLES.join(', ')}`, collectRoles)
-  .option('--expires <seconds>', 'life of the token in seconds, or with a unit: 90s, 30m, 12h; at most 24h', duration, 3600)
+  .option(
+    '--expires <seconds>',
+    'life of the token in seconds, or with a unit: 90s, 30m, 12h; at most 24h',
+    duration,
+    3600,
+  )
   .showHelpAfterError()
   .action(async (options: { tenant: string; app: string; role: string[]; expires: number }) => {
     const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte');
@@ -37,18 +42,21 @@ try {
 }
 
 function guid(text: string): string {
-  if (!GUID.test(text)) throw new InvalidArgumentError('It has to be a GUID, for example 11111111-1111-4111-8111-111111111111.');
+  if (!GUID.test(text))
+    throw new InvalidArgumentError('It has to be a GUID, for example 11111111-1111-4111-8111-111111111111.');
   return text.toLowerCase();
 }
 
 function collectRoles(role: string, before: readonly string[] | undefined): string[] {
-  if (!ROLES.some((known) => known === role)) throw new InvalidArgumentError(`Known roles: ${ROLES.join(', ')}.`);
+  if (!ROLES.some((known) => known === role))
+    throw new InvalidArgumentError(`Known roles: ${ROLES.join(', ')}.`);
   return [...(before ?? []), role];
 }
 
 function duration(text: string): number {
   const match = /^(\d{1,6})([smh]?)$/.exec(text);
   const seconds = match === null ? 0 : Number(match[1]) * UNIT_SECONDS[match[2] as keyof typeof UNIT_SECONDS];
-  if (seconds < 1 || seconds > MOST_SECONDS) throw new InvalidArgumentError('It has to be between 1s and 24h, for example 3600 or 12h.');
+  if (seconds < 1 || seconds > MOST_SECONDS)
+    throw new InvalidArgumentError('It has to be between 1s and 24h, for example 3600 or 12h.');
   return seconds;
 }

@@ -8,7 +8,12 @@ const DEMO_TENANT = '11111111-1111-4111-8111-111111111111';
 const DEMO_APP = '22222222-2222-4222-8222-222222222222';
 
 /** What a new user needs to know once everything runs, with a call that can be pasted. */
-export async function announcement(settings: Settings, servers: Servers, tokenScript: string, baseUrl: string): Promise<string> {
+export async function announcement(
+  settings: Settings,
+  servers: Servers,
+  tokenScript: string,
+  baseUrl: string,
+): Promise<string> {
   const token = await demoToken(tokenScript, settings.dataDir);
   const body = `{"name":"BlockIp","actionReason":"Test","parameters":[{"name":"IP","value":"203.0.113.7"}],"vendorInformation":{"vendor":"Mock","provider":"Mock"}}`;
   const operator = `npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
@@ -41,9 +46,21 @@ Ctrl-C stops everything; the data stays.
 }
 
 async function demoToken(script: string, dataDir: string): Promise<string> {
-  const args = [script, '--tenant', DEMO_TENANT, '--app', DEMO_APP, '--role', 'SecurityActions.ReadWrite.All', '--expires', '12h'];
+  const args = [
+    script,
+    '--tenant',
+    DEMO_TENANT,
+    '--app',
+    DEMO_APP,
+    '--role',
+    'SecurityActions.ReadWrite.All',
+    '--expires',
+    '12h',
+  ];
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, RIPOSTE_DATA_DIR: path.resolve(dataDir) } });
+    const { stdout } = await promisify(execFile)(process.execPath, args, {
+      env: { ...process.env, RIPOSTE_DATA_DIR: path.resolve(dataDir) },
+    });
     return stdout.trim();
   } catch {
     return '<an access token of your issuer>';

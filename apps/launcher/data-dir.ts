@@ -12,7 +12,10 @@ export function makeDataDir(dataDir: string): void {
     writeFileSync(probe, '');
     rmSync(probe);
   } catch (cause) {
-    throw new StartError(`The data directory ${dataDir} cannot be written (${(cause as Error).message}). Set RIPOSTE_DATA_DIR to one that can.`, { cause });
+    throw new StartError(
+      `The data directory ${dataDir} cannot be written (${(cause as Error).message}). Set RIPOSTE_DATA_DIR to one that can.`,
+      { cause },
+    );
   }
 }
 
@@ -34,7 +37,9 @@ export function lockDataDir(dataDir: string): { readonly release: () => void; re
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const [pid = '', since = ''] = readFileSync(file, 'utf8').split(' ');
       if (isHolder(Number(pid), since)) {
-        throw new StartError(`Riposte already runs on ${dataDir} (pid ${pid}). Stop that one, or set RIPOSTE_DATA_DIR (and PORT) to run another beside it.`);
+        throw new StartError(
+          `Riposte already runs on ${dataDir} (pid ${pid}). Stop that one, or set RIPOSTE_DATA_DIR (and PORT) to run another beside it.`,
+        );
       }
       rmSync(file, { force: true });
       repaired = true;

@@ -1,5 +1,8 @@
 import { statSync } from 'node:fs';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { portIsFree } from '#embedded-servers';
 import { announcement } from './announcement.js';
@@ -97,16 +100,22 @@ function childEnv(settings: Settings, servers: Servers): Record<string, string |
 
 async function announceWhenReady(settings: Settings, servers: Servers): Promise<void> {
   const name = settings.host === '0.0.0.0' || settings.host === '::' ? '127.0.0.1' : settings.host;
-  const local = `http://${name.includes(':') ? `[${name}]` : name}:${settings.port}`;
+  const local = `${process.env['TLS_CERT'] ? 'https' : 'http'}://${name.includes(':') ? `[${name}]` : name}:${settings.port}`;
   const until = performance.now() + READY_WITHIN_MS;
   let missing = 'the API does not answer';
   let saidAt = performance.now();
   while (performance.now() < until) {
     try {
-      const response = await fetch(`${local}/health/ready`, { signal: AbortSignal.timeout(2000) });
-      const readiness = (await response.json()) as { readonly status: string; readonly missing: readonly string[] };
+      const readiness = await readinessOf(`${local}/health/ready`);
       if (readiness.status === 'ready') {
-        say(await announcement(settings, servers, path.join(DIST, 'cli', 'token.js'), process.env['PUBLIC_URL']?.replace(/\/+$/, '') || local));
+        say(
+          await announcement(
+            settings,
+            servers,
+            path.join(DIST, 'cli', 'token.js'),
+            process.env['PUBLIC_URL']?.replace(/\/+$/, '') || local,
+          ),
+        );
         return;
       }
       missing = `missing: ${readiness.missing.join(', ')}`;
@@ -119,11 +128,34 @@ async function announceWhenReady(settings: Settings, servers: Servers): Promise<
     }
     await sleep(50);
   }
-  throw new StartError(`Not ready after ${READY_WITHIN_MS / 1000} s (${missing}). Logs: ${path.join(settings.dataDir, 'logs')}`);
+  throw new StartError(
+    `Not ready after ${READY_WITHIN_MS / 1000} s (${missing}). Logs: ${path.join(settings.dataDir, 'logs')}`,
+  );
+}
+
+interface Readiness {
+  readonly status: string;
+  readonly missing: readonly string[];
+}
+
+/** Asks our own API. Its certificate is made for its public name, not for this address, so it is not checked. */
+function readinessOf(url: string): Promise<Readiness> {
+  return new Promise((resolve, reject) => {
+    const options = { timeout: 2000, rejectUnauthorized: false };
+    const answered = (response: IncomingMessage): void =>
+      void json(response).then((body) => resolve(body as Readiness), reject);
+    const request = url.startsWith('https:')
+      ? https.get(url, options, answered)
+      : http.get(url, options, answered);
+    request.on('timeout', () => request.destroy(new Error('no answer within 2 s')));
+    request.on('error', reject);
+  });
 }
 
 async function portTaken({ host, port, dataDir }: Settings): Promise<string> {
-  const other = isThere(path.join(dataDir, 'launcher.lock')) ? ' (perhaps by a Riposte that runs already)' : '';
+  const other = isThere(path.join(dataDir, 'launcher.lock'))
+    ? ' (perhaps by a Riposte that runs already)'
+    : '';
   return `Port ${port} on ${host} is taken${other}. Set PORT to a free one, for example: PORT=${port + 1} npm start`;
 }
 

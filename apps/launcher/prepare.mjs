@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { openSync, closeSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync, existsSync, unlinkSync } from 'node:fs';
+import {
+  openSync,
+  closeSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  existsSync,
+  unlinkSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +37,9 @@ export async function prepare() {
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < LEAST_NODE[0] || (major === LEAST_NODE[0] && minor < LEAST_NODE[1])) {
-    fail(`Node ${LEAST_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`);
+    fail(
+      `Node ${LEAST_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`,
+    );
   }
 }
 
@@ -40,7 +52,8 @@ async function install() {
   const npm = process.env.npm_execpath;
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const code = npm?.endsWith('.js') ? await run(process.execPath, [npm, ...args]) : await run('npm', args);
-  if (code !== 0) fail('npm ci failed; its messages are above. A proxy or registry setting of npm may be needed.');
+  if (code !== 0)
+    fail('npm ci failed; its messages are above. A proxy or registry setting of npm may be needed.');
   writeFileSync(stampFile, wanted);
 }
 
@@ -48,7 +61,9 @@ async function build() {
   const dist = path.join(ROOT, 'dist');
   const stampFile = path.join(dist, '.riposte-stamp');
   const sources = listSources();
-  const wanted = createHash('sha256').update(sources.map(({ file, stat }) => `${file} ${stat.mtimeMs} ${stat.size}`).join('\n')).digest('hex');
+  const wanted = createHash('sha256')
+    .update(sources.map(({ file, stat }) => `${file} ${stat.mtimeMs} ${stat.size}`).join('\n'))
+    .digest('hex');
   const known = readIfThere(stampFile)?.split('\n') ?? [];
   if (known[0] === wanted) return;
   console.log('Building …');
@@ -63,7 +78,10 @@ async function build() {
 function listSources() {
   const files = SOURCES.flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/\.(?:spec|e2e-spec)\.ts$/.test(entry.name))
+      .filter(
+        (entry) =>
+          entry.isFile() && entry.name.endsWith('.ts') && !/\.(?:spec|e2e-spec)\.ts$/.test(entry.name),
+      )
       .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name))),
   );
   return [...CONFIG, ...files].toSorted().map((file) => ({ file, stat: statSync(path.join(ROOT, file)) }));
@@ -80,7 +98,8 @@ async function locked(work) {
       closeSync(handle);
       break;
     } catch (error) {
-      if (error.code !== 'EEXIST') fail(`${file} cannot be written (${error.code}): the checkout has to be writable.`);
+      if (error.code !== 'EEXIST')
+        fail(`${file} cannot be written (${error.code}): the checkout has to be writable.`);
       const holder = Number(readIfThere(file) ?? 0);
       // A holder that was killed leaves its file behind; one that has not written its pid yet gets a moment.
       if (holder > 0 ? !isAlive(holder) : isOlderThan(file, 2000)) {

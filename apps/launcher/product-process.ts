@@ -53,7 +53,9 @@ export class ProductProcess {
         return;
       }
       if (performance.now() - startedAt > STEADY_AFTER_MS) this.#delayMs = FIRST_RESTART_MS;
-      say(`${name} (pid ${child.pid}) ended by ${signal ?? `exit code ${code}`}; starting it again in ${this.#delayMs} ms. Log: ${logFile}`);
+      say(
+        `${name} (pid ${child.pid}) ended by ${signal ?? `exit code ${code}`}; starting it again in ${this.#delayMs} ms. Log: ${logFile}`,
+      );
       setTimeout(() => {
         if (!this.#stopping) this.start();
       }, this.#delayMs);

@@ -15,7 +15,8 @@ export class StartError extends Error {}
 /** @throws StartError naming the variable that is wrong */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
   const port = Number(env['PORT'] ?? 3000);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new StartError(`PORT has to be a number from 1 to 65535; it is "${env['PORT']}".`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new StartError(`PORT has to be a number from 1 to 65535; it is "${env['PORT']}".`);
   return {
     dataDir: path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte'),
     host: env['HOST'] || '127.0.0.1',

@@ -11,8 +11,21 @@ await prepare();
 const dir = mkdtempSync(path.join(tmpdir(), 'riposte-test-'));
 const results = path.join(dir, 'results.json');
 // Tests own their servers; they must never touch those of an installation.
-const { MONGODB_URI: _mongo, REDIS_URL: _redis, RIPOSTE_CONFIG: _config, RIPOSTE_DATA_DIR: _data, ...env } = process.env;
-const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${results}`, ...process.argv.slice(2)];
+const {
+  MONGODB_URI: _mongo,
+  REDIS_URL: _redis,
+  RIPOSTE_CONFIG: _config,
+  RIPOSTE_DATA_DIR: _data,
+  ...env
+} = process.env;
+const args = [
+  'node_modules/vitest/vitest.mjs',
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${results}`,
+  ...process.argv.slice(2),
+];
 const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code) => {
@@ -22,7 +35,10 @@ child.on('exit', (code) => {
     const report = JSON.parse(readFileSync(results, 'utf8'));
     passed = report.numPassedTests;
     // A file that could not be loaded has no tests to count, and has failed all the same.
-    failed = report.numFailedTests + report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+    failed =
+      report.numFailedTests +
+      report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+        .length;
   } catch {
     failed = 1;
   }

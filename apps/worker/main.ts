@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { instancesOf, loadConfig } from '#config';
 import { ProviderRegistry, RunAction, Sweep } from '#engine';
-import { connectDatabase } from '#persistence';
+import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -24,23 +25,33 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
   const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
-  const database = await connectDatabase(mongodbUri, { appName: 'riposte-worker', serverSelectionMs: 15_000, retryBudgetMs: 15_000 });
+  const database = await connectDatabase(mongodbUri, {
+    appName: 'riposte-worker',
+    serverSelectionMs: 15_000,
+    retryBudgetMs: 15_000,
+  });
   const onError = throttledWarning();
-  const queue = new BullActionQueue(redisUrl, registry.instances.map(({ id }) => id), onError);
+  const queue = new BullActionQueue(
+    redisUrl,
+    registry.instances.map(({ id }) => id),
+    onError,
+  );
   const store = database.actions;
   const runner = new RunAction({ store, queue, registry, log, workerId });
   const sweep = new Sweep({ store, queue, log });
   const consumer = new HintConsumer({
     url: redisUrl,
-    instances: registry.instances.map(({ id, config: { concurrency } }) => ({ id, concurrency: concurrency + EXTRA_HINTS })),
+    instances: registry.instances.map(({ id, config: { concurrency } }) => ({
+      id,
+      concurrency: concurrency + EXTRA_HINTS,
+    })),
     handle: (hint, signal) => runner.look(hint, signal),
     onCancel: (actionId) => runner.hearCancel(actionId),
     onError,
     onHintFailed: (actionId, error) => log.error({ actionId, err: error }, 'looking at an action failed'),
   });
-  const beat = (): void => void database.workers.beat(workerId).catch(onError);
-  await database.workers.beat(workerId);
-  const beats = setInterval(beat, BEAT_MS);
+  await beat(database, workerId);
+  const beats = setInterval(() => void beat(database, workerId).catch(onError), BEAT_MS);
   sweep.start();
   return async () => {
     clearInterval(beats);
@@ -51,6 +62,16 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     await database.close();
   };
 });
+
+/**
+ * A sign of life: on the list that readiness is told by and, where `RIPOSTE_ALIVE_FILE` names one, in a file
+ * whose age a container's health check looks at.
+ */
+async function beat(database: Database, workerId: string): Promise<void> {
+  await database.workers.beat(workerId);
+  const file = process.env['RIPOSTE_ALIVE_FILE'];
+  if (file !== undefined && file !== '') await writeFile(file, new Date().toISOString());
+}
 
 /** Connection errors come by the hundred while a server is away; one line every five seconds says it. */
 function throttledWarning(): (error: unknown) => void {

@@ -1,7 +1,15 @@
 import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose';
+import {
+  SignJWT,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type CryptoKey,
+  type JWK,
+} from 'jose';
 import { ConfigurationError } from '#domain';
 
 export const BUILTIN_ISSUER = 'urn:riposte:issuer';
@@ -37,15 +45,18 @@ export class BuiltinIssuer {
   static async open(dataDir: string): Promise<BuiltinIssuer> {
     const file = path.join(dataDir, KEY_FILE);
     const jwk = (await readKey(file)) ?? (await makeKey(dataDir, file));
-    const publicJwk: JWK = { kty: jwk.kty!, n: jwk.n!, e: jwk.e!, alg: ALGORITHM };
     try {
+      const publicJwk = publicPartOf(jwk);
       return new BuiltinIssuer(
         await calculateJwkThumbprint(publicJwk),
         (await importJWK(publicJwk, ALGORITHM)) as CryptoKey,
         (await importJWK(jwk, ALGORITHM)) as CryptoKey,
       );
     } catch (cause) {
-      throw new ConfigurationError(`${file} holds no usable RSA key. Restore it, or remove it to have a new one made (tokens signed with the old one end).`, { cause });
+      throw new ConfigurationError(
+        `${file} holds no usable RSA key. Restore it, or remove it to have a new one made (tokens signed with the old one end).`,
+        { cause },
+      );
     }
   }
 
@@ -72,6 +83,11 @@ export class BuiltinIssuer {
   }
 }
 
+function publicPartOf({ kty, n, e }: JWK): JWK {
+  if (kty !== 'RSA' || n === undefined || e === undefined) throw new Error('not an RSA key');
+  return { kty, n, e, alg: ALGORITHM };
+}
+
 async function readKey(file: string): Promise<JWK | null> {
   let text: string;
   try {
@@ -83,7 +99,9 @@ async function readKey(file: string): Promise<JWK | null> {
   try {
     return JSON.parse(text) as JWK;
   } catch (cause) {
-    throw new ConfigurationError(`${file} is not JSON. Restore it, or remove it to have a new key made.`, { cause });
+    throw new ConfigurationError(`${file} is not JSON. Restore it, or remove it to have a new key made.`, {
+      cause,
+    });
   }
 }
 
@@ -108,7 +126,10 @@ async function makeKey(dataDir: string, file: string): Promise<JWK> {
     });
     await chmod(file, 0o600);
   } catch (cause) {
-    throw new ConfigurationError(`the token issuer's key cannot be kept in ${dataDir}: ${(cause as Error).message}. Set RIPOSTE_DATA_DIR to a directory that can be written.`, { cause });
+    throw new ConfigurationError(
+      `the token issuer's key cannot be kept in ${dataDir}: ${(cause as Error).message}. Set RIPOSTE_DATA_DIR to a directory that can be written.`,
+      { cause },
+    );
   } finally {
     await rm(draft, { force: true });
   }

@@ -1,5 +1,9 @@
 /** The application roles a token may carry. */
-export const ROLES = ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'] as const;
+export const ROLES = [
+  'SecurityActions.Read.All',
+  'SecurityActions.ReadWrite.All',
+  'Riposte.Operator',
+] as const;
 export type Role = (typeof ROLES)[number];
 
 /** What a route needs: reading, writing (which includes reading), or operating the installation. */

@@ -17,7 +17,9 @@ const CACHED_TOKENS = 5000;
 /** Verifies bearer tokens. A token that was verified is remembered by its hash until it expires. */
 export class TokenVerifier {
   readonly #issuer: BuiltinIssuer;
-  readonly #known = new LRUCache<string, { readonly identity: Identity; readonly expiresAtMs: number }>({ max: CACHED_TOKENS });
+  readonly #known = new LRUCache<string, { readonly identity: Identity; readonly expiresAtMs: number }>({
+    max: CACHED_TOKENS,
+  });
 
   constructor(issuer: BuiltinIssuer) {
     this.#issuer = issuer;
@@ -28,7 +30,8 @@ export class TokenVerifier {
    * `accessDenied` for a user's token where an application's is needed
    */
   async verify(token: string): Promise<Identity> {
-    if (token.length > MOST_TOKEN_LENGTH) throw new UserError('unauthenticated', 'The access token is too long.');
+    if (token.length > MOST_TOKEN_LENGTH)
+      throw new UserError('unauthenticated', 'The access token is too long.');
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#known.get(key);
     if (known !== undefined && known.expiresAtMs > Date.now()) return known.identity;
@@ -57,19 +60,31 @@ export class TokenVerifier {
       );
       return payload;
     } catch (cause) {
-      throw new UserError('unauthenticated', cause instanceof errors.JWTExpired ? 'The access token has expired.' : 'The access token is not valid.', { cause });
+      throw new UserError(
+        'unauthenticated',
+        cause instanceof errors.JWTExpired
+          ? 'The access token has expired.'
+          : 'The access token is not valid.',
+        { cause },
+      );
     }
   }
 }
 
 function identityOf(payload: JWTPayload): Identity {
   if (payload['scp'] !== undefined || (payload['idtyp'] !== undefined && payload['idtyp'] !== 'app')) {
-    throw new UserError('accessDenied', 'Delegated permissions are not supported: use an application (client credentials) token.');
+    throw new UserError(
+      'accessDenied',
+      'Delegated permissions are not supported: use an application (client credentials) token.',
+    );
   }
   const tenantId = payload['tid'];
   const appId = payload['appid'] ?? payload['azp'];
   if (typeof tenantId !== 'string' || tenantId === '' || typeof appId !== 'string' || appId === '') {
-    throw new UserError('unauthenticated', 'The access token names no tenant (tid) or application (appid, azp).');
+    throw new UserError(
+      'unauthenticated',
+      'The access token names no tenant (tid) or application (appid, azp).',
+    );
   }
   const user = payload['upn'] ?? payload['preferred_username'];
   const roles = payload['roles'];

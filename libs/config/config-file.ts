@@ -14,7 +14,10 @@ const schema = Type.Object(
           id: Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' }),
           plugin: Type.String(),
           subProvider: Type.Optional(Type.String({ minLength: 1 })),
-          tenants: Type.Array(Type.Union([Type.Literal('*'), Type.String({ pattern: GUID })]), { minItems: 1, default: ['*'] }),
+          tenants: Type.Array(Type.Union([Type.Literal('*'), Type.String({ pattern: GUID })]), {
+            minItems: 1,
+            default: ['*'],
+          }),
           settings: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
           secrets: Type.Record(Type.String(), Type.String({ pattern: '^(env|file):.+$' }), { default: {} }),
           limits: Type.Object(
@@ -36,7 +39,9 @@ export type RiposteConfig = Static<typeof schema>;
 
 /** What runs when `npm start` finds no configuration: the mock provider, for every tenant. */
 export const EMBEDDED_DEFAULT: RiposteConfig = {
-  providers: [{ id: 'mock', plugin: 'mock', tenants: ['*'], settings: {}, secrets: {}, limits: { concurrency: 16 } }],
+  providers: [
+    { id: 'mock', plugin: 'mock', tenants: ['*'], settings: {}, secrets: {}, limits: { concurrency: 16 } },
+  ],
 };
 
 const FILE_NAME = 'riposte.config.yaml';
@@ -47,7 +52,10 @@ const FILE_NAME = 'riposte.config.yaml';
  *
  * @throws ConfigurationError naming file and key
  */
-export async function loadConfig(env: Readonly<Record<string, string | undefined>>, workingDir: string): Promise<RiposteConfig> {
+export async function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  workingDir: string,
+): Promise<RiposteConfig> {
   const named = env['RIPOSTE_CONFIG'];
   const file = path.resolve(workingDir, named === undefined || named === '' ? FILE_NAME : named);
   try {
@@ -57,9 +65,14 @@ export async function loadConfig(env: Readonly<Record<string, string | undefined
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (missing && (named === undefined || named === '')) {
       if (env['RIPOSTE_EMBEDDED'] === '1') return EMBEDDED_DEFAULT;
-      throw new ConfigurationError(`no configuration: set RIPOSTE_CONFIG, or put ${FILE_NAME} into ${workingDir}`, { cause: error });
+      throw new ConfigurationError(
+        `no configuration: set RIPOSTE_CONFIG, or put ${FILE_NAME} into ${workingDir}`,
+        { cause: error },
+      );
     }
-    throw new ConfigurationError(`RIPOSTE_CONFIG: ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new ConfigurationError(`RIPOSTE_CONFIG: ${file} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -75,7 +88,9 @@ export function parseConfig(text: string, file: string): RiposteConfig {
   const value: unknown = document.toJS({ maxAliasCount: 20 });
   const validate = compileSchema(schema);
   if (!validate(value)) {
-    throw new ConfigurationError(`${file}: ${(validate.errors ?? []).map((problem) => describeSchemaError(problem)).join('; ')}`);
+    throw new ConfigurationError(
+      `${file}: ${(validate.errors ?? []).map((problem) => describeSchemaError(problem)).join('; ')}`,
+    );
   }
   return value as RiposteConfig;
 }

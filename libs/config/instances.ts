@@ -7,12 +7,18 @@ import { resolveSecrets } from './secrets.js';
  * @param env where secret references are looked up; null resolves none, for processes that call no vendor
  * @throws ConfigurationError naming the key of a secret that is not there
  */
-export async function instancesOf(config: RiposteConfig, env: Readonly<Record<string, string | undefined>> | null) {
+export async function instancesOf(
+  config: RiposteConfig,
+  env: Readonly<Record<string, string | undefined>> | null,
+) {
   return Promise.all(
     config.providers.map(async ({ limits, secrets, ...instance }, index) => ({
       ...instance,
       concurrency: limits.concurrency,
-      secrets: env === null ? {} : await resolveSecrets(`providers[${index}] (${instance.id}).secrets`, secrets, env),
+      secrets:
+        env === null
+          ? {}
+          : await resolveSecrets(`providers[${index}] (${instance.id}).secrets`, secrets, env),
     })),
   );
 }

@@ -13,17 +13,25 @@ export async function resolveSecrets(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Readonly<Record<string, string>>> {
   const resolved = await Promise.all(
-    Object.entries(references).map(async ([name, reference]) => [name, await resolve(`${key}.${name}`, reference, env)] as const),
+    Object.entries(references).map(
+      async ([name, reference]) => [name, await resolve(`${key}.${name}`, reference, env)] as const,
+    ),
   );
   return Object.fromEntries(resolved);
 }
 
-async function resolve(key: string, reference: string, env: Readonly<Record<string, string | undefined>>): Promise<string> {
+async function resolve(
+  key: string,
+  reference: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<string> {
   const [kind, ...rest] = reference.split(':');
   const target = rest.join(':');
   const value = kind === 'env' ? env[target] : await readSecretFile(key, target);
   if (value === undefined || value === '') {
-    throw new ConfigurationError(`${key}: ${kind === 'env' ? `the variable ${target} is not set` : `the file ${target} is empty`}`);
+    throw new ConfigurationError(
+      `${key}: ${kind === 'env' ? `the variable ${target} is not set` : `the file ${target} is empty`}`,
+    );
   }
   return value;
 }

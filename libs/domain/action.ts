@@ -16,7 +16,7 @@ export const PHASES = {
   Completed: ['done'],
   Failed: ['failed', 'cancelled', 'cancelledAtProvider', 'timedOut', 'expired', 'outcomeUnknown', 'poisoned'],
 } as const satisfies Record<ActionStatus, readonly string[]>;
-export type NotStartedPhase = (typeof PHASES.NotStarted)[number];
+type NotStartedPhase = (typeof PHASES.NotStarted)[number];
 export type RunningPhase = (typeof PHASES.Running)[number];
 export type FailedPhase = (typeof PHASES.Failed)[number];
 export type ActionPhase = NotStartedPhase | RunningPhase | 'done' | FailedPhase;

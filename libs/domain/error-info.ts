@@ -22,5 +22,9 @@ const MESSAGE_LIMIT = 1000;
 
 /** Builds an `errorInfo`; the message is cut at 1,000 characters. */
 export function errorInfo(code: number, message: string, subcode = 0): ErrorInfo {
-  return { code, subcode, message: message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT - 1)}…` : message };
+  return {
+    code,
+    subcode,
+    message: message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT - 1)}…` : message,
+  };
 }

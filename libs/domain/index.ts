@@ -46,4 +46,11 @@ export type {
   ListPosition,
   Release,
 } from './ports.js';
-export { TRANSITIONS, isLegalHistory, isLegalStep, phaseFits, type Transition, type TransitionName } from './transitions.js';
+export {
+  TRANSITIONS,
+  isLegalHistory,
+  isLegalStep,
+  phaseFits,
+  type Transition,
+  type TransitionName,
+} from './transitions.js';

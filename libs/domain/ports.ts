@@ -100,7 +100,10 @@ export interface ActionStore {
   /** The engine's own wish to stop an issued action whose deadline passed. */
   wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null>;
   /** Gives the lease back while the vendor works. */
-  park(lease: Lease, step: Release & { readonly operation: VendorOperation; readonly progress: Json }): Promise<SecurityAction | null>;
+  park(
+    lease: Lease,
+    step: Release & { readonly operation: VendorOperation; readonly progress: Json },
+  ): Promise<SecurityAction | null>;
   /**
    * Ends an attempt and gives the lease back for another. `applied: 'no'` clears the intent (a cancel may then
    * end it before issue), `'unknown'` keeps it.

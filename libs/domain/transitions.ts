@@ -8,14 +8,24 @@ import { PHASES, STATUSES, type ActionPhase, type ActionStatus } from './action.
  * `lease: true` means that only the holder of the current lease and epoch may do it.
  */
 export const TRANSITIONS = {
-  claim: { from: ['NotStarted', 'Running'], to: 'Running', phases: ['executing', 'waitingOnVendor', 'cancelling'], lease: false },
+  claim: {
+    from: ['NotStarted', 'Running'],
+    to: 'Running',
+    phases: ['executing', 'waitingOnVendor', 'cancelling'],
+    lease: false,
+  },
   throttle: { from: ['NotStarted'], to: 'NotStarted', phases: ['throttled'], lease: false },
   renew: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   recordIntent: { from: ['Running'], to: 'Running', phases: ['executing'], lease: true },
   saveOperation: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   noteCancelOutcome: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   wishCancelAtDeadline: { from: ['Running'], to: 'Running', phases: ['cancelling'], lease: true },
-  park: { from: ['Running'], to: 'Running', phases: ['waitingOnVendor', 'throttled', 'cancelling'], lease: true },
+  park: {
+    from: ['Running'],
+    to: 'Running',
+    phases: ['waitingOnVendor', 'throttled', 'cancelling'],
+    lease: true,
+  },
   retry: { from: ['Running'], to: 'Running', phases: ['retrying', 'throttled', 'cancelling'], lease: true },
   handOver: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   complete: { from: ['Running'], to: 'Completed', phases: ['done'], lease: true },
@@ -39,7 +49,8 @@ export type TransitionName = keyof typeof TRANSITIONS;
 /** True when some transition leads from one status to the other: the legal steps of a history. */
 export function isLegalStep(from: ActionStatus, to: ActionStatus): boolean {
   return Object.values(TRANSITIONS).some(
-    (transition) => transition.to === to && (transition.from as readonly ActionStatus[]).includes(from) && from !== to,
+    (transition) =>
+      transition.to === to && (transition.from as readonly ActionStatus[]).includes(from) && from !== to,
   );
 }
 

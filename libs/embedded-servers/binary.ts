@@ -27,7 +27,9 @@ export interface Program {
 /** No way to a server program is open. The message names each way, why it failed, and what to do. */
 export class ServerNotFoundError extends Error {
   constructor(program: Program, failures: readonly string[]) {
-    super(`No ${program.name} was found or could be fetched.\n${failures.map((failure) => `  - ${failure}`).join('\n')}\n${program.advice}`);
+    super(
+      `No ${program.name} was found or could be fetched.\n${failures.map((failure) => `  - ${failure}`).join('\n')}\n${program.advice}`,
+    );
     this.name = 'ServerNotFoundError';
   }
 }
@@ -48,7 +50,10 @@ export async function findProgram(program: Program, report: Report): Promise<str
     }
   }
   const failures: string[] = [];
-  const ways: Way[] = [...program.onPath.map((name) => ({ name: `${name} on PATH`, find: () => onPath(name) })), ...program.moreWays];
+  const ways: Way[] = [
+    ...program.onPath.map((name) => ({ name: `${name} on PATH`, find: () => onPath(name) })),
+    ...program.moreWays,
+  ];
   for (const way of ways) {
     try {
       const file = await way.find(report);

@@ -12,7 +12,11 @@ import { cacheDir, type Way } from './binary.js';
  * @param name folder in the cache, with the version
  * @param fetchInto puts the program somewhere below the given empty directory and gives its path
  */
-export async function cached(name: string, program: string, fetchInto: (dir: string) => Promise<string>): Promise<string> {
+export async function cached(
+  name: string,
+  program: string,
+  fetchInto: (dir: string) => Promise<string>,
+): Promise<string> {
   const cache = await cacheDir();
   const file = path.join(cache, name, program);
   if (await exists(file)) return file;

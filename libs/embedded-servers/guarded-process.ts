@@ -46,7 +46,10 @@ export class GuardedProcess {
     const log = openSync(logFile, 'a');
     let guard: ChildProcess;
     try {
-      guard = spawn('/bin/sh', ['-c', GUARD, 'riposte-guard', file, ...args], { detached: true, stdio: ['pipe', 'pipe', 'ignore', log] });
+      guard = spawn('/bin/sh', ['-c', GUARD, 'riposte-guard', file, ...args], {
+        detached: true,
+        stdio: ['pipe', 'pipe', 'ignore', log],
+      });
     } finally {
       closeSync(log);
     }

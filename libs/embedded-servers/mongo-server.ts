@@ -110,9 +110,10 @@ function launch(options: MongoOptions, port: number): Promise<GuardedProcess> {
   const logFile = options.logFile ?? `${options.dbPath}.log`;
   return GuardedProcess.start(
     options.binary,
+    // prettier-ignore
     [
-      ...['--replSet', SET_NAME, '--bind_ip', '127.0.0.1', '--port', String(port), '--dbpath', options.dbPath],
-      ...['--wiredTigerCacheSizeGB', String(options.cacheSizeGB ?? 0.5), '--nounixsocket', '--quiet'],
+      '--replSet', SET_NAME, '--bind_ip', '127.0.0.1', '--port', String(port), '--dbpath', options.dbPath,
+      '--wiredTigerCacheSizeGB', String(options.cacheSizeGB ?? 0.5), '--nounixsocket', '--quiet',
     ],
     logFile,
   );
@@ -126,7 +127,10 @@ async function isPrimary(client: mongoose.mongo.MongoClient, port: number): Prom
   if (hello['isWritablePrimary'] === true) return true;
   try {
     const { config } = (await admin.command({ replSetGetConfig: 1 })) as unknown as {
-      readonly config: { readonly version: number; readonly members: readonly { readonly _id: number; readonly host: string }[] };
+      readonly config: {
+        readonly version: number;
+        readonly members: readonly { readonly _id: number; readonly host: string }[];
+      };
     };
     const [member] = config.members;
     if (member !== undefined && member.host !== host) {
@@ -137,7 +141,13 @@ async function isPrimary(client: mongoose.mongo.MongoClient, port: number): Prom
     }
   } catch (error) {
     if (!(error instanceof MongoServerError) || error.codeName !== 'NotYetInitialized') throw error;
-    await admin.command({ replSetInitiate: { _id: SET_NAME, members: [{ _id: 0, host }], settings: { electionTimeoutMillis: 1000 } } });
+    await admin.command({
+      replSetInitiate: {
+        _id: SET_NAME,
+        members: [{ _id: 0, host }],
+        settings: { electionTimeoutMillis: 1000 },
+      },
+    });
   }
   return false;
 }
@@ -146,7 +156,8 @@ async function isPrimary(client: mongoose.mongo.MongoClient, port: number): Prom
 async function rememberedPort(file: string): Promise<number> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const remembered = Number(text.trim());
-  if (Number.isInteger(remembered) && remembered > 1023 && (await portIsFree('127.0.0.1', remembered))) return remembered;
+  if (Number.isInteger(remembered) && remembered > 1023 && (await portIsFree('127.0.0.1', remembered)))
+    return remembered;
   const port = await freePort();
   await writeFile(`${file}.new`, String(port));
   await rename(`${file}.new`, file);
@@ -157,14 +168,23 @@ async function makeDir(dir: string): Promise<void> {
   try {
     await mkdir(dir, { recursive: true });
   } catch (cause) {
-    throw new Error(`MongoDB's data directory ${path.resolve(dir)} cannot be made: ${(cause as Error).message}`, { cause });
+    throw new Error(
+      `MongoDB's data directory ${path.resolve(dir)} cannot be made: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/Address already in use/i, 'Its port was taken in the meantime: start again.'],
-  [/Permission denied|IllegalOperation.*dbpath|Read-only file system|Attempted to create a lock file/i, 'Its data directory cannot be written by this user.'],
-  [/incompatible|featureCompatibilityVersion|UPGRADE PROBLEM|requires a newer/i, 'Its data was written by another version of MongoDB: use that version (MONGOD_BIN), or move the data directory away.'],
+  [
+    /Permission denied|IllegalOperation.*dbpath|Read-only file system|Attempted to create a lock file/i,
+    'Its data directory cannot be written by this user.',
+  ],
+  [
+    /incompatible|featureCompatibilityVersion|UPGRADE PROBLEM|requires a newer/i,
+    'Its data was written by another version of MongoDB: use that version (MONGOD_BIN), or move the data directory away.',
+  ],
   [/DBPathInUse|another mongod instance/i, 'Another mongod runs on the same data directory.'],
   [/No space left|ENOSPC/i, 'The disk is full.'],
   [/WiredTiger error|corrupt/i, 'Its data files are damaged: restore them, or move the data directory away.'],
@@ -174,5 +194,7 @@ async function startFailure(process: GuardedProcess, options: MongoOptions): Pro
   const lines = await process.lastLines(30);
   const hint = HINTS.find(([pattern]) => pattern.test(lines))?.[1] ?? '';
   const code = await process.exited;
-  return new Error(`mongod ended with code ${code} before it served. ${hint}\nData: ${options.dbPath}. Log: ${process.logFile}\n${lines.split('\n').slice(-4).join('\n')}`);
+  return new Error(
+    `mongod ended with code ${code} before it served. ${hint}\nData: ${options.dbPath}. Log: ${process.logFile}\n${lines.split('\n').slice(-4).join('\n')}`,
+  );
 }

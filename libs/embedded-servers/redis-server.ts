@@ -72,12 +72,19 @@ export class RedisServer {
 
   async #answering(): Promise<void> {
     const until = performance.now() + START_TIMEOUT_MS;
-    const client = new Redis(this.url, { lazyConnect: true, retryStrategy: null, maxRetriesPerRequest: 0, connectTimeout: 1000 });
+    const client = new Redis(this.url, {
+      lazyConnect: true,
+      retryStrategy: null,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 1000,
+    });
     client.on('error', () => undefined);
     try {
       while (performance.now() < until) {
         if (!this.#process.running) {
-          throw new Error(`redis-server ended with code ${await this.#process.exited} before it served. Log: ${this.#process.logFile}\n${await this.#process.lastLines(4)}`);
+          throw new Error(
+            `redis-server ended with code ${await this.#process.exited} before it served. Log: ${this.#process.logFile}\n${await this.#process.lastLines(4)}`,
+          );
         }
         try {
           if (client.status !== 'ready') await client.connect();
@@ -91,16 +98,19 @@ export class RedisServer {
       client.disconnect();
     }
     await this.#process.kill();
-    throw new Error(`redis-server has not answered within ${START_TIMEOUT_MS / 1000} s. Log: ${this.#process.logFile}`);
+    throw new Error(
+      `redis-server has not answered within ${START_TIMEOUT_MS / 1000} s. Log: ${this.#process.logFile}`,
+    );
   }
 }
 
 function launch(options: RedisOptions, port: number): Promise<GuardedProcess> {
   return GuardedProcess.start(
     options.binary,
+    // prettier-ignore
     [
-      ...['--bind', '127.0.0.1', '--port', String(port), '--dir', options.dir, '--save', ''],
-      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--aof-load-truncated', 'yes', '--maxmemory-policy', 'noeviction'],
+      '--bind', '127.0.0.1', '--port', String(port), '--dir', options.dir, '--save', '',
+      '--appendonly', 'yes', '--appendfsync', 'everysec', '--aof-load-truncated', 'yes', '--maxmemory-policy', 'noeviction',
     ],
     options.logFile ?? `${options.dir}.log`,
   );

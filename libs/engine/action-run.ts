@@ -116,8 +116,14 @@ export class ActionRun {
   /** Takes the action as far as it goes under this claim. */
   async proceed(): Promise<void> {
     this.#keeper.start();
-    if (this.#action.crashes > 0 || (this.#action.intent !== null && !this.#claim.freshIntent && this.#action.intent.operation === null)) {
-      this.#log.info({ ...this.#facts(), epoch: this.#claim.lease.epoch, crashes: this.#action.crashes }, 'taken over');
+    if (
+      this.#action.crashes > 0 ||
+      (this.#action.intent !== null && !this.#claim.freshIntent && this.#action.intent.operation === null)
+    ) {
+      this.#log.info(
+        { ...this.#facts(), epoch: this.#claim.lease.epoch, crashes: this.#action.crashes },
+        'taken over',
+      );
     }
     try {
       const target = await this.#target();
@@ -140,12 +146,19 @@ export class ActionRun {
     const instance = this.#registry.byId(instanceId);
     const manifest = instance?.findAction(actionName)?.manifest;
     if (instance === null || manifest === undefined) {
-      await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.defect, `Provider instance "${instanceId}" with action ${actionName} is not configured any more.`));
+      await this.#failOrUnknown(
+        errorInfo(
+          ERROR_INFO_CODES.defect,
+          `Provider instance "${instanceId}" with action ${actionName} is not configured any more.`,
+        ),
+      );
       return null;
     }
     const parsed = parseParameters(manifest, parameters);
     if (!parsed.ok) {
-      await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.parametersRefused, `${parsed.problems.join('; ')}.`));
+      await this.#failOrUnknown(
+        errorInfo(ERROR_INFO_CODES.parametersRefused, `${parsed.problems.join('; ')}.`),
+      );
       return null;
     }
     const secretNames = secretParameterNames(manifest);
@@ -155,7 +168,9 @@ export class ActionRun {
       request: { action: actionName, parameters: parsed.values },
       secrets: [
         ...Object.values(instance.config.secrets),
-        ...parameters.flatMap(({ name, value }) => (value !== null && secretNames.has(canonicalName(name)) ? [value] : [])),
+        ...parameters.flatMap(({ name, value }) =>
+          value !== null && secretNames.has(canonicalName(name)) ? [value] : [],
+        ),
       ],
     };
   }
@@ -201,7 +216,12 @@ export class ActionRun {
       case 'cancel':
         return this.#tellCancel(target, saved);
       case 'deadline':
-        return this.#unknown(target, errorInfo(ERROR_INFO_CODES.outcomeUnknown, `The provider did not answer within ${timeoutMs} ms.`), saved, null);
+        return this.#unknown(
+          target,
+          errorInfo(ERROR_INFO_CODES.outcomeUnknown, `The provider did not answer within ${timeoutMs} ms.`),
+          saved,
+          null,
+        );
     }
   }
 
@@ -229,28 +249,55 @@ export class ActionRun {
   /** A pending operation: tell a cancel, or ask how far it is. */
   async #follow(target: Target, operation: VendorOperation): Promise<void> {
     if (this.#wishUntold()) return this.#tellCancel(target, operation);
-    if (this.#remainingMs() <= 0 && this.#action.cancel === null) return this.#stopAtDeadline(target, operation);
+    if (this.#remainingMs() <= 0 && this.#action.cancel === null)
+      return this.#stopAtDeadline(target, operation);
     const { poll } = target.instance.provider.calls;
     if (poll === undefined) {
-      return this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, 'The plugin left work pending and cannot poll for it. Check the target.'));
+      return this.#fail(
+        'outcomeUnknown',
+        errorInfo(
+          ERROR_INFO_CODES.outcomeUnknown,
+          'The plugin left work pending and cannot poll for it. Check the target.',
+        ),
+      );
     }
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => poll(context, operation, target.request));
-    if (result === null) return;
-    if (result.kind === 'returned' && (result.value.kind !== 'pending' || !this.#listenedLongEnough())) {
-      if (result.value.kind !== 'failed' || result.value.error.next === 'fail') return this.#settle(target, result.value);
-    }
-    if (result.kind === 'stopped' && result.why === 'leaseLost') return;
-    if (result.kind === 'stopped' && result.why === 'shutdown') return this.#handOver();
-    if (result.kind === 'stopped' && result.why === 'cancel') return this.#tellCancel(target, operation);
-    if (result.kind === 'threw' && result.error instanceof ProviderError && result.error.next === 'fail') {
-      return this.#fail('failed', result.error.toErrorInfo());
-    }
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
+      poll(context, operation, target.request),
+    );
+    if (result === null || (await this.#interrupted(target, result, operation))) return;
+    const outcome = result.kind === 'returned' ? result.value : null;
+    if (outcome !== null && outcome.kind !== 'pending' && outcome.kind !== 'failed')
+      return this.#settle(target, outcome);
+    const error = result.kind === 'threw' ? result.error : outcome?.kind === 'failed' ? outcome.error : null;
+    if (error instanceof ProviderError && error.next === 'fail')
+      return this.#failedCall(target, error, operation);
     if (this.#listenedLongEnough()) return this.#deadlineUnknown();
+    if (outcome?.kind === 'pending') return this.#settle(target, outcome);
     // The question failed, not the operation: ask again later.
-    const error = result.kind === 'threw' ? result.error : result.kind === 'returned' && result.value.kind === 'failed' ? result.value.error : null;
     if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
     const retryAfterMs = error instanceof ProviderError ? error.retryAfterMs : null;
     return this.#park(operation, this.#action.progress, DEFAULT_POLL_MS + retryDelayMs(3, retryAfterMs));
+  }
+
+  /** True when a poll or a reconcile was stopped for a reason that this handles: the run is over or has gone on. */
+  async #interrupted(
+    target: Target,
+    result: CallResult<unknown>,
+    operation: VendorOperation | null,
+  ): Promise<boolean> {
+    if (result.kind !== 'stopped') return false;
+    switch (result.why) {
+      case 'leaseLost':
+        return true;
+      case 'shutdown':
+        await this.#handOver();
+        return true;
+      case 'cancel':
+        await this.#tellCancel(target, operation);
+        return true;
+      case 'deadline':
+        return false;
+    }
   }
 
   /** An intent without an operation from an earlier claim: it may or may not have reached the vendor. */
@@ -272,26 +319,39 @@ export class ActionRun {
   async #reconcile(target: Target, intent: Intent): Promise<void> {
     const { reconcile } = target.instance.provider.calls;
     if (reconcile === undefined) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => reconcile(context, target.request));
-    if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return;
-    if (result.kind === 'stopped' && result.why === 'shutdown') return this.#handOver();
-    if (result.kind === 'stopped' && result.why === 'cancel') return this.#tellCancel(target, null);
-    if (result.kind === 'returned' && result.value.kind !== 'notFound' && result.value.kind !== 'cannotTell') {
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
+      reconcile(context, target.request),
+    );
+    if (result === null || (await this.#interrupted(target, result, null))) return;
+    if (
+      result.kind === 'returned' &&
+      result.value.kind !== 'notFound' &&
+      result.value.kind !== 'cannotTell'
+    ) {
       return this.#settle(target, result.value);
     }
     // A vendor may show a request only a while after it took it.
     const lookForMs = 2 * target.instance.attemptTimeoutMs(target.manifest);
-    if (this.#serverNow() - intent.at.getTime() > lookForMs) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
-    return this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', Math.min(retryDelayMs(intent.attempt, null) + POLL_LEAST_MS, lookForMs / 4));
+    if (this.#serverNow() - intent.at.getTime() > lookForMs)
+      return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
+    return this.#tryAgain(
+      OUTCOME_UNKNOWN,
+      'unknown',
+      Math.min(retryDelayMs(intent.attempt, null) + POLL_LEAST_MS, lookForMs / 4),
+    );
   }
 
   /** A call of `execute` that failed. */
   async #failedCall(target: Target, error: unknown, saved: VendorOperation | null): Promise<void> {
     if (!(error instanceof ProviderError)) {
       this.#warnDefect(target, error);
-      const info = errorInfo(ERROR_INFO_CODES.defect, 'The plugin failed unexpectedly; the action may have taken effect. Check the target, and report it to the plugin\'s author.');
+      const info = errorInfo(
+        ERROR_INFO_CODES.defect,
+        "The plugin failed unexpectedly; the action may have taken effect. Check the target, and report it to the plugin's author.",
+      );
       const intent = this.#action.intent;
-      if (intent?.idempotency === 'lookup' || intent?.idempotency === 'none') return this.#unknown(target, info, saved, null);
+      if (intent?.idempotency === 'lookup' || intent?.idempotency === 'none')
+        return this.#unknown(target, info, saved, null);
       return this.#fail('failed', info);
     }
     const info = this.#redacted(target, error.toErrorInfo());
@@ -302,17 +362,26 @@ export class ActionRun {
         return this.#unknown(target, info, saved, error.retryAfterMs);
       case 'retry': {
         if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
-        const counted = this.#action.attempts.filter((attempt) => attempt.error?.code !== ERROR_INFO_CODES.vendorRateLimited).length + 1;
+        const counted =
+          this.#action.attempts.filter(
+            (attempt) => attempt.error?.code !== ERROR_INFO_CODES.vendorRateLimited,
+          ).length + 1;
         const limited = error.errorClass === 'rateLimited';
         const delayMs = retryDelayMs(counted, error.retryAfterMs);
-        if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs()) return this.#fail('failed', info);
+        if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs())
+          return this.#fail('failed', info);
         return this.#tryAgain(info, 'no', delayMs, limited ? 'throttled' : 'retrying');
       }
     }
   }
 
   /** The request may have reached the vendor. Never a guess: by what the plugin declared. */
-  async #unknown(target: Target, info: ErrorInfo, saved: VendorOperation | null, retryAfterMs: number | null): Promise<void> {
+  async #unknown(
+    target: Target,
+    info: ErrorInfo,
+    saved: VendorOperation | null,
+    retryAfterMs: number | null,
+  ): Promise<void> {
     if (saved !== null) return this.#park(saved, null, DEFAULT_POLL_MS);
     const { intent } = this.#action;
     if (intent === null) return;
@@ -324,7 +393,10 @@ export class ActionRun {
       case 'lookup':
         return this.#reconcile(target, intent);
       case 'none':
-        return this.#fail('outcomeUnknown', errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode));
+        return this.#fail(
+          'outcomeUnknown',
+          errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode),
+        );
     }
   }
 
@@ -347,7 +419,9 @@ export class ActionRun {
     if (!target.manifest.cancellable) return 'notSupported';
     const { cancel } = target.instance.provider.calls;
     this.#cancellable = false;
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) => cancel(context, operation, target.request));
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
+      cancel(context, operation, target.request),
+    );
     if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
     if (result.kind === 'returned') return result.value;
     if (result.kind === 'stopped' && result.why === 'shutdown') {
@@ -358,7 +432,8 @@ export class ActionRun {
     if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
     if (error instanceof ProviderError && error.next === 'fail') return 'unknown';
     if (this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS) return 'unknown';
-    const delayMs = DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
+    const delayMs =
+      DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
     if (operation !== null) await this.#park(operation, this.#action.progress, delayMs);
     else await this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', delayMs);
     return null;
@@ -374,18 +449,43 @@ export class ActionRun {
 
   async #stoppedAtVendor(): Promise<void> {
     const { cancel } = this.#action;
-    if (cancel === null) return this.#fail('failed', errorInfo(ERROR_INFO_CODES.conflict, 'It was stopped at the provider, not by us, before it finished.'));
+    if (cancel === null)
+      return this.#fail(
+        'failed',
+        errorInfo(
+          ERROR_INFO_CODES.conflict,
+          'It was stopped at the provider, not by us, before it finished.',
+        ),
+      );
     return cancel.why === 'deadline'
-      ? this.#fail('timedOut', errorInfo(ERROR_INFO_CODES.timedOut, 'The deadline passed; the provider confirmed that it was stopped.'))
-      : this.#fail('cancelledAtProvider', errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled; the provider confirmed that it was stopped.'));
+      ? this.#fail(
+          'timedOut',
+          errorInfo(
+            ERROR_INFO_CODES.timedOut,
+            'The deadline passed; the provider confirmed that it was stopped.',
+          ),
+        )
+      : this.#fail(
+          'cancelledAtProvider',
+          errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled; the provider confirmed that it was stopped.'),
+        );
   }
 
   #cancelledBeforeIssue(): Promise<void> {
-    return this.#fail('cancelled', errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled before it took effect; nothing was done.'));
+    return this.#fail(
+      'cancelled',
+      errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled before it took effect; nothing was done.'),
+    );
   }
 
   #deadlineUnknown(): Promise<void> {
-    return this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, 'The deadline passed and the provider could not confirm that it stopped. Check the target.'));
+    return this.#fail(
+      'outcomeUnknown',
+      errorInfo(
+        ERROR_INFO_CODES.outcomeUnknown,
+        'The deadline passed and the provider could not confirm that it stopped. Check the target.',
+      ),
+    );
   }
 
   #poisoned(): Promise<void> {
@@ -403,7 +503,10 @@ export class ActionRun {
   #failOrUnknown(info: ErrorInfo): Promise<void> {
     return this.#action.intent === null || this.#claim.freshIntent
       ? this.#fail('failed', errorInfo(info.code, `${info.message} Nothing was done.`))
-      : this.#fail('outcomeUnknown', errorInfo(ERROR_INFO_CODES.outcomeUnknown, `${info.message} It had been issued: check the target.`));
+      : this.#fail(
+          'outcomeUnknown',
+          errorInfo(ERROR_INFO_CODES.outcomeUnknown, `${info.message} It had been issued: check the target.`),
+        );
   }
 
   #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
@@ -413,11 +516,17 @@ export class ActionRun {
   async #end(write: Promise<SecurityAction | null>): Promise<void> {
     const ended = await write;
     if (ended === null) {
-      this.#log.warn({ ...this.#facts(), epoch: this.#claim.lease.epoch }, 'result refused: the lease was lost');
+      this.#log.warn(
+        { ...this.#facts(), epoch: this.#claim.lease.epoch },
+        'result refused: the lease was lost',
+      );
       return;
     }
     const log = ended.phase === 'outcomeUnknown' || ended.phase === 'poisoned' ? 'warn' : 'info';
-    this.#log[log]({ ...this.#facts(), status: ended.status, phase: ended.phase, code: ended.errorInfo?.code }, 'action ended');
+    this.#log[log](
+      { ...this.#facts(), status: ended.status, phase: ended.phase, code: ended.errorInfo?.code },
+      'action ended',
+    );
   }
 
   async #park(operation: VendorOperation, progress: Json, delayMs: number): Promise<void> {
@@ -431,9 +540,24 @@ export class ActionRun {
     this.#hintAgain(parked);
   }
 
-  async #tryAgain(error: ErrorInfo, applied: 'no' | 'unknown', delayMs: number, phase: 'retrying' | 'throttled' = 'retrying'): Promise<void> {
-    const action = await this.#store.retry(this.#claim.lease, { error, applied, delayMs, phase, sawCancel: this.#action.cancel !== null });
-    if (action !== null) this.#log.info({ ...this.#facts(), applied, delayMs, code: error.code }, 'attempt ended, another follows');
+  async #tryAgain(
+    error: ErrorInfo,
+    applied: 'no' | 'unknown',
+    delayMs: number,
+    phase: 'retrying' | 'throttled' = 'retrying',
+  ): Promise<void> {
+    const action = await this.#store.retry(this.#claim.lease, {
+      error,
+      applied,
+      delayMs,
+      phase,
+      sawCancel: this.#action.cancel !== null,
+    });
+    if (action !== null)
+      this.#log.info(
+        { ...this.#facts(), applied, delayMs, code: error.code },
+        'attempt ended, another follows',
+      );
     this.#hintAgain(action);
   }
 
@@ -445,11 +569,18 @@ export class ActionRun {
   #hintAgain(action: SecurityAction | null): void {
     if (action?.nextAt == null) return;
     const delayMs = Math.max(0, action.nextAt.getTime() - this.#serverNow());
-    void this.#queue.hint({ actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch }, delayMs);
+    void this.#queue.hint(
+      { actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch },
+      delayMs,
+    );
   }
 
   /** One call of the plugin; null when it must not be made because the lease may be gone. */
-  async #run<T>(target: Target, timeoutMs: number, call: (context: CallContext) => Promise<T>): Promise<CallResult<T> | null> {
+  async #run<T>(
+    target: Target,
+    timeoutMs: number,
+    call: (context: CallContext) => Promise<T>,
+  ): Promise<CallResult<T> | null> {
     if (!this.#keeper.mayCall) await this.#keeper.renew();
     if (this.#lost || !this.#keeper.mayCall) return null;
     const providerCall = new ProviderCall();
@@ -467,7 +598,10 @@ export class ActionRun {
     const { config } = target.instance;
     const facts = this.#facts();
     const write = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
-      this.#log[level]({ ...facts, plugin: withoutSecrets(extra, target.secrets) }, String(withoutSecrets(event, target.secrets)));
+      this.#log[level](
+        { ...facts, plugin: withoutSecrets(extra, target.secrets) },
+        String(withoutSecrets(event, target.secrets)),
+      );
     const log: PluginLog = { info: write('info'), warn: write('warn') };
     return {
       actionId: this.#action.id,
@@ -484,7 +618,10 @@ export class ActionRun {
   }
 
   #warnDefect(target: Target, error: unknown): void {
-    this.#log.error({ ...this.#facts(), error: withoutSecrets(error, target.secrets) }, 'plugin failed unexpectedly');
+    this.#log.error(
+      { ...this.#facts(), error: withoutSecrets(error, target.secrets) },
+      'plugin failed unexpectedly',
+    );
   }
 
   #redacted(target: Target, info: ErrorInfo): ErrorInfo {
@@ -492,7 +629,12 @@ export class ActionRun {
   }
 
   #facts() {
-    return { actionId: this.#action.id, tenant: this.#action.tenantId, instance: this.#action.instance, action: this.#action.actionName };
+    return {
+      actionId: this.#action.id,
+      tenant: this.#action.tenantId,
+      instance: this.#action.instance,
+      action: this.#action.actionName,
+    };
   }
 
   /** A cancel wish that the provider has not been told of. */
@@ -514,7 +656,10 @@ export class ActionRun {
   }
 }
 
-const HANDED_OVER = errorInfo(ERROR_INFO_CODES.vendorUnreachable, 'The worker stopped before it called the provider; another one goes on.');
+const HANDED_OVER = errorInfo(
+  ERROR_INFO_CODES.vendorUnreachable,
+  'The worker stopped before it called the provider; another one goes on.',
+);
 
 const OUTCOME_UNKNOWN = errorInfo(
   ERROR_INFO_CODES.outcomeUnknown,

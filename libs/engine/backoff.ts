@@ -14,7 +14,11 @@ export const MAX_ATTEMPTS = 8;
  * @param attempt number of the attempt that failed, from 1
  * @param random uniform in [0, 1)
  */
-export function retryDelayMs(attempt: number, retryAfterMs: number | null, random: () => number = Math.random): number {
+export function retryDelayMs(
+  attempt: number,
+  retryAfterMs: number | null,
+  random: () => number = Math.random,
+): number {
   const jitter = random() * Math.min(CAP_MS, BASE_MS * 2 ** Math.max(0, attempt - 1));
   if (retryAfterMs === null) return Math.round(jitter);
   const asked = Math.min(RETRY_AFTER_MOST_MS, Math.max(RETRY_AFTER_LEAST_MS, retryAfterMs));

@@ -25,17 +25,29 @@ export class CancelAction {
       case 'notFound':
         throw new UserError('itemNotFound', `No security action ${id} exists.`);
       case 'tooLate':
-        throw new UserError('notAllowed', `Security action ${id} has already ended as ${answer.status}; it cannot be cancelled.`);
+        throw new UserError(
+          'notAllowed',
+          `Security action ${id} has already ended as ${answer.status}; it cannot be cancelled.`,
+        );
       case 'requested': {
         const { action } = answer;
         void this.#queue.announceCancel(action.id);
-        void this.#queue.hint({ actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch, kind: 'cancel' });
+        void this.#queue.hint({
+          actionId: action.id,
+          instance: action.instance,
+          actionName: action.actionName,
+          epoch: action.epoch,
+          kind: 'cancel',
+        });
         break;
       }
       case 'cancelled':
         break;
     }
-    this.#log.info({ actionId: id, tenant: caller.tenantId, appId: caller.appId, answer: answer.kind }, 'cancel answered');
+    this.#log.info(
+      { actionId: id, tenant: caller.tenantId, appId: caller.appId, answer: answer.kind },
+      'cancel answered',
+    );
     return answer.kind;
   }
 }

@@ -1,5 +1,11 @@
 import { ConfigurationError, UserError, type Idempotency, type VendorInformation } from '#domain';
-import { canonicalName, compileSchema, describeSchemaError, type ActionManifest, type Provider } from '#provider-sdk';
+import {
+  canonicalName,
+  compileSchema,
+  describeSchemaError,
+  type ActionManifest,
+  type Provider,
+} from '#provider-sdk';
 
 /** A provider instance as configured: a plugin with settings, credentials, limits and the tenants it serves. */
 export interface InstanceConfig {
@@ -56,7 +62,9 @@ export class ProviderInstance {
   }
 
   serves(tenantId: string): boolean {
-    return this.config.tenants.some((tenant) => tenant === '*' || tenant.toLowerCase() === tenantId.toLowerCase());
+    return this.config.tenants.some(
+      (tenant) => tenant === '*' || tenant.toLowerCase() === tenantId.toLowerCase(),
+    );
   }
 }
 
@@ -73,7 +81,9 @@ export class ProviderRegistry {
       const key = `providers[${index}] (${config.id})`;
       const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
       if (provider === undefined) {
-        throw new ConfigurationError(`${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`);
+        throw new ConfigurationError(
+          `${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`,
+        );
       }
       checkSettings(`${key}.settings`, config, provider);
       const instance = new ProviderInstance(config, provider);
@@ -94,7 +104,8 @@ export class ProviderRegistry {
   resolve(wanted: VendorInformation, tenantId: string): ProviderInstance {
     const served = this.instances.filter((instance) => instance.serves(tenantId));
     const named = served.filter(
-      ({ provider: { manifest } }) => same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
+      ({ provider: { manifest } }) =>
+        same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
     );
     if (named.length === 0) {
       const known = served.map(({ provider: { manifest } }) => `${manifest.vendor}/${manifest.provider}`);
@@ -106,8 +117,11 @@ export class ProviderRegistry {
     const subProvider = wanted.subProvider;
     const found =
       subProvider === null
-        ? (named.find(({ config }) => config.subProvider === undefined) ?? (named.length === 1 ? named[0] : undefined))
-        : named.find(({ config }) => config.subProvider !== undefined && same(config.subProvider, subProvider));
+        ? (named.find(({ config }) => config.subProvider === undefined) ??
+          (named.length === 1 ? named[0] : undefined))
+        : named.find(
+            ({ config }) => config.subProvider !== undefined && same(config.subProvider, subProvider),
+          );
     if (found !== undefined) return found;
     const known = named.flatMap(({ config }) => config.subProvider ?? []).join(', ') || 'none';
     throw new UserError(
@@ -142,7 +156,8 @@ function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
     same(a.vendor, b.vendor) &&
     same(a.provider, b.provider) &&
     same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
-    (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) || other.config.tenants.includes('*'))
+    (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) ||
+      other.config.tenants.includes('*'))
   );
 }
 
@@ -150,7 +165,9 @@ function checkSettings(key: string, config: InstanceConfig, provider: Provider):
   const validate = compileSchema(provider.manifest.settings);
   // Validation fills defaults in; the configuration's own object becomes the plugin's.
   if (!validate(config.settings)) {
-    throw new ConfigurationError((validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '));
+    throw new ConfigurationError(
+      (validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '),
+    );
   }
 }
 
@@ -158,7 +175,9 @@ function checkIdempotency(key: string, instance: ProviderInstance): void {
   if (instance.provider.calls.reconcile !== undefined) return;
   for (const [name, manifest] of Object.entries(instance.provider.manifest.actions)) {
     if (instance.idempotencyOf(name, manifest) === 'lookup') {
-      throw new ConfigurationError(`${key}: its settings make ${name} idempotent by "lookup", but the plugin has no reconcile()`);
+      throw new ConfigurationError(
+        `${key}: its settings make ${name} idempotent by "lookup", but the plugin has no reconcile()`,
+      );
     }
   }
 }

@@ -29,21 +29,28 @@ export class RunAction {
   constructor(options: RunActionOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
-    this.#permits = new Map(options.registry.instances.map(({ id, config }) => [id, new Permits(config.concurrency)]));
+    this.#permits = new Map(
+      options.registry.instances.map(({ id, config }) => [id, new Permits(config.concurrency)]),
+    );
   }
 
   /**
    * Looks at one action and takes it as far as it goes now. A hint that is stale, early or double does nothing.
    * `shutdown` aborted: what is in hand is handed over to another worker.
    */
-  async look(hint: { readonly actionId: string; readonly instance: string; readonly isCancel: boolean }, shutdown: AbortSignal): Promise<HintAnswer> {
+  async look(
+    hint: { readonly actionId: string; readonly instance: string; readonly isCancel: boolean },
+    shutdown: AbortSignal,
+  ): Promise<HintAnswer> {
     const { actionId } = hint;
     if (this.#running.has(actionId)) {
       this.hearCancel(actionId);
       return undefined;
     }
     // A cancel does not wait behind the work it is to stop.
-    const release = hint.isCancel ? () => undefined : await this.#permits.get(hint.instance)?.acquire(PERMIT_WAIT_MS);
+    const release = hint.isCancel
+      ? () => undefined
+      : await this.#permits.get(hint.instance)?.acquire(PERMIT_WAIT_MS);
     if (release === undefined) return undefined;
     if (release === null) {
       await this.#options.store.throttle(actionId, PERMIT_WAIT_MS);

@@ -29,7 +29,12 @@ export class SubmitAction {
   readonly #registry: ProviderRegistry;
   readonly #log: Logger;
 
-  constructor(parts: { readonly store: ActionStore; readonly queue: ActionQueue; readonly registry: ProviderRegistry; readonly log: Logger }) {
+  constructor(parts: {
+    readonly store: ActionStore;
+    readonly queue: ActionQueue;
+    readonly registry: ProviderRegistry;
+    readonly log: Logger;
+  }) {
     this.#store = parts.store;
     this.#queue = parts.queue;
     this.#registry = parts.registry;

@@ -52,9 +52,10 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const workers = new WorkerRegistry(native.collection('workers'));
     await workers.ensureIndexes();
     return {
-      actions: new MongoActionStore(native.collection<ActionDocument>(model.collection.collectionName), {
-        ...(options.retryBudgetMs === undefined ? {} : { retryBudgetMs: options.retryBudgetMs }),
-      }),
+      actions: new MongoActionStore(
+        native.collection<ActionDocument>(model.collection.collectionName),
+        options.retryBudgetMs,
+      ),
       workers,
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => connection.close(),

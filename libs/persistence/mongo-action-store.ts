@@ -44,10 +44,7 @@ import { WriteUnconfirmedError, repeatable } from './write-retry.js';
 type Filter = mongoose.mongo.Filter<ActionDocument>;
 type Changes = Readonly<Record<string, Expression>>;
 
-export interface MongoActionStoreOptions {
-  /** Milliseconds a call may go on repeating through an election. Default 8,000. */
-  readonly retryBudgetMs?: number;
-}
+const DEFAULT_RETRY_BUDGET_MS = 8000;
 
 /**
  * `ActionStore` on MongoDB. Each method is one `findOneAndUpdate` with an aggregation pipeline, so that its
@@ -57,9 +54,10 @@ export class MongoActionStore implements ActionStore {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #budgetMs: number;
 
-  constructor(actions: mongoose.mongo.Collection<ActionDocument>, options: MongoActionStoreOptions = {}) {
+  /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 8,000 */
+  constructor(actions: mongoose.mongo.Collection<ActionDocument>, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
     this.#actions = actions;
-    this.#budgetMs = options.retryBudgetMs ?? 8000;
+    this.#budgetMs = retryBudgetMs;
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
@@ -90,14 +88,21 @@ export class MongoActionStore implements ActionStore {
       lastActionAt: NOW,
       nextAt: NOW,
       deadlineAt: inMs(deadlineMs),
-      states: [{ status: 'NotStarted', updatedAt: NOW, appId: literal(caller.appId), user: literal(caller.user) }],
+      states: [
+        { status: 'NotStarted', updatedAt: NOW, appId: literal(caller.appId), user: literal(caller.user) },
+      ],
     };
     // An upsert, because an insert cannot use the database's clock; a repeat finds the record and leaves it.
     const isNew = { $eq: [{ $type: '$createdAt' }, 'missing'] };
-    const pipeline = [{ $replaceWith: { $cond: [isNew, { $mergeObjects: [literal(fixed), clocked] }, '$$ROOT'] } }];
+    const pipeline = [
+      { $replaceWith: { $cond: [isNew, { $mergeObjects: [literal(fixed), clocked] }, '$$ROOT'] } },
+    ];
     try {
       const document = await repeatable(this.#budgetMs, () =>
-        this.#actions.findOneAndUpdate({ _id: uuidOf(id) }, pipeline, { upsert: true, returnDocument: 'after' }),
+        this.#actions.findOneAndUpdate({ _id: uuidOf(id) }, pipeline, {
+          upsert: true,
+          returnDocument: 'after',
+        }),
       );
       if (document === null) throw new Error(`upsert of action ${id} returned nothing`);
       return toAction(document);
@@ -117,7 +122,12 @@ export class MongoActionStore implements ActionStore {
     const beyond: Filter =
       after === null
         ? {}
-        : { $or: [{ createdAt: { $lt: after.createdAt } }, { createdAt: after.createdAt, _id: { $lt: uuidOf(after.id) } }] };
+        : {
+            $or: [
+              { createdAt: { $lt: after.createdAt } },
+              { createdAt: after.createdAt, _id: { $lt: uuidOf(after.id) } },
+            ],
+          };
     const documents = await this.#read(() =>
       this.#actions
         .find({ tenantId, ...beyond })
@@ -148,7 +158,10 @@ export class MongoActionStore implements ActionStore {
         $switch: {
           branches: [
             { case: { $ne: ['$cancel', null] }, then: phaseAfter('claim', 'cancelling') },
-            { case: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] }, then: phaseAfter('claim', 'waitingOnVendor') },
+            {
+              case: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] },
+              then: phaseAfter('claim', 'waitingOnVendor'),
+            },
           ],
           default: phaseAfter('claim', 'executing'),
         },
@@ -220,7 +233,12 @@ export class MongoActionStore implements ActionStore {
   }
 
   noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<SecurityAction | null> {
-    return this.#held('noteCancelOutcome', lease, { cancel: { $mergeObjects: ['$cancel', { outcome }] } }, { cancel: { $ne: null } });
+    return this.#held(
+      'noteCancelOutcome',
+      lease,
+      { cancel: { $mergeObjects: ['$cancel', { outcome }] } },
+      { cancel: { $ne: null } },
+    );
   }
 
   wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null> {
@@ -297,42 +315,64 @@ export class MongoActionStore implements ActionStore {
       states: statesAfter('fail', by),
       attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
       errorInfo: literal(failure.errorInfo),
-      ...(phase === 'cancelledAtProvider' ? { cancel: { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] } } : {}),
+      ...(phase === 'cancelledAtProvider'
+        ? { cancel: { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] } }
+        : {}),
     });
   }
 
   async throttle(id: string, delayMs: number): Promise<SecurityAction | null> {
-    return this.#free('throttle', id, { $lte: ['$nextAt', NOW] }, {
-      phase: phaseAfter('throttle', 'throttled'),
-      nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
-    });
+    return this.#free(
+      'throttle',
+      id,
+      { $lte: ['$nextAt', NOW] },
+      {
+        phase: phaseAfter('throttle', 'throttled'),
+        nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
+      },
+    );
   }
 
   async requestCancel(caller: Caller, id: string): Promise<CancelAnswer> {
     if (!isGuid(id)) return { kind: 'notFound' };
     const unissued = { $eq: ['$intent', null] };
     const who = { appId: literal(caller.appId), user: literal(caller.user) };
-    const ended = errorInfo(ERROR_INFO_CODES.cancelled, 'Cancelled before it was issued to the provider; nothing was done.');
+    const ended = errorInfo(
+      ERROR_INFO_CODES.cancelled,
+      'Cancelled before it was issued to the provider; nothing was done.',
+    );
     const wish = { at: STAMP, why: 'caller', ...who, outcome: null };
     const changes: Changes = {
       status: { $cond: [unissued, 'Failed', '$status'] },
       phase: {
-        $cond: [unissued, phaseAfter('cancelBeforeIssue', 'cancelled'), phaseAfter('wishCancel', 'cancelling')],
+        $cond: [
+          unissued,
+          phaseAfter('cancelBeforeIssue', 'cancelled'),
+          phaseAfter('wishCancel', 'cancelling'),
+        ],
       },
       states: { $cond: [unissued, statesAfter('cancelBeforeIssue', who), '$states'] },
       errorInfo: { $cond: [unissued, literal(ended), null] },
       completedAt: { $cond: [unissued, STAMP, null] },
       open: { $cond: [unissued, '$$REMOVE', true] },
       cancel: { $ifNull: ['$cancel', wish] },
-      lastActionAt: { $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP] },
+      lastActionAt: {
+        $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
+      },
       leaseUntil: { $cond: [unissued, null, '$leaseUntil'] },
       // Whoever holds it is told by message and heartbeat; if nobody does, it is due now.
-      nextAt: { $cond: [unissued, null, { $cond: [{ $eq: ['$owner', null] }, { $min: ['$nextAt', NOW] }, '$nextAt'] }] },
+      nextAt: {
+        $cond: [
+          unissued,
+          null,
+          { $cond: [{ $eq: ['$owner', null] }, { $min: ['$nextAt', NOW] }, '$nextAt'] },
+        ],
+      },
     };
     try {
       return await repeatable(this.#budgetMs, async (): Promise<CancelAnswer> => {
         const document = await this.#change(
-          { ...startsFrom('cancelBeforeIssue', id), tenantId: caller.tenantId } as Filter,
+          { ...startsFrom('cancelBeforeIssue', id), tenantId: caller.tenantId },
           changes,
         );
         if (document !== null) {
@@ -355,11 +395,23 @@ export class MongoActionStore implements ActionStore {
     const beyond: Filter =
       after === null
         ? {}
-        : { $or: [{ nextAt: { $gt: after.nextAt } }, { nextAt: after.nextAt, _id: { $gt: uuidOf(after.id) } }] };
+        : {
+            $or: [
+              { nextAt: { $gt: after.nextAt } },
+              { nextAt: after.nextAt, _id: { $gt: uuidOf(after.id) } },
+            ],
+          };
     const documents = await this.#read(() =>
       this.#actions
         .find({ open: true, $expr: { $lte: ['$nextAt', { $subtract: [NOW, graceMs] }] }, ...beyond })
-        .project<{ _id: Uuid; instance: string; actionName: string; epoch: number; nextAt: Date; overdue: boolean }>({
+        .project<{
+          _id: Uuid;
+          instance: string;
+          actionName: string;
+          epoch: number;
+          nextAt: Date;
+          overdue: boolean;
+        }>({
           instance: 1,
           actionName: 1,
           epoch: 1,
@@ -380,15 +432,25 @@ export class MongoActionStore implements ActionStore {
 
   async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
     const unheld = { $lte: ['$nextAt', NOW] };
-    const close = (name: 'expire' | 'timeOut' | 'giveUp', phase: FinalFailure['phase'], when: Expression, error: ErrorInfo) =>
-      this.#free(name, id, { $and: [unheld, when] }, {
-        ...CLOSED,
-        status: 'Failed',
-        phase: phaseAfter(name, phase),
-        states: statesAfter(name),
-        attempts: attemptsAfter(name === 'giveUp' ? 'unknown' : 'failed', literal(error)),
-        errorInfo: literal(error),
-      });
+    const close = (
+      name: 'expire' | 'timeOut' | 'giveUp',
+      phase: FinalFailure['phase'],
+      when: Expression,
+      error: ErrorInfo,
+    ) =>
+      this.#free(
+        name,
+        id,
+        { $and: [unheld, when] },
+        {
+          ...CLOSED,
+          status: 'Failed',
+          phase: phaseAfter(name, phase),
+          states: statesAfter(name),
+          attempts: attemptsAfter(name === 'giveUp' ? 'unknown' : 'failed', literal(error)),
+          errorInfo: literal(error),
+        },
+      );
     const unissued = { $eq: ['$intent', null] };
     return (
       (await close(
@@ -401,7 +463,10 @@ export class MongoActionStore implements ActionStore {
         'timeOut',
         'timedOut',
         { $and: [unissued, { $lte: ['$deadlineAt', NOW] }] },
-        errorInfo(ERROR_INFO_CODES.timedOut, 'The deadline passed before it could be issued to the provider; nothing was done.'),
+        errorInfo(
+          ERROR_INFO_CODES.timedOut,
+          'The deadline passed before it could be issued to the provider; nothing was done.',
+        ),
       )) ??
       (await close(
         'giveUp',
@@ -416,21 +481,32 @@ export class MongoActionStore implements ActionStore {
   }
 
   /** A lease holder's write. On a repeat, an answer that was lost is found by epoch and owner. */
-  async #held(name: TransitionName, lease: Lease, changes: Changes, extra: Filter = {}): Promise<SecurityAction | null> {
+  async #held(
+    name: TransitionName,
+    lease: Lease,
+    changes: Changes,
+    extra: Filter = {},
+  ): Promise<SecurityAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
     const document = await repeatable(this.#budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
       if (changed !== null || !isRepeat) return changed;
       const action = await this.#actions.findOne({ _id: uuidOf(lease.actionId), epoch: lease.epoch });
       const oursAlready = action !== null && action.owner !== lease.owner && changes['owner'] === null;
-      const finalAlready = action !== null && action.status === changes['status'] && action.owner === lease.owner;
+      const finalAlready =
+        action !== null && action.status === changes['status'] && action.owner === lease.owner;
       return oursAlready || finalAlready ? action : null;
     });
     return document === null ? null : toAction(document);
   }
 
   /** A write that needs no lease, under a condition on the record. */
-  async #free(name: TransitionName, id: string, when: Expression, changes: Changes): Promise<SecurityAction | null> {
+  async #free(
+    name: TransitionName,
+    id: string,
+    when: Expression,
+    changes: Changes,
+  ): Promise<SecurityAction | null> {
     const filter = { ...startsFrom(name, id), $expr: when } as Filter;
     const document = await repeatable(this.#budgetMs, () => this.#change(filter, changes));
     return document === null ? null : toAction(document);
@@ -445,7 +521,9 @@ export class MongoActionStore implements ActionStore {
       return await repeatable(this.#budgetMs, read);
     } catch (cause) {
       if (!(cause instanceof WriteUnconfirmedError)) throw cause;
-      throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, { cause });
+      throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
+        cause,
+      });
     }
   }
 }

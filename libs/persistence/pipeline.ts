@@ -37,7 +37,10 @@ export function phaseAfter(name: TransitionName, phase: ActionPhase): ActionPhas
 }
 
 /** Appends to `states` when the status changes, by whoever caused the change. */
-export function statesAfter(name: TransitionName, by: { appId: Expression; user: Expression } = CREATOR): Expression {
+export function statesAfter(
+  name: TransitionName,
+  by: { appId: Expression; user: Expression } = CREATOR,
+): Expression {
   const to = TRANSITIONS[name].to;
   return {
     $cond: [

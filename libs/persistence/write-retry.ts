@@ -6,13 +6,19 @@ const { MongoNetworkError, MongoServerSelectionError, MongoServerError } = mongo
 
 // Not writable primary, interrupted by a state change, shutdown in progress, write concern timed out, …:
 // what the driver itself calls retryable, which it does once only.
-const RETRYABLE_CODES = new Set([6, 7, 63, 64, 89, 91, 133, 134, 150, 189, 234, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13388, 13435, 13436]);
+const RETRYABLE_CODES = new Set([
+  6, 7, 63, 64, 89, 91, 133, 134, 150, 189, 234, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13388, 13435,
+  13436,
+]);
 
 /** True for failures that may pass by themselves: an election, a restart, a broken connection. */
-export function isTransientMongoError(error: unknown): boolean {
+function isTransientMongoError(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError) return true;
   if (error instanceof MongoServerError) {
-    return error.hasErrorLabel('RetryableWriteError') || (typeof error.code === 'number' && RETRYABLE_CODES.has(error.code));
+    return (
+      error.hasErrorLabel('RetryableWriteError') ||
+      (typeof error.code === 'number' && RETRYABLE_CODES.has(error.code))
+    );
   }
   // A pool cleared by a failing monitor, or a connection that went away while it was checked out.
   return error instanceof mongoose.mongo.MongoError && /pool|topology|connection/i.test(error.message);
@@ -50,6 +56,11 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
   } catch (cause) {
     if (!isTransientMongoError(cause)) throw cause;
     if (sent) throw new WriteUnconfirmedError({ cause });
-    throw new OperationalError('serviceNotAvailable', 'The database cannot be reached. Nothing was recorded; try again.', 5, { cause });
+    throw new OperationalError(
+      'serviceNotAvailable',
+      'The database cannot be reached. Nothing was recorded; try again.',
+      5,
+      { cause },
+    );
   }
 }

@@ -17,7 +17,7 @@ import { ERROR_INFO_CODES, errorInfo, type ErrorInfo } from '#domain';
  * | `unknownOutcome` | 520 | by the declared idempotency: issued again, reconciled, or `outcomeUnknown` |
  * | `permanent` | 502 | fails |
  */
-export const PROVIDER_ERROR_CLASSES = {
+const PROVIDER_ERROR_CLASSES = {
   invalidInput: { code: ERROR_INFO_CODES.parametersRefused, next: 'fail' },
   unsupported: { code: ERROR_INFO_CODES.parametersRefused, next: 'fail' },
   auth: { code: ERROR_INFO_CODES.credentialsRefused, next: 'fail' },

@@ -6,18 +6,26 @@ import ipaddr from 'ipaddr.js';
  * not one. Vendors and command-line tools disagree on sloppy forms (a hostname where an address belongs,
  * `010.1.1.1`, `0x7f.1`), so only the plain ones pass.
  */
-export const CANONICAL = { ip: canonicalIp, cidr: canonicalCidr, domain: canonicalDomain, url: canonicalUrl, hash: canonicalHash } as const;
+export const CANONICAL = {
+  ip: canonicalIp,
+  cidr: canonicalCidr,
+  domain: canonicalDomain,
+  url: canonicalUrl,
+  hash: canonicalHash,
+} as const;
 export type IndicatorFormat = keyof typeof CANONICAL;
 
 function canonicalIp(text: string): string | null {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString();
-  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text)) return ipaddr.IPv6.parse(text).toRFC5952String();
+  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text))
+    return ipaddr.IPv6.parse(text).toRFC5952String();
   return null;
 }
 
 function canonicalCidr(text: string): string | null {
   const [address, bits, more] = text.split('/');
-  if (address === undefined || bits === undefined || more !== undefined || !/^\d{1,3}$/.test(bits)) return null;
+  if (address === undefined || bits === undefined || more !== undefined || !/^\d{1,3}$/.test(bits))
+    return null;
   const ip = canonicalIp(address);
   if (ip === null || Number(bits) > (ip.includes(':') ? 128 : 32)) return null;
   const network = ip.includes(':')

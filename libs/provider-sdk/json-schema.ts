@@ -2,7 +2,13 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import addFormats from 'ajv-formats';
 import { CANONICAL } from './indicators.js';
 
-const ajv = new Ajv2020({ allErrors: true, strict: true, strictRequired: false, useDefaults: true, verbose: true });
+const ajv = new Ajv2020({
+  allErrors: true,
+  strict: true,
+  strictRequired: false,
+  useDefaults: true,
+  verbose: true,
+});
 addFormats.default(ajv, ['uuid', 'date-time', 'email']);
 ajv.addVocabulary(['x-aliases']);
 for (const [format, canonical] of Object.entries(CANONICAL)) {
@@ -35,7 +41,8 @@ export function describeSchemaError(error: ErrorObject, root = ''): string {
   if (error.keyword === 'required') {
     return `${[place, String(error.params['missingProperty'])].filter((part) => part !== '').join('.')} is missing`;
   }
-  if (error.keyword === 'enum') return `${place} must be one of ${(error.params['allowedValues'] as unknown[]).map(String).join(', ')}`;
+  if (error.keyword === 'enum')
+    return `${place} must be one of ${(error.params['allowedValues'] as unknown[]).map(String).join(', ')}`;
   if (error.keyword === 'const') return `${place} must be ${JSON.stringify(error.params['allowedValue'])}`;
   if (error.keyword === 'format') return `${place} is not a valid ${String(error.params['format'])}`;
   return `${place === '' ? 'the value' : place} ${error.message ?? 'is not valid'}`;

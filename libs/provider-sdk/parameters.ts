@@ -24,14 +24,18 @@ interface ParameterSchema {
  * validated. Pure: no network.
  */
 export function parseParameters(action: ActionManifest, given: readonly KeyValuePair[]): ParsedParameters {
-  const schemas = action.parameters.properties as Readonly<Record<string, TSchema>> as Readonly<Record<string, ParameterSchema>>;
+  const schemas = action.parameters.properties as Readonly<Record<string, TSchema>> as Readonly<
+    Record<string, ParameterSchema>
+  >;
   const names = spellings(schemas);
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const pair of given) {
     const name = names.get(canonicalName(pair.name));
     if (name === undefined) {
-      problems.push(`parameter "${pair.name}" is not known; known: ${Object.keys(schemas).join(', ') || 'none'}`);
+      problems.push(
+        `parameter "${pair.name}" is not known; known: ${Object.keys(schemas).join(', ') || 'none'}`,
+      );
     } else if (Object.hasOwn(values, name)) {
       problems.push(`parameter "${pair.name}" is given twice (as ${name})`);
     } else if (pair.value === null) {
@@ -48,7 +52,10 @@ export function parseParameters(action: ActionManifest, given: readonly KeyValue
     return {
       ok: false,
       problems: (validate.errors ?? []).map((error) => {
-        const name = error.keyword === 'required' ? String(error.params['missingProperty']) : (error.instancePath.split('/')[1] ?? '');
+        const name =
+          error.keyword === 'required'
+            ? String(error.params['missingProperty'])
+            : (error.instancePath.split('/')[1] ?? '');
         return `parameter ${describeSchemaError(error)}${example(schemas[name])}`;
       }),
     };
@@ -75,16 +82,23 @@ function spellings(schemas: Readonly<Record<string, ParameterSchema>>): Readonly
   );
 }
 
-type Coerced = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string };
+type Coerced =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string };
 
 function coerce(text: string, schema: ParameterSchema): Coerced {
   switch (schema.type) {
     case 'integer':
-      return /^[+-]?\d{1,15}$/.test(text.trim()) ? { ok: true, value: Number(text) } : { ok: false, problem: 'must be a whole number' };
+      return /^[+-]?\d{1,15}$/.test(text.trim())
+        ? { ok: true, value: Number(text) }
+        : { ok: false, problem: 'must be a whole number' };
     case 'number':
-      return text.trim() !== '' && Number.isFinite(Number(text)) ? { ok: true, value: Number(text) } : { ok: false, problem: 'must be a number' };
+      return text.trim() !== '' && Number.isFinite(Number(text))
+        ? { ok: true, value: Number(text) }
+        : { ok: false, problem: 'must be a number' };
     case 'boolean':
-      return /^(?:true|false)$/i.test(text) ? { ok: true, value: text.toLowerCase() === 'true' } : { ok: false, problem: 'must be true or false' };
+      return /^(?:true|false)$/i.test(text)
+        ? { ok: true, value: text.toLowerCase() === 'true' }
+        : { ok: false, problem: 'must be true or false' };
     case 'array':
     case 'object':
       try {
@@ -99,11 +113,14 @@ function coerce(text: string, schema: ParameterSchema): Coerced {
 }
 
 function canonicalise(value: unknown, schema: ParameterSchema): unknown {
-  if (typeof value !== 'string' || schema.format === undefined || !Object.hasOwn(CANONICAL, schema.format)) return value;
+  if (typeof value !== 'string' || schema.format === undefined || !Object.hasOwn(CANONICAL, schema.format))
+    return value;
   return CANONICAL[schema.format as IndicatorFormat](value) ?? value;
 }
 
 function example(schema: ParameterSchema | undefined): string {
   const first = schema?.examples?.[0];
-  return first === undefined ? '' : ` (for example ${typeof first === 'string' ? first : JSON.stringify(first)})`;
+  return first === undefined
+    ? ''
+    : ` (for example ${typeof first === 'string' ? first : JSON.stringify(first)})`;
 }

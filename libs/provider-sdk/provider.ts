@@ -106,21 +106,29 @@ export type ActionRequest<Actions extends ActionManifests> = {
   };
 }[keyof Actions & string];
 
-/** The calls of a plugin. None of them writes a state: they return outcomes. */
+/** The calls of a plugin, functions without a `this`. None of them writes a state: they return outcomes. */
 export interface ProviderCalls<Request, Settings> {
   /** Submits the action to the vendor. Returns as soon as the vendor has it; long work is `pending`. */
-  execute(context: ExecutionContext<Settings>, request: Request): Promise<StepOutcome>;
+  readonly execute: (context: ExecutionContext<Settings>, request: Request) => Promise<StepOutcome>;
   /**
    * Stops what `execute` began. `operation` is null when its handle never came back. `requested`: the vendor
    * will say later (`poll` tells); `tooLate`: it has ended already; `unknown`: it cannot be told.
    */
-  cancel(context: CallContext<Settings>, operation: VendorOperation | null, request: Request): Promise<CancelOutcome>;
+  readonly cancel: (
+    context: CallContext<Settings>,
+    operation: VendorOperation | null,
+    request: Request,
+  ) => Promise<CancelOutcome>;
   /** Asks the vendor how far a pending operation is. Required when `execute` may return `pending`. */
-  poll?(context: CallContext<Settings>, operation: VendorOperation, request: Request): Promise<StepOutcome>;
+  readonly poll?: (
+    context: CallContext<Settings>,
+    operation: VendorOperation,
+    request: Request,
+  ) => Promise<StepOutcome>;
   /** Finds out whether a request whose answer was lost reached the vendor. Required for `lookup`. */
-  reconcile?(context: CallContext<Settings>, request: Request): Promise<ReconcileOutcome>;
+  readonly reconcile?: (context: CallContext<Settings>, request: Request) => Promise<ReconcileOutcome>;
   /** The idempotency where it depends on the instance's settings; overrides the manifest's. */
-  idempotencyOf?(settings: Settings, action: string): Idempotency;
+  readonly idempotencyOf?: (settings: Settings, action: string) => Idempotency;
 }
 
 /** A plugin as the engine holds it: manifest and calls, types erased. */

@@ -55,7 +55,9 @@ export class BullActionQueue implements ActionQueue {
     const added = await Promise.all(
       [...this.#queues].map(([instance, queue]) => {
         const jobs = hints.filter((hint) => hint.instance === instance).map((hint) => jobOf(hint, 0));
-        return jobs.length === 0 || succeedsWithin(HINT_BUDGET_MS * 3, queue.addBulk(jobs));
+        return jobs.length === 0
+          ? Promise.resolve(true)
+          : succeedsWithin(HINT_BUDGET_MS * 3, queue.addBulk(jobs));
       }),
     );
     return added.every(Boolean);

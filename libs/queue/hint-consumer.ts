@@ -1,6 +1,6 @@
 import { DelayedError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { DefectError, type HintAnswer } from '#domain';
+import type { HintAnswer } from '#domain';
 import { CANCEL_CHANNEL, type HintJob } from './bull-action-queue.js';
 import { PREFIX, patientConnection, type OnConnectionError } from './redis-connection.js';
 
@@ -37,7 +37,11 @@ export class HintConsumer {
   readonly #connection: Redis;
   readonly #subscriber: Redis;
   readonly #workers: readonly Worker<HintJob>[];
-  #stopping = false;
+  /**
+   * Our own signal: the one BullMQ hands over is dropped without a word by some shapes of a function, is not
+   * aborted when a lock is lost, and is forgotten early in a close.
+   */
+  readonly #shutdown = new AbortController();
 
   constructor(options: ConsumerOptions) {
     const { url, handle, onError } = options;
@@ -46,9 +50,7 @@ export class HintConsumer {
     this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));
     this.#subscriber.subscribe(CANCEL_CHANNEL).catch(onError);
     this.#workers = options.instances.map(({ id, concurrency }) => {
-      const process = hintProcessor(handle);
-      assertTakesSignal(process);
-      const worker = new Worker<HintJob>(id, process, {
+      const worker = new Worker<HintJob>(id, (job, token) => this.#process(job, token, handle), {
         connection: this.#connection,
         prefix: PREFIX,
         concurrency,
@@ -60,7 +62,7 @@ export class HintConsumer {
       });
       worker.on('error', onError);
       worker.on('failed', (job, error) => {
-        if (!this.#stopping) options.onHintFailed(job?.data.actionId, error);
+        if (!this.#shutdown.signal.aborted) options.onHintFailed(job?.data.actionId, error);
       });
       return worker;
     });
@@ -76,35 +78,25 @@ export class HintConsumer {
    * `abortMs` for them to hand their actions over.
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
-    this.#stopping = true;
     const closed = Promise.all(this.#workers.map((worker) => worker.close())).catch(() => undefined);
     await Promise.race([closed, after(graceMs)]);
-    for (const worker of this.#workers) worker.cancelAllJobs('shutdown');
+    this.#shutdown.abort();
     await Promise.race([closed, after(abortMs)]);
     this.#subscriber.disconnect();
     this.#connection.disconnect();
   }
-}
 
-/** The function BullMQ calls for each job. Exported for the test of its shape. */
-export function hintProcessor(handle: HintHandler) {
-  // BullMQ hands over an AbortSignal only to functions that declare three plain parameters.
-  return async (job: Job<HintJob>, token: string | undefined, signal: AbortSignal | undefined): Promise<void> => {
-    const hint = { actionId: job.data.actionId, instance: job.queueName, isCancel: job.id?.endsWith('-c') === true };
-    const answer = await handle(hint, signal ?? new AbortController().signal);
-    if (answer !== undefined) {
-      await job.moveToDelayed(Date.now() + answer.lookAgainMs, token);
-      throw new DelayedError();
-    }
-  };
-}
-
-/**
- * @throws DefectError when a processor would silently get no AbortSignal (BullMQ looks at `length`, which
- * rest and default parameters do not count towards)
- */
-export function assertTakesSignal(process: { readonly length: number }): void {
-  if (process.length < 3) throw new DefectError('a BullMQ processor has to declare job, token and signal as plain parameters');
+  async #process(job: Job<HintJob>, token: string | undefined, handle: HintHandler): Promise<void> {
+    const hint = {
+      actionId: job.data.actionId,
+      instance: job.queueName,
+      isCancel: job.id?.endsWith('-c') === true,
+    };
+    const answer = await handle(hint, this.#shutdown.signal);
+    if (answer === undefined) return;
+    await job.moveToDelayed(Date.now() + answer.lookAgainMs, token);
+    throw new DelayedError();
+  }
 }
 
 function after(ms: number): Promise<void> {

@@ -11,7 +11,11 @@ const EX_CONFIG = 78;
  *
  * @param stopWithinMs after that the process ends even if stopping hangs
  */
-export async function runProcess(log: Logger, stopWithinMs: number, start: () => Promise<() => Promise<void>>): Promise<void> {
+export async function runProcess(
+  log: Logger,
+  stopWithinMs: number,
+  start: () => Promise<() => Promise<void>>,
+): Promise<void> {
   let stopping = false;
   let stop: (() => Promise<void>) | undefined;
   const end = (why: string): void => {
@@ -52,7 +56,8 @@ export async function runProcess(log: Logger, stopWithinMs: number, start: () =>
 /** A variable that has to be set. */
 export function requiredEnv(name: string): string {
   const value = process.env[name];
-  if (value === undefined || value === '') throw new ConfigurationError(`${name} is not set. "npm start" sets it; elsewhere give it yourself.`);
+  if (value === undefined || value === '')
+    throw new ConfigurationError(`${name} is not set. "npm start" sets it; elsewhere give it yourself.`);
   return value;
 }
 

@@ -42,7 +42,9 @@ describe('blocking an IP', () => {
       lastActionDateTime: answer.body['createdDateTime'],
       name: 'BlockIp',
       parameters: [{ name: 'IP', value: '1.2.3.4' }],
-      states: [{ appId: APP, status: 'NotStarted', updatedDateTime: answer.body['createdDateTime'], user: null }],
+      states: [
+        { appId: APP, status: 'NotStarted', updatedDateTime: answer.body['createdDateTime'], user: null },
+      ],
       status: 'NotStarted',
       user: null,
       vendorInformation: { provider: 'Mock', providerVersion: null, subProvider: null, vendor: 'Mock' },
@@ -54,21 +56,37 @@ describe('blocking an IP', () => {
   });
 
   it('works the same under /v1.0', async () => {
-    const answer = await client.post(mockAction('BlockIp', { IP: '1.2.3.4' }), '/v1.0/security/securityActions');
+    const answer = await client.post(
+      mockAction('BlockIp', { IP: '1.2.3.4' }),
+      '/v1.0/security/securityActions',
+    );
     expect(answer.status).toBe(201);
     expect(answer.body['@odata.context']).toContain('/v1.0/$metadata#');
-    expect((await client.request<GraphAction>('GET', `/v1.0/security/securityActions/${answer.body.id}`)).body.id).toBe(answer.body.id);
+    expect(
+      (await client.request<GraphAction>('GET', `/v1.0/security/securityActions/${answer.body.id}`)).body.id,
+    ).toBe(answer.body.id);
   });
 
   it('takes names and parameters in any case and by alias, and shows what the caller sent', async () => {
     const id = await client.act('block_ip', { address: ' 1.2.3.4 ' });
     const action = await client.ended(id);
-    expect(action).toMatchObject({ status: 'Completed', name: 'block_ip', parameters: [{ name: 'address', value: ' 1.2.3.4 ' }] });
+    expect(action).toMatchObject({
+      status: 'Completed',
+      name: 'block_ip',
+      parameters: [{ name: 'address', value: ' 1.2.3.4 ' }],
+    });
   });
 
   it('ignores read-only properties and OData annotations that SDK models send', async () => {
     const id = randomUUID();
-    const extra = { id, status: 'Completed', azureTenantId: TENANT_B, states: [], '@odata.type': '#microsoft.graph.securityAction', 'states@odata.type': 'x' };
+    const extra = {
+      id,
+      status: 'Completed',
+      azureTenantId: TENANT_B,
+      states: [],
+      '@odata.type': '#microsoft.graph.securityAction',
+      'states@odata.type': 'x',
+    };
     const answer = await client.post(mockAction('BlockIp', { IP: '1.2.3.4' }, extra));
     expect(answer.status).toBe(201);
     expect(answer.body).toMatchObject({ status: 'NotStarted', azureTenantId: TENANT_A });
@@ -78,8 +96,14 @@ describe('blocking an IP', () => {
 
 describe('an action that fails', () => {
   it('ends as Failed with the code and message the provider gave', async () => {
-    const ended = await client.ended(await client.act('FailAlways', { code: 404, message: 'no such machine' }));
-    expect(ended).toMatchObject({ status: 'Failed', phase: 'failed', errorInfo: { code: 404, message: 'no such machine' } });
+    const ended = await client.ended(
+      await client.act('FailAlways', { code: 404, message: 'no such machine' }),
+    );
+    expect(ended).toMatchObject({
+      status: 'Failed',
+      phase: 'failed',
+      errorInfo: { code: 404, message: 'no such machine' },
+    });
   });
 
   it('is tried again when the failure is transient, and every attempt is on record', async () => {
@@ -113,7 +137,12 @@ describe('a long action', () => {
     await client.inPhase(id, 'waitingOnVendor');
     const asked = performance.now();
     expect(await client.cancel(id)).toMatchObject({ status: 200, body: '' });
-    expect(await client.ended(id)).toMatchObject({ status: 'Failed', phase: 'cancelledAtProvider', errorInfo: { code: 499 }, cancel: { outcome: 'cancelled' } });
+    expect(await client.ended(id)).toMatchObject({
+      status: 'Failed',
+      phase: 'cancelledAtProvider',
+      errorInfo: { code: 499 },
+      cancel: { outcome: 'cancelled' },
+    });
     expect(performance.now() - asked).toBeLessThan(5000);
     expect((await client.cancel(id)).status).toBe(200);
   });
@@ -123,7 +152,10 @@ describe('a long action', () => {
     await client.inPhase(id, 'waitingOnVendor');
     expect((await client.cancel(id)).status).toBe(200);
     expect((await client.cancel(id)).status).toBe(200);
-    expect(await client.ended(id)).toMatchObject({ status: 'Completed', cancel: { outcome: 'notSupported' } });
+    expect(await client.ended(id)).toMatchObject({
+      status: 'Completed',
+      cancel: { outcome: 'notSupported' },
+    });
     expect(await client.cancel(id)).toMatchObject({ status: 409, body: { error: { code: 'notAllowed' } } });
   });
 });
@@ -138,13 +170,21 @@ describe('cancelling', () => {
   it('takes the qualified name, an empty JSON body, and a body it does not need', async () => {
     const id = await client.act('LongRunning', { durationMs: 600_000 });
     const qualified = `${COLLECTION}/${id}/microsoft.graph.cancelSecurityAction`;
-    expect((await client.request('POST', qualified, { headers: { 'content-type': 'application/json' } })).status).toBe(200);
-    expect((await client.request('POST', qualified, { body: 'x', headers: { 'content-type': 'text/plain' } })).status).toBe(200);
+    expect(
+      (await client.request('POST', qualified, { headers: { 'content-type': 'application/json' } })).status,
+    ).toBe(200);
+    expect(
+      (await client.request('POST', qualified, { body: 'x', headers: { 'content-type': 'text/plain' } }))
+        .status,
+    ).toBe(200);
     await client.ended(id);
   });
 
   it('of an unknown action is a 404', async () => {
-    expect(await client.cancel(randomUUID())).toMatchObject({ status: 404, body: { error: { code: 'itemNotFound' } } });
+    expect(await client.cancel(randomUUID())).toMatchObject({
+      status: 404,
+      body: { error: { code: 'itemNotFound' } },
+    });
     expect((await client.cancel('no-guid')).status).toBe(404);
   });
 });
@@ -155,11 +195,17 @@ describe('an action that was not started in time', () => {
     worker?.signal('SIGSTOP');
     try {
       const startBefore = new Date(Date.now() + 1000).toISOString();
-      const answer = await client.post(mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.startBefore': startBefore }));
+      const answer = await client.post(
+        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.startBefore': startBefore }),
+      );
       expect(answer.status).toBe(201);
       await new Promise((resolve) => setTimeout(resolve, 1200));
       worker?.signal('SIGCONT');
-      expect(await client.ended(answer.body.id)).toMatchObject({ status: 'Failed', phase: 'expired', errorInfo: { code: 410 } });
+      expect(await client.ended(answer.body.id)).toMatchObject({
+        status: 'Failed',
+        phase: 'expired',
+        errorInfo: { code: 410 },
+      });
     } finally {
       worker?.signal('SIGCONT');
     }
@@ -175,7 +221,10 @@ describe('what a caller got wrong', () => {
   };
 
   it('is named, with what is known, for a provider', async () => {
-    const message = await refused({ ...mockAction('BlockIp', { IP: '1.2.3.4' }), vendorInformation: { vendor: 'Acme', provider: 'EDR' } });
+    const message = await refused({
+      ...mockAction('BlockIp', { IP: '1.2.3.4' }),
+      vendorInformation: { vendor: 'Acme', provider: 'EDR' },
+    });
     expect(message).toMatch(/Acme\/EDR.*Mock\/Mock/);
   });
 
@@ -185,15 +234,30 @@ describe('what a caller got wrong', () => {
 
   it('is named, with the rule and an example, for a parameter', async () => {
     expect(await refused(mockAction('BlockIp', {}))).toMatch(/IP is missing/);
-    expect(await refused(mockAction('BlockIp', { IP: '999.1.1.1' }))).toMatch(/IP is not a valid ip.*for example/);
-    expect(await refused(mockAction('BlockIp', { IP: '1.2.3.4', Port: 1 }))).toMatch(/"Port" is not known; known: IP/);
-    expect(await refused(mockAction('BlockIp', { IP: '1.2.3.4', ip: '1.2.3.5' }))).toMatch(/"ip" is given twice/);
-    expect(await refused(mockAction('LongRunning', { durationMs: 'soon' }))).toMatch(/durationMs.*whole number/);
+    expect(await refused(mockAction('BlockIp', { IP: '999.1.1.1' }))).toMatch(
+      /IP is not a valid ip.*for example/,
+    );
+    expect(await refused(mockAction('BlockIp', { IP: '1.2.3.4', Port: 1 }))).toMatch(
+      /"Port" is not known; known: IP/,
+    );
+    expect(await refused(mockAction('BlockIp', { IP: '1.2.3.4', ip: '1.2.3.5' }))).toMatch(
+      /"ip" is given twice/,
+    );
+    expect(await refused(mockAction('LongRunning', { durationMs: 'soon' }))).toMatch(
+      /durationMs.*whole number/,
+    );
   });
 
   it('is named for everything at once', async () => {
-    const message = await refused({ name: 5, clientContext: 'x'.repeat(257), parameters: 'IP', vendorInformation: { vendor: '' }, colour: 'red' });
-    for (const part of ['name', 'clientContext', 'parameters', 'vendorInformation.provider', 'colour']) expect(message).toContain(part);
+    const message = await refused({
+      name: 5,
+      clientContext: 'x'.repeat(257),
+      parameters: 'IP',
+      vendorInformation: { vendor: '' },
+      colour: 'red',
+    });
+    for (const part of ['name', 'clientContext', 'parameters', 'vendorInformation.provider', 'colour'])
+      expect(message).toContain(part);
   });
 
   it('leaves nothing behind', async () => {
@@ -213,15 +277,31 @@ describe('the list', () => {
     const seen: string[] = [];
     let path: string | undefined = `${COLLECTION}?$top=2`;
     while (path !== undefined) {
-      const page: { body: { value: GraphAction[]; '@odata.nextLink'?: string } } = await owner.request('GET', path);
+      const page: { body: { value: GraphAction[]; '@odata.nextLink'?: string } } = await owner.request(
+        'GET',
+        path,
+      );
       seen.push(...page.body.value.map(({ id }) => id));
       path = page.body['@odata.nextLink']?.slice(stack.baseUrl.length);
     }
     expect(seen).toEqual(ids);
   });
 
-  it.each(['$top=0', '$top=-1', '$top=x', '$top=1&$top=2', '$filter=status', 'filter=status', '$select=id', '$skiptoken=zzz', '$nope=1'])('refuses %s with a 400', async (query) => {
-    expect(await client.request('GET', `${COLLECTION}?${query}`)).toMatchObject({ status: 400, body: { error: { code: 'invalidRequest' } } });
+  it.each([
+    '$top=0',
+    '$top=-1',
+    '$top=x',
+    '$top=1&$top=2',
+    '$filter=status',
+    'filter=status',
+    '$select=id',
+    '$skiptoken=zzz',
+    '$nope=1',
+  ])('refuses %s with a 400', async (query) => {
+    expect(await client.request('GET', `${COLLECTION}?${query}`)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalidRequest' } },
+    });
   });
 });
 
@@ -240,16 +320,34 @@ describe('another tenant', () => {
 
 describe('the documents', () => {
   it('describe every route in OpenAPI 3.1, and show it on a page', async () => {
-    const { body } = await client.request<{ openapi: string; paths: Record<string, object> }>('GET', '/openapi.json');
+    const { body } = await client.request<{ openapi: string; paths: Record<string, object> }>(
+      'GET',
+      '/openapi.json',
+    );
     expect(body.openapi).toBe('3.1.0');
     expect(Object.keys(body.paths)).toEqual(
-      expect.arrayContaining([COLLECTION, `${COLLECTION}/{id}`, `${COLLECTION}/{id}/cancelSecurityAction`, '/api/v1/actions/{id}', '/health/ready']),
+      expect.arrayContaining([
+        COLLECTION,
+        `${COLLECTION}/{id}`,
+        `${COLLECTION}/{id}/cancelSecurityAction`,
+        '/api/v1/actions/{id}',
+        '/health/ready',
+      ]),
     );
-    expect(await client.request('GET', '/docs')).toMatchObject({ status: 200, body: expect.stringContaining('swagger-ui') as string });
+    expect(await client.request('GET', '/docs')).toMatchObject({
+      status: 200,
+      body: expect.stringContaining('swagger-ui') as string,
+    });
   });
 
   it('are told apart from probes: live and ready', async () => {
-    expect(await client.request('GET', '/health/live')).toMatchObject({ status: 200, body: { status: 'live' } });
-    expect(await client.request('GET', '/health/ready')).toMatchObject({ status: 200, body: { status: 'ready', missing: [] } });
+    expect(await client.request('GET', '/health/live')).toMatchObject({
+      status: 200,
+      body: { status: 'live' },
+    });
+    expect(await client.request('GET', '/health/ready')).toMatchObject({
+      status: 200,
+      body: { status: 'ready', missing: [] },
+    });
   });
 });

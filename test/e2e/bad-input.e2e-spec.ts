@@ -43,18 +43,67 @@ describe('a body that is not right', () => {
     ['nested 100 deep', `{"parameters":${deep(100)}}`, 400, 'invalidRequest'],
     ['nested 20,000 deep', deep(20_000), 400, 'invalidRequest'],
     ['with a key twice', valid.replace('{', '{"name":"BlockIp",'), 400, 'invalidRequest'],
-    ['with a key twice further down', valid.replace('"vendor":', '"vendor":"Mock","vendor":'), 400, 'invalidRequest'],
+    [
+      'with a key twice further down',
+      valid.replace('"vendor":', '"vendor":"Mock","vendor":'),
+      400,
+      'invalidRequest',
+    ],
     ['with __proto__', valid.replace('{', '{"__proto__":{"admin":true},'), 400, 'invalidRequest'],
-    ['with an unknown property', valid.replace('{', '{"$set":{"status":"Completed"},'), 400, 'invalidRequest'],
-    ['with operators for values', JSON.stringify({ ...mockAction('BlockIp'), parameters: [{ name: 'IP', value: { $ne: null } }] }), 400, 'invalidRequest'],
-    ['with null parameters', JSON.stringify({ ...mockAction('BlockIp'), parameters: null }), 400, 'invalidRequest'],
-    ['with null in parameters', JSON.stringify({ ...mockAction('BlockIp'), parameters: [null] }), 400, 'invalidRequest'],
+    [
+      'with an unknown property',
+      valid.replace('{', '{"$set":{"status":"Completed"},'),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with operators for values',
+      JSON.stringify({ ...mockAction('BlockIp'), parameters: [{ name: 'IP', value: { $ne: null } }] }),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with null parameters',
+      JSON.stringify({ ...mockAction('BlockIp'), parameters: null }),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with null in parameters',
+      JSON.stringify({ ...mockAction('BlockIp'), parameters: [null] }),
+      400,
+      'invalidRequest',
+    ],
     ['without vendorInformation', JSON.stringify({ name: 'BlockIp', parameters: [] }), 400, 'invalidRequest'],
-    ['with a clientContext over 256 characters', JSON.stringify(mockAction('BlockIp', { IP: '1.2.3.4' }, { clientContext: 'x'.repeat(257) })), 400, 'invalidRequest'],
-    ['with startBefore in the past', JSON.stringify(mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.startBefore': '2020-01-01T00:00:00Z' })), 400, 'invalidRequest'],
-    ['with an engine option this version has not', JSON.stringify(mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.effectUntil': '2099-01-01T00:00:00Z' })), 400, 'invalidRequest'],
+    [
+      'with a clientContext over 256 characters',
+      JSON.stringify(mockAction('BlockIp', { IP: '1.2.3.4' }, { clientContext: 'x'.repeat(257) })),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with startBefore in the past',
+      JSON.stringify(
+        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.startBefore': '2020-01-01T00:00:00Z' }),
+      ),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with an engine option this version has not',
+      JSON.stringify(
+        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.effectUntil': '2099-01-01T00:00:00Z' }),
+      ),
+      400,
+      'invalidRequest',
+    ],
     ['that is not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 400, 'invalidRequest'],
-    ['over 64 KiB', JSON.stringify(mockAction('BlockIp', { IP: 'x'.repeat(66_000) })), 413, 'requestTooLarge'],
+    [
+      'over 64 KiB',
+      JSON.stringify(mockAction('BlockIp', { IP: 'x'.repeat(66_000) })),
+      413,
+      'requestTooLarge',
+    ],
   ];
   it.each(cases)('%s', async (_what, body, status, code) => {
     expectGraphError(await client.request('POST', COLLECTION, { body, headers: JSON_TYPE }), status, code);
@@ -62,18 +111,53 @@ describe('a body that is not right', () => {
 
   it('may be as large as 64 KiB', async () => {
     const padding = 65_536 - Buffer.byteLength(valid);
-    expect((await client.request('POST', COLLECTION, { body: valid + ' '.repeat(padding), headers: JSON_TYPE })).status).toBe(201);
+    expect(
+      (await client.request('POST', COLLECTION, { body: valid + ' '.repeat(padding), headers: JSON_TYPE }))
+        .status,
+    ).toBe(201);
   });
 
   it('of another type is a 415, also when it is compressed', async () => {
-    expectGraphError(await client.request('POST', COLLECTION, { body: valid, headers: { 'content-type': 'text/plain' } }), 415, 'unsupportedMediaType');
-    expectGraphError(await client.request('POST', COLLECTION, { body: '<a/>', headers: { 'content-type': 'application/xml' } }), 415, 'unsupportedMediaType');
-    expectGraphError(await client.request('POST', COLLECTION, { body: valid, headers: { 'content-type': 'application/json; charset=utf-16' } }), 415, 'unsupportedMediaType');
-    expectGraphError(await client.request('POST', COLLECTION, { body: gzipSync(valid), headers: { ...JSON_TYPE, 'content-encoding': 'gzip' } }), 415, 'unsupportedMediaType');
+    expectGraphError(
+      await client.request('POST', COLLECTION, { body: valid, headers: { 'content-type': 'text/plain' } }),
+      415,
+      'unsupportedMediaType',
+    );
+    expectGraphError(
+      await client.request('POST', COLLECTION, {
+        body: '<a/>',
+        headers: { 'content-type': 'application/xml' },
+      }),
+      415,
+      'unsupportedMediaType',
+    );
+    expectGraphError(
+      await client.request('POST', COLLECTION, {
+        body: valid,
+        headers: { 'content-type': 'application/json; charset=utf-16' },
+      }),
+      415,
+      'unsupportedMediaType',
+    );
+    expectGraphError(
+      await client.request('POST', COLLECTION, {
+        body: gzipSync(valid),
+        headers: { ...JSON_TYPE, 'content-encoding': 'gzip' },
+      }),
+      415,
+      'unsupportedMediaType',
+    );
   });
 
   it('with OData parameters in its content type is taken', async () => {
-    expect((await client.request('POST', COLLECTION, { body: valid, headers: { 'content-type': 'application/json;odata.metadata=minimal;charset=UTF-8' } })).status).toBe(201);
+    expect(
+      (
+        await client.request('POST', COLLECTION, {
+          body: valid,
+          headers: { 'content-type': 'application/json;odata.metadata=minimal;charset=UTF-8' },
+        })
+      ).status,
+    ).toBe(201);
   });
 });
 
@@ -122,18 +206,29 @@ describe('what is not even HTTP', () => {
   it('gets a 400 with the same body', async () => {
     const answer = await send('this is not http\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ error: { code: 'invalidRequest' } });
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      error: { code: 'invalidRequest' },
+    });
   });
 
   it('gets a 431 for headers over 16 KiB', async () => {
-    expect(await send(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 .*"headersTooLarge"/s);
+    expect(await send(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 431 .*"headersTooLarge"/s,
+    );
   });
 });
 
 describe('a token that is not right', () => {
   const bad = async (authorization: string | undefined): Promise<Answer<GraphError>> => {
-    const response = await fetch(`${stack.baseUrl}${COLLECTION}`, authorization === undefined ? {} : { headers: { authorization } });
-    return { status: response.status, headers: response.headers, body: (await response.json()) as GraphError };
+    const response = await fetch(
+      `${stack.baseUrl}${COLLECTION}`,
+      authorization === undefined ? {} : { headers: { authorization } },
+    );
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as GraphError,
+    };
   };
 
   it.each([
@@ -142,9 +237,15 @@ describe('a token that is not right', () => {
     ['empty', () => 'Bearer '],
     ['no JWT', () => 'Bearer abc'],
     ['10 KB of it', () => `Bearer ${'a'.repeat(10_000)}`],
-    ['a changed claim', () => `Bearer ${client.token.replace(/\.[^.]+\./, (payload) => `${payload.slice(0, -3)}AA.`)}`],
+    [
+      'a changed claim',
+      () => `Bearer ${client.token.replace(/\.[^.]+\./, (payload) => `${payload.slice(0, -3)}AA.`)}`,
+    ],
     ['a cut signature', () => `Bearer ${client.token.slice(0, -5)}`],
-    ['no signature (alg none)', () => `Bearer ${Buffer.from('{"alg":"none"}').toString('base64url')}.${client.token.split('.')[1]}.`],
+    [
+      'no signature (alg none)',
+      () => `Bearer ${Buffer.from('{"alg":"none"}').toString('base64url')}.${client.token.split('.')[1]}.`,
+    ],
   ])('%s is a 401 that names the scheme', async (_what, authorization) => {
     const answer = await bad(authorization());
     expectGraphError(answer, 401, 'unauthenticated');
@@ -173,13 +274,17 @@ describe('a token that is not right', () => {
 describe('the ids of a request', () => {
   it("repeat the caller's own when it is a GUID, in header and error body", async () => {
     const own = 'a3f1c1e0-0000-4000-8000-000000000001';
-    const answer = await client.request<GraphError>('GET', `${COLLECTION}/x`, { headers: { 'client-request-id': own } });
+    const answer = await client.request<GraphError>('GET', `${COLLECTION}/x`, {
+      headers: { 'client-request-id': own },
+    });
     expect(answer.headers.get('client-request-id')).toBe(own);
     expect(answer.body.error.innerError['client-request-id']).toBe(own);
   });
 
   it('repeat nothing else', async () => {
-    const answer = await client.request<GraphError>('GET', `${COLLECTION}/x`, { headers: { 'client-request-id': '<script>' } });
+    const answer = await client.request<GraphError>('GET', `${COLLECTION}/x`, {
+      headers: { 'client-request-id': '<script>' },
+    });
     expect(answer.headers.get('client-request-id')).toBeNull();
     expect(JSON.stringify(answer.body)).not.toContain('script');
   });

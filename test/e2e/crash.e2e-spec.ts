@@ -19,8 +19,8 @@ providers:
 });
 afterAll(() => stack.stop());
 afterEach(async () => {
-  for (const worker of stack.workers) worker.signal('SIGCONT');
-  await Promise.all(stack.workers.map((worker) => worker.end()));
+  for (const one of stack.workers) one.signal('SIGCONT');
+  await Promise.all(stack.workers.map((one) => one.end()));
   stack.workers.length = 0;
 });
 
@@ -75,7 +75,10 @@ describe('a worker that is paused past its lease', () => {
     // It serves again: proof that it had its turn, and that the record stayed as it was.
     const next = await client.act('BlockIp', { IP: '1.2.3.4' });
     await client.ended(next);
-    await eventually(() => paused.log.some(({ msg, actionId }) => msg === 'lease lost' && actionId === id), 20_000);
+    await eventually(
+      () => paused.log.some(({ msg, actionId }) => msg === 'lease lost' && actionId === id),
+      20_000,
+    );
     expect(await client.native(id)).toEqual(ended);
   });
 });
@@ -117,7 +120,8 @@ describe('the API process', () => {
     const { api } = stack;
     stack.api = await stack.startApi();
     expect(api.running).toBe(false);
-    for (const answer of settled) if (answer.status === 'fulfilled') expect((await client.ended(answer.value)).status).toBe('Completed');
+    for (const answer of settled)
+      if (answer.status === 'fulfilled') expect((await client.ended(answer.value)).status).toBe('Completed');
     expect(settled.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0);
   });
 });

@@ -13,7 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-const readiness = async (): Promise<{ status: number; body: unknown }> => client.request('GET', '/health/ready');
+const readiness = async (): Promise<{ status: number; body: unknown }> =>
+  client.request('GET', '/health/ready');
 
 describe('while Redis is away', () => {
   it('actions are accepted promptly, and run once it is back', async () => {
@@ -30,10 +31,12 @@ describe('while Redis is away', () => {
     // The hint is no part of the answer: nobody waits for Redis, not even for its connection to be refused.
     expect(Math.max(...times)).toBeLessThan(1000);
     await eventually(async () => (await readiness()).body !== null);
-    expect(await eventually(async () => {
-      const { status, body } = await readiness();
-      return (body as { status: string }).status === 'degraded' ? { status, body } : false;
-    })).toMatchObject({ status: 200, body: { status: 'degraded', missing: ['redis'] } });
+    expect(
+      await eventually(async () => {
+        const { status, body } = await readiness();
+        return (body as { status: string }).status === 'degraded' ? { status, body } : false;
+      }),
+    ).toMatchObject({ status: 200, body: { status: 'degraded', missing: ['redis'] } });
     expect((await client.native(ids[0] ?? '')).phase).toBe('queued');
     await stack.redis.restart();
     for (const id of ids) expect((await client.ended(id)).status).toBe('Completed');
@@ -73,7 +76,8 @@ describe('while Redis is frozen', () => {
 describe('when Redis forgets everything', () => {
   it('every acknowledged action still ends, none runs twice', async () => {
     const ids: string[] = [];
-    for (let index = 0; index < 10; index += 1) ids.push(await client.act('LongRunning', { durationMs: 2000 }));
+    for (let index = 0; index < 10; index += 1)
+      ids.push(await client.act('LongRunning', { durationMs: 2000 }));
     const redis = new Redis(stack.redis.url);
     await redis.flushall();
     for (let index = 0; index < 10; index += 1) ids.push(await client.act('BlockIp', { IP: '1.2.3.4' }));

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { errorInfo, type ActionStore, type Claim } from '#domain';
-import { APP, CALLER, TENANT_B, freshDatabase, historyOf, newAction } from '../support/database.js';
+import { APP, CALLER, TENANT_B, freshDatabase, newAction } from '../support/database.js';
 
 const LEASE_MS = 30_000;
 let store: ActionStore;
@@ -23,8 +23,16 @@ async function claimed(overrides: Parameters<typeof newAction>[0] = {}, leaseMs 
 describe('creating an action', () => {
   it('records it as NotStarted with its first state, stamped by the database', async () => {
     const action = await store.create(newAction());
-    expect(action).toMatchObject({ status: 'NotStarted', phase: 'queued', epoch: 0, completedAt: null, errorInfo: null });
-    expect(action.states).toEqual([{ status: 'NotStarted', updatedAt: action.createdAt, appId: APP, user: null }]);
+    expect(action).toMatchObject({
+      status: 'NotStarted',
+      phase: 'queued',
+      epoch: 0,
+      completedAt: null,
+      errorInfo: null,
+    });
+    expect(action.states).toEqual([
+      { status: 'NotStarted', updatedAt: action.createdAt, appId: APP, user: null },
+    ]);
     expect(action.lastActionAt).toEqual(action.createdAt);
   });
 
@@ -37,7 +45,10 @@ describe('creating an action', () => {
   it('keeps text that looks like a database expression as it is', async () => {
     const parameters = [{ name: '$set', value: '$$NOW' }];
     const action = await store.create(newAction({ actionReason: '$tenantId', parameters }));
-    expect(await store.find(CALLER.tenantId, action.id)).toMatchObject({ actionReason: '$tenantId', parameters });
+    expect(await store.find(CALLER.tenantId, action.id)).toMatchObject({
+      actionReason: '$tenantId',
+      parameters,
+    });
   });
 });
 
@@ -48,7 +59,7 @@ describe('claiming an action', () => {
     const won = claims.filter((claim) => claim !== null);
     expect(won).toHaveLength(1);
     expect(won[0]?.action).toMatchObject({ status: 'Running', epoch: 1 });
-    expect(historyOf(won[0]!.action)).toEqual(['NotStarted', 'Running']);
+    expect(won[0]?.action.states.map(({ status }) => status)).toEqual(['NotStarted', 'Running']);
   });
 
   it('writes the intent with it where issuing twice does no harm, and only there', async () => {
@@ -72,7 +83,13 @@ describe('claiming an action', () => {
 
   it('leaves an action alone that is not due, not started in time, or past its deadline', async () => {
     const parked = await claimed();
-    await store.park(parked.lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    await store.park(parked.lease, {
+      operation: { id: 'op' },
+      progress: null,
+      delayMs: 60_000,
+      phase: 'waitingOnVendor',
+      sawCancel: false,
+    });
     expect(await store.claim(parked.action.id, owner(), LEASE_MS)).toBeNull();
     const late = await store.create(newAction({ startBefore: new Date(Date.now() - 1000) }));
     expect(await store.claim(late.id, owner(), LEASE_MS)).toBeNull();
@@ -110,37 +127,70 @@ describe('cancelling an action', () => {
     const { id } = await store.create(newAction());
     const canceller = { ...CALLER, appId: 'another-app', user: 'ann@contoso.com' };
     const answer = await store.requestCancel(canceller, id);
-    expect(answer).toMatchObject({ kind: 'cancelled', action: { status: 'Failed', phase: 'cancelled', errorInfo: { code: 499 } } });
+    expect(answer).toMatchObject({
+      kind: 'cancelled',
+      action: { status: 'Failed', phase: 'cancelled', errorInfo: { code: 499 } },
+    });
     const action = await store.find(CALLER.tenantId, id);
-    expect(action?.states.at(-1)).toMatchObject({ status: 'Failed', appId: 'another-app', user: 'ann@contoso.com' });
+    expect(action?.states.at(-1)).toMatchObject({
+      status: 'Failed',
+      appId: 'another-app',
+      user: 'ann@contoso.com',
+    });
     expect(action?.completedAt).toEqual(action?.states.at(-1)?.updatedAt);
   });
 
   it('records the wish when it was issued, and the holder hears of it by its heartbeat', async () => {
     const { action, lease } = await claimed();
-    expect(await store.requestCancel(CALLER, action.id)).toMatchObject({ kind: 'requested', action: { status: 'Running', phase: 'cancelling' } });
-    expect((await store.renew(lease, LEASE_MS))?.cancel).toMatchObject({ why: 'caller', appId: APP, outcome: null });
+    expect(await store.requestCancel(CALLER, action.id)).toMatchObject({
+      kind: 'requested',
+      action: { status: 'Running', phase: 'cancelling' },
+    });
+    expect((await store.renew(lease, LEASE_MS))?.cancel).toMatchObject({
+      why: 'caller',
+      appId: APP,
+      outcome: null,
+    });
   });
 
   it('makes an action that waits on its vendor due at once', async () => {
     const { action, lease } = await claimed();
-    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    await store.park(lease, {
+      operation: { id: 'op' },
+      progress: null,
+      delayMs: 60_000,
+      phase: 'waitingOnVendor',
+      sawCancel: false,
+    });
     await store.requestCancel(CALLER, action.id);
-    expect(await store.claim(action.id, owner(), LEASE_MS)).toMatchObject({ action: { phase: 'cancelling', intent: { operation: { id: 'op' } } } });
+    expect(await store.claim(action.id, owner(), LEASE_MS)).toMatchObject({
+      action: { phase: 'cancelling', intent: { operation: { id: 'op' } } },
+    });
   });
 
   it('is not lost when it comes between the worker looking and giving the lease back', async () => {
     const { action, lease } = await claimed();
     await store.requestCancel(CALLER, action.id);
-    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 60_000, phase: 'waitingOnVendor', sawCancel: false });
+    await store.park(lease, {
+      operation: { id: 'op' },
+      progress: null,
+      delayMs: 60_000,
+      phase: 'waitingOnVendor',
+      sawCancel: false,
+    });
     expect(await store.claim(action.id, owner(), LEASE_MS)).not.toBeNull();
   });
 
   it('wins or loses against the intent, never both', async () => {
     for (let round = 0; round < 20; round += 1) {
       const { action, lease } = await claimed({ idempotency: 'none' });
-      const [answer, intent] = await Promise.all([store.requestCancel(CALLER, action.id), store.recordIntent(lease)]);
-      expect([answer.kind, intent === null]).toEqual(answer.kind === 'cancelled' ? ['cancelled', true] : ['requested', false]);
+      const [answer, intent] = await Promise.all([
+        store.requestCancel(CALLER, action.id),
+        store.recordIntent(lease),
+      ]);
+      expect([answer.kind, intent === null]).toEqual(
+        answer.kind === 'cancelled' ? ['cancelled', true] : ['requested', false],
+      );
     }
   });
 
@@ -157,13 +207,25 @@ describe('cancelling an action', () => {
 
   it('ends a retrying action, whose last attempt is known not to have been applied', async () => {
     const { action, lease } = await claimed();
-    await store.retry(lease, { error: errorInfo(503, 'away'), applied: 'no', delayMs: 60_000, phase: 'retrying', sawCancel: false });
+    await store.retry(lease, {
+      error: errorInfo(503, 'away'),
+      applied: 'no',
+      delayMs: 60_000,
+      phase: 'retrying',
+      sawCancel: false,
+    });
     expect((await store.requestCancel(CALLER, action.id)).kind).toBe('cancelled');
   });
 
   it('only records the wish while an attempt of unknown outcome stands', async () => {
     const { action, lease } = await claimed();
-    await store.retry(lease, { error: errorInfo(520, 'no answer'), applied: 'unknown', delayMs: 60_000, phase: 'retrying', sawCancel: false });
+    await store.retry(lease, {
+      error: errorInfo(520, 'no answer'),
+      applied: 'unknown',
+      delayMs: 60_000,
+      phase: 'retrying',
+      sawCancel: false,
+    });
     expect((await store.requestCancel(CALLER, action.id)).kind).toBe('requested');
   });
 
@@ -187,10 +249,19 @@ describe('what nobody carries out', () => {
 
   it('ends as outcome unknown when it was issued and its deadline is long past', async () => {
     const { action, lease } = await claimed({ deadlineMs: 40 });
-    await store.park(lease, { operation: { id: 'op' }, progress: null, delayMs: 0, phase: 'waitingOnVendor', sawCancel: false });
+    await store.park(lease, {
+      operation: { id: 'op' },
+      progress: null,
+      delayMs: 0,
+      phase: 'waitingOnVendor',
+      sawCancel: false,
+    });
     await sleep(60);
     expect(await store.closeOverdue(action.id, 60_000)).toBeNull();
-    expect(await store.closeOverdue(action.id, 0)).toMatchObject({ phase: 'outcomeUnknown', errorInfo: { code: 520 } });
+    expect(await store.closeOverdue(action.id, 0)).toMatchObject({
+      phase: 'outcomeUnknown',
+      errorInfo: { code: 520 },
+    });
   });
 
   it('is left to a worker that holds it', async () => {
@@ -204,7 +275,8 @@ describe('listing actions', () => {
   it('shows a tenant its own only, newest first, page by page, none twice', async () => {
     const tenantId = randomUUID();
     const ids: string[] = [];
-    for (let index = 0; index < 7; index += 1) ids.unshift((await store.create(newAction({ caller: { ...CALLER, tenantId } }))).id);
+    for (let index = 0; index < 7; index += 1)
+      ids.unshift((await store.create(newAction({ caller: { ...CALLER, tenantId } }))).id);
     const first = await store.list(tenantId, 3, null);
     await store.create(newAction({ caller: { ...CALLER, tenantId } }));
     const second = await store.list(tenantId, 3, first.next);

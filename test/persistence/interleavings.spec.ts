@@ -2,7 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { errorInfo, isFinal, isLegalHistory, phaseFits, type ActionStore, type CancelAnswer, type Idempotency, type Lease, type SecurityAction } from '#domain';
+import {
+  errorInfo,
+  isFinal,
+  isLegalHistory,
+  phaseFits,
+  type ActionStore,
+  type CancelAnswer,
+  type Idempotency,
+  type Lease,
+  type SecurityAction,
+} from '#domain';
 import { CALLER, freshDatabase, historyOf, newAction } from '../support/database.js';
 
 /**
@@ -11,7 +21,21 @@ import { CALLER, freshDatabase, historyOf, newAction } from '../support/database
  * writes come from an owner that has been fenced out.
  */
 
-const STEPS = ['claim', 'renew', 'intent', 'operation', 'park', 'retryNo', 'retryUnknown', 'handOver', 'complete', 'fail', 'cancel', 'throttle', 'closeOverdue'] as const;
+const STEPS = [
+  'claim',
+  'renew',
+  'intent',
+  'operation',
+  'park',
+  'retryNo',
+  'retryUnknown',
+  'handOver',
+  'complete',
+  'fail',
+  'cancel',
+  'throttle',
+  'closeOverdue',
+] as const;
 type Step = (typeof STEPS)[number];
 
 let store: ActionStore;
@@ -20,7 +44,10 @@ beforeAll(async () => {
 });
 
 const step = fc.record({
-  what: fc.oneof({ weight: 4, arbitrary: fc.constantFrom<Step>('claim', 'cancel', 'complete', 'fail') }, { weight: 5, arbitrary: fc.constantFrom(...STEPS) }),
+  what: fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom<Step>('claim', 'cancel', 'complete', 'fail') },
+    { weight: 5, arbitrary: fc.constantFrom(...STEPS) },
+  ),
   worker: fc.nat(2),
   together: fc.boolean(),
 });
@@ -58,7 +85,6 @@ class World {
   readonly #leases: (Lease | undefined)[] = [];
   readonly #answers: CancelAnswer[] = [];
   readonly #finals: SecurityAction[] = [];
-  #intents = 0;
 
   constructor(
     readonly id: string,
@@ -72,7 +98,6 @@ class World {
         const claim = await store.claim(this.id, `w${worker}/${randomUUID()}`, this.leaseMs);
         if (claim !== null) {
           this.#leases[worker] = claim.lease;
-          if (claim.freshIntent) this.#intents += 1;
         }
         if (this.leaseMs === 1) await sleep(2);
         return;
@@ -89,7 +114,10 @@ class World {
     }
   }
 
-  #held(what: Exclude<Step, 'claim' | 'cancel' | 'throttle' | 'closeOverdue'>, lease: Lease): Promise<SecurityAction | null> {
+  #held(
+    what: Exclude<Step, 'claim' | 'cancel' | 'throttle' | 'closeOverdue'>,
+    lease: Lease,
+  ): Promise<SecurityAction | null> {
     const release = { delayMs: 0, sawCancel: false };
     switch (what) {
       case 'renew':
@@ -99,11 +127,26 @@ class World {
       case 'operation':
         return store.saveOperation(lease, { id: 'op' });
       case 'park':
-        return store.park(lease, { ...release, operation: { id: 'op' }, progress: null, phase: 'waitingOnVendor' });
+        return store.park(lease, {
+          ...release,
+          operation: { id: 'op' },
+          progress: null,
+          phase: 'waitingOnVendor',
+        });
       case 'retryNo':
-        return store.retry(lease, { ...release, error: errorInfo(503, 'no'), applied: 'no', phase: 'retrying' });
+        return store.retry(lease, {
+          ...release,
+          error: errorInfo(503, 'no'),
+          applied: 'no',
+          phase: 'retrying',
+        });
       case 'retryUnknown':
-        return store.retry(lease, { ...release, error: errorInfo(520, '?'), applied: 'unknown', phase: 'retrying' });
+        return store.retry(lease, {
+          ...release,
+          error: errorInfo(520, '?'),
+          applied: 'unknown',
+          phase: 'retrying',
+        });
       case 'handOver':
         return store.handOver(lease);
       case 'complete':
@@ -134,7 +177,8 @@ class World {
     expect(isFinal(action.status)).toBe(action.nextAt === null);
     expect(action.status === 'Failed').toBe(action.errorInfo !== null);
     for (const answer of this.#answers) {
-      if (answer.kind === 'cancelled') expect(action).toMatchObject({ phase: 'cancelled', errorInfo: { code: 499 } });
+      if (answer.kind === 'cancelled')
+        expect(action).toMatchObject({ phase: 'cancelled', errorInfo: { code: 499 } });
       if (answer.kind === 'requested') expect(action.phase).not.toBe('queued');
       if (answer.kind === 'tooLate') expect(answer.status).toBe(action.status);
     }

@@ -5,7 +5,12 @@ export interface GraphAction {
   readonly status: string;
   readonly name: string;
   readonly errorInfo: { readonly code: number; readonly subcode: number; readonly message: string } | null;
-  readonly states: readonly { readonly status: string; readonly updatedDateTime: string; readonly appId: string; readonly user: string | null }[];
+  readonly states: readonly {
+    readonly status: string;
+    readonly updatedDateTime: string;
+    readonly appId: string;
+    readonly user: string | null;
+  }[];
   readonly completedDateTime: string | null;
   readonly [key: string]: unknown;
 }
@@ -24,7 +29,11 @@ export interface Answer<T = unknown> {
 }
 
 export interface GraphError {
-  readonly error: { readonly code: string; readonly message: string; readonly innerError: Readonly<Record<string, string | null>> };
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly innerError: Readonly<Record<string, string | null>>;
+  };
 }
 
 const PATH = '/beta/security/securityActions';
@@ -36,23 +45,41 @@ export class Client {
     readonly token: string,
   ) {}
 
-  async request<T = unknown>(method: string, path: string, options: { readonly body?: string | Buffer; readonly headers?: Record<string, string> } = {}): Promise<Answer<T>> {
+  async request<T = unknown>(
+    method: string,
+    path: string,
+    options: { readonly body?: string | Buffer; readonly headers?: Record<string, string> } = {},
+  ): Promise<Answer<T>> {
     const response = await fetch(`${this.baseUrl}${path}`, {
       method,
-      headers: { ...(this.token === '' ? {} : { authorization: `Bearer ${this.token}` }), ...options.headers },
+      headers: {
+        ...(this.token === '' ? {} : { authorization: `Bearer ${this.token}` }),
+        ...options.headers,
+      },
       ...(options.body === undefined ? {} : { body: options.body }),
     });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json') === true;
-    return { status: response.status, headers: response.headers, body: (isJson ? JSON.parse(text) : text) as T };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (isJson ? JSON.parse(text) : text) as T,
+    };
   }
 
   post<T = GraphAction>(body: unknown, path = PATH): Promise<Answer<T>> {
-    return this.request<T>('POST', path, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    return this.request<T>('POST', path, {
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    });
   }
 
   /** Creates an action at the mock and gives its id. */
-  async act(name: string, parameters: Readonly<Record<string, string | number>> = {}, extra: object = {}): Promise<string> {
+  async act(
+    name: string,
+    parameters: Readonly<Record<string, string | number>> = {},
+    extra: object = {},
+  ): Promise<string> {
     const answer = await this.post(mockAction(name, parameters, extra));
     if (answer.status !== 201) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body.id;
@@ -88,7 +115,11 @@ export class Client {
 }
 
 /** A request for an action of the mock provider. */
-export function mockAction(name: string, parameters: Readonly<Record<string, string | number>> = {}, extra: object = {}): object {
+export function mockAction(
+  name: string,
+  parameters: Readonly<Record<string, string | number>> = {},
+  extra: object = {},
+): object {
   return {
     name,
     actionReason: 'Test',

@@ -4,7 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Waits until the condition gives something truthy, and returns it.
  * @throws Error after `timeoutMs`, with what the condition gave last
  */
-export async function eventually<T>(condition: () => T | Promise<T>, timeoutMs = 15_000): Promise<NonNullable<T>> {
+export async function eventually<T>(
+  condition: () => T | Promise<T>,
+  timeoutMs = 15_000,
+): Promise<NonNullable<T>> {
   const until = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -16,7 +19,9 @@ export async function eventually<T>(condition: () => T | Promise<T>, timeoutMs =
       last = error;
     }
     if (performance.now() > until) {
-      throw new Error(`not within ${timeoutMs} ms; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`);
+      throw new Error(
+        `not within ${timeoutMs} ms; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+      );
     }
     await sleep(25);
   }

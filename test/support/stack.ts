@@ -92,23 +92,38 @@ export class Stack {
     const dataDir = await mkdtemp(path.join(tmpdir(), 'riposte-stack-'));
     const port = await freePort();
     const binary = await findRedisServer(() => undefined);
-    const redis = await RedisServer.start({ binary, dir: path.join(dataDir, 'redis'), report: () => undefined });
+    const redis = await RedisServer.start({
+      binary,
+      dir: path.join(dataDir, 'redis'),
+      report: () => undefined,
+    });
     const mongodbUri = freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
     if (options.config !== undefined) await writeFile(configFile, options.config);
-    const stack = new Stack(`http://127.0.0.1:${port}`, dataDir, mongodbUri, {
-      MONGODB_URI: mongodbUri,
-      REDIS_URL: redis.url,
-      RIPOSTE_DATA_DIR: dataDir,
-      PORT: String(port),
-      HOST: '127.0.0.1',
-      ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
-      ...options.env,
-    }, redis);
+    const stack = new Stack(
+      `http://127.0.0.1:${port}`,
+      dataDir,
+      mongodbUri,
+      {
+        MONGODB_URI: mongodbUri,
+        REDIS_URL: redis.url,
+        RIPOSTE_DATA_DIR: dataDir,
+        PORT: String(port),
+        HOST: '127.0.0.1',
+        ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
+        ...options.env,
+      },
+      redis,
+    );
     stack.api = new ProductProcess(API_COMMAND, stack.env);
     for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker();
     await Promise.all([stack.api, ...stack.workers].map((process) => process.ready()));
-    await eventually(async () => ((await (await fetch(`${stack.baseUrl}/health/ready`)).json()) as { status: string }).status === 'ready', 15_000);
+    await eventually(
+      async () =>
+        ((await (await fetch(`${stack.baseUrl}/health/ready`)).json()) as { status: string }).status ===
+        'ready',
+      15_000,
+    );
     return stack;
   }
 
@@ -126,7 +141,9 @@ export class Stack {
   }
 
   /** A client of a tenant, with a token of the built-in issuer. */
-  async client(options: { readonly tenant?: string; readonly app?: string; readonly roles?: readonly string[] } = {}): Promise<Client> {
+  async client(
+    options: { readonly tenant?: string; readonly app?: string; readonly roles?: readonly string[] } = {},
+  ): Promise<Client> {
     return new Client(this.baseUrl, await signToken(this.dataDir, options));
   }
 

@@ -4,7 +4,12 @@ import { APP, TENANT_A } from './database.js';
 /** A token as `npm run token` signs it. */
 export async function signToken(
   dataDir: string,
-  options: { readonly tenant?: string; readonly app?: string; readonly roles?: readonly string[]; readonly expiresInSeconds?: number } = {},
+  options: {
+    readonly tenant?: string;
+    readonly app?: string;
+    readonly roles?: readonly string[];
+    readonly expiresInSeconds?: number;
+  } = {},
 ): Promise<string> {
   const issuer = await BuiltinIssuer.open(dataDir);
   return issuer.issue({

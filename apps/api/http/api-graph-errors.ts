@@ -20,7 +20,7 @@ class ErrorDto {
   innerError!: InnerErrorDto;
 }
 
-export class GraphErrorDto {
+class GraphErrorDto {
   @ApiProperty({ type: ErrorDto })
   error!: ErrorDto;
 }

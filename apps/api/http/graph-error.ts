@@ -11,7 +11,11 @@ export interface GraphErrorBody {
   readonly error: {
     readonly code: ErrorCode;
     readonly message: string;
-    readonly innerError: { readonly date: string; readonly 'request-id': string; readonly 'client-request-id': string | null };
+    readonly innerError: {
+      readonly date: string;
+      readonly 'request-id': string;
+      readonly 'client-request-id': string | null;
+    };
   };
 }
 
@@ -50,7 +54,8 @@ export function answerTo(error: unknown): GraphErrorAnswer {
     };
   }
   const status = statusOf(error);
-  const code = CODE_BY_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalidRequest' : 'generalException');
+  const code =
+    CODE_BY_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalidRequest' : 'generalException');
   const isDefect = code === 'generalException';
   const message = isDefect || !(error instanceof Error) ? GENERAL_MESSAGE : error.message;
   return { status: ERROR_STATUS[code], headers: {}, code, message, isDefect };
@@ -62,7 +67,11 @@ export function graphErrorBody(code: ErrorCode, message: string, ids: RequestIds
     error: {
       code,
       message,
-      innerError: { date: new Date().toISOString(), 'request-id': ids.requestId, 'client-request-id': ids.clientRequestId },
+      innerError: {
+        date: new Date().toISOString(),
+        'request-id': ids.requestId,
+        'client-request-id': ids.clientRequestId,
+      },
     },
   };
 }
@@ -77,6 +86,7 @@ function headersFor(error: RiposteError): Readonly<Record<string, string>> {
 
 function statusOf(error: unknown): number {
   if (typeof error !== 'object' || error === null) return 500;
-  if ('getStatus' in error && typeof error.getStatus === 'function') return Number((error.getStatus as () => unknown)());
+  if ('getStatus' in error && typeof error.getStatus === 'function')
+    return Number((error.getStatus as () => unknown)());
   return 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
 }

@@ -23,10 +23,25 @@ export class GraphExceptionFilter implements ExceptionFilter {
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
   const answer = answerTo(error);
   const ids = idsOf(request);
-  if (answer.isDefect) log.error({ err: error, requestId: ids.requestId, method: request.method, route: request.routeOptions.url }, 'request failed');
+  if (answer.isDefect)
+    log.error(
+      { err: error, requestId: ids.requestId, method: request.method, route: request.routeOptions.url },
+      'request failed',
+    );
   if (reply.sent) return;
   void reply
     .status(answer.status)
-    .headers({ 'request-id': ids.requestId, ...answer.headers, 'content-type': 'application/json; charset=utf-8' })
+    .headers({
+      'request-id': ids.requestId,
+      ...answer.headers,
+      ...challengeOf(reply),
+      'content-type': 'application/json; charset=utf-8',
+    })
     .send(JSON.stringify(graphErrorBody(answer.code, answer.message, ids)));
+}
+
+/** A challenge that a part of the server chose itself stands. */
+function challengeOf(reply: FastifyReply): Record<string, string> {
+  const challenge = reply.getHeader('www-authenticate');
+  return typeof challenge === 'string' ? { 'www-authenticate': challenge } : {};
 }

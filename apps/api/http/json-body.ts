@@ -19,7 +19,9 @@ export function parseJsonBody(body: Buffer): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new UserError('invalidRequest', `The body is not valid JSON: ${(cause as Error).message}.`, { cause });
+    throw new UserError('invalidRequest', `The body is not valid JSON: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 
@@ -37,7 +39,8 @@ function checkStructure(text: string): void {
   let keys = 0;
   const enter = (): void => {
     depth += 1;
-    if (depth > MOST_DEPTH) throw new UserError('invalidRequest', `The body is nested deeper than ${MOST_DEPTH} levels.`);
+    if (depth > MOST_DEPTH)
+      throw new UserError('invalidRequest', `The body is nested deeper than ${MOST_DEPTH} levels.`);
     keysByDepth[depth] = new Set();
   };
   const leave = (): void => {
@@ -51,11 +54,17 @@ function checkStructure(text: string): void {
     onObjectProperty: (key, _offset, _length, line, character) => {
       const seen = keysByDepth[depth];
       const where = `line ${line + 1}, column ${character + 1}`;
-      if (seen?.has(key) === true) throw new UserError('invalidRequest', `The body has the key "${key}" twice in one object (${where}).`);
-      if (FORBIDDEN_KEYS.has(key)) throw new UserError('invalidRequest', `The property "${key}" is not known (${where}).`);
+      if (seen?.has(key) === true)
+        throw new UserError(
+          'invalidRequest',
+          `The body has the key "${key}" twice in one object (${where}).`,
+        );
+      if (FORBIDDEN_KEYS.has(key))
+        throw new UserError('invalidRequest', `The property "${key}" is not known (${where}).`);
       seen?.add(key);
       keys += 1;
-      if (keys > MOST_KEYS) throw new UserError('invalidRequest', `The body has more than ${MOST_KEYS} properties.`);
+      if (keys > MOST_KEYS)
+        throw new UserError('invalidRequest', `The body has more than ${MOST_KEYS} properties.`);
     },
   });
 }

@@ -11,7 +11,10 @@ export function newRequestId(): string {
 /** The ids of a request. A `client-request-id` that is no GUID is not repeated anywhere. */
 export function idsOf(request: FastifyRequest): RequestIds {
   const given = request.headers['client-request-id'];
-  return { requestId: request.id, clientRequestId: typeof given === 'string' && isGuid(given) ? given : null };
+  return {
+    requestId: request.id,
+    clientRequestId: typeof given === 'string' && isGuid(given) ? given : null,
+  };
 }
 
 /** Puts `request-id`, and the caller's own id if it sent one, on every response. */

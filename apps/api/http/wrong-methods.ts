@@ -22,7 +22,8 @@ export function answerWrongMethods(server: FastifyInstance): void {
   server.addHook('onRequest', async (request, reply) => {
     if (!request.is404) return;
     const [path = '/'] = request.url.split('?');
-    const found = paths.find('GET' satisfies HTTPMethod, path)?.store as { readonly url: string } | null | undefined;
+    const found = paths.find('GET' satisfies HTTPMethod, path)?.store as
+      { readonly url: string } | null | undefined;
     const allowed = methodsByPath.get(found?.url ?? '');
     if (allowed === undefined) return;
     const allow = [...allowed].toSorted().join(', ');

@@ -20,9 +20,17 @@ class AttemptDto {
 class CancelWishDto {
   @ApiProperty({ type: String, format: 'date-time' })
   at!: string;
-  @ApiProperty({ enum: ['caller', 'deadline'], description: 'Who wants it stopped: a caller, or the engine at its deadline.' })
+  @ApiProperty({
+    enum: ['caller', 'deadline'],
+    description: 'Who wants it stopped: a caller, or the engine at its deadline.',
+  })
   why!: string;
-  @ApiProperty({ enum: ['cancelled', 'requested', 'tooLate', 'notSupported', 'unknown'], nullable: true, type: String, description: "The provider's answer; null until it has one." })
+  @ApiProperty({
+    enum: ['cancelled', 'requested', 'tooLate', 'notSupported', 'unknown'],
+    nullable: true,
+    type: String,
+    description: "The provider's answer; null until it has one.",
+  })
   outcome!: string | null;
 }
 
@@ -32,7 +40,7 @@ export class NativeActionDto extends SecurityActionDto {
   phase!: ActionPhase;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })
   providerInstance!: string;
-  @ApiProperty({ description: "Version of the plugin that took it." })
+  @ApiProperty({ description: 'Version of the plugin that took it.' })
   providerVersion!: string;
   @ApiProperty({ nullable: true, type: Object, description: 'As the provider reports it.' })
   progress!: Json;
@@ -67,6 +75,7 @@ export function toNative(action: SecurityAction): NativeActionDto {
       outcome,
       errorInfo: error,
     })),
-    cancel: cancel === null ? null : { at: cancel.at.toISOString(), why: cancel.why, outcome: cancel.outcome },
+    cancel:
+      cancel === null ? null : { at: cancel.at.toISOString(), why: cancel.why, outcome: cancel.outcome },
   };
 }

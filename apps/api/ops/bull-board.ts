@@ -58,13 +58,21 @@ export async function mountBullBoard(
 async function authenticateOperator(request: FastifyRequest, reply: FastifyReply, verifier: TokenVerifier) {
   const given = request.headers.authorization ?? '';
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(given)?.[1];
-  const password = basic === undefined ? undefined : Buffer.from(basic, 'base64').toString('utf8').replace(/^[^:]*:/, '');
+  const password =
+    basic === undefined
+      ? undefined
+      : Buffer.from(basic, 'base64')
+          .toString('utf8')
+          .replace(/^[^:]*:/, '');
   try {
     return await authenticate(password === undefined ? given : `Bearer ${password}`, verifier);
   } catch (error) {
     // So that a browser asks for name (any) and password (the token).
     if (error instanceof UserError && error.code === 'unauthenticated') {
-      void reply.header('www-authenticate', 'Basic realm="Riposte queues: any name, an operator token as password", charset="UTF-8"');
+      void reply.header(
+        'www-authenticate',
+        'Basic realm="Riposte queues: any name, an operator token as password", charset="UTF-8"',
+      );
     }
     throw error;
   }

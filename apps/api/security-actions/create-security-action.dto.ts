@@ -1,6 +1,17 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, IsArray, IsDefined, IsISO8601, IsNotEmpty, IsOptional, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
+import {
+  ArrayMaxSize,
+  IsArray,
+  IsDefined,
+  IsISO8601,
+  IsNotEmpty,
+  IsOptional,
+  IsString,
+  Matches,
+  MaxLength,
+  ValidateNested,
+} from 'class-validator';
 
 /** Graph's limit: https://learn.microsoft.com/graph/api/resources/securityaction. */
 const CLIENT_CONTEXT_LIMIT = 256;
@@ -46,7 +57,11 @@ export class SecurityVendorInformationDto {
 }
 
 export class CreateSecurityActionDto {
-  @ApiProperty({ example: 'BlockIp', maxLength: NAME_LIMIT, description: 'An action of the provider, by name or alias.' })
+  @ApiProperty({
+    example: 'BlockIp',
+    maxLength: NAME_LIMIT,
+    description: 'An action of the provider, by name or alias.',
+  })
   @IsString()
   @IsNotEmpty()
   @MaxLength(NAME_LIMIT)
@@ -88,6 +103,8 @@ export class CreateSecurityActionDto {
   })
   @IsOptional()
   @IsISO8601({ strict: true })
-  @Matches(/T.*(?:Z|[+-]\d{2}:\d{2})$/i, { message: '@riposte.startBefore must have a time and an offset or Z' })
+  @Matches(/T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
+    message: '@riposte.startBefore must have a time and an offset or Z',
+  })
   '@riposte.startBefore'?: string | null;
 }

@@ -23,7 +23,8 @@ export function parseListOptions(query: Readonly<Record<string, unknown>>): List
     if (NOT_OFFERED.includes(name) || (key.startsWith('$') && !['top', 'skiptoken'].includes(name))) {
       throw new UserError('invalidRequest', `The query option "${key}" is not supported; supported: $top.`);
     }
-    if (typeof value !== 'string' || options.has(name)) throw new UserError('invalidRequest', `The query option "${key}" is given twice.`);
+    if (typeof value !== 'string' || options.has(name))
+      throw new UserError('invalidRequest', `The query option "${key}" is given twice.`);
     options.set(name, value);
   }
   return { top: parseTop(options.get('top')), after: parseSkipToken(options.get('skiptoken')) };
@@ -36,14 +37,21 @@ export function skipTokenOf(position: ListPosition): string {
 
 function parseTop(text: string | undefined): number {
   if (text === undefined) return DEFAULT_TOP;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UserError('invalidRequest', `$top has to be a whole number from 1; it is "${text}".`);
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new UserError('invalidRequest', `$top has to be a whole number from 1; it is "${text}".`);
   return Math.min(Number(text), MOST_TOP);
 }
 
 function parseSkipToken(text: string | undefined): ListPosition | null {
   if (text === undefined) return null;
   const [time, id, more] = Buffer.from(text, 'base64url').toString('utf8').split(' ');
-  if (time === undefined || id === undefined || more !== undefined || !/^\d{1,15}$/.test(time) || !isGuid(id)) {
+  if (
+    time === undefined ||
+    id === undefined ||
+    more !== undefined ||
+    !/^\d{1,15}$/.test(time) ||
+    !isGuid(id)
+  ) {
     throw new UserError('invalidRequest', '$skiptoken is not one of ours: follow @odata.nextLink as it is.');
   }
   return { createdAt: new Date(Number(time)), id };

@@ -1,4 +1,9 @@
-import { ValidationPipe, type ArgumentMetadata, type PipeTransform, type ValidationError } from '@nestjs/common';
+import {
+  ValidationPipe,
+  type ArgumentMetadata,
+  type PipeTransform,
+  type ValidationError,
+} from '@nestjs/common';
 import { UserError } from '#domain';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
 
@@ -33,8 +38,13 @@ export class ParseCreateBodyPipe implements PipeTransform<unknown, Promise<Creat
     if (typeof body !== 'object' || body === null || Array.isArray(body)) {
       throw new UserError('invalidRequest', 'The body has to be a JSON object: a securityAction.');
     }
-    const given = Object.fromEntries(Object.entries(withoutAnnotations(body) as object).filter(([key]) => !READ_ONLY.has(key)));
-    return (await validation.transform(given, { ...metadata, metatype: CreateSecurityActionDto })) as CreateSecurityActionDto;
+    const given = Object.fromEntries(
+      Object.entries(withoutAnnotations(body) as object).filter(([key]) => !READ_ONLY.has(key)),
+    );
+    return (await validation.transform(given, {
+      ...metadata,
+      metatype: CreateSecurityActionDto,
+    })) as CreateSecurityActionDto;
   }
 }
 
@@ -44,7 +54,8 @@ function withoutAnnotations(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value)
       .filter(([key]) => {
-        if (NOT_OFFERED.has(key)) throw new UserError('invalidRequest', `${key} is not supported by this version.`);
+        if (NOT_OFFERED.has(key))
+          throw new UserError('invalidRequest', `${key} is not supported by this version.`);
         return !key.includes('@') || OFFERED.has(key);
       })
       .map(([key, item]) => [key, withoutAnnotations(item)]),
@@ -56,7 +67,11 @@ function problems(errors: readonly ValidationError[], parent = ''): string[] {
     const place = parent === '' ? error.property : `${parent}.${error.property}`;
     const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => {
       if (rule === 'whitelistValidation') return `${place} is not a known property`;
-      return parent === '' ? message : message.startsWith(error.property) ? `${parent}.${message}` : `${parent}: ${message}`;
+      return parent === ''
+        ? message
+        : message.startsWith(error.property)
+          ? `${parent}.${message}`
+          : `${parent}: ${message}`;
     });
     return [...own, ...problems(error.children ?? [], place)];
   });

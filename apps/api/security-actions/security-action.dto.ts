@@ -81,11 +81,19 @@ export function toGraph(action: SecurityAction): SecurityActionDto {
     clientContext: action.clientContext,
     completedDateTime: action.completedAt?.toISOString() ?? null,
     createdDateTime: action.createdAt.toISOString(),
-    errorInfo: errorInfo === null ? null : { code: errorInfo.code, subcode: errorInfo.subcode, message: errorInfo.message },
+    errorInfo:
+      errorInfo === null
+        ? null
+        : { code: errorInfo.code, subcode: errorInfo.subcode, message: errorInfo.message },
     lastActionDateTime: action.lastActionAt.toISOString(),
     name: action.name,
     parameters: action.parameters.map(({ name, value }) => ({ name, value })),
-    states: action.states.map(({ appId, status, updatedAt, user }) => ({ appId, status, updatedDateTime: updatedAt.toISOString(), user })),
+    states: action.states.map(({ appId, status, updatedAt, user }) => ({
+      appId,
+      status,
+      updatedDateTime: updatedAt.toISOString(),
+      user,
+    })),
     status: action.status,
     user: action.user,
     vendorInformation: {

@@ -1,5 +1,14 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBearerAuth,
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
@@ -56,17 +65,32 @@ export class SecurityActionsController {
   @Get()
   @Requires('read')
   @ApiOperation({ summary: 'List security actions, newest first' })
-  @ApiQuery({ name: '$top', required: false, schema: { type: 'integer', minimum: 1, default: 100, description: 'At most 1000 are sent at once.' } })
-  @ApiQuery({ name: '$skiptoken', required: false, schema: { type: 'string' }, description: 'From @odata.nextLink; opaque.' })
+  @ApiQuery({
+    name: '$top',
+    required: false,
+    schema: { type: 'integer', minimum: 1, default: 100, description: 'At most 1000 are sent at once.' },
+  })
+  @ApiQuery({
+    name: '$skiptoken',
+    required: false,
+    schema: { type: 'string' },
+    description: 'From @odata.nextLink; opaque.',
+  })
   @ApiOkResponse({ type: SecurityActionListDto })
   @ApiGraphErrors(400, 401, 403, 500, 503)
-  async list(@Query() query: Record<string, unknown>, @Req() request: FastifyRequest): Promise<SecurityActionListDto> {
+  async list(
+    @Query() query: Record<string, unknown>,
+    @Req() request: FastifyRequest,
+  ): Promise<SecurityActionListDto> {
     const { top, after } = parseListOptions(query);
     const page = await this.store.list(callerOf(request).tenantId, top, after);
     const list = { '@odata.context': this.#context(request), value: page.actions.map(toGraph) };
     if (page.next === null) return list;
     const next = new URLSearchParams({ $top: String(top), $skiptoken: skipTokenOf(page.next) });
-    return { ...list, '@odata.nextLink': `${this.publicUrl}${collectionPath(request)}?${next.toString().replaceAll('%24', '$')}` };
+    return {
+      ...list,
+      '@odata.nextLink': `${this.publicUrl}${collectionPath(request)}?${next.toString().replaceAll('%24', '$')}`,
+    };
   }
 
   @Get(':id')
@@ -86,7 +110,8 @@ export class SecurityActionsController {
   @Requires('write')
   @ApiOperation({
     summary: 'Cancel a security action',
-    description: '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
+    description:
+      '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ description: 'No body.' })

@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { ConfigurationError } from '#domain';
+
+/** Certificate and key in PEM. */
+export interface Tls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** Where the API listens, and how it is called from outside. */
+export interface ApiSettings {
+  readonly host: string;
+  readonly port: number;
+  /** Absolute base of links, without a slash at its end. */
+  readonly publicUrl: string;
+  /** Null: plain HTTP. */
+  readonly tls: Tls | null;
+}
+
+/**
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PUBLIC_URL`, `TLS_CERT` and `TLS_KEY` (files, both or none).
+ * @throws ConfigurationError naming the variable that is wrong
+ */
+export async function readSettings(env: Readonly<Record<string, string | undefined>>): Promise<ApiSettings> {
+  const host = env['HOST'] || '127.0.0.1';
+  const port = portOf(env['PORT'] || '3000');
+  const tls = await tlsOf(env['TLS_CERT'] || null, env['TLS_KEY'] || null);
+  return {
+    host,
+    port,
+    tls,
+    publicUrl: publicUrlOf(env['PUBLIC_URL'] || null, tls === null ? 'http' : 'https', host, port),
+  };
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new ConfigurationError(`PORT has to be a number from 0 to 65535; it is "${text}"`);
+  }
+  return port;
+}
+
+function publicUrlOf(text: string | null, scheme: string, host: string, port: number): string {
+  if (text === null) {
+    const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+    return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
+  }
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
+  }
+  return text.replace(/\/+$/, '');
+}
+
+async function tlsOf(certFile: string | null, keyFile: string | null): Promise<Tls | null> {
+  if (certFile === null && keyFile === null) return null;
+  if (certFile === null || keyFile === null)
+    throw new ConfigurationError('TLS_CERT and TLS_KEY have to be set together');
+  const [cert, key] = await Promise.all([readPem('TLS_CERT', certFile), readPem('TLS_KEY', keyFile)]);
+  try {
+    createSecureContext({ cert, key });
+  } catch (cause) {
+    throw new ConfigurationError(
+      `TLS_CERT (${certFile}) and TLS_KEY (${keyFile}) are not a certificate and its key in PEM`,
+      { cause },
+    );
+  }
+  return { cert, key };
+}
+
+async function readPem(variable: string, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new ConfigurationError(`${variable}: ${file} cannot be read`, { cause });
+  }
+}
