@@ -21,11 +21,12 @@ export interface Servers {
 
 /** @throws StartError or Error whose message says what to do */
 export async function bringUpServers(settings: Settings, report: Report): Promise<Servers> {
+  const programs = await findPrograms(settings, report);
   const started: { stop(): Promise<void> }[] = [];
   try {
     const [mongo, redis] = await Promise.all([
-      mongodb(settings, report, started),
-      redisServer(settings, report, started),
+      mongodb(settings, programs.mongod, report, started),
+      redisServer(settings, programs.redis, report, started),
     ]);
     return {
       mongodbUri: mongo.uri,
@@ -39,12 +40,30 @@ export async function bringUpServers(settings: Settings, report: Report): Promis
   }
 }
 
+/** Finds or fetches what has to be started here. What cannot be had is said of both at once. */
+async function findPrograms(
+  settings: Settings,
+  report: Report,
+): Promise<{ readonly mongod: string; readonly redis: string }> {
+  const [mongod, redis] = await Promise.allSettled([
+    settings.mongodbUri === null ? findMongod(report) : '',
+    settings.redisUrl === null ? findRedisServer(report) : '',
+  ]);
+  if (mongod.status === 'fulfilled' && redis.status === 'fulfilled')
+    return { mongod: mongod.value, redis: redis.value };
+  const reasons = [mongod, redis].flatMap((found) =>
+    found.status === 'rejected' ? [found.reason as Error] : [],
+  );
+  throw new StartError(reasons.map(({ message }) => message).join('\n\n'), { cause: reasons[0] });
+}
+
 async function stopAll(started: readonly { stop(): Promise<void> }[]): Promise<void> {
   await Promise.all(started.map((server) => server.stop()));
 }
 
 async function mongodb(
   { mongodbUri, dataDir }: Settings,
+  binary: string,
   report: Report,
   started: { stop(): Promise<void> }[],
 ) {
@@ -52,7 +71,6 @@ async function mongodb(
     await usable('MONGODB_URI', mongodbUri, reachMongo);
     return { uri: mongodbUri, where: withoutCredentials(mongodbUri) };
   }
-  const binary = await findMongod(report);
   const server = await MongoServer.start({
     binary,
     dbPath: path.join(dataDir, 'mongo'),
@@ -66,6 +84,7 @@ async function mongodb(
 
 async function redisServer(
   { redisUrl, dataDir }: Settings,
+  binary: string,
   report: Report,
   started: { stop(): Promise<void> }[],
 ) {
@@ -73,7 +92,6 @@ async function redisServer(
     await usable('REDIS_URL', redisUrl, reachRedis);
     return { url: redisUrl, where: withoutCredentials(redisUrl) };
   }
-  const binary = await findRedisServer(report);
   const server = await RedisServer.start({
     binary,
     dir: path.join(dataDir, 'redis'),

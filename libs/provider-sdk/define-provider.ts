@@ -31,7 +31,7 @@ export function defineProvider<const Actions extends ActionManifests, Settings e
   };
 }
 
-function checkManifest(manifest: ProviderManifest<ActionManifests>, canReconcile: boolean): void {
+function checkManifest(manifest: ProviderManifest, canReconcile: boolean): void {
   const where = `provider ${manifest.vendor}/${manifest.provider}`;
   if (!/^\d+\.\d+\.\d+/.test(manifest.version))
     throw new ConfigurationError(`${where}: version "${manifest.version}" is not a semantic version`);

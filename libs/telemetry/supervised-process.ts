@@ -3,6 +3,7 @@ import type { Logger } from './logger.js';
 
 /** Exit code for a misconfiguration (sysexits.h EX_CONFIG): starting again cannot help. */
 const EX_CONFIG = 78;
+const ORPHAN_STOP_WITHIN_MS = 5000;
 
 /**
  * Runs a process of the product: `start` brings it up and returns how to stop it. SIGTERM, SIGINT and the end
@@ -18,20 +19,23 @@ export async function runProcess(
 ): Promise<void> {
   let stopping = false;
   let stop: (() => Promise<void>) | undefined;
-  const end = (why: string): void => {
+  const end = (why: string, withinMs = stopWithinMs): void => {
     if (stopping) return;
     stopping = true;
     log.info({ why }, 'stopping');
     setTimeout(() => {
-      log.error({ stopWithinMs }, 'stopping took too long');
+      log.error({ withinMs }, 'stopping took too long');
       process.exit(1);
-    }, stopWithinMs).unref();
+    }, withinMs).unref();
     void (stop?.() ?? Promise.resolve())
       .catch((error: unknown) => log.error({ err: error }, 'stopping failed'))
       .finally(() => process.exit(0));
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal));
-  process.on('disconnect', () => end('the supervisor is gone'));
+  // Killed; the servers it ran end too, so there may be nobody left to hand over to.
+  process.on('disconnect', () =>
+    end('the supervisor is gone', Math.min(stopWithinMs, ORPHAN_STOP_WITHIN_MS)),
+  );
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught exception');

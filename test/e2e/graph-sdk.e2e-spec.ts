@@ -6,18 +6,29 @@ import {
   type PageCollection,
 } from '@microsoft/microsoft-graph-client';
 import { randomUUID } from 'node:crypto';
+import { generate } from 'selfsigned';
+import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mockAction, type GraphAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 
-/** Microsoft's own Graph client for JavaScript, unchanged but for its base URL. */
+/**
+ * Microsoft's own Graph client for JavaScript, unchanged but for its base URL. It sends its token over TLS only,
+ * so the API serves TLS here, with a certificate that this process trusts.
+ */
 
 let stack: Stack;
 let graph: GraphClient;
+let trusting: Dispatcher;
 
 beforeAll(async () => {
-  stack = await Stack.start();
+  const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
+  });
+  trusting = getGlobalDispatcher();
+  setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
+  stack = await Stack.start({ tls: { cert, key } });
   const { token } = await stack.client({ tenant: randomUUID() });
   const authProvider: AuthenticationProvider = { getAccessToken: () => Promise.resolve(token) };
   graph = GraphClient.initWithMiddleware({
@@ -27,7 +38,11 @@ beforeAll(async () => {
     customHosts: new Set(['127.0.0.1']),
   });
 });
-afterAll(() => stack.stop());
+afterAll(async () => {
+  await stack.stop();
+  await getGlobalDispatcher().close();
+  setGlobalDispatcher(trusting);
+});
 
 const create = (name: string, parameters: Record<string, string | number>): Promise<GraphAction> =>
   graph.api('/security/securityActions').post(mockAction(name, parameters)) as Promise<GraphAction>;

@@ -17,7 +17,8 @@ export interface StackOptions {
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Certificate and key in PEM: the API then serves TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 /** One process of the product, started by the command that production uses. */
@@ -100,8 +101,15 @@ export class Stack {
     const mongodbUri = freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
     if (options.config !== undefined) await writeFile(configFile, options.config);
+    const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
+    if (options.tls !== undefined) {
+      await Promise.all([
+        writeFile(tlsEnv.TLS_CERT, options.tls.cert),
+        writeFile(tlsEnv.TLS_KEY, options.tls.key),
+      ]);
+    }
     const stack = new Stack(
-      `http://127.0.0.1:${port}`,
+      `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
       dataDir,
       mongodbUri,
       {
@@ -111,7 +119,7 @@ export class Stack {
         PORT: String(port),
         HOST: '127.0.0.1',
         ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
-        ...options.env,
+        ...(options.tls === undefined ? {} : tlsEnv),
       },
       redis,
     );

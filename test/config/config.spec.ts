@@ -1,0 +1,109 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EMBEDDED_DEFAULT, instancesOf, loadConfig, parseConfig } from '#config';
+import { ConfigurationError } from '#domain';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'riposte-config-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+describe('riposte.config.yaml', () => {
+  it('fills in what is not said', () => {
+    const config = parseConfig('providers: [{ id: fw, plugin: mock }]', 'f');
+    expect(config.providers[0]).toEqual({
+      id: 'fw',
+      plugin: 'mock',
+      tenants: ['*'],
+      settings: {},
+      secrets: {},
+      limits: { concurrency: 16 },
+    });
+  });
+
+  it.each([
+    ['no YAML', 'providers: [', /f: .*line 1/],
+    ['nothing', '', /f: the value must be object/],
+    ['no providers', '{}', /providers is missing/],
+    ['an unknown key', 'providers: []\ncolour: red', /colour is not known; known: providers/],
+    [
+      'an unknown key further down',
+      'providers: [{ id: a, plugin: mock, limits: { speed: 1 } }]',
+      /providers\.0\.limits\.speed is not known; known: concurrency/,
+    ],
+    ['a key twice', 'providers: []\nproviders: []', /unique/i],
+    ['a bad id', 'providers: [{ id: "A B", plugin: mock }]', /providers\.0\.id/],
+    [
+      'a wrong type',
+      'providers: [{ id: a, plugin: mock, limits: { concurrency: many } }]',
+      /providers\.0\.limits\.concurrency must be integer/,
+    ],
+    [
+      'a tenant that is no GUID',
+      'providers: [{ id: a, plugin: mock, tenants: [contoso] }]',
+      /providers\.0\.tenants/,
+    ],
+    [
+      'a secret in clear text',
+      'providers: [{ id: a, plugin: mock, secrets: { key: hunter2 } }]',
+      /providers\.0\.secrets\.key/,
+    ],
+  ])('%s is refused, naming file and key', (_what, text, message) => {
+    expect(() => parseConfig(text, 'f')).toThrow(ConfigurationError);
+    expect(() => parseConfig(text, 'f')).toThrow(message);
+    expect(() => parseConfig(text, 'f')).not.toThrow(/hunter2/);
+  });
+});
+
+describe('finding the configuration', () => {
+  it('takes the mock for everyone where npm start finds no file', async () => {
+    expect(await loadConfig({ RIPOSTE_EMBEDDED: '1' }, dir)).toEqual(EMBEDDED_DEFAULT);
+  });
+
+  it('does not start anywhere else without one', async () => {
+    await expect(loadConfig({}, dir)).rejects.toThrow(
+      /set RIPOSTE_CONFIG, or put riposte\.config\.yaml into/,
+    );
+  });
+
+  it('does not start with a named file that is not there, not even under npm start', async () => {
+    await expect(loadConfig({ RIPOSTE_CONFIG: 'nope.yaml', RIPOSTE_EMBEDDED: '1' }, dir)).rejects.toThrow(
+      /RIPOSTE_CONFIG: .*nope\.yaml cannot be read/,
+    );
+  });
+
+  it('reads the named file', async () => {
+    await writeFile(path.join(dir, 'mine.yaml'), 'providers: [{ id: fw, plugin: mock }]');
+    expect((await loadConfig({ RIPOSTE_CONFIG: 'mine.yaml' }, dir)).providers.map(({ id }) => id)).toEqual([
+      'fw',
+    ]);
+  });
+});
+
+describe('secret references', () => {
+  const config = (reference: string) =>
+    parseConfig(`providers: [{ id: fw, plugin: mock, secrets: { key: "${reference}" } }]`, 'f');
+
+  it('are resolved from variables and files', async () => {
+    await writeFile(path.join(dir, 'key'), 'from-file\n');
+    const fromEnv = await instancesOf(config('env:THE_KEY'), { THE_KEY: 'from-env' });
+    const fromFile = await instancesOf(config(`file:${path.join(dir, 'key')}`), {});
+    expect([fromEnv[0]?.secrets, fromFile[0]?.secrets]).toEqual([{ key: 'from-env' }, { key: 'from-file' }]);
+  });
+
+  it('that lead nowhere stop the start, naming the key', async () => {
+    await expect(instancesOf(config('env:THE_KEY'), {})).rejects.toThrow(
+      /providers\[0\] \(fw\)\.secrets\.key: the variable THE_KEY is not set/,
+    );
+    await expect(instancesOf(config('file:/nowhere'), {})).rejects.toThrow(
+      /secrets\.key: the file \/nowhere cannot be read/,
+    );
+  });
+
+  it('are left alone by a process that calls no vendor', async () => {
+    expect((await instancesOf(config('env:THE_KEY'), null))[0]?.secrets).toEqual({});
+  });
+});

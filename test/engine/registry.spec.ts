@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, UserError, type VendorInformation } from '#domain';
+import { ProviderRegistry, type InstanceConfig } from '#engine';
+import { plugins } from '#plugins';
+import { TENANT_A, TENANT_B } from '../support/database.js';
+
+const instance = (overrides: Partial<InstanceConfig> = {}): InstanceConfig => ({
+  id: 'mock',
+  plugin: 'mock',
+  tenants: ['*'],
+  settings: {},
+  secrets: {},
+  concurrency: 16,
+  ...overrides,
+});
+const wanted = (overrides: Partial<VendorInformation> = {}): VendorInformation => ({
+  vendor: 'Mock',
+  provider: 'Mock',
+  providerVersion: null,
+  subProvider: null,
+  ...overrides,
+});
+const registry = (...instances: InstanceConfig[]): ProviderRegistry =>
+  new ProviderRegistry(instances, plugins);
+
+describe('resolving vendorInformation', () => {
+  it('finds the instance without regard to case', () => {
+    expect(registry(instance()).resolve(wanted({ vendor: 'MOCK', provider: 'mock' }), TENANT_A).id).toBe(
+      'mock',
+    );
+  });
+
+  it('names what is known to the tenant when there is none, and no other', () => {
+    const only = registry(instance({ tenants: [TENANT_B] }));
+    expect(() => only.resolve(wanted(), TENANT_A)).toThrow(/known: none/);
+    expect(() => registry(instance()).resolve(wanted({ vendor: 'Acme' }), TENANT_A)).toThrow(
+      /Acme\/Mock.*known: Mock\/Mock/,
+    );
+    expect(() => only.resolve(wanted(), TENANT_A)).toThrow(UserError);
+  });
+
+  it('tells instances apart by subProvider', () => {
+    const two = registry(
+      instance({ id: 'hq', subProvider: 'HQ' }),
+      instance({ id: 'branch', subProvider: 'Branch' }),
+    );
+    expect(two.resolve(wanted({ subProvider: 'branch' }), TENANT_A).id).toBe('branch');
+    expect(() => two.resolve(wanted(), TENANT_A)).toThrow(/say which: HQ, Branch/);
+    expect(() => two.resolve(wanted({ subProvider: 'x' }), TENANT_A)).toThrow(/"x" is not known.*HQ, Branch/);
+  });
+
+  it('gives each tenant its own instance', () => {
+    const two = registry(
+      instance({ id: 'a', tenants: [TENANT_A] }),
+      instance({ id: 'b', tenants: [TENANT_B] }),
+    );
+    expect(two.resolve(wanted(), TENANT_A).id).toBe('a');
+    expect(two.resolve(wanted(), TENANT_B).id).toBe('b');
+  });
+});
+
+describe('a wrong configuration does not start, naming the key:', () => {
+  it.each<[string, InstanceConfig[], RegExp]>([
+    [
+      'an unknown plugin',
+      [instance({ plugin: 'acme' })],
+      /providers\[0\] \(mock\)\.plugin: "acme" is not known; known: mock/,
+    ],
+    ['an unknown setting', [instance({ settings: { colour: 'red' } })], /settings\.colour is not known/],
+    ['a wrong setting', [instance({ settings: { mode: 'sometimes' } })], /settings\.mode/],
+    ['one id twice', [instance(), instance({ subProvider: 'x' })], /the id "mock" is given twice/],
+    [
+      'two instances one request could mean',
+      [instance(), instance({ id: 'other', tenants: [TENANT_A] })],
+      /"mock" and "other" answer to the same/,
+    ],
+  ])('%s', (_what, instances, message) => {
+    expect(() => registry(...instances)).toThrow(ConfigurationError);
+    expect(() => registry(...instances)).toThrow(message);
+  });
+});
