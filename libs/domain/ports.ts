@@ -114,8 +114,10 @@ export interface ActionStore {
   ): Promise<SecurityAction | null>;
   /** Gives the lease back as it is, due at once: a graceful stop. */
   handOver(lease: Lease): Promise<SecurityAction | null>;
-  complete(lease: Lease, result: Json): Promise<SecurityAction | null>;
-  fail(lease: Lease, failure: FinalFailure): Promise<SecurityAction | null>;
+  /** Ends it. False: fenced out, or ended already. */
+  complete(lease: Lease, result: Json): Promise<boolean>;
+  /** Ends it. False: fenced out, or ended already. */
+  fail(lease: Lease, failure: FinalFailure): Promise<boolean>;
 
   /** Sets a not yet claimed action aside for `delayMs` for want of a permit. */
   throttle(id: string, delayMs: number): Promise<SecurityAction | null>;

@@ -229,8 +229,7 @@ export class ActionRun {
   async #settle(target: Target, outcome: StepOutcome): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
-        await this.#end(this.#store.complete(this.#claim.lease, outcome.result ?? null));
-        return;
+        return this.#complete(outcome.result ?? null);
       case 'failed':
         return this.#failedCall(target, outcome.error, null);
       case 'stopped':
@@ -509,24 +508,30 @@ export class ActionRun {
         );
   }
 
-  #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
-    return this.#end(this.#store.fail(this.#claim.lease, { phase, errorInfo: info }));
+  async #complete(result: Json): Promise<void> {
+    const ended = await this.#store.complete(this.#claim.lease, result);
+    this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
 
-  async #end(write: Promise<SecurityAction | null>): Promise<void> {
-    const ended = await write;
-    if (ended === null) {
+  async #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
+    const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info });
+    this.#logEnd(ended, { status: 'Failed', phase, code: info.code });
+  }
+
+  #logEnd(
+    ended: boolean,
+    how: { readonly status: string; readonly phase: string; readonly code?: number },
+  ): void {
+    if (!ended) {
       this.#log.warn(
         { ...this.#facts(), epoch: this.#claim.lease.epoch },
         'result refused: the lease was lost',
       );
-      return;
+    } else if (how.phase === 'outcomeUnknown' || how.phase === 'poisoned') {
+      this.#log.warn({ ...this.#facts(), ...how }, 'action ended');
+    } else {
+      this.#log.info({ ...this.#facts(), ...how }, 'action ended');
     }
-    const log = ended.phase === 'outcomeUnknown' || ended.phase === 'poisoned' ? 'warn' : 'info';
-    this.#log[log](
-      { ...this.#facts(), status: ended.status, phase: ended.phase, code: ended.errorInfo?.code },
-      'action ended',
-    );
   }
 
   async #park(operation: VendorOperation, progress: Json, delayMs: number): Promise<void> {

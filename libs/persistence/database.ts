@@ -1,6 +1,7 @@
 import mongoose from 'mongoose';
 import { actionSchema, type ActionDocument } from './action-document.js';
 import { MongoActionStore } from './mongo-action-store.js';
+import { ServerClock } from './server-clock.js';
 import { WorkerRegistry } from './worker-registry.js';
 
 export interface DatabaseOptions {
@@ -29,7 +30,8 @@ export interface Database {
 export async function connectDatabase(uri: string, options: DatabaseOptions): Promise<Database> {
   const connection = mongoose.createConnection(uri, {
     appName: options.appName,
-    writeConcern: { w: 'majority', j: true },
+    // Majority implies the journal (writeConcernMajorityJournalDefault); asking for it again costs a flush per write.
+    writeConcern: { w: 'majority' },
     readConcern: { level: 'majority' },
     readPreference: 'primary',
     retryWrites: true,
@@ -51,14 +53,19 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const native = connection.getClient().db(connection.name);
     const workers = new WorkerRegistry(native.collection('workers'));
     await workers.ensureIndexes();
+    const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(
         native.collection<ActionDocument>(model.collection.collectionName),
+        clock,
         options.retryBudgetMs,
       ),
       workers,
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
-      close: () => connection.close(),
+      close: () => {
+        clock.stop();
+        return connection.close();
+      },
     };
   } catch (error) {
     await connection.close().catch(() => undefined);

@@ -1,8 +1,9 @@
-import type mongoose from 'mongoose';
+import mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
   OperationalError,
   OutcomeUnknownError,
+  TRANSITIONS,
   errorInfo,
   isFinal,
   type ActionPage,
@@ -38,6 +39,7 @@ import {
   statesAfter,
   type Expression,
 } from './pipeline.js';
+import type { ServerClock } from './server-clock.js';
 import { isGuid, uuidOf } from './uuid.js';
 import { WriteUnconfirmedError, repeatable } from './write-retry.js';
 
@@ -45,6 +47,8 @@ type Filter = mongoose.mongo.Filter<ActionDocument>;
 type Changes = Readonly<Record<string, Expression>>;
 
 const DEFAULT_RETRY_BUDGET_MS = 8000;
+/** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
+const CLOCK_DOUBT_MS = 100;
 
 /**
  * `ActionStore` on MongoDB. Each method is one `findOneAndUpdate` with an aggregation pipeline, so that its
@@ -52,60 +56,63 @@ const DEFAULT_RETRY_BUDGET_MS = 8000;
  */
 export class MongoActionStore implements ActionStore {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
+  readonly #clock: ServerClock;
   readonly #budgetMs: number;
 
   /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 8,000 */
-  constructor(actions: mongoose.mongo.Collection<ActionDocument>, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
+  constructor(
+    actions: mongoose.mongo.Collection<ActionDocument>,
+    clock: ServerClock,
+    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
+  ) {
     this.#actions = actions;
+    this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
     const { id, caller, deadlineMs, ...given } = action;
-    const fixed = {
+    const createdAt = this.#clock.now();
+    const document: ActionDocument = {
+      _id: uuidOf(id),
       ...given,
       tenantId: caller.tenantId,
       appId: caller.appId,
       user: caller.user,
       status: 'NotStarted',
       phase: 'queued',
+      states: [{ status: 'NotStarted', updatedAt: createdAt, appId: caller.appId, user: caller.user }],
+      createdAt,
+      lastActionAt: createdAt,
       completedAt: null,
       errorInfo: null,
       result: null,
       progress: null,
+      deadlineAt: new Date(createdAt.getTime() + deadlineMs),
       epoch: 0,
       owner: null,
       leaseUntil: null,
+      nextAt: new Date(createdAt.getTime() - CLOCK_DOUBT_MS),
       crashes: 0,
       intent: null,
       attempts: [],
       cancel: null,
       open: true,
     };
-    const clocked = {
-      _id: '$_id',
-      createdAt: NOW,
-      lastActionAt: NOW,
-      nextAt: NOW,
-      deadlineAt: inMs(deadlineMs),
-      states: [
-        { status: 'NotStarted', updatedAt: NOW, appId: literal(caller.appId), user: literal(caller.user) },
-      ],
-    };
-    // An upsert, because an insert cannot use the database's clock; a repeat finds the record and leaves it.
-    const isNew = { $eq: [{ $type: '$createdAt' }, 'missing'] };
-    const pipeline = [
-      { $replaceWith: { $cond: [isNew, { $mergeObjects: [literal(fixed), clocked] }, '$$ROOT'] } },
-    ];
     try {
-      const document = await repeatable(this.#budgetMs, () =>
-        this.#actions.findOneAndUpdate({ _id: uuidOf(id) }, pipeline, {
-          upsert: true,
-          returnDocument: 'after',
+      return toAction(
+        await repeatable(this.#budgetMs, async () => {
+          try {
+            await this.#actions.insertOne(document);
+            return document;
+          } catch (error) {
+            // Ours already: the first try went through with its answer lost.
+            const recorded = isDuplicate(error) ? await this.#actions.findOne({ _id: document._id }) : null;
+            if (recorded === null) throw error;
+            return recorded;
+          }
         }),
       );
-      if (document === null) throw new Error(`upsert of action ${id} returned nothing`);
-      return toAction(document);
     } catch (cause) {
       if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
       throw cause;
@@ -290,8 +297,8 @@ export class MongoActionStore implements ActionStore {
     return this.#held('handOver', lease, { ...RELEASED, nextAt: NOW });
   }
 
-  complete(lease: Lease, result: Json): Promise<SecurityAction | null> {
-    return this.#held('complete', lease, {
+  complete(lease: Lease, result: Json): Promise<boolean> {
+    return this.#close('complete', lease, {
       ...CLOSED,
       status: 'Completed',
       phase: phaseAfter('complete', 'done'),
@@ -301,14 +308,14 @@ export class MongoActionStore implements ActionStore {
     });
   }
 
-  fail(lease: Lease, failure: FinalFailure): Promise<SecurityAction | null> {
+  fail(lease: Lease, failure: FinalFailure): Promise<boolean> {
     const { phase } = failure;
     const cancelled = phase === 'cancelled' || phase === 'cancelledAtProvider';
     const outcome = cancelled ? 'cancelled' : phase === 'outcomeUnknown' ? 'unknown' : 'failed';
     const by = cancelled
       ? { appId: { $ifNull: ['$cancel.appId', '$appId'] }, user: { $ifNull: ['$cancel.user', '$user'] } }
       : { appId: '$appId', user: '$user' };
-    return this.#held('fail', lease, {
+    return this.#close('fail', lease, {
       ...CLOSED,
       status: 'Failed',
       phase: phaseAfter('fail', phase),
@@ -403,7 +410,7 @@ export class MongoActionStore implements ActionStore {
           };
     const documents = await this.#read(() =>
       this.#actions
-        .find({ open: true, $expr: { $lte: ['$nextAt', { $subtract: [NOW, graceMs] }] }, ...beyond })
+        .find({ open: true, nextAt: { $lte: new Date(this.#clock.now().getTime() - graceMs) }, ...beyond })
         .project<{
           _id: Uuid;
           instance: string;
@@ -500,6 +507,22 @@ export class MongoActionStore implements ActionStore {
     return document === null ? null : toAction(document);
   }
 
+  /** A lease holder's last write. Nobody needs the record back. */
+  #close(name: TransitionName, lease: Lease, changes: Changes): Promise<boolean> {
+    return repeatable(this.#budgetMs, async (isRepeat) => {
+      const { matchedCount } = await this.#actions.updateOne(heldBy(name, lease), [{ $set: changes }]);
+      if (matchedCount === 1 || !isRepeat) return matchedCount === 1;
+      // The first try may have gone through with its answer lost: a final record keeps its last owner.
+      const ours = {
+        _id: uuidOf(lease.actionId),
+        epoch: lease.epoch,
+        owner: lease.owner,
+        status: TRANSITIONS[name].to,
+      };
+      return (await this.#actions.findOne(ours, { projection: { _id: 1 } })) !== null;
+    });
+  }
+
   /** A write that needs no lease, under a condition on the record. */
   async #free(
     name: TransitionName,
@@ -526,6 +549,10 @@ export class MongoActionStore implements ActionStore {
       });
     }
   }
+}
+
+function isDuplicate(error: unknown): boolean {
+  return error instanceof mongoose.mongo.MongoServerError && error.code === 11_000;
 }
 
 function intentOf(epoch: Expression): Expression {

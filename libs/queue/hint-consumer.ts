@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DelayedError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { HintAnswer } from '#domain';
@@ -45,6 +46,8 @@ export class HintConsumer {
 
   constructor(options: ConsumerOptions) {
     const { url, handle, onError } = options;
+    // Every action in hand listens to it.
+    setMaxListeners(0, this.#shutdown.signal);
     this.#connection = patientConnection(url, onError);
     this.#subscriber = patientConnection(url, onError);
     this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));

@@ -76,8 +76,8 @@ describe('claiming an action', () => {
     expect(taken).toMatchObject({ action: { epoch: 2, crashes: 1 }, freshIntent: false });
     expect(await store.renew(old.lease, LEASE_MS)).toBeNull();
     expect(await store.saveOperation(old.lease, { id: 'op' })).toBeNull();
-    expect(await store.complete(old.lease, null)).toBeNull();
-    expect(await store.fail(old.lease, { phase: 'failed', errorInfo: errorInfo(500, 'late') })).toBeNull();
+    expect(await store.complete(old.lease, null)).toBe(false);
+    expect(await store.fail(old.lease, { phase: 'failed', errorInfo: errorInfo(500, 'late') })).toBe(false);
     expect((await store.find(CALLER.tenantId, old.action.id))?.status).toBe('Running');
   });
 
@@ -109,14 +109,15 @@ describe('a final action', () => {
     await store.requestCancel(CALLER, action.id);
     await store.closeOverdue(action.id, 0);
     await store.throttle(action.id, 0);
-    expect(again).toBeNull();
+    expect(again).toBe(false);
     expect(await store.claim(action.id, owner(), LEASE_MS)).toBeNull();
     expect(await store.find(CALLER.tenantId, action.id)).toEqual(final);
   });
 
   it('keeps its attempt with when it began and ended', async () => {
-    const { lease } = await claimed();
-    const ended = await store.complete(lease, null);
+    const { action, lease } = await claimed();
+    expect(await store.complete(lease, null)).toBe(true);
+    const ended = await store.find(CALLER.tenantId, action.id);
     expect(ended?.intent).toBeNull();
     expect(ended?.attempts).toMatchObject([{ number: 1, epoch: 1, outcome: 'completed', error: null }]);
   });

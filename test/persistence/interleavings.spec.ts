@@ -110,12 +110,14 @@ class World {
       case 'closeOverdue':
         return this.#note(await store.closeOverdue(this.id, 0));
       default:
-        if (lease !== undefined) return this.#note(await this.#held(what, lease));
+        if (lease === undefined) return;
+        if (what === 'complete' || what === 'fail') return this.#noteEnd(await this.#end(what, lease));
+        return this.#note(await this.#held(what, lease));
     }
   }
 
   #held(
-    what: Exclude<Step, 'claim' | 'cancel' | 'throttle' | 'closeOverdue'>,
+    what: Exclude<Step, 'claim' | 'cancel' | 'throttle' | 'closeOverdue' | 'complete' | 'fail'>,
     lease: Lease,
   ): Promise<SecurityAction | null> {
     const release = { delayMs: 0, sawCancel: false };
@@ -149,11 +151,17 @@ class World {
         });
       case 'handOver':
         return store.handOver(lease);
-      case 'complete':
-        return store.complete(lease, null);
-      case 'fail':
-        return store.fail(lease, { phase: 'failed', errorInfo: errorInfo(502, 'vendor') });
     }
+  }
+
+  #end(what: 'complete' | 'fail', lease: Lease): Promise<boolean> {
+    return what === 'complete'
+      ? store.complete(lease, null)
+      : store.fail(lease, { phase: 'failed', errorInfo: errorInfo(502, 'vendor') });
+  }
+
+  async #noteEnd(ended: boolean): Promise<void> {
+    if (ended) this.#note(await store.find(CALLER.tenantId, this.id));
   }
 
   #note(action: SecurityAction | null): void {

@@ -1,0 +1,34 @@
+import { Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import mongoose from 'mongoose';
+
+/** The other half of the yardstick: claim, run nothing, record the end. */
+
+const [, , uri = '', redisUrl = ''] = process.argv;
+const client = new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 'majority' }, maxPoolSize: 50 });
+const actions = client.db().collection<{ _id: string }>('actions');
+
+const worker = new Worker<{ id: string }>(
+  'minimal',
+  async ({ data }) => {
+    const claimed = await actions.findOneAndUpdate({ _id: data.id, status: 'NotStarted' }, {
+      $set: { status: 'Running' },
+      $push: { states: { status: 'Running', at: new Date() } },
+    } as never);
+    if (claimed === null) return;
+    await actions.updateOne({ _id: data.id, status: 'Running' }, {
+      $set: { status: 'Completed' },
+      $push: { states: { status: 'Completed', at: new Date() } },
+    } as never);
+  },
+  {
+    connection: new Redis(redisUrl, { maxRetriesPerRequest: null }),
+    concurrency: 64,
+    skipVersionCheck: true,
+  },
+);
+await worker.waitUntilReady();
+process.send?.({ type: 'ready' });
+
+process.on('disconnect', () => process.exit(0));
+process.on('SIGTERM', () => process.exit(0));
