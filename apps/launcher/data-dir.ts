@@ -1,14 +1,20 @@
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startedAt } from './process-facts.js';
 import { StartError } from './settings.js';
 
-/** Makes the data dir, readable by its owner only. @throws StartError when it cannot be written */
+/** Milliseconds after which a lock without a pid was left by a start that was killed while it wrote it. */
+const WRITTEN_WITHIN_MS = 2000;
+
+/**
+ * Makes the data dir, for its owner only. One that was there keeps its mode: it may be a folder for more than
+ * this. @throws StartError when it cannot be written
+ */
 export function makeDataDir(dataDir: string): void {
   try {
-    mkdirSync(path.join(dataDir, 'logs'), { recursive: true, mode: 0o700 });
-    chmodSync(dataDir, 0o700);
-    accessSync(dataDir, constants.W_OK);
-    const probe = path.join(dataDir, '.writable');
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    const probe = path.join(dataDir, `.writable-${process.pid}`);
     writeFileSync(probe, '');
     rmSync(probe);
   } catch (cause) {
@@ -25,48 +31,61 @@ export function makeDataDir(dataDir: string): void {
  * @returns how to give it back, and whether a killed run had left it behind
  * @throws StartError naming the pid that holds it
  */
-export function lockDataDir(dataDir: string): { readonly release: () => void; readonly repaired: boolean } {
+export async function lockDataDir(
+  dataDir: string,
+): Promise<{ readonly release: () => void; readonly repaired: boolean }> {
   const file = path.join(dataDir, 'launcher.lock');
   const mine = `${process.pid} ${startedAt(process.pid) ?? ''}`;
   let repaired = false;
   for (;;) {
     try {
-      writeFileSync(file, mine, { flag: 'wx' });
-      break;
+      writeFileSync(file, mine, { flag: 'wx', mode: 0o600 });
+      return { release: () => removeIf(file, mine), repaired };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const [pid = '', since = ''] = readFileSync(file, 'utf8').split(' ');
-      if (isHolder(Number(pid), since)) {
-        throw new StartError(
-          `Riposte already runs on ${dataDir} (pid ${pid}). Stop that one, or set RIPOSTE_DATA_DIR (and PORT) to run another beside it.`,
-        );
-      }
-      rmSync(file, { force: true });
-      repaired = true;
     }
+    const held = read(file);
+    if (held === null) continue;
+    const [pid = '', since = ''] = held.text.split(' ');
+    if (pid === '' && held.ageMs < WRITTEN_WITHIN_MS) {
+      await sleep(100);
+      continue;
+    }
+    if (isHolder(Number(pid), since)) {
+      throw new StartError(
+        `Riposte already runs on ${dataDir} (pid ${pid}). Stop that one, or set RIPOSTE_DATA_DIR (and PORT) to run another beside it.`,
+      );
+    }
+    removeIf(file, held.text);
+    repaired = true;
   }
-  return { release: () => rmSync(file, { force: true }), repaired };
+}
+
+function read(file: string): { readonly text: string; readonly ageMs: number } | null {
+  try {
+    return { text: readFileSync(file, 'utf8'), ageMs: Date.now() - statSync(file).mtimeMs };
+  } catch {
+    // It has just been given back.
+    return null;
+  }
+}
+
+/** Of two starts that find the same stale lock, the slower must not remove what the faster has written since. */
+function removeIf(file: string, text: string): void {
+  const aside = `${file}.${process.pid}`;
+  try {
+    if (readFileSync(file, 'utf8') !== text) return;
+    renameSync(file, aside);
+    if (readFileSync(aside, 'utf8') === text) rmSync(aside);
+    else renameSync(aside, file);
+  } catch {
+    // It is gone already.
+  }
 }
 
 /** True when the process that wrote the lock lives: a pid alone may have been given to another since. */
 function isHolder(pid: number, since: string): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
   const now = startedAt(pid);
-  return now === null || since === '' || now === since;
-}
-
-/** When a process was started, in the kernel's ticks; null where /proc does not tell. */
-function startedAt(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name may hold blanks and brackets; the fields are counted from behind it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-  } catch {
-    return null;
-  }
+  return now !== null && (since === '' || now === since);
 }

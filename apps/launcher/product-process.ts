@@ -4,6 +4,8 @@ import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
+/** As in the production image. */
+const MEMORY_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=4'];
 const FIRST_RESTART_MS = 200;
 const LAST_RESTART_MS = 5000;
 /** Milliseconds of life after which a death counts as the first again. */
@@ -40,7 +42,12 @@ export class ProductProcess {
     const startedAt = performance.now();
     let fatal: string | undefined;
     // A group of its own: a Ctrl-C in the terminal is the launcher's, which stops everything in order.
-    const child = fork(script, [], { env: { ...env }, stdio: ['ignore', log, log, 'ipc'], detached: true });
+    const child = fork(script, [], {
+      execArgv: MEMORY_FLAGS,
+      env: { ...env },
+      stdio: ['ignore', log, log, 'ipc'],
+      detached: true,
+    });
     closeSync(log);
     this.#child = child;
     child.on('message', (message: { readonly type?: string; readonly message?: string }) => {

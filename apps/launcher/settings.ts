@@ -26,7 +26,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   };
 }
 
-/** An address with its user and password left out. */
-export function withoutCredentials(uri: string): string {
-  return uri.replace(/\/\/[^@/]*@/, '//…@');
+/**
+ * A text with what is secret in the addresses in it left out: all before the last `@`, since passwords with an
+ * unescaped `@` or `/` are a common mistake, and the options, which can hold passwords, too.
+ */
+export function withoutCredentials(text: string): string {
+  return text.replace(/:\/\/\S*@/g, '://…@').replace(/(:\/\/[^\s?]*)\?\S*/g, '$1');
 }

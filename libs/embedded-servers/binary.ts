@@ -10,7 +10,7 @@ export const run = promisify(execFile);
 /** One way to come by a server program. `find` gives its path, or throws an Error that says why not. */
 export interface Way {
   readonly name: string;
-  find(report: Report): Promise<string>;
+  find(report: Report, signal: AbortSignal): Promise<string>;
 }
 
 /** A server program as looked for: which variable names it, and which versions will do. */
@@ -36,10 +36,12 @@ export class ServerNotFoundError extends Error {
 
 /**
  * The path of a program that starts and is new enough: from its variable, the PATH, or the further ways in
- * their order.
+ * their order. What is there and will not do is reported, and passed over.
+ *
+ * @param signal ends a search that fetches; nothing half-fetched stays
  * @throws Error when the variable is set to something unusable; @throws ServerNotFoundError when no way is open
  */
-export async function findProgram(program: Program, report: Report): Promise<string> {
+export async function findProgram(program: Program, report: Report, signal: AbortSignal): Promise<string> {
   const named = process.env[program.variable];
   if (named !== undefined && named !== '') {
     try {
@@ -55,27 +57,32 @@ export async function findProgram(program: Program, report: Report): Promise<str
     ...program.moreWays,
   ];
   for (const way of ways) {
+    signal.throwIfAborted();
+    let file: string | undefined;
     try {
-      const file = await way.find(report);
+      file = await way.find(report, signal);
       await checkVersion(file, program);
       return file;
     } catch (error) {
-      failures.push(`${way.name}: ${messageOf(error)}`);
+      const failure = `${way.name}: ${file === undefined ? '' : `${file}: `}${messageOf(error)}`;
+      failures.push(failure);
+      if (file !== undefined) report(`Passed over ${failure}`);
     }
   }
+  signal.throwIfAborted();
   throw new ServerNotFoundError(program, failures);
 }
 
 /** Where fetched programs are kept: the user's cache, or the working directory's data dir where that cannot be written. */
 export async function cacheDir(): Promise<string> {
-  const base = process.env['XDG_CACHE_HOME'] ?? path.join(process.env['HOME'] ?? homedir(), '.cache');
+  const base = process.env['XDG_CACHE_HOME'] || path.join(process.env['HOME'] || homedir(), '.cache');
   const wanted = path.join(base, 'riposte');
   try {
     await mkdir(wanted, { recursive: true });
     await access(wanted, constants.W_OK);
     return wanted;
   } catch {
-    const fallback = path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte', 'cache');
+    const fallback = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte', 'cache');
     await mkdir(fallback, { recursive: true });
     return fallback;
   }

@@ -1,9 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDir, type Way } from './binary.js';
+
+const DRAFT = '.draft-';
+/** Milliseconds: far longer than the timeouts of download and unpacking together. */
+const DRAFT_LIFE_MS = 2 * 3_600_000;
 
 /**
  * A program that is fetched once and then kept in the cache. Two runs at once and a run that is killed half-way
@@ -20,7 +24,8 @@ export async function cached(
   const cache = await cacheDir();
   const file = path.join(cache, name, program);
   if (await exists(file)) return file;
-  const draft = await mkdtemp(path.join(cache, `.${name}-`));
+  await removeOldDrafts(cache);
+  const draft = await mkdtemp(path.join(cache, DRAFT));
   try {
     const fetched = await fetchInto(draft);
     await chmod(fetched, 0o755);
@@ -34,6 +39,16 @@ export async function cached(
     return file;
   } finally {
     await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** What runs that were killed half-way left. A younger one may be at work. */
+async function removeOldDrafts(cache: string): Promise<void> {
+  for (const name of await readdir(cache)) {
+    if (!name.startsWith(DRAFT)) continue;
+    const draft = path.join(cache, name);
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (Date.now() - mtimeMs > DRAFT_LIFE_MS) await rm(draft, { recursive: true, force: true });
   }
 }
 

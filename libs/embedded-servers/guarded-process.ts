@@ -43,7 +43,7 @@ export class GuardedProcess {
    */
   static async start(file: string, args: readonly string[], logFile: string): Promise<GuardedProcess> {
     mkdirSync(path.dirname(logFile), { recursive: true });
-    const log = openSync(logFile, 'a');
+    const log = openSync(logFile, 'a', 0o600);
     let guard: ChildProcess;
     try {
       guard = spawn('/bin/sh', ['-c', GUARD, 'riposte-guard', file, ...args], {

@@ -1,12 +1,20 @@
 import { createServer } from 'node:net';
 
-/** True when a server could listen there now. */
-export function portIsFree(host: string, port: number): Promise<boolean> {
+/**
+ * Why no server could listen there now: the system's error code (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`,
+ * `ENOTFOUND`, …); null when one could.
+ */
+export function whyNotFree(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
   });
+}
+
+/** True when a server could listen there now. */
+export async function portIsFree(host: string, port: number): Promise<boolean> {
+  return (await whyNotFree(host, port)) === null;
 }
 
 /** A TCP port of 127.0.0.1 that nobody listens on. */

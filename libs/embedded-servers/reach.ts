@@ -8,12 +8,13 @@ export async function reachMongo(uri: string): Promise<void> {
   let client: mongoose.mongo.MongoClient | undefined;
   try {
     client = new mongoose.mongo.MongoClient(uri, { serverSelectionTimeoutMS: WITHIN_MS });
-    const hello = await client.db('admin').command({ hello: 1 });
+    const hello = await within(client.db('admin').command({ hello: 1 }));
     if (hello['setName'] === undefined && hello['msg'] !== 'isdbgrid') {
       throw new Error('it is a standalone server; a replica set is needed (one member is enough)');
     }
   } finally {
-    await client?.close();
+    // Whatever it still does is of no interest.
+    void client?.close(true).catch(() => undefined);
   }
 }
 
@@ -23,7 +24,6 @@ export async function reachRedis(url: string): Promise<void> {
     lazyConnect: true,
     retryStrategy: null,
     connectTimeout: WITHIN_MS,
-    commandTimeout: WITHIN_MS,
     maxRetriesPerRequest: 0,
   });
   let last: Error | undefined;
@@ -31,11 +31,27 @@ export async function reachRedis(url: string): Promise<void> {
     last = error;
   });
   try {
-    await client.connect();
-    await client.ping();
+    await within(client.connect().then(() => client.ping()));
   } catch (cause) {
     throw last ?? cause;
   } finally {
     client.disconnect();
+  }
+}
+
+/** Looking up a name, connecting and asking have timeouts each; together they shall not add up. */
+async function within<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`no answer within ${WITHIN_MS / 1000} s`)),
+      // The driver's own error, which says more, comes first.
+      WITHIN_MS + 1000,
+    );
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -3,9 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { GuardedProcess } from './guarded-process.js';
 import { freePort } from './port.js';
-import type { Report } from './report.js';
+import { stillReporting, type Report } from './report.js';
 
 const START_TIMEOUT_MS = 30_000;
+/** How often another port is tried when somebody takes the one just chosen. */
+const PORT_CHOICES = 3;
+const PORT_TAKEN = /Address already in use/i;
 
 export interface RedisOptions {
   readonly binary: string;
@@ -13,7 +16,10 @@ export interface RedisOptions {
   readonly dir: string;
   /** Default: a free one. */
   readonly port?: number;
+  /** Default: beside the data, `<dir>.log`. */
   readonly logFile?: string;
+  /** Milliseconds it may take to serve. Default 30 000; reading a large append-only file can take longer. */
+  readonly startTimeoutMs?: number;
   readonly report: Report;
 }
 
@@ -29,13 +35,23 @@ export class RedisServer {
     this.#process = process;
   }
 
-  /** @throws Error with the last lines of its log when it ends early, or after 30 s */
+  /**
+   * Starts redis-server with the data of an earlier run, of which a crash may have cut the last write short.
+   * @throws Error with the last lines of its log when it ends early, or when it does not serve in time
+   */
   static async start(options: RedisOptions): Promise<RedisServer> {
-    await mkdir(options.dir, { recursive: true });
-    const port = options.port ?? (await freePort());
-    const server = new RedisServer(options, port, await launch(options, port));
-    await server.#answering();
-    return server;
+    await makeDir(options.dir);
+    for (let choice = 1; ; choice += 1) {
+      const port = options.port ?? (await freePort());
+      const server = new RedisServer(options, port, await launch(options, port));
+      try {
+        await server.#answering();
+        return server;
+      } catch (error) {
+        const lost = PORT_TAKEN.test((error as Error).message) && options.port === undefined;
+        if (!lost || choice === PORT_CHOICES) throw error;
+      }
+    }
   }
 
   get url(): string {
@@ -51,6 +67,7 @@ export class RedisServer {
     return this.#process.exited;
   }
 
+  /** For faults: SIGSTOP, SIGCONT. */
   signal(signal: NodeJS.Signals): void {
     this.#process.signal(signal);
   }
@@ -62,29 +79,40 @@ export class RedisServer {
     await this.#answering();
   }
 
-  async stop(): Promise<void> {
-    await this.#process.stop();
+  /** Ends it cleanly; by force after `forceAfterMs` (default 20 000). */
+  async stop(forceAfterMs?: number): Promise<void> {
+    await this.#process.stop(forceAfterMs);
   }
 
+  /** Ends it as a crash would. */
   async kill(): Promise<void> {
     await this.#process.kill();
   }
 
   async #answering(): Promise<void> {
-    const until = performance.now() + START_TIMEOUT_MS;
+    try {
+      await stillReporting(this.#options.report, 'Waiting for Redis to serve', this.#pinged());
+    } catch (error) {
+      await this.#process.kill();
+      throw error;
+    }
+  }
+
+  async #pinged(): Promise<void> {
+    const timeoutMs = this.#options.startTimeoutMs ?? START_TIMEOUT_MS;
+    const until = performance.now() + timeoutMs;
     const client = new Redis(this.url, {
       lazyConnect: true,
       retryStrategy: null,
       maxRetriesPerRequest: 0,
       connectTimeout: 1000,
+      commandTimeout: 1000,
     });
     client.on('error', () => undefined);
     try {
       while (performance.now() < until) {
         if (!this.#process.running) {
-          throw new Error(
-            `redis-server ended with code ${await this.#process.exited} before it served. Log: ${this.#process.logFile}\n${await this.#process.lastLines(4)}`,
-          );
+          throw await startFailure(this.#process, this.#options);
         }
         try {
           if (client.status !== 'ready') await client.connect();
@@ -97,9 +125,8 @@ export class RedisServer {
     } finally {
       client.disconnect();
     }
-    await this.#process.kill();
     throw new Error(
-      `redis-server has not answered within ${START_TIMEOUT_MS / 1000} s. Log: ${this.#process.logFile}`,
+      `redis-server does not serve after ${timeoutMs / 1000} s. Its log: ${this.#process.logFile}\n${await this.#process.lastLines(3)}`,
     );
   }
 }
@@ -113,5 +140,34 @@ function launch(options: RedisOptions, port: number): Promise<GuardedProcess> {
       '--appendonly', 'yes', '--appendfsync', 'everysec', '--aof-load-truncated', 'yes', '--maxmemory-policy', 'noeviction',
     ],
     options.logFile ?? `${options.dir}.log`,
+  );
+}
+
+async function makeDir(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Error(`Redis's data directory ${dir} cannot be made: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [PORT_TAKEN, 'Its port was taken in the meantime: start again.'],
+  [/No space left|ENOSPC/i, 'The disk is full.'],
+  [
+    /Permission denied|Read-only file system|Can't chdir/i,
+    'Its data directory cannot be written by this user.',
+  ],
+  [
+    /Bad file format|Unexpected end of file|reading the append only file|Can't handle RDB format/i,
+    'Its data is damaged, or was written by a newer version. MongoDB holds every action: stop, move the data directory away, and start again.',
+  ],
+];
+
+async function startFailure(process: GuardedProcess, options: RedisOptions): Promise<Error> {
+  const lines = await process.lastLines(8);
+  const hint = HINTS.find(([pattern]) => pattern.test(lines))?.[1] ?? '';
+  return new Error(
+    `redis-server ended with code ${await process.exited} before it served. ${hint}\nData: ${options.dir}. Log: ${process.logFile}\n${lines.split('\n').slice(-4).join('\n')}`,
   );
 }

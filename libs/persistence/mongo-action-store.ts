@@ -107,7 +107,7 @@ export class MongoActionStore implements ActionStore {
             return document;
           } catch (error) {
             // Ours already: the first try went through with its answer lost.
-            const recorded = isDuplicate(error) ? await this.#actions.findOne({ _id: document._id }) : null;
+            const recorded = isDuplicate(error) ? await this.#actions.findOne({ _id: uuidOf(id) }) : null;
             if (recorded === null) throw error;
             return recorded;
           }

@@ -1,109 +1,76 @@
-import { ProviderError, Type, defineProvider, type StepOutcome } from '#provider-sdk';
-const ip = Type.Object(
-  {
-    IP: Type.String({
-      format: 'ip',
-      examples: ['203.0.113.7'],
-      'x-aliases': ['address', 'ipAddress', 'destinationIp'],
-    }),
-  },
-  { additionalProperties: false },
-);
-const base = { idempotency: 'natural', cancellable: false } as const;
-const duration = Type.Object(
-  { durationMs: Type.Integer({ minimum: 0, maximum: 86_400_000, examples: [5000] }) },
-  { additionalProperties: false },
-);
+import { ProviderError, defineProvider, type CallContext, type StepOutcome } from '#provider-sdk';
+import { actions } from './actions.js';
+import { elapsed, pendingFor } from './long-running.js';
+import { settingsSchema, type MockSettings } from './settings.js';
+import * as vendor from './vendor-client.js';
+
+/**
+ * A provider for trying things out and for tests. It plays the vendor itself, without state of its own: a long
+ * operation's start stands in the operation, so that any worker can poll or cancel it. With `baseUrl` it is a
+ * client of the mock vendor (test/simulators/mock-vendor) instead.
+ */
 export const provider = defineProvider({
-  manifest: {
-    vendor: 'Mock',
-    provider: 'Mock',
-    version: '1.0.0',
-    settings: Type.Object(
-      {
-        mode: Type.Union(
-          ['key', 'natural', 'lookup', 'none'].map((m) => Type.Literal(m)),
-          { default: 'natural' },
-        ),
-      },
-      { additionalProperties: false },
-    ),
-    actions: {
-      BlockIp: { title: 'Block', parameters: ip, ...base },
-      LongRunning: { title: 'Long', parameters: duration, ...base, cancellable: true },
-      IgnoreCancel: { title: 'Ignore', parameters: duration, ...base },
-      FailAlways: {
-        title: 'Fail',
-        parameters: Type.Object(
-          { code: Type.Integer(), message: Type.String({ default: 'failed' }) },
-          { additionalProperties: false },
-        ),
-        ...base,
-      },
-      FailTimes: {
-        title: 'Fail',
-        parameters: Type.Object({ times: Type.Integer() }, { additionalProperties: false }),
-        ...base,
-      },
-      Hang: {
-        title: 'Hang',
-        parameters: Type.Object({}, { additionalProperties: false }),
-        ...base,
-        cancellable: true,
-      },
-    },
-  },
-  idempotencyOf: (settings) => settings.mode as 'natural',
-  execute(context, request): Promise<StepOutcome> {
+  manifest: { vendor: 'Mock', provider: 'Mock', version: '1.0.0', settings: settingsSchema, actions },
+
+  idempotencyOf: ({ mode }) => mode,
+
+  async execute(context, request) {
+    injectFault(context, 'transient');
     switch (request.action) {
-      case 'LongRunning':
-      case 'IgnoreCancel':
-        return Promise.resolve({
-          kind: 'pending',
-          operation: {
-            id: context.actionId,
-            state: { startedAt: Date.now(), durationMs: request.parameters.durationMs },
-          },
-          nextPollMs: Math.min(request.parameters.durationMs, 1000),
-          progress: 0,
-        });
       case 'FailAlways':
         throw new ProviderError('permanent', request.parameters.message, { code: request.parameters.code });
       case 'FailTimes':
-        if (context.attempt <= request.parameters.times) throw new ProviderError('transient', 'not yet');
-        return Promise.resolve({ kind: 'completed' });
+        if (context.attempt <= request.parameters.times)
+          throw new ProviderError('transient', `Failing ${request.parameters.times} times, as told.`);
+        return { kind: 'completed' };
       case 'Hang':
-        return new Promise((_r, reject) =>
-          context.signal.addEventListener('abort', () => reject(context.signal.reason as Error)),
-        );
-      default:
-        return Promise.resolve({ kind: 'completed' });
+        return untilAborted(context.signal);
+      default: {
+        const { settings } = context;
+        const durationMs = 'durationMs' in request.parameters ? request.parameters.durationMs : 0;
+        const outcome = isRemote(settings)
+          ? await vendor.submit(context, request.action, request.parameters, durationMs)
+          : durationMs > 0
+            ? pendingFor(context.actionId, durationMs)
+            : ({ kind: 'completed' } as const);
+        injectFault(context, 'unknown');
+        return outcome;
+      }
     }
   },
-  poll(_context, operation): Promise<StepOutcome> {
-    const { startedAt, durationMs } = operation.state as { startedAt: number; durationMs: number };
-    const left = startedAt + durationMs - Date.now();
-    return Promise.resolve(
-      left <= 0
-        ? { kind: 'completed' }
-        : {
-            kind: 'pending',
-            operation,
-            nextPollMs: Math.max(50, Math.min(left, 1000)),
-            progress: Math.floor(100 * (1 - left / durationMs)),
-          },
-    );
+
+  poll(context, operation) {
+    return isRemote(context.settings) ? vendor.poll(context, operation) : Promise.resolve(elapsed(operation));
   },
-  reconcile: () => Promise.resolve({ kind: 'notFound' }),
-  cancel(_c, operation, request) {
-    if (operation === null) return Promise.resolve('cancelled');
-    const { startedAt, durationMs } = operation.state as { startedAt: number; durationMs: number };
-    return Promise.resolve(
-      request.action === 'IgnoreCancel'
-        ? 'notSupported'
-        : Date.now() < startedAt + durationMs
-          ? 'cancelled'
-          : 'tooLate',
-    );
+
+  async reconcile(context, request) {
+    return isRemote(context.settings) ? vendor.reconcile(context, request.action) : { kind: 'cannotTell' };
+  },
+
+  async cancel(context, operation, request) {
+    // Nothing was done yet by what never answers.
+    if (request.action === 'Hang') return 'cancelled';
+    if (isRemote(context.settings)) return vendor.cancel(context, operation);
+    if (operation === null) return 'unknown';
+    return elapsed(operation).kind === 'completed' ? 'tooLate' : 'cancelled';
   },
 });
+
+function isRemote(settings: MockSettings): settings is MockSettings & { readonly baseUrl: string } {
+  return settings.baseUrl !== undefined;
+}
+
+function injectFault({ settings }: CallContext<MockSettings>, kind: 'transient' | 'unknown'): void {
+  if (Math.random() >= settings.faultRates[kind]) return;
+  throw kind === 'transient'
+    ? new ProviderError('transient', 'A transient fault, as configured.')
+    : new ProviderError('unknownOutcome', 'The answer was lost, as configured.');
+}
+
+function untilAborted(signal: AbortSignal): Promise<StepOutcome> {
+  return new Promise((_resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+}

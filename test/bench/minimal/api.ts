@@ -12,7 +12,7 @@ import mongoose from 'mongoose';
 
 const [, , uri = '', redisUrl = '', port = '0'] = process.argv;
 const client = new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 'majority' }, maxPoolSize: 50 });
-const actions = client.db().collection<{ _id: string }>('actions');
+const actions = client.db().collection<{ _id: string; status: string; states: object[] }>('actions');
 const queue = new Queue('minimal', {
   connection: new Redis(redisUrl, { maxRetriesPerRequest: null }),
   skipVersionCheck: true,
@@ -20,19 +20,16 @@ const queue = new Queue('minimal', {
 
 createServer((request, response) => {
   void json(request).then(async (body) => {
+    const id = randomUUID();
     const action = {
-      _id: randomUUID(),
+      _id: id,
       ...(body as object),
       status: 'NotStarted',
       createdAt: new Date(),
       states: [{ status: 'NotStarted', at: new Date() }],
     };
     await actions.insertOne(action);
-    await queue.add(
-      'action',
-      { id: action._id },
-      { jobId: action._id, removeOnComplete: true, removeOnFail: true },
-    );
+    await queue.add('action', { id }, { jobId: id, removeOnComplete: true, removeOnFail: true });
     response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(action));
   });
 }).listen(Number(port), '127.0.0.1', () => process.send?.({ type: 'ready' }));

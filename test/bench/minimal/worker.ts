@@ -6,20 +6,26 @@ import mongoose from 'mongoose';
 
 const [, , uri = '', redisUrl = ''] = process.argv;
 const client = new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 'majority' }, maxPoolSize: 50 });
-const actions = client.db().collection<{ _id: string }>('actions');
+const actions = client.db().collection<{ _id: string; status: string; states: object[] }>('actions');
 
 const worker = new Worker<{ id: string }>(
   'minimal',
   async ({ data }) => {
-    const claimed = await actions.findOneAndUpdate({ _id: data.id, status: 'NotStarted' }, {
-      $set: { status: 'Running' },
-      $push: { states: { status: 'Running', at: new Date() } },
-    } as never);
+    const claimed = await actions.findOneAndUpdate(
+      { _id: data.id, status: 'NotStarted' },
+      {
+        $set: { status: 'Running' },
+        $push: { states: { status: 'Running', at: new Date() } },
+      },
+    );
     if (claimed === null) return;
-    await actions.updateOne({ _id: data.id, status: 'Running' }, {
-      $set: { status: 'Completed' },
-      $push: { states: { status: 'Completed', at: new Date() } },
-    } as never);
+    await actions.updateOne(
+      { _id: data.id, status: 'Running' },
+      {
+        $set: { status: 'Completed' },
+        $push: { states: { status: 'Completed', at: new Date() } },
+      },
+    );
   },
   {
     connection: new Redis(redisUrl, { maxRetriesPerRequest: null }),

@@ -1,0 +1,121 @@
+import { Type, type ActionManifest } from '#provider-sdk';
+
+/** The mock's actions: what every provider knows, and some that behave badly on demand. */
+
+const MOST_DURATION_MS = 86_400_000;
+/** Verdicts of the engine's own; a vendor cannot pass them. */
+const ENGINES_OWN_CODES = [408, 410, 499, 520];
+
+const strict = { additionalProperties: false } as const;
+const comment = Type.Optional(Type.String({ maxLength: 1000, examples: ['Case 4711'] }));
+
+const ip = Type.Object(
+  {
+    IP: Type.String({
+      format: 'ip',
+      examples: ['203.0.113.7'],
+      'x-aliases': ['address', 'ipAddress', 'destinationIp'],
+    }),
+    Comment: comment,
+  },
+  strict,
+);
+const url = Type.Object(
+  { URL: Type.String({ format: 'url', examples: ['https://evil.example/x'] }), Comment: comment },
+  strict,
+);
+const domain = Type.Object(
+  {
+    Domain: Type.String({
+      format: 'domain',
+      examples: ['evil.example'],
+      'x-aliases': ['fqdn', 'domainName'],
+    }),
+    Comment: comment,
+  },
+  strict,
+);
+const file = Type.Object(
+  {
+    FileHash: Type.String({
+      format: 'hash',
+      examples: ['e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
+      'x-aliases': ['hash', 'sha1', 'sha256', 'md5'],
+    }),
+    Comment: comment,
+  },
+  strict,
+);
+const machine = Type.Object(
+  {
+    MachineId: Type.String({
+      minLength: 1,
+      maxLength: 256,
+      examples: ['host-7'],
+      'x-aliases': ['machine', 'hostname', 'deviceId'],
+    }),
+    Comment: comment,
+    UnlockPin: Type.Optional(
+      Type.String({ writeOnly: true, description: 'Releases the machine by hand; never logged.' }),
+    ),
+  },
+  strict,
+);
+const duration = Type.Object(
+  { durationMs: Type.Integer({ minimum: 0, maximum: MOST_DURATION_MS, examples: [5000] }) },
+  strict,
+);
+
+function action<const Parameters extends ActionManifest['parameters']>(
+  title: string,
+  parameters: Parameters,
+  aliases: readonly string[] = [],
+  cancellable = false,
+) {
+  return { title, parameters, aliases, cancellable, idempotency: 'natural' } as const;
+}
+
+export const actions = {
+  BlockIp: action('Block an IP address', ip, ['blockIpAddress']),
+  AllowIp: action('Allow an IP address', ip),
+  UnblockIp: action('Remove the block of an IP address', ip),
+  BlockUrl: action('Block a URL', url),
+  AllowUrl: action('Allow a URL', url),
+  UnblockUrl: action('Remove the block of a URL', url),
+  BlockDomain: action('Block a domain', domain),
+  AllowDomain: action('Allow a domain', domain),
+  UnblockDomain: action('Remove the block of a domain', domain),
+  BlockFile: action('Block a file by its hash', file, ['blockHash', 'blockFileHash']),
+  AllowFile: action('Allow a file by its hash', file),
+  UnblockFile: action('Remove the block of a file', file),
+  IsolateMachine: action('Cut a machine off the network', machine, [
+    'isolateDevice',
+    'isolateHost',
+    'containHost',
+    'quarantineDevice',
+  ]),
+  UnisolateMachine: action('Let a machine back on the network', machine, ['releaseMachine', 'releaseDevice']),
+  RunAntivirusScan: action('Scan a machine', machine, ['scanMachine']),
+  CollectInvestigationPackage: action('Collect forensic data of a machine', machine),
+  LongRunning: action('Takes a while; is polled, reports progress, can be cancelled', duration, [], true),
+  IgnoreCancel: action('Takes a while and cannot be cancelled', duration),
+  FailAlways: action(
+    'Fails with the code given',
+    Type.Object(
+      {
+        code: Type.Integer({ minimum: 400, maximum: 599, not: { enum: ENGINES_OWN_CODES }, examples: [403] }),
+        message: Type.String({
+          maxLength: 1000,
+          default: 'The mock was told to fail.',
+          examples: ['not allowed'],
+        }),
+      },
+      strict,
+    ),
+  ),
+  FailTimes: action(
+    'Fails transiently a number of times, then succeeds',
+    Type.Object({ times: Type.Integer({ minimum: 0, maximum: 50, examples: [2] }) }, strict),
+  ),
+  Hang: action('Never answers', Type.Object({}, strict), [], true),
+} as const;

@@ -1,0 +1,129 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { Command, Option } from 'commander';
+import { Ledger } from './ledger.js';
+import { Vendor, shown, type Mode, type Submission } from './vendor.js';
+
+const MISBEHAVIOURS = [
+  'rateLimit',
+  'serverError',
+  'unavailable',
+  'redirect',
+  'executeAndHang',
+  'executeAndReset',
+  'garbage',
+  'huge',
+  'drip',
+] as const;
+type Misbehaviour = (typeof MISBEHAVIOURS)[number];
+
+const options = new Command()
+  .addOption(new Option('--mode <mode>').choices(['key', 'natural', 'lookup', 'none']).makeOptionMandatory())
+  .requiredOption('--ledger <file>')
+  .option('--port <n>', 'port on 127.0.0.1; 0 takes a free one', '0')
+  .option('--seed <n>', 'makes the misbehaviour repeatable', '1')
+  .parse()
+  .opts<{ mode: Mode; ledger: string; port: string; seed: string }>();
+
+const vendor = new Vendor(options.mode, new Ledger(options.ledger));
+const random = mulberry32(Number(options.seed));
+let shares: Partial<Record<Misbehaviour, number>> = {};
+
+const server = createServer((incoming, response) => {
+  handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' }));
+});
+server.listen(Number(options.port), '127.0.0.1', () => {
+  const address = server.address();
+  process.send?.({ type: 'ready', port: typeof address === 'object' ? address?.port : null });
+});
+process.on('disconnect', () => process.exit(0));
+
+async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(incoming.url ?? '/', 'http://vendor');
+  const route = `${incoming.method} ${url.pathname.replace(/^(\/operations)\/.+/, '$1/:id')}`;
+  switch (route) {
+    case 'POST /operations':
+      return submit(response, (await json(incoming)) as Submission);
+    case 'GET /operations/:id':
+      return show(response, vendor.find(decodeURIComponent(url.pathname.split('/')[2] ?? '')));
+    case 'GET /operations':
+      return show(response, vendor.findByTag(url.searchParams.get('tag') ?? ''));
+    case 'POST /cancel': {
+      const outcome = vendor.cancel((await json(incoming)) as { operationId?: string; key?: string });
+      return answer(response, { cancelled: 200, tooLate: 409, notFound: 404 }[outcome], { outcome });
+    }
+    case 'PUT /behaviour':
+      shares = (await json(incoming)) as typeof shares;
+      return answer(response, 200, shares);
+    default:
+      return answer(response, 404, { error: 'no such route' });
+  }
+}
+
+function submit(response: ServerResponse, submission: Submission): void {
+  const misbehaviour = MISBEHAVIOURS.find((one) => random() < (shares[one] ?? 0));
+  switch (misbehaviour) {
+    case 'rateLimit':
+      return answer(response, 429, { error: 'slow down' }, { 'retry-after': '1' });
+    case 'unavailable':
+      return answer(response, 503, { error: 'away' }, { 'retry-after': '1' });
+    case 'serverError':
+      return answer(response, 500, { error: 'internal' });
+    case 'redirect':
+      return answer(response, 302, {}, { location: '/operations' });
+    default:
+  }
+  const operation = vendor.submit(submission);
+  if (operation === null) return answer(response, 410, { error: 'this key was cancelled' });
+  switch (misbehaviour) {
+    case 'executeAndHang':
+      return;
+    case 'executeAndReset':
+      response.socket?.resetAndDestroy();
+      return;
+    case 'garbage':
+      response.writeHead(201, { 'content-type': 'application/json' }).end('<html>');
+      return;
+    case 'huge':
+      response
+        .writeHead(201, { 'content-type': 'application/json' })
+        .end(`"${'x'.repeat(10 * 1024 * 1024)}"`);
+      return;
+    case 'drip':
+      return drip(response);
+    default:
+      return answer(response, 201, shown(operation));
+  }
+}
+
+function show(response: ServerResponse, operation: Parameters<typeof shown>[0] | null): void {
+  return operation === null
+    ? answer(response, 404, { error: 'unknown' })
+    : answer(response, 200, shown(operation));
+}
+
+function drip(response: ServerResponse): void {
+  response.writeHead(201, { 'content-type': 'application/json' });
+  const timer = setInterval(() => response.write(' '), 1000);
+  response.on('close', () => clearInterval(timer));
+}
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+}
+
+/** A small seeded generator; its quality does not matter here, that it repeats does. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

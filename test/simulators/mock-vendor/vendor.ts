@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import type { Ledger } from './ledger.js';
+
+export type Mode = 'key' | 'natural' | 'lookup' | 'none';
+
+export interface Submission {
+  readonly key: string;
+  readonly action: string;
+  readonly target: string;
+  readonly durationMs: number;
+}
+
+interface Operation extends Submission {
+  readonly operationId: string;
+  readonly endsAt: number;
+  cancelled: boolean;
+}
+
+/** The vendor's own state and rules; nothing of HTTP. */
+export class Vendor {
+  readonly #operations = new Map<string, Operation>();
+  readonly #byKey = new Map<string, Operation>();
+  readonly #byTarget = new Map<string, Operation>();
+  readonly #tombstones = new Set<string>();
+
+  constructor(
+    readonly mode: Mode,
+    readonly ledger: Ledger,
+  ) {}
+
+  /** Null: the key was cancelled, and will never be carried out. */
+  submit(submission: Submission): Operation | null {
+    const { key, action, target, durationMs } = submission;
+    if (this.#tombstones.has(key)) return null;
+    const known =
+      this.mode === 'key'
+        ? this.#byKey.get(key)
+        : this.mode === 'natural'
+          ? this.#byTarget.get(`${action} ${target}`)
+          : undefined;
+    if (known !== undefined && !known.cancelled) return known;
+    const operation: Operation = {
+      ...submission,
+      operationId: randomUUID(),
+      endsAt: Date.now() + durationMs,
+      cancelled: false,
+    };
+    this.ledger.write({ event: 'executed', key, operationId: operation.operationId, action, target });
+    this.#operations.set(operation.operationId, operation);
+    this.#byKey.set(key, operation);
+    this.#byTarget.set(`${action} ${target}`, operation);
+    return operation;
+  }
+
+  find(operationId: string): Operation | null {
+    return this.#operations.get(operationId) ?? null;
+  }
+
+  findByTag(key: string): Operation | null {
+    return this.mode === 'lookup' ? (this.#byKey.get(key) ?? null) : null;
+  }
+
+  cancel(by: { readonly operationId?: string; readonly key?: string }): 'cancelled' | 'tooLate' | 'notFound' {
+    const operation =
+      by.operationId === undefined ? this.#byKey.get(by.key ?? '') : this.#operations.get(by.operationId);
+    if (operation === undefined) {
+      if (by.key === undefined) return 'notFound';
+      this.#tombstones.add(by.key);
+      return 'cancelled';
+    }
+    if (operation.cancelled) return 'cancelled';
+    if (Date.now() >= operation.endsAt) return 'tooLate';
+    operation.cancelled = true;
+    this.#tombstones.add(operation.key);
+    const { key, operationId, action, target } = operation;
+    this.ledger.write({ event: 'cancelled', key, operationId, action, target });
+    return 'cancelled';
+  }
+}
+
+/** An operation as the vendor shows it. */
+export function shown(operation: Operation) {
+  const remainingMs = Math.max(0, operation.endsAt - Date.now());
+  return {
+    operationId: operation.operationId,
+    status: operation.cancelled ? 'cancelled' : remainingMs === 0 ? 'completed' : 'running',
+    remainingMs,
+    progress: operation.durationMs === 0 ? 100 : Math.floor(100 * (1 - remainingMs / operation.durationMs)),
+  };
+}
