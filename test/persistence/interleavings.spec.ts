@@ -111,8 +111,8 @@ class World {
         return this.#note(await store.closeOverdue(this.id, 0));
       default:
         if (lease === undefined) return;
-        if (what === 'complete' || what === 'fail') return this.#noteEnd(await this.#end(what, lease));
-        return this.#note(await this.#held(what, lease));
+        if (what === 'complete' || what === 'fail') return this.#noteEnd(await this.#end(what, lease), lease);
+        return this.#noteOwn(await this.#held(what, lease), lease);
     }
   }
 
@@ -160,8 +160,14 @@ class World {
       : store.fail(lease, { phase: 'failed', errorInfo: errorInfo(502, 'vendor') });
   }
 
-  async #noteEnd(ended: boolean): Promise<void> {
-    if (ended) this.#note(await store.find(CALLER.tenantId, this.id));
+  async #noteEnd(ended: boolean, lease: Lease): Promise<void> {
+    if (ended) this.#noteOwn(await store.find(CALLER.tenantId, this.id), lease);
+  }
+
+  /** Whoever has been fenced out changes nothing. */
+  #noteOwn(action: SecurityAction | null, lease: Lease): void {
+    if (action !== null) expect(action.epoch).toBe(lease.epoch);
+    this.#note(action);
   }
 
   #note(action: SecurityAction | null): void {
