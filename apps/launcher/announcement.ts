@@ -59,6 +59,7 @@ async function demoToken(script: string, dataDir: string): Promise<string> {
   ];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args, {
+      timeout: 15_000,
       env: { ...process.env, RIPOSTE_DATA_DIR: path.resolve(dataDir) },
     });
     return stdout.trim();

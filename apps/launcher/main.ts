@@ -1,13 +1,14 @@
-import { statSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { portIsFree } from '#embedded-servers';
+import { whyNotFree } from '#embedded-servers';
 import { announcement } from './announcement.js';
 import { lockDataDir, makeDataDir } from './data-dir.js';
+import { LogFiles } from './log-files.js';
 import { ProductProcess } from './product-process.js';
+import { RunRecord } from './run-record.js';
 import { bringUpServers, type Servers } from './servers.js';
 import { StartError, readSettings, type Settings } from './settings.js';
 
@@ -15,6 +16,10 @@ import { StartError, readSettings, type Settings } from './settings.js';
 
 const READY_WITHIN_MS = 60_000;
 const STOP_CHILD_WITHIN_MS = 25_000;
+/** Milliseconds: npm passes a Ctrl-C on that the terminal has sent us already; a later one is impatience. */
+const IMPATIENT_AFTER_MS = 500;
+const FORCE_SERVERS_AFTER_MS = 3000;
+const GIVE_UP_WITHIN_MS = 5000;
 const DIST = path.resolve(import.meta.dirname, '..');
 
 // A closed terminal or pipe must not end what runs.
@@ -22,42 +27,61 @@ process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-let stopped: ((code: number) => Promise<void>) | undefined;
+let stopped: ((forceAfterMs?: number) => Promise<void>) | undefined;
 let stopWanted: (code: number) => void = () => undefined;
 const wantsStop = new Promise<number>((resolve) => {
   stopWanted = resolve;
 });
-let interrupts = 0;
+const givenUp = new AbortController();
+let interruptedAt: number | undefined;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // npm passes a Ctrl-C on that the terminal has sent us already: only a later one is impatience.
-    interrupts += 1;
-    if (interrupts === 1) say('\nStopping …');
-    stopWanted(0);
+    if (interruptedAt === undefined) {
+      interruptedAt = performance.now();
+      say('\nStopping …');
+      givenUp.abort(new StartError('The start was given up.'));
+      stopWanted(0);
+      // What is starting is waited for; not for long, since the servers end without us, too.
+      setTimeout(() => {
+        if (stopped === undefined) process.exit(0);
+      }, GIVE_UP_WITHIN_MS).unref();
+    } else if (performance.now() - interruptedAt > IMPATIENT_AFTER_MS) {
+      say('Stopping at once …');
+      void stopped?.(FORCE_SERVERS_AFTER_MS);
+    }
   });
 }
 
 try {
   const settings = readSettings(process.env);
-  if (!(await portIsFree(settings.host, settings.port))) throw new StartError(await portTaken(settings));
   makeDataDir(settings.dataDir);
-  const lock = lockDataDir(settings.dataDir);
+  const lock = await lockDataDir(settings.dataDir);
   process.on('exit', lock.release);
-  if (lock.repaired) say('An earlier run was killed; going on from its data.');
-  await run(settings);
+  const problem = await whyNotFree(settings.host, settings.port);
+  if (problem !== null) throw new StartError(portMessage(settings, problem));
+  const record = new RunRecord(settings.dataDir);
+  if (lock.repaired) {
+    say('An earlier run was killed; going on from its data.');
+    await record.endLeftovers(say);
+  }
+  await run(settings, record);
 } catch (error) {
-  await stopped?.(1);
+  await stopped?.();
+  if (givenUp.signal.aborted) process.exit(0);
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 }
 
-async function run(settings: Settings): Promise<void> {
-  const bringingUp = bringUpServers(settings, say);
-  const servers = await Promise.race([bringingUp, wantsStop.then(() => null)]);
-  if (servers === null) {
-    await bringingUp.then((late) => late.stop()).catch(() => undefined);
-    process.exit(0);
-  }
+async function run(settings: Settings, record: RunRecord): Promise<void> {
+  const logs = new LogFiles(settings.dataDir);
+  logs.begin();
+  const servers = await bringUpServers({
+    settings,
+    logs,
+    report: say,
+    onStarted: (name, pid) => record.add(name, pid),
+    signal: givenUp.signal,
+  });
   let fatal: string | undefined;
   const product = (['api', 'worker'] as const).map(
     (name) =>
@@ -65,22 +89,26 @@ async function run(settings: Settings): Promise<void> {
         name,
         script: path.join(DIST, name, 'main.js'),
         env: childEnv(settings, servers),
-        logFile: path.join(settings.dataDir, 'logs', `${name}.log`),
+        logFile: logs.file(name),
         say,
+        onStarted: (pid) => record.add(name, pid),
         onFatal: (message) => {
           fatal = message;
           stopWanted(1);
         },
       }),
   );
-  stopped = async () => {
-    await Promise.all(product.map((process) => process.stop(STOP_CHILD_WITHIN_MS)));
-    await servers.stop();
+  stopped = async (forceAfterMs) => {
+    await Promise.all(
+      product.map((process) => process.stop(forceAfterMs === undefined ? STOP_CHILD_WITHIN_MS : 0)),
+    );
+    await servers.stop(forceAfterMs);
+    record.clear();
   };
   for (const process of product) process.start();
   await Promise.race([announceWhenReady(settings, servers), wantsStop]);
   const code = await wantsStop;
-  await stopped(code);
+  await stopped();
   if (fatal !== undefined) process.stderr.write(`${fatal}\n`);
   process.exit(code);
 }
@@ -152,13 +180,13 @@ function readinessOf(url: string): Promise<Readiness> {
   });
 }
 
-async function portTaken({ host, port, dataDir }: Settings): Promise<string> {
-  const other = isThere(path.join(dataDir, 'launcher.lock'))
-    ? ' (perhaps by a Riposte that runs already)'
-    : '';
-  return `Port ${port} on ${host} is taken${other}. Set PORT to a free one, for example: PORT=${port + 1} npm start`;
-}
-
-function isThere(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false }) !== undefined;
+function portMessage({ host, port }: Settings, problem: string): string {
+  switch (problem) {
+    case 'EADDRINUSE':
+      return `Port ${port} on ${host} is taken. Set PORT to a free one, for example: PORT=${port < 65_535 ? port + 1 : 3000} npm start`;
+    case 'EACCES':
+      return `Port ${port} on ${host} may not be used by this user. Set PORT to one above 1023.`;
+    default:
+      return `HOST=${host} is no address of this machine that can be listened on (${problem}). Set HOST to one, for example 127.0.0.1 or 0.0.0.0.`;
+  }
 }

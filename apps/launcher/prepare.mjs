@@ -9,6 +9,7 @@ import {
   statSync,
   writeFileSync,
   existsSync,
+  renameSync,
   unlinkSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -25,12 +26,19 @@ const LEAST_NODE = [20, 19];
 const SOURCES = ['apps', 'libs', 'plugins', 'test'];
 const CONFIG = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
 
-/** Installs and builds what is missing or out of date; does nothing, in some milliseconds, when nothing is. */
-export async function prepare() {
+/**
+ * Installs and builds what is missing or out of date; does nothing, in some milliseconds, when nothing is. Ends
+ * the process, with a message, when that fails. All it says goes to stderr: stdout is the command's own, of
+ * which `npm run --silent token` prints a token and nothing else.
+ *
+ * @param {{ quiet?: boolean }} options quiet: says nothing unless it fails. Default false
+ */
+export async function prepare({ quiet = false } = {}) {
   checkNode();
-  await locked(async () => {
-    await install();
-    await build();
+  const say = quiet ? () => undefined : (line) => console.error(line);
+  await locked(say, async () => {
+    await install(say);
+    await build(say);
   });
 }
 
@@ -43,21 +51,32 @@ function checkNode() {
   }
 }
 
-async function install() {
-  const lockfile = path.join(ROOT, 'package-lock.json');
+async function install(say) {
   const stampFile = path.join(ROOT, 'node_modules', '.riposte-stamp');
-  const wanted = createHash('sha256').update(readFileSync(lockfile)).digest('hex');
+  const lock = readIfThere(path.join(ROOT, 'package-lock.json'));
+  const wanted = createHash('sha256')
+    .update(lock ?? readIfThere(path.join(ROOT, 'package.json')))
+    .digest('hex');
   if (readIfThere(stampFile) === wanted) return;
-  console.log('Installing dependencies (npm ci) …');
+  const command = lock === undefined ? 'install' : 'ci';
+  const what = `Installing dependencies (npm ${command})`;
+  say(`${what} …`);
+  // The compiler is a development dependency: NODE_ENV=production must not keep it out.
+  // prettier-ignore
+  const args = [
+    command, '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error',
+    ...(lock === undefined ? ['--no-package-lock'] : []),
+  ];
   const npm = process.env.npm_execpath;
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const code = npm?.endsWith('.js') ? await run(process.execPath, [npm, ...args]) : await run('npm', args);
-  if (code !== 0)
-    fail('npm ci failed; its messages are above. A proxy or registry setting of npm may be needed.');
+  const npmCode = npm?.endsWith('.js') ? [process.execPath, [npm, ...args]] : ['npm', args];
+  const code = await run(...npmCode, (soFar) => say(`${what} ${soFar}`));
+  if (code !== 0) {
+    fail(`npm ${command} failed; its messages are above. A proxy or registry setting of npm may be needed.`);
+  }
   writeFileSync(stampFile, wanted);
 }
 
-async function build() {
+async function build(say) {
   const dist = path.join(ROOT, 'dist');
   const stampFile = path.join(dist, '.riposte-stamp');
   const sources = listSources();
@@ -66,11 +85,15 @@ async function build() {
     .digest('hex');
   const known = readIfThere(stampFile)?.split('\n') ?? [];
   if (known[0] === wanted) return;
-  console.log('Building …');
+  say('Building …');
   const names = sources.map(({ file }) => file);
   // What a source that is gone left behind could still be imported.
   if (known.slice(1).some((name) => !names.includes(name))) rmSync(dist, { recursive: true, force: true });
-  const code = await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  const code = await run(
+    process.execPath,
+    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+    (soFar) => say(`Building ${soFar}`),
+  );
   if (code !== 0) fail('The build failed; the compiler says above why.');
   writeFileSync(stampFile, [wanted, ...names].join('\n'));
 }
@@ -88,7 +111,7 @@ function listSources() {
 }
 
 /** Two commands started at once in one checkout take turns. */
-async function locked(work) {
+async function locked(say, work) {
   const file = path.join(ROOT, '.riposte-prepare.lock');
   let said = false;
   for (;;) {
@@ -103,10 +126,10 @@ async function locked(work) {
       const holder = Number(readIfThere(file) ?? 0);
       // A holder that was killed leaves its file behind; one that has not written its pid yet gets a moment.
       if (holder > 0 ? !isAlive(holder) : isOlderThan(file, 2000)) {
-        rmSync(file, { force: true });
+        removeIf(file, readIfThere(file));
         continue;
       }
-      if (!said) console.log(`Waiting for another command (pid ${holder}) that installs or builds here …`);
+      if (!said) say(`Waiting for another command (pid ${holder}) that installs or builds here …`);
       said = true;
       await sleep(200);
     }
@@ -127,6 +150,18 @@ async function locked(work) {
   }
 }
 
+/** Of two commands that find the same stale lock, the slower must not remove what the faster has written since. */
+function removeIf(file, text) {
+  const aside = `${file}.${process.pid}`;
+  try {
+    renameSync(file, aside);
+    if (readFileSync(aside, 'utf8') === text) unlinkSync(aside);
+    else renameSync(aside, file);
+  } catch {
+    // Another was faster.
+  }
+}
+
 function isOlderThan(file, ms) {
   try {
     return Date.now() - statSync(file).mtimeMs > ms;
@@ -144,17 +179,33 @@ function isAlive(pid) {
   }
 }
 
-function run(file, args) {
+/** Runs a command; its exit code. Says every five seconds for how long it has. A signal ends it and us. */
+function run(file, args, saySoFar) {
   return new Promise((resolve) => {
-    const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    const startedAt = performance.now();
+    const ticker = setInterval(
+      () => saySoFar(`… ${Math.round((performance.now() - startedAt) / 1000)} s`),
+      5000,
+    );
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    let stopped = false;
+    const onSignal = (signal) => {
+      stopped = true;
+      child.kill(signal);
+    };
+    for (const signal of signals) process.on(signal, onSignal);
+    const ended = (code) => {
+      clearInterval(ticker);
+      for (const signal of signals) process.off(signal, onSignal);
+      if (stopped) process.exit(130);
+      resolve(code ?? 1);
+    };
     child.on('error', (error) => {
       console.error(`${file} cannot be started: ${error.message}`);
-      resolve(1);
+      ended(1);
     });
-    child.on('exit', (code) => resolve(code ?? 1));
-    const stop = (signal) => child.kill(signal);
-    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
-    child.on('exit', () => ['SIGINT', 'SIGTERM'].forEach((signal) => process.off(signal, stop)));
+    child.on('exit', ended);
   });
 }
 

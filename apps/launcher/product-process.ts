@@ -1,9 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LOG_LIMIT_BYTES = 20 * 1024 * 1024;
 /** As in the production image. */
 const MEMORY_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=4'];
 const FIRST_RESTART_MS = 200;
@@ -17,6 +16,8 @@ export interface ProductProcessOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logFile: string;
   readonly say: (line: string) => void;
+  /** Told of each start. */
+  readonly onStarted: (pid: number | undefined) => void;
   /** A misconfiguration: starting again cannot help. */
   readonly onFatal: (message: string) => void;
 }
@@ -32,13 +33,9 @@ export class ProductProcess {
     this.#options = options;
   }
 
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
-
   start(): void {
-    const { name, script, env, logFile, say, onFatal } = this.#options;
-    const log = openLog(logFile);
+    const { name, script, env, logFile, say, onStarted, onFatal } = this.#options;
+    const log = openSync(logFile, 'a', 0o600);
     const startedAt = performance.now();
     let fatal: string | undefined;
     // A group of its own: a Ctrl-C in the terminal is the launcher's, which stops everything in order.
@@ -50,10 +47,13 @@ export class ProductProcess {
     });
     closeSync(log);
     this.#child = child;
+    onStarted(child.pid);
+    child.on('error', (error) => say(`${name}: ${error.message}`));
     child.on('message', (message: { readonly type?: string; readonly message?: string }) => {
       if (message.type === 'fatal') fatal = message.message ?? 'no reason given';
     });
-    child.on('exit', (code, signal) => {
+    // Not 'exit': that does not come when the process could not be started at all.
+    child.on('close', (code, signal) => {
       if (this.#stopping) return;
       if (fatal !== undefined) {
         onFatal(`${name}: ${fatal}`);
@@ -74,7 +74,7 @@ export class ProductProcess {
   async stop(forceAfterMs: number): Promise<void> {
     this.#stopping = true;
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     child.kill('SIGTERM');
     const force = new AbortController();
@@ -85,13 +85,4 @@ export class ProductProcess {
     await exited;
     force.abort();
   }
-}
-
-function openLog(file: string): number {
-  try {
-    if (statSync(file).size > LOG_LIMIT_BYTES) renameSync(file, `${file}.1`);
-  } catch {
-    // The first run has none.
-  }
-  return openSync(file, 'a', 0o600);
 }

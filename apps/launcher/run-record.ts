@@ -54,7 +54,9 @@ export class RunRecord {
     return text
       .split('\n')
       .map((line) => /^(\S+) (\d+) (.+)$/.exec(line))
-      .flatMap((match) => (match === null ? [] : [{ name: match[1], pid: Number(match[2]), since: match[3] }]))
+      .flatMap((match) =>
+        match === null ? [] : [{ name: match[1], pid: Number(match[2]), since: match[3] }],
+      )
       .flatMap(({ name = '', pid, since }) =>
         startedAt(pid) === since && COMMAND.test(commandOf(pid)) ? [{ name, pid }] : [],
       );

@@ -6,7 +6,7 @@ import { GuardedProcess } from './guarded-process.js';
 import { stillReporting, type Report } from './report.js';
 
 const { MongoClient } = mongoose.mongo;
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 
 export interface MongodOptions {
   readonly binary: string;
@@ -18,8 +18,10 @@ export interface MongodOptions {
   readonly logFile?: string;
   /** Gigabytes of WiredTiger's cache. Default 0.5. */
   readonly cacheSizeGB?: number;
-  /** Milliseconds it may take to serve. Default 30 000; repairing much data after a crash can take longer. */
+  /** Milliseconds it may take to serve. Default 60 000; repairing much data after a crash can take longer, as can moving a set away from a port on which somebody accepts and never answers (mongod asks there for 30 s). */
   readonly startTimeoutMs?: number;
+  /** Told of each start, before it serves. */
+  readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
 }
 
@@ -125,8 +127,8 @@ export class Mongod {
   }
 }
 
-function launch(options: MongodOptions): Promise<GuardedProcess> {
-  return GuardedProcess.start(
+async function launch(options: MongodOptions): Promise<GuardedProcess> {
+  const process = await GuardedProcess.start(
     options.binary,
     // prettier-ignore
     [
@@ -136,6 +138,8 @@ function launch(options: MongodOptions): Promise<GuardedProcess> {
     ],
     options.logFile ?? `${options.dbPath}.log`,
   );
+  options.onLaunch?.(process.pid);
+  return process;
 }
 
 async function makeDir(dir: string): Promise<void> {

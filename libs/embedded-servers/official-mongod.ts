@@ -87,7 +87,7 @@ async function download(url: string, file: string, report: Report, signal: Abort
     if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
     const total = Number(response.headers.get('content-length') ?? 0);
     let received = 0;
-    let saidAt = 0;
+    let saidAt = Number.NEGATIVE_INFINITY;
     const counted = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
       for await (const chunk of chunks) {
         clearTimeout(timer);

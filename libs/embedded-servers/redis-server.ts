@@ -20,6 +20,8 @@ export interface RedisOptions {
   readonly logFile?: string;
   /** Milliseconds it may take to serve. Default 30 000; reading a large append-only file can take longer. */
   readonly startTimeoutMs?: number;
+  /** Told of each start, before it serves. */
+  readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
 }
 
@@ -131,8 +133,8 @@ export class RedisServer {
   }
 }
 
-function launch(options: RedisOptions, port: number): Promise<GuardedProcess> {
-  return GuardedProcess.start(
+async function launch(options: RedisOptions, port: number): Promise<GuardedProcess> {
+  const process = await GuardedProcess.start(
     options.binary,
     // prettier-ignore
     [
@@ -141,6 +143,8 @@ function launch(options: RedisOptions, port: number): Promise<GuardedProcess> {
     ],
     options.logFile ?? `${options.dir}.log`,
   );
+  options.onLaunch?.(process.pid);
+  return process;
 }
 
 async function makeDir(dir: string): Promise<void> {
