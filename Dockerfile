@@ -33,5 +33,5 @@ EXPOSE 3000
 # For the API. A worker brings its own check, see docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live', { signal: AbortSignal.timeout(4000) }).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# The worker's command: node --max-old-space-size=192 --max-semi-space-size=4 dist/apps/worker/main.js
-CMD ["node", "--max-old-space-size=192", "--max-semi-space-size=4", "dist/apps/api/main.js"]
+# The worker's command: node --max-old-space-size=192 --max-semi-space-size=8 dist/apps/worker/main.js
+CMD ["node", "--max-old-space-size=192", "--max-semi-space-size=8", "dist/apps/api/main.js"]

@@ -26,6 +26,7 @@ import {
 import { withoutSecrets, type Logger } from '#telemetry';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 import { LeaseKeeper } from './lease-keeper.js';
+import { checkedCancelOutcome, checkedOperation, checkedOutcome } from './plugin-answer.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -194,16 +195,17 @@ export class ActionRun {
     }
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
     let saved: VendorOperation | null = null;
-    const result = await this.#run(target, timeoutMs, (context) => {
+    const result = await this.#run(target, timeoutMs, async (context) => {
       const execution: ExecutionContext = {
         ...context,
-        saveOperation: async (operation) => {
+        saveOperation: async (given) => {
+          const operation = checkedOperation(given);
           const action = await this.#store.saveOperation(this.#claim.lease, operation);
           if (action === null) throw new Error('another worker has taken over');
           saved = operation;
         },
       };
-      return target.instance.provider.calls.execute(execution, target.request);
+      return checkedOutcome(await target.instance.provider.calls.execute(execution, target.request));
     });
     if (result === null) return;
     if (result.kind === 'returned') return this.#settle(target, result.value);
@@ -260,8 +262,8 @@ export class ActionRun {
         ),
       );
     }
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
-      poll(context, operation, target.request),
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+      checkedOutcome(await poll(context, operation, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, operation))) return;
     const outcome = result.kind === 'returned' ? result.value : null;
@@ -318,8 +320,8 @@ export class ActionRun {
   async #reconcile(target: Target, intent: Intent): Promise<void> {
     const { reconcile } = target.instance.provider.calls;
     if (reconcile === undefined) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
-      reconcile(context, target.request),
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+      checkedOutcome(await reconcile(context, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, null))) return;
     if (
@@ -418,8 +420,8 @@ export class ActionRun {
     if (!target.manifest.cancellable) return 'notSupported';
     const { cancel } = target.instance.provider.calls;
     this.#cancellable = false;
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, (context) =>
-      cancel(context, operation, target.request),
+    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+      checkedCancelOutcome(await cancel(context, operation, target.request)),
     );
     if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
     if (result.kind === 'returned') return result.value;

@@ -6,6 +6,9 @@ export type Uuid = mongoose.mongo.UUID;
 /** An action as MongoDB holds it. `open` is there until the action is final; it carries the partial index. */
 export type ActionDocument = Omit<SecurityAction, 'id'> & { readonly _id: Uuid; readonly open?: true };
 
+/** The collection of the actions. */
+export const ACTIONS = 'actions';
+
 const text = { type: String, default: null };
 const json = { type: mongoose.Schema.Types.Mixed, default: null };
 
@@ -55,7 +58,7 @@ export const actionSchema = new mongoose.Schema(
     cancel: json,
     open: Boolean,
   },
-  { collection: 'actions', versionKey: false, autoIndex: false, autoCreate: false },
+  { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
 );
 // A tenant's list, newest first.
 actionSchema.index({ tenantId: 1, createdAt: -1, _id: -1 });

@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import { actionSchema, type ActionDocument } from './action-document.js';
+import { actionSchema } from './action-document.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { ServerClock } from './server-clock.js';
 import { WorkerRegistry } from './worker-registry.js';
@@ -55,11 +55,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await workers.ensureIndexes();
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(
-        native.collection<ActionDocument>(model.collection.collectionName),
-        clock,
-        options.retryBudgetMs,
-      ),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       workers,
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {

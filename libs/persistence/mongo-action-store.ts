@@ -1,9 +1,8 @@
-import mongoose from 'mongoose';
+import type mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
   OperationalError,
   OutcomeUnknownError,
-  TRANSITIONS,
   errorInfo,
   isFinal,
   type ActionPage,
@@ -24,7 +23,8 @@ import {
   type TransitionName,
   type VendorOperation,
 } from '#domain';
-import { toAction, type ActionDocument, type Uuid } from './action-document.js';
+import { grouped } from '#grouping';
+import { ACTIONS, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import {
   CLOSED,
   NOW,
@@ -40,34 +40,49 @@ import {
   type Expression,
 } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
+import { Together } from './together.js';
 import { isGuid, uuidOf } from './uuid.js';
 import { WriteUnconfirmedError, repeatable } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
 type Changes = Readonly<Record<string, Expression>>;
 
+/** A conditional write whose success shows in the record's owner, a name that no other write gives. */
+interface OwnedWrite {
+  readonly id: string;
+  readonly owner: string;
+  readonly filter: object;
+  readonly changes: Changes;
+}
+
 const DEFAULT_RETRY_BUDGET_MS = 8000;
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
 
 /**
- * `ActionStore` on MongoDB. Each method is one `findOneAndUpdate` with an aggregation pipeline, so that its
- * condition, its clock (`$$NOW`) and its history entry are one atomic, majority-acknowledged step.
+ * `ActionStore` on MongoDB. Each change is one conditional update by an aggregation pipeline, so that its
+ * condition, its clock (`$$NOW`) and its history entry are one atomic, majority-acknowledged step. The three of
+ * the common case (create, claim, end) go in groups: concurrent ones share a command and its majority wait.
  */
 export class MongoActionStore implements ActionStore {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
+  readonly #together: Together;
+  #ends = 0;
+  readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
+  readonly #take: (claim: OwnedWrite) => Promise<ActionDocument | null>;
+  readonly #end: (end: OwnedWrite) => Promise<boolean>;
 
   /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 8,000 */
-  constructor(
-    actions: mongoose.mongo.Collection<ActionDocument>,
-    clock: ServerClock,
-    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
-  ) {
-    this.#actions = actions;
+  constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
+    this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
+    this.#together = new Together(db, this.#actions);
+    this.#insert = this.#grouped((documents) => this.#together.insert(documents));
+    this.#take = this.#grouped((claims) => this.#takeTogether(claims));
+    this.#end = this.#grouped((ends) => this.#endTogether(ends));
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
@@ -100,19 +115,7 @@ export class MongoActionStore implements ActionStore {
       open: true,
     };
     try {
-      return toAction(
-        await repeatable(this.#budgetMs, async () => {
-          try {
-            await this.#actions.insertOne(document);
-            return document;
-          } catch (error) {
-            // Ours already: the first try went through with its answer lost.
-            const recorded = isDuplicate(error) ? await this.#actions.findOne({ _id: uuidOf(id) }) : null;
-            if (recorded === null) throw error;
-            return recorded;
-          }
-        }),
-      );
+      return toAction(await this.#insert(document));
     } catch (cause) {
       if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
       throw cause;
@@ -202,11 +205,7 @@ export class MongoActionStore implements ActionStore {
         ],
       },
     };
-    const document = await repeatable(this.#budgetMs, async (isRepeat) => {
-      const claimed = await this.#change(due, changes);
-      // The first try may have gone through with its answer lost: then the lease is ours already.
-      return claimed ?? (isRepeat ? this.#actions.findOne({ _id: uuidOf(id), owner, open: true }) : null);
-    });
+    const document = await this.#take({ id, owner, filter: due, changes });
     if (document === null) return null;
     const action = toAction(document);
     return {
@@ -366,6 +365,7 @@ export class MongoActionStore implements ActionStore {
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
       },
+      owner: { $cond: [unissued, null, '$owner'] },
       leaseUntil: { $cond: [unissued, null, '$leaseUntil'] },
       // Whoever holds it is told by message and heartbeat; if nobody does, it is due now.
       nextAt: {
@@ -451,6 +451,7 @@ export class MongoActionStore implements ActionStore {
         { $and: [unheld, when] },
         {
           ...CLOSED,
+          owner: null,
           status: 'Failed',
           phase: phaseAfter(name, phase),
           states: statesAfter(name),
@@ -498,29 +499,68 @@ export class MongoActionStore implements ActionStore {
     const document = await repeatable(this.#budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
       if (changed !== null || !isRepeat) return changed;
-      const action = await this.#actions.findOne({ _id: uuidOf(lease.actionId), epoch: lease.epoch });
-      const oursAlready = action !== null && action.owner !== lease.owner && changes['owner'] === null;
-      const finalAlready =
-        action !== null && action.status === changes['status'] && action.owner === lease.owner;
-      return oursAlready || finalAlready ? action : null;
+      // The first try may have given the lease back with its answer lost.
+      return changes['owner'] === null
+        ? this.#actions.findOne({
+            _id: uuidOf(lease.actionId),
+            epoch: lease.epoch,
+            owner: { $ne: lease.owner },
+            open: true,
+          })
+        : null;
     });
     return document === null ? null : toAction(document);
   }
 
+  /** Calls in groups; where the database refuses a group as such (too large, say), each by itself. */
+  #grouped<Item, Value>(
+    together: (items: readonly Item[]) => Promise<readonly (Value | Error)[]>,
+  ): (item: Item) => Promise<Value> {
+    const attempt = (items: readonly Item[]) => repeatable(this.#budgetMs, () => together(items));
+    return grouped(async (items) => {
+      try {
+        return await attempt(items);
+      } catch (error) {
+        const isUnreachable = error instanceof WriteUnconfirmedError || error instanceof OperationalError;
+        if (isUnreachable || items.length === 1) throw error;
+        const alone = await Promise.allSettled(items.map((item) => attempt([item])));
+        return alone.map((one) =>
+          one.status === 'fulfilled' ? (one.value[0] as Value | Error) : (one.reason as Error),
+        );
+      }
+    });
+  }
+
+  async #takeTogether(claims: readonly OwnedWrite[]): Promise<readonly (ActionDocument | Error | null)[]> {
+    const { errors } = await this.#together.update(claims.map(updateOf));
+    const documents = await this.#together.read(claims.map(({ id }) => uuidOf(id)));
+    return claims.map(({ id, owner }, index) => {
+      const document = documents.get(id.toLowerCase());
+      const ours = document?.owner === owner && document.open === true;
+      return ours ? document : (errors.get(index) ?? null);
+    });
+  }
+
   /** A lease holder's last write. Nobody needs the record back. */
   #close(name: TransitionName, lease: Lease, changes: Changes): Promise<boolean> {
-    return repeatable(this.#budgetMs, async (isRepeat) => {
-      const { matchedCount } = await this.#actions.updateOne(heldBy(name, lease), [{ $set: changes }]);
-      if (matchedCount === 1 || !isRepeat) return matchedCount === 1;
-      // The first try may have gone through with its answer lost: a final record keeps its last owner.
-      const ours = {
-        _id: uuidOf(lease.actionId),
-        epoch: lease.epoch,
-        owner: lease.owner,
-        status: TRANSITIONS[name].to,
-      };
-      return (await this.#actions.findOne(ours, { projection: { _id: 1 } })) !== null;
+    this.#ends += 1;
+    const owner = `${lease.owner}/end-${this.#ends}`;
+    return this.#end({
+      id: lease.actionId,
+      owner,
+      filter: heldBy(name, lease),
+      changes: { ...changes, owner },
     });
+  }
+
+  async #endTogether(ends: readonly OwnedWrite[]): Promise<readonly (boolean | Error)[]> {
+    const { matched, errors } = await this.#together.update(ends.map(updateOf));
+    if (matched === ends.length) return ends.map(() => true);
+    // Which matched, now or on an earlier try with its answer lost: a record keeps the name of the write that ended it.
+    const endedBy = await this.#together.readOwners(ends.map(({ id }) => uuidOf(id)));
+    return ends.map(
+      ({ id, owner }, index) => endedBy.get(id.toLowerCase()) === owner || (errors.get(index) ?? false),
+    );
   }
 
   /** A write that needs no lease, under a condition on the record. */
@@ -551,8 +591,8 @@ export class MongoActionStore implements ActionStore {
   }
 }
 
-function isDuplicate(error: unknown): boolean {
-  return error instanceof mongoose.mongo.MongoServerError && error.code === 11_000;
+function updateOf({ filter, changes }: { readonly filter: object; readonly changes: Changes }) {
+  return { q: filter, u: [{ $set: changes }] };
 }
 
 function intentOf(epoch: Expression): Expression {

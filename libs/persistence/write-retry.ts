@@ -12,7 +12,7 @@ const RETRYABLE_CODES = new Set([
 ]);
 
 /** True for failures that may pass by themselves: an election, a restart, a broken connection. */
-function isTransientMongoError(error: unknown): boolean {
+export function isTransientMongoError(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError) return true;
   if (error instanceof MongoServerError) {
     return (

@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { ActionQueue, Hint } from '#domain';
+import { grouped } from '#grouping';
 import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
@@ -26,6 +27,7 @@ export interface HintJob {
 export class BullActionQueue implements ActionQueue {
   readonly #redis: Redis;
   readonly #queues: ReadonlyMap<string, Queue<HintJob>>;
+  readonly #add: ReadonlyMap<string, (job: NewJob) => Promise<unknown>>;
 
   constructor(url: string, instances: readonly string[], onError: OnConnectionError) {
     this.#redis = promptConnection(url, onError);
@@ -41,14 +43,19 @@ export class BullActionQueue implements ActionQueue {
         return [instance, queue];
       }),
     );
+    this.#add = new Map(
+      [...this.#queues].map(([instance, queue]) => [
+        instance,
+        grouped((jobs: readonly NewJob[]) => queue.addBulk([...jobs])),
+      ]),
+    );
   }
 
   async hint(hint: Hint, delayMs = 0): Promise<boolean> {
-    const queue = this.#queues.get(hint.instance);
+    const add = this.#add.get(hint.instance);
     // An instance that was taken out of the configuration has no queue; the sweep closes its actions in time.
-    if (queue === undefined) return false;
-    const job = jobOf(hint, delayMs);
-    return succeedsWithin(HINT_BUDGET_MS, queue.add(job.name, job.data, job.opts));
+    if (add === undefined) return false;
+    return succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, delayMs)));
   }
 
   async hintMany(hints: readonly Hint[]): Promise<boolean> {
@@ -89,6 +96,8 @@ export class BullActionQueue implements ActionQueue {
     this.#redis.disconnect();
   }
 }
+
+type NewJob = ReturnType<typeof jobOf>;
 
 function jobOf(hint: Hint, delayMs: number) {
   const suffix = hint.kind === 'cancel' ? 'c' : `e${hint.epoch}`;

@@ -288,3 +288,48 @@ describe('listing actions', () => {
     expect(third.next).toBeNull();
   });
 });
+
+describe('what happens at the same time and goes in one group', () => {
+  it('is answered each for itself: creates, claims and ends', async () => {
+    const requests = Array.from({ length: 40 }, (_, index) => newAction({ actionReason: `reason ${index}` }));
+    const created = await Promise.all(requests.map((request) => store.create(request)));
+    expect(created.map(({ id, actionReason }) => [id, actionReason])).toEqual(
+      requests.map(({ id, actionReason }) => [id, actionReason]),
+    );
+
+    // Every third was cancelled before, and is not to be had.
+    const cancelled = created.filter((_, index) => index % 3 === 0);
+    await Promise.all(cancelled.map(({ id }) => store.requestCancel(CALLER, id)));
+    const claims = await Promise.all(created.map(({ id }) => store.claim(id, owner(), LEASE_MS)));
+    expect(claims.map((claim) => claim?.action.id ?? null)).toEqual(
+      created.map((action) => (cancelled.includes(action) ? null : action.id)),
+    );
+
+    // Of the rest every other is ended by somebody whose lease it is not.
+    const held = claims.filter((claim) => claim !== null);
+    const isTrue = (index: number): boolean => index % 2 === 0;
+    const ended = await Promise.all(
+      held.map(({ lease }, index) =>
+        store.complete(isTrue(index) ? lease : { ...lease, epoch: lease.epoch - 1 }, { index }),
+      ),
+    );
+    expect(ended).toEqual(held.map((_, index) => isTrue(index)));
+    const after = await Promise.all(held.map(({ action }) => store.find(CALLER.tenantId, action.id)));
+    expect(after.map((action) => [action?.status, action?.result])).toEqual(
+      held.map((_, index) => (isTrue(index) ? ['Completed', { index }] : ['Running', null])),
+    );
+  });
+
+  it('keeps one that the database refuses from the others', async () => {
+    const tooLarge = 'x'.repeat(17 * 1024 * 1024);
+    const claims = await Promise.all(Array.from({ length: 3 }, () => claimed()));
+    const ends = await Promise.allSettled(
+      claims.map(({ lease }, index) => store.complete(lease, index === 1 ? tooLarge : 'fine')),
+    );
+    expect(ends.map((end) => (end.status === 'fulfilled' ? end.value : 'refused'))).toEqual([
+      true,
+      'refused',
+      true,
+    ]);
+  });
+});
