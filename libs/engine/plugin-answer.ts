@@ -55,7 +55,7 @@ export function checkedOperation(operation: VendorOperation): VendorOperation {
 /** @throws TypeError for anything but a CancelOutcome */
 export function checkedCancelOutcome(outcome: CancelOutcome): CancelOutcome {
   if (CANCEL_OUTCOMES.has(outcome)) return outcome;
-  throw new TypeError(`the plugin's answer to a cancel is no outcome: ${String(outcome)}`);
+  throw new TypeError(`the plugin's answer to a cancel is no outcome: ${outcome}`);
 }
 
 function bounded(what: string, value: Json | undefined, limit: number): Json {
@@ -70,7 +70,7 @@ function bounded(what: string, value: Json | undefined, limit: number): Json {
 
 function jsonOf(value: unknown): string | null {
   try {
-    return (JSON.stringify(value) as string | undefined) ?? null;
+    return JSON.stringify(value) ?? null;
   } catch {
     return null;
   }

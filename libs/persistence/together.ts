@@ -5,6 +5,7 @@ import { isTransientMongoError } from './write-retry.js';
 const { MongoServerError } = mongoose.mongo;
 const MAJORITY = { w: 'majority' } as const;
 const DUPLICATE_KEY = 11_000;
+const NONE: ReadonlyMap<string, ActionDocument> = new Map();
 
 /**
  * Several single-document writes in one command, with one majority wait. Unordered: none depends on another.
@@ -26,10 +27,11 @@ export class Together {
   async insert(documents: readonly ActionDocument[]): Promise<readonly (ActionDocument | Error)[]> {
     const { errors } = await this.#run({ insert: this.#actions.collectionName, documents });
     const repeated = documents.filter((_document, index) => errors.get(index)?.code === DUPLICATE_KEY);
-    const recorded = repeated.length > 0 ? await this.read(repeated.map(({ _id }) => _id)) : new Map();
-    return documents.map(
-      (document, index) => recorded.get(document._id.toString()) ?? errors.get(index) ?? document,
-    );
+    const recorded = repeated.length === 0 ? NONE : await this.read(repeated.map(({ _id }) => _id));
+    return documents.map((document, index) => {
+      const { _id } = document;
+      return recorded.get(_id.toString()) ?? errors.get(index) ?? document;
+    });
   }
 
   /** @returns how many filters matched, and by index what was wrong with an update alone */
@@ -42,7 +44,12 @@ export class Together {
   /** Reads the documents of these ids, as the primary has them. */
   async read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
     const documents = await this.#actions.find({ _id: { $in: [...ids] } }).toArray();
-    return new Map(documents.map((document) => [document._id.toString(), document]));
+    return new Map(
+      documents.map((document) => {
+        const { _id } = document;
+        return [_id.toString(), document];
+      }),
+    );
   }
 
   /** Reads who owns the documents of these ids, or ended them. */

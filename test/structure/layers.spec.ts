@@ -47,6 +47,7 @@ const LAWFUL: Readonly<Record<string, string>> = {
 /** Which rule refuses which import: rule, file, what the file holds. */
 const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])[] = [
   ['domain-imports-only-its-layer', 'libs/domain/a.ts', `import '#engine';`],
+  ['grouping-imports-only-its-layer', 'libs/grouping/a.ts', `import '#domain';`],
   ['provider-sdk-imports-only-its-layer', 'libs/provider-sdk/a.ts', `import '#telemetry';`],
   ['telemetry-imports-only-its-layer', 'libs/telemetry/a.ts', `import '#queue';`],
   ['auth-imports-only-its-layer', 'libs/auth/a.ts', `import '#persistence';`],
