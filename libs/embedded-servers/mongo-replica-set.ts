@@ -90,6 +90,11 @@ export class MongoMember {
     return this.#mongod.pid;
   }
 
+  /** False once it has ended, by itself or because it was told to. */
+  get running(): boolean {
+    return this.#mongod.running;
+  }
+
   /** For faults: SIGSTOP, SIGCONT. */
   signal(signal: NodeJS.Signals): void {
     this.#mongod.signal(signal);

@@ -64,6 +64,11 @@ export class RedisServer {
     return this.#process.pid;
   }
 
+  /** False once it has ended, by itself or because it was told to. */
+  get running(): boolean {
+    return this.#process.running;
+  }
+
   /** Resolves when it has ended, by itself or because it was told to. */
   get exited(): Promise<number | null> {
     return this.#process.exited;

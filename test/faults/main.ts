@@ -1,0 +1,96 @@
+import { writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { runCampaign } from './campaign.js';
+import { CHOICES, chosen } from './catalogue.js';
+import { isClean } from './checker.js';
+import { MODES, type Mode } from './cluster.js';
+import { MUTANTS, buildMutant } from './mutants.js';
+import { reportOf } from './report.js';
+
+/**
+ * `npm run faults`: a campaign of faults against real processes and real servers, refereed by the vendors' own
+ * ledgers. See docs/guarantees.md.
+ */
+
+interface Options {
+  readonly seed: number;
+  readonly actions: number;
+  readonly faults: number;
+  readonly only: readonly string[];
+  readonly mode: Mode | undefined;
+  readonly mutant: string | undefined;
+  readonly naive: boolean;
+  readonly drainSeconds: number;
+  readonly json: string | undefined;
+}
+
+const ROOT = path.resolve(import.meta.dirname, '../../..');
+
+const options = new Command('npm run faults --')
+  .description('Hurt a whole installation at random, and check that nothing acknowledged was lost, done twice, stuck or told untrue.')
+  .option('--seed <n>', 'the same seed draws the same faults and actions', whole, Math.floor(Math.random() * 1_000_000))
+  .option('--actions <n>', 'actions to be acknowledged', whole, 10_000)
+  .option('--faults <n>', 'faults to cause', whole, 50)
+  .addOption(
+    new Option('--only <what>', `only these faults, repeatable: ${CHOICES.join(', ')}`)
+      .default([], 'all that are in the random mix')
+      .argParser(choice),
+  )
+  .addOption(new Option('--mode <mode>', 'only a vendor that treats repeats so').choices(MODES))
+  .option('--drain-seconds <n>', 'how long everything may take to end once all faults are healed', whole, 180)
+  .addOption(
+    new Option('--mutant <name>', 'against a product with this guarantee broken').choices(MUTANTS.map(({ name }) => name)),
+  )
+  .option('--naive', 'against a worker for which the job is the truth', false)
+  .option('--json <file>', 'also write verdict, faults and recovery times there')
+  .showHelpAfterError()
+  .parse()
+  .opts<Options>();
+
+const faults = chosen(options.only);
+for (const { id, title, impossible } of faults) {
+  const why = impossible?.() ?? null;
+  if (why === null) continue;
+  console.error(`${id} (${title}) CANNOT BE CAUSED ON THIS MACHINE: ${why}. Nothing was tested.`);
+  process.exit(2);
+}
+if (options.only.includes('F21'))
+  console.log('F21: no earlier version has been released, so only the restore is caused, not an upgrade.');
+
+const mutantDir = path.join(tmpdir(), `riposte-mutant-${process.pid}`);
+const root = options.mutant === undefined ? ROOT : await buildMutant(options.mutant, mutantDir);
+console.log(
+  `seed ${options.seed}: ${options.actions} actions, ${options.faults} faults of ${[...new Set(faults.map(({ id }) => id))].join(' ')}`,
+);
+const campaign = await runCampaign({
+  seed: options.seed,
+  actions: options.actions,
+  faultCount: options.faults,
+  faults,
+  modes: options.mode === undefined ? MODES : [options.mode],
+  root,
+  drainWithinMs: options.drainSeconds * 1000,
+  ...(options.naive ? { workerCommand: ['node', path.join(import.meta.dirname, 'naive-worker.js')] } : {}),
+  say: (line) => console.log(line),
+});
+await rm(mutantDir, { recursive: true, force: true });
+console.log(reportOf(campaign));
+if (options.json !== undefined) {
+  const { verdict, evidence, recoveries, seconds } = campaign;
+  const json = { options, seconds, verdict, faults: evidence.faults, recoveries: Object.fromEntries(recoveries) };
+  await writeFile(options.json, `${JSON.stringify(json, null, 2)}\n`);
+}
+process.exit(isClean(campaign.verdict) && campaign.verdict.acknowledged >= options.actions ? 0 : 1);
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number.');
+  return Number(text);
+}
+
+function choice(text: string, before: readonly string[]): string[] {
+  if (!CHOICES.includes(text)) throw new InvalidArgumentError(`Known: ${CHOICES.join(', ')}.`);
+  return [...before, text];
+}
