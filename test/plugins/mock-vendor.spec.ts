@@ -31,7 +31,7 @@ function context(
     actionId: key,
     tenantId: 't',
     instance: 'mock',
-    settings: { mode, baseUrl: vendor.baseUrl, faultRates: { transient: 0, unknown: 0 } },
+    settings: { mode, baseUrl: vendor.baseUrl, faultRates: { transient: 0, unknown: 0 }, crashes: false },
     secrets: {},
     signal,
     attempt: 1,
