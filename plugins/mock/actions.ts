@@ -118,4 +118,23 @@ export const actions = {
     Type.Object({ times: Type.Integer({ minimum: 0, maximum: 50, examples: [2] }) }, strict),
   ),
   Hang: action('Never answers', Type.Object({}, strict), [], true),
+  Crash: action(
+    'Takes the worker down, where the settings allow it',
+    Type.Object(
+      {
+        how: Type.Union(
+          [Type.Literal('throw'), Type.Literal('exit'), Type.Literal('outOfMemory'), Type.Literal('block')],
+          { examples: ['throw'] },
+        ),
+        durationMs: Type.Integer({
+          minimum: 0,
+          maximum: 600_000,
+          default: 20_000,
+          description: 'How long `block` holds the event loop.',
+          examples: [20_000],
+        }),
+      },
+      strict,
+    ),
+  ),
 } as const;

@@ -1,5 +1,6 @@
 import { ProviderError, defineProvider, type CallContext, type StepOutcome } from '#provider-sdk';
 import { actions } from './actions.js';
+import { crash } from './crash.js';
 import { elapsed, pendingFor } from './long-running.js';
 import { settingsSchema, type MockSettings } from './settings.js';
 import * as vendor from './vendor-client.js';
@@ -25,6 +26,8 @@ export const provider = defineProvider({
         return { kind: 'completed' };
       case 'Hang':
         return untilAborted(context.signal);
+      case 'Crash':
+        return crash(context.settings.crashes, request.parameters.how, request.parameters.durationMs);
       default: {
         const { settings } = context;
         const durationMs = 'durationMs' in request.parameters ? request.parameters.durationMs : 0;

@@ -26,6 +26,10 @@ export const settingsSchema = Type.Object(
       },
       { additionalProperties: false, default: {} },
     ),
+    crashes: Type.Boolean({
+      default: false,
+      description: 'Allows the action Crash, which takes the worker down. For fault tests only.',
+    }),
   },
   { additionalProperties: false },
 );

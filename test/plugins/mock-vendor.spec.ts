@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ProviderError, type ExecutionContext } from '#provider-sdk';
 import { provider } from '../../plugins/mock/index.js';
+import { readLedger } from '../simulators/mock-vendor/ledger.js';
 import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/start.js';
 
 /** The plugin's real HTTP client against the vendor as a process of its own. */
@@ -27,7 +31,7 @@ function context(
     actionId: key,
     tenantId: 't',
     instance: 'mock',
-    settings: { mode, baseUrl: vendor.baseUrl, faultRates: { transient: 0, unknown: 0 } },
+    settings: { mode, baseUrl: vendor.baseUrl, faultRates: { transient: 0, unknown: 0 }, crashes: false },
     secrets: {},
     signal,
     attempt: 1,
@@ -37,6 +41,10 @@ function context(
     saveOperation: () => Promise.resolve(),
   };
 }
+
+/** What the vendor really did. */
+const effects = (vendor: RunningVendor): readonly string[] =>
+  vendor.ledger().flatMap(({ event }) => (event === 'executed' || event === 'cancelled' ? [event] : []));
 
 async function failureOf(call: Promise<unknown>): Promise<ProviderError> {
   const error = await call.then(
@@ -53,12 +61,12 @@ describe('the same request twice', () => {
     ['natural', 1],
     ['lookup', 2],
     ['none', 2],
-  ])('in mode %s has %i effect(s)', async (mode, effects) => {
+  ])('in mode %s has %i effect(s)', async (mode, times) => {
     const vendor = await vendorIn(mode);
     const same = context(vendor, mode);
     expect(await calls.execute(same, blockIp)).toMatchObject({ kind: 'completed' });
     expect(await calls.execute(same, blockIp)).toMatchObject({ kind: 'completed' });
-    expect(vendor.ledger()).toHaveLength(effects);
+    expect(effects(vendor)).toHaveLength(times);
   });
 });
 
@@ -72,7 +80,7 @@ describe('a request whose answer was lost', () => {
         errorClass: 'unknownOutcome',
         next: 'unknown',
       });
-      expect(vendor.ledger()).toHaveLength(1);
+      expect(effects(vendor)).toEqual(['executed']);
       expect(await calls.reconcile?.(lost, long)).toMatchObject({
         kind: mode === 'lookup' ? 'pending' : 'cannotTell',
       });
@@ -94,14 +102,16 @@ describe('a long operation', () => {
     expect(await calls.poll?.(same, begun.operation, long)).toMatchObject({ kind: 'pending', progress: 0 });
     expect(await calls.cancel(same, begun.operation, long)).toBe('cancelled');
     expect(await calls.poll?.(same, begun.operation, long)).toEqual({ kind: 'stopped' });
-    expect(vendor.ledger().map(({ event }) => event)).toEqual(['executed', 'cancelled']);
+    expect(effects(vendor)).toEqual(['executed', 'cancelled']);
   });
 
   it('that has ended is too late to cancel', async () => {
     const vendor = await vendorIn('none');
     const same = context(vendor, 'none');
     await calls.execute(same, blockIp);
-    const operation = { id: vendor.ledger()[0]?.operationId ?? '' };
+    const [entry] = vendor.ledger();
+    if (entry?.event !== 'executed') throw new Error(entry?.event);
+    const operation = { id: entry.operationId };
     expect(await calls.cancel(same, operation, blockIp)).toBe('tooLate');
   });
 
@@ -110,7 +120,81 @@ describe('a long operation', () => {
     const same = context(vendor, 'key');
     expect(await calls.cancel(same, null, long)).toBe('cancelled');
     expect(await calls.execute(same, long)).toEqual({ kind: 'stopped' });
-    expect(vendor.ledger()).toEqual([]);
+    expect(vendor.ledger()).toMatchObject([{ event: 'refusedEver', key: same.actionId }]);
+  });
+});
+
+describe('the ledger', () => {
+  it.each([
+    ['serverError', ['misbehaved']],
+    ['rateLimit', ['misbehaved']],
+    ['executeAndReset', ['executed', 'misbehaved']],
+    ['garbage', ['executed', 'misbehaved']],
+  ])('says which submission %s hit', async (how, events) => {
+    const vendor = await vendorIn('none');
+    await vendor.behave({ [how]: 1 });
+    const hit = context(vendor, 'none');
+    await failureOf(calls.execute(hit, long));
+    const ledger = vendor.ledger();
+    expect(ledger.map(({ event }) => event)).toEqual(events);
+    expect(ledger.at(-1)).toMatchObject({
+      event: 'misbehaved',
+      how,
+      key: hit.actionId,
+      action: 'LongRunning',
+    });
+    expect(ledger.at(-1)).toHaveProperty('at');
+    expect('operationId' in (ledger.at(-1) ?? {})).toBe(events.includes('executed'));
+  });
+
+  it('is left where it was asked for, and gone on with', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'riposte-ledger-'));
+    onTestFinished(() => rm(dir, { recursive: true }));
+    const ledgerFile = path.join(dir, 'ledger.jsonl');
+    for (const times of [1, 2]) {
+      const vendor = await startMockVendor('none', { ledgerFile, seed: 7 });
+      expect(new URL(vendor.baseUrl).port).toBe(String(vendor.port));
+      expect(() => process.kill(vendor.pid, 0)).not.toThrow();
+      await calls.execute(context(vendor, 'none'), blockIp);
+      await vendor.stop();
+      expect(readLedger(ledgerFile)).toHaveLength(times);
+    }
+  });
+});
+
+describe('a poll that the vendor answers badly', () => {
+  it.each(['pollError', 'pollGarbage'])('(%s) is a question that failed, not the operation', async (how) => {
+    const vendor = await vendorIn('lookup');
+    const same = context(vendor, 'lookup');
+    const begun = await calls.execute(same, long);
+    if (begun.kind !== 'pending' || calls.poll === undefined || calls.reconcile === undefined)
+      throw new Error(begun.kind);
+    await vendor.behave({ [how]: 1 });
+    expect(await failureOf(calls.poll(same, begun.operation, long))).toMatchObject({
+      errorClass: 'transient',
+    });
+    expect(await failureOf(calls.reconcile(same, long))).toMatchObject({ errorClass: 'transient' });
+    await vendor.behave({});
+    expect(await calls.poll(same, begun.operation, long)).toMatchObject({ kind: 'pending' });
+  });
+});
+
+describe('a cancel that the vendor answers badly', () => {
+  it.each([
+    ['cancelError', ['executed']],
+    ['cancelReset', ['executed', 'cancelled']],
+  ])('(%s) may or may not have been done', async (how, events) => {
+    const vendor = await vendorIn('key');
+    const same = context(vendor, 'key');
+    const begun = await calls.execute(same, long);
+    if (begun.kind !== 'pending') throw new Error(begun.kind);
+    await vendor.behave({ [how]: 1 });
+    expect(await failureOf(calls.cancel(same, begun.operation, long))).toMatchObject({
+      errorClass: 'unknownOutcome',
+    });
+    expect(effects(vendor)).toEqual(events);
+    await vendor.behave({});
+    expect(await calls.cancel(same, begun.operation, long)).toBe('cancelled');
   });
 });
 

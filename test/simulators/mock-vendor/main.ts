@@ -15,7 +15,9 @@ const MISBEHAVIOURS = [
   'huge',
   'drip',
 ] as const;
-type Misbehaviour = (typeof MISBEHAVIOURS)[number];
+/** Of submissions, first one first; then of polls and look-ups, and of cancels. */
+type Misbehaviour =
+  (typeof MISBEHAVIOURS)[number] | 'pollError' | 'pollGarbage' | 'cancelError' | 'cancelReset';
 
 const options = new Command()
   .addOption(new Option('--mode <mode>').choices(['key', 'natural', 'lookup', 'none']).makeOptionMandatory())
@@ -25,7 +27,8 @@ const options = new Command()
   .parse()
   .opts<{ mode: Mode; ledger: string; port: string; seed: string }>();
 
-const vendor = new Vendor(options.mode, new Ledger(options.ledger));
+const ledger = new Ledger(options.ledger);
+const vendor = new Vendor(options.mode, ledger);
 const random = mulberry32(Number(options.seed));
 let shares: Partial<Record<Misbehaviour, number>> = {};
 
@@ -48,10 +51,8 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
       return show(response, vendor.find(decodeURIComponent(url.pathname.split('/')[2] ?? '')));
     case 'GET /operations':
       return show(response, vendor.findByTag(url.searchParams.get('tag') ?? ''));
-    case 'POST /cancel': {
-      const outcome = vendor.cancel((await json(incoming)) as { operationId?: string; key?: string });
-      return answer(response, { cancelled: 200, tooLate: 409, notFound: 404 }[outcome], { outcome });
-    }
+    case 'POST /cancel':
+      return cancel(response, (await json(incoming)) as { operationId?: string; key?: string });
     case 'PUT /behaviour':
       shares = (await json(incoming)) as typeof shares;
       return answer(response, 200, shares);
@@ -61,20 +62,31 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
 }
 
 function submit(response: ServerResponse, submission: Submission): void {
-  const misbehaviour = MISBEHAVIOURS.find((one) => random() < (shares[one] ?? 0));
+  const misbehaviour = MISBEHAVIOURS.find((one) => isHit(one));
+  const note = (operationId?: string): void => {
+    if (misbehaviour === undefined) return;
+    const { key, action, target } = submission;
+    const operation = operationId === undefined ? {} : { operationId };
+    ledger.write({ event: 'misbehaved', how: misbehaviour, key, ...operation, action, target });
+  };
   switch (misbehaviour) {
     case 'rateLimit':
+      note();
       return answer(response, 429, { error: 'slow down' }, { 'retry-after': '1' });
     case 'unavailable':
+      note();
       return answer(response, 503, { error: 'away' }, { 'retry-after': '1' });
     case 'serverError':
+      note();
       return answer(response, 500, { error: 'internal' });
     case 'redirect':
+      note();
       return answer(response, 302, {}, { location: '/operations' });
     default:
   }
   const operation = vendor.submit(submission);
   if (operation === null) return answer(response, 410, { error: 'this key was cancelled' });
+  note(operation.operationId);
   switch (misbehaviour) {
     case 'executeAndHang':
       return;
@@ -82,8 +94,7 @@ function submit(response: ServerResponse, submission: Submission): void {
       response.socket?.resetAndDestroy();
       return;
     case 'garbage':
-      response.writeHead(201, { 'content-type': 'application/json' }).end('<html>');
-      return;
+      return garbage(response, 201);
     case 'huge':
       response
         .writeHead(201, { 'content-type': 'application/json' })
@@ -97,9 +108,32 @@ function submit(response: ServerResponse, submission: Submission): void {
 }
 
 function show(response: ServerResponse, operation: Parameters<typeof shown>[0] | null): void {
+  if (isHit('pollError')) return answer(response, 500, { error: 'internal' });
+  if (isHit('pollGarbage')) return garbage(response, 200);
   return operation === null
     ? answer(response, 404, { error: 'unknown' })
     : answer(response, 200, shown(operation));
+}
+
+function cancel(
+  response: ServerResponse,
+  by: { readonly operationId?: string; readonly key?: string },
+): void {
+  if (isHit('cancelError')) return answer(response, 500, { error: 'internal' });
+  const outcome = vendor.cancel(by);
+  if (isHit('cancelReset')) {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  return answer(response, { cancelled: 200, tooLate: 409, notFound: 404 }[outcome], { outcome });
+}
+
+function isHit(misbehaviour: Misbehaviour): boolean {
+  return random() < (shares[misbehaviour] ?? 0);
+}
+
+function garbage(response: ServerResponse, status: number): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end('<html>');
 }
 
 function drip(response: ServerResponse): void {

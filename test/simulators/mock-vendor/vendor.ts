@@ -65,6 +65,7 @@ export class Vendor {
       by.operationId === undefined ? this.#byKey.get(by.key ?? '') : this.#operations.get(by.operationId);
     if (operation === undefined) {
       if (by.key === undefined) return 'notFound';
+      if (!this.#tombstones.has(by.key)) this.ledger.write({ event: 'refusedEver', key: by.key });
       this.#tombstones.add(by.key);
       return 'cancelled';
     }
