@@ -62,7 +62,10 @@ const machine = Type.Object(
   strict,
 );
 const duration = Type.Object(
-  { durationMs: Type.Integer({ minimum: 0, maximum: MOST_DURATION_MS, examples: [5000] }) },
+  {
+    durationMs: Type.Integer({ minimum: 0, maximum: MOST_DURATION_MS, examples: [5000] }),
+    Comment: comment,
+  },
   strict,
 );
 
