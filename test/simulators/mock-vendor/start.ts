@@ -3,13 +3,11 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DIST_DIR } from '../../support/project-dir.js';
 import { readLedger, type LedgerEntry } from './ledger.js';
 import type { Mode } from './vendor.js';
 
-/** This file's folder, also when it is the compiled one, in dist/. */
-const ROOT = path.resolve(import.meta.dirname, '../../..');
-const DIST = path.basename(ROOT) === 'dist' ? ROOT : path.join(ROOT, 'dist');
-const SCRIPT = path.join(DIST, 'test/simulators/mock-vendor/main.js');
+const SCRIPT = path.join(DIST_DIR, 'test/simulators/mock-vendor/main.js');
 
 export interface MockVendorOptions {
   /** Makes the misbehaviour repeatable. Default 1. */

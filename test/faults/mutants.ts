@@ -1,0 +1,131 @@
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { DIST_DIR, PROJECT_DIR } from '../support/project-dir.js';
+
+/** A text of the compiled product, and what stands in its place in a mutant. */
+interface Edit {
+  /** Under dist. */
+  readonly file: string;
+  /** Stands there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** The product with one of its protections taken out: a campaign that does not catch it proves nothing. */
+export interface Mutant {
+  readonly name: string;
+  /** Which promise it breaks, and how. */
+  readonly breaks: string;
+  readonly edits: readonly Edit[];
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'no-epoch',
+    breaks:
+      'Never twice, never backwards: a worker that lost its lease goes on writing, and calling, under the lease of the one that took over.',
+    edits: [
+      {
+        file: 'libs/persistence/pipeline.js',
+        find: ', epoch: lease.epoch, owner: lease.owner }',
+        replace: ' }',
+      },
+    ],
+  },
+  {
+    name: 'no-intent',
+    breaks:
+      'Never twice: after a crash what may have been issued is issued again, also where the vendor would do it twice.',
+    edits: [
+      {
+        file: 'libs/engine/action-run.js',
+        find: 'this.#recover(target, intent);',
+        replace: 'this.#issue(target);',
+      },
+    ],
+  },
+  {
+    name: 'cancel-without-flag',
+    breaks:
+      'A cancel that tells the truth: a cancel of what was issued is answered "requested", and nobody is ever told.',
+    edits: [
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: "{ at: STAMP, why: 'caller', ...who, outcome: null }",
+        replace: 'null',
+      },
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: '{ cancel: null, $or:',
+        replace: '{ $or:',
+      },
+    ],
+  },
+  {
+    name: 'fixed-job-id',
+    breaks:
+      'Never stuck: a job is kept under the id of its action, so that every later hint for this action is swallowed.',
+    edits: [
+      {
+        file: 'libs/queue/bull-action-queue.js',
+        find: '`${hint.actionId}-${suffix}`',
+        replace: 'hint.actionId',
+      },
+      {
+        file: 'libs/queue/bull-action-queue.js',
+        find: 'removeOnComplete: true',
+        replace: 'removeOnComplete: false',
+      },
+      {
+        file: 'libs/queue/bull-action-queue.js',
+        find: 'removeOnFail: true',
+        replace: 'removeOnFail: false',
+      },
+    ],
+  },
+  {
+    name: 'no-sweep',
+    breaks: 'Never lost: what Redis forgot, nobody looks at again.',
+    edits: [{ file: 'apps/worker/main.js', find: 'sweep.start();', replace: '' }],
+  },
+];
+
+/**
+ * Makes a runnable copy of the compiled product with a mutant's edits, in place of what was in `targetDir`.
+ *
+ * @returns the directory to run its processes in
+ * @throws Error when there is no such mutant, or when it no longer fits the code
+ */
+export async function buildMutant(name: string, targetDir: string): Promise<string> {
+  const mutant = MUTANTS.find((one) => one.name === name);
+  if (mutant === undefined)
+    throw new Error(`no mutant "${name}"; known: ${MUTANTS.map((one) => one.name).join(', ')}`);
+  const dist = path.join(targetDir, 'dist');
+  const modules = path.join(targetDir, 'node_modules');
+  await mkdir(targetDir, { recursive: true });
+  await Promise.all([rm(dist, { recursive: true, force: true }), rm(modules, { force: true })]);
+  await Promise.all([
+    cp(DIST_DIR, dist, { recursive: true }),
+    cp(path.join(PROJECT_DIR, 'package.json'), path.join(targetDir, 'package.json')),
+    symlink(path.join(PROJECT_DIR, 'node_modules'), modules, 'dir'),
+  ]);
+  for (const edit of mutant.edits) {
+    const file = path.join(dist, edit.file);
+    await writeFile(file, edited(await readFile(file, 'utf8'), edit, name));
+  }
+  return targetDir;
+}
+
+/**
+ * The source with an edit made.
+ * @throws Error when what it looks for does not stand there exactly once
+ */
+export function edited(source: string, { file, find, replace }: Edit, name: string): string {
+  const [before, after, ...more] = source.split(find);
+  if (before === undefined || after === undefined || more.length > 0) {
+    throw new Error(
+      `the mutant "${name}" no longer fits the code: dist/${file} has to have exactly one ${JSON.stringify(find)}`,
+    );
+  }
+  return `${before}${replace}${after}`;
+}
