@@ -9,7 +9,7 @@ const SET_NAME = 'rs0';
 
 export interface MongoReplicaSetOptions extends Pick<
   MongodOptions,
-  'binary' | 'cacheSizeGB' | 'startTimeoutMs' | 'report'
+  'binary' | 'cacheSizeGB' | 'startTimeoutMs' | 'parameters' | 'report'
 > {
   /** Each member's data and log lie in it, `member-0`, `member-0.log`, …. */
   readonly dir: string;
@@ -98,6 +98,16 @@ export class MongoMember {
   /** For faults: SIGSTOP, SIGCONT. */
   signal(signal: NodeJS.Signals): void {
     this.#mongod.signal(signal);
+  }
+
+  /** Runs a command of the admin database on this very member. @throws the driver's error */
+  async command(command: mongoose.mongo.BSON.Document): Promise<mongoose.mongo.BSON.Document> {
+    const client = new mongoose.mongo.MongoClient(`mongodb://127.0.0.1:${this.port}/?directConnection=true`);
+    try {
+      return await client.db('admin').command(command);
+    } finally {
+      await client.close();
+    }
   }
 
   /** Ends it cleanly: a primary hands over first. */

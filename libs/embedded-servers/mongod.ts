@@ -20,6 +20,8 @@ export interface MongodOptions {
   readonly cacheSizeGB?: number;
   /** Milliseconds it may take to serve. Default 60 000; repairing much data after a crash can take longer, as can moving a set away from a port on which somebody accepts and never answers (mongod asks there for 30 s). */
   readonly startTimeoutMs?: number;
+  /** `--setParameter name=value`, for tests: `enableTestCommands=1` allows fail points. */
+  readonly parameters?: readonly string[];
   /** Told of each start, before it serves. */
   readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
@@ -142,6 +144,7 @@ async function launch(options: MongodOptions): Promise<GuardedProcess> {
       '--nounixsocket', '--quiet',
       // How long a primary that is stopped first sees to its clients' moving on: 15 s by default.
       '--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=1000',
+      ...(options.parameters ?? []).flatMap((parameter) => ['--setParameter', parameter]),
     ],
     options.logFile ?? `${options.dbPath}.log`,
   );

@@ -9,7 +9,7 @@ export interface DatabaseOptions {
   readonly appName: string;
   /** Milliseconds to wait for a writable server before a call fails. Default 5,000. */
   readonly serverSelectionMs?: number;
-  /** Milliseconds a call may go on repeating through an election. Default 8,000. */
+  /** Milliseconds a call may go on repeating through an election. Default 12,000. */
   readonly retryBudgetMs?: number;
 }
 
@@ -34,12 +34,14 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     writeConcern: { w: 'majority' },
     readConcern: { level: 'majority' },
     readPreference: 'primary',
-    retryWrites: true,
+    // Every write repeats itself, see write-retry.ts.
+    retryWrites: false,
     serverSelectionTimeoutMS: options.serverSelectionMs ?? 5000,
     connectTimeoutMS: 2000,
     socketTimeoutMS: 10_000,
     heartbeatFrequencyMS: 1000,
     maxPoolSize: 50,
+    waitQueueTimeoutMS: 5000,
     autoIndex: false,
     autoCreate: false,
     bufferCommands: false,

@@ -55,7 +55,8 @@ interface OwnedWrite {
   readonly changes: Changes;
 }
 
-const DEFAULT_RETRY_BUDGET_MS = 8000;
+/** An election takes up to 12 s at MongoDB's default settings. */
+const DEFAULT_RETRY_BUDGET_MS = 12_000;
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
 
@@ -74,7 +75,7 @@ export class MongoActionStore implements ActionStore {
   readonly #take: (claim: OwnedWrite) => Promise<ActionDocument | null>;
   readonly #end: (end: OwnedWrite) => Promise<boolean>;
 
-  /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 8,000 */
+  /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000 */
   constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;

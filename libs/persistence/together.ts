@@ -61,6 +61,7 @@ export class Together {
     return new Map(documents.map(({ _id, owner }) => [_id.toString(), owner]));
   }
 
+  /** @throws MongoWriteConcernError by the driver when it was applied, but perhaps not by a majority */
   async #run(command: mongoose.mongo.BSON.Document): Promise<{
     readonly matched: number;
     readonly errors: ReadonlyMap<number, mongoose.mongo.MongoServerError>;
@@ -72,10 +73,7 @@ export class Together {
     })) as unknown as {
       readonly n: number;
       readonly writeErrors?: readonly { readonly index: number; readonly code: number }[];
-      readonly writeConcernError?: { readonly code: number };
     };
-    // Applied, but perhaps not by a majority: as unsure as an answer that was lost.
-    if (answer.writeConcernError !== undefined) throw new MongoServerError(answer.writeConcernError);
     const errors = new Map<number, mongoose.mongo.MongoServerError>();
     for (const { index, ...error } of answer.writeErrors ?? []) {
       const asError = new MongoServerError(error);

@@ -1,8 +1,20 @@
-import { ExponentialBackoff, handleWhen, retry } from 'cockatiel';
+import {
+  ExponentialBackoff,
+  TaskCancelledError,
+  TimeoutStrategy,
+  handleWhen,
+  retry,
+  timeout,
+  wrap,
+} from 'cockatiel';
 import mongoose from 'mongoose';
 import { OperationalError } from '#domain';
 
-const { MongoNetworkError, MongoServerSelectionError, MongoServerError } = mongoose.mongo;
+const { MongoNetworkError, MongoServerSelectionError, MongoServerError, MongoWriteConcernError } =
+  mongoose.mongo;
+
+/** Milliseconds the last try has: enough for the driver to say that no server is there (`serverSelectionMs`). */
+const LAST_TRY_MS = 6000;
 
 // Not writable primary, interrupted by a state change, shutdown in progress, write concern timed out, …:
 // what the driver itself calls retryable, which it does once only.
@@ -11,9 +23,13 @@ const RETRYABLE_CODES = new Set([
   13436,
 ]);
 
-/** True for failures that may pass by themselves: an election, a restart, a broken connection. */
+/**
+ * True for failures that may pass by themselves: an election, a restart, a broken connection, and whatever kept
+ * a write that was applied from being confirmed by a majority.
+ */
 export function isTransientMongoError(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError) return true;
+  if (error instanceof MongoWriteConcernError) return true;
   if (error instanceof MongoServerError) {
     return (
       error.hasErrorLabel('RetryableWriteError') ||
@@ -24,6 +40,17 @@ export function isTransientMongoError(error: unknown): boolean {
   return error instanceof mongoose.mongo.MongoError && /pool|topology|connection/i.test(error.message);
 }
 
+/** True when the call cannot have reached a server: none was found, or no connection to it was got. */
+function neverSent(error: unknown): boolean {
+  if (error instanceof MongoServerSelectionError) return true;
+  if (error instanceof MongoNetworkError && 'beforeHandshake' in error && error.beforeHandshake === true)
+    return true;
+  return error instanceof Error && NO_CONNECTION.has(error.name);
+}
+
+/** Given by the pool to those who wait for a connection; those who use one get `MongoPoolClearedOnNetworkError`. */
+const NO_CONNECTION = new Set(['MongoPoolClearedError', 'MongoWaitQueueTimeoutError']);
+
 /** Thrown when a write was sent and its fate is unknown. The caller knows which id it was about. */
 export class WriteUnconfirmedError extends Error {
   constructor(options: ErrorOptions) {
@@ -33,8 +60,9 @@ export class WriteUnconfirmedError extends Error {
 }
 
 /**
- * Runs a database call that is safe to repeat, and repeats it while the failure is transient, for about
- * `budgetMs`. The driver retries once; an election takes longer.
+ * Runs a database call that is safe to repeat, and repeats it while the failure is transient: a try begins no
+ * later than `budgetMs`, and nobody waits for one longer than 6 s after that. The driver's own retry is off: it
+ * forgets, when it finds no server the second time, that the first try was sent.
  *
  * @throws OperationalError (503) when no server was reachable, so that nothing can have been written
  * @throws WriteUnconfirmedError when at least one try may have reached a server
@@ -43,19 +71,22 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
   const until = performance.now() + budgetMs;
   let sent = false;
   let repeats = 0;
-  const policy = retry(
+  const repeating = retry(
     handleWhen((error) => {
       if (!isTransientMongoError(error)) return false;
-      if (!(error instanceof MongoServerSelectionError)) sent = true;
+      if (!neverSent(error)) sent = true;
       return performance.now() < until;
     }),
     { maxAttempts: 1000, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1000 }) },
   );
+  // What comes of a try that is left alone is found by id, epoch and owner like a lost answer.
+  const bounded = wrap(timeout(budgetMs + LAST_TRY_MS, TimeoutStrategy.Aggressive), repeating);
   try {
-    return await policy.execute(() => call(repeats++ > 0));
+    return await bounded.execute(() => call(repeats++ > 0));
   } catch (cause) {
-    if (!isTransientMongoError(cause)) throw cause;
-    if (sent) throw new WriteUnconfirmedError({ cause });
+    const leftAlone = cause instanceof TaskCancelledError;
+    if (!leftAlone && !isTransientMongoError(cause)) throw cause;
+    if (sent || leftAlone) throw new WriteUnconfirmedError({ cause });
     throw new OperationalError(
       'serviceNotAvailable',
       'The database cannot be reached. Nothing was recorded; try again.',

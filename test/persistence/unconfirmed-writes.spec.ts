@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { OutcomeUnknownError } from '#domain';
+import { MongoReplicaSet, findMongod } from '#embedded-servers';
+import { connectDatabase, type Database } from '#persistence';
+import { CALLER, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+
+/** A server of its own that is told to misbehave, by MongoDB's own fail points. */
+
+let dir: string;
+let set: MongoReplicaSet;
+let database: Database;
+/** Gives up at once: what one try comes to. */
+let hasty: Database;
+
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'riposte-unconfirmed-'));
+  set = await MongoReplicaSet.start({
+    binary: await findMongod(() => undefined),
+    dir,
+    members: 1,
+    cacheSizeGB: 0.25,
+    parameters: ['enableTestCommands=1'],
+    report: () => undefined,
+  });
+  database = await connectDatabase(set.uri, { appName: 'riposte-test' });
+  hasty = await connectDatabase(set.uri, {
+    appName: 'riposte-test',
+    retryBudgetMs: 0,
+    serverSelectionMs: 500,
+  });
+});
+afterEach(() => failCommands('off', {}));
+afterAll(async () => {
+  await Promise.all([database.close(), hasty.close()]);
+  await set.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** @returns how often a command has failed so far */
+async function failCommands(mode: 'off' | 'alwaysOn' | { readonly times: number }, data: object) {
+  const answer = await set.members[0]?.command({ configureFailPoint: 'failCommand', mode, data });
+  return Number(answer?.['count']);
+}
+
+/** Applied, and then not confirmed by a majority, for a reason that the driver does not call retryable. */
+const unconfirmed = (command: string) => ({
+  failCommands: [command],
+  writeConcernError: { code: 100, codeName: 'UnsatisfiableWriteConcern', errmsg: 'not enough members' },
+});
+
+describe('a write that was applied but not confirmed by a majority', () => {
+  it('is repeated, and a create is one action all the same', async () => {
+    await failCommands({ times: 2 }, unconfirmed('insert'));
+    const action = await database.actions.create(newAction());
+    expect((await database.actions.list(CALLER.tenantId, 10, null)).actions).toEqual([action]);
+  });
+
+  it('is repeated by whoever holds the lease, too', async () => {
+    const { id } = await database.actions.create(newAction());
+    await failCommands({ times: 1 }, unconfirmed('update'));
+    const claim = await database.actions.claim(id, 'worker/1', 60_000);
+    expect(claim).toMatchObject({ action: { status: 'Running', epoch: 1 } });
+    if (claim === null) return;
+    await failCommands({ times: 1 }, unconfirmed('findAndModify'));
+    expect(await database.actions.recordIntent(claim.lease)).toMatchObject({
+      intent: { epoch: 1, attempt: 1 },
+    });
+    await failCommands({ times: 1 }, unconfirmed('findAndModify'));
+    expect(await database.actions.handOver(claim.lease)).toMatchObject({ owner: null, epoch: 1 });
+    const next = await database.actions.claim(id, 'worker/2', 60_000);
+    if (next === null) throw new Error('not claimed');
+    await failCommands({ times: 1 }, unconfirmed('update'));
+    expect(await database.actions.complete(next.lease, null)).toBe(true);
+  });
+
+  it.each([
+    ['create', 'insert', (id: string) => hasty.actions.create(newAction({ id }))],
+    ['cancel', 'findAndModify', (id: string) => hasty.actions.requestCancel(CALLER, id)],
+  ] as const)(
+    'is told as unknown, with its id, when nothing confirms it: %s',
+    async (what, command, write) => {
+      const { id } = what === 'cancel' ? await database.actions.create(newAction()) : newAction();
+      await failCommands('alwaysOn', unconfirmed(command));
+      const error = await write(id).then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(OutcomeUnknownError);
+      expect(error).toMatchObject({ code: 'outcomeUnknown', actionId: id });
+      await failCommands('off', {});
+      // Nobody waited for the majority; what is read is what it has.
+      const status = what === 'cancel' ? 'Failed' : 'NotStarted';
+      await eventually(async () => (await database.actions.find(CALLER.tenantId, id))?.status === status);
+    },
+  );
+});
+
+describe('a write whose server dies', () => {
+  it('is told as unknown also when no server is found afterwards', async () => {
+    const { id } = await database.actions.create(newAction());
+    const entered = await failCommands('alwaysOn', {
+      failCommands: ['findAndModify'],
+      blockConnection: true,
+      blockTimeMS: 60_000,
+    });
+    const answer = expect(hasty.actions.requestCancel(CALLER, id)).rejects.toBeInstanceOf(
+      OutcomeUnknownError,
+    );
+    const [member] = set.members;
+    await member?.command({ waitForFailPoint: 'failCommand', timesEntered: entered + 1, maxTimeMS: 20_000 });
+    await member?.kill();
+    // The driver, left to itself, would look for a server again, and forget that the write had been sent.
+    await answer;
+    await member?.restart();
+  });
+});
