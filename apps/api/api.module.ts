@@ -3,12 +3,14 @@ import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
+import type { WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { HealthController } from './health/health.controller.js';
 import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import { NativeActionsController } from './native/actions.controller.js';
+import { WorkersController } from './native/workers.controller.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import {
   ACTION_STORE,
@@ -18,11 +20,13 @@ import {
   PUBLIC_URL,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
+  WORKERS,
 } from './tokens.js';
 
 /** The parts of the engine that the API calls. */
 export interface ApiParts {
   readonly store: ActionStore;
+  readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
   readonly health: Health;
@@ -37,9 +41,10 @@ export class ApiModule {
   static with(parts: ApiParts): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [SecurityActionsController, NativeActionsController, HealthController],
+      controllers: [SecurityActionsController, NativeActionsController, WorkersController, HealthController],
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
+        { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: HEALTH, useValue: parts.health },

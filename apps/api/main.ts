@@ -41,6 +41,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
+      workers: database.workers,
       submit: new SubmitAction({ store, queue, registry, log }),
       cancel: new CancelAction({ store, queue, log }),
       health: new Health(database, queue),

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { instancesOf, loadConfig } from '#config';
-import { ProviderRegistry, RunAction, Sweep } from '#engine';
-import { connectDatabase, type Database } from '#persistence';
+import { ProviderRegistry, RunAction, Sweep, Watchdog } from '#engine';
+import { connectDatabase, type Database, type WorkerFacts } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -38,7 +38,6 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   );
   const store = database.actions;
   const runner = new RunAction({ store, queue, registry, log, workerId });
-  const sweep = new Sweep({ store, queue, log });
   const consumer = new HintConsumer({
     url: redisUrl,
     instances: registry.instances.map(({ id, config: { concurrency } }) => ({
@@ -50,8 +49,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     onError,
     onHintFailed: (actionId, error) => log.error({ actionId, err: error }, 'looking at an action failed'),
   });
-  await beat(database, workerId);
-  const beats = setInterval(() => void beat(database, workerId).catch(onError), BEAT_MS);
+  const watchdog = new Watchdog({
+    idleMs: (instance) => runner.idleMs(instance),
+    renew: (instance) => consumer.renew(instance),
+    log,
+  });
+  const sweep = new Sweep({ store, queue, log, watchdog });
+  const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
+  await beat(database, workerId, facts());
+  const beats = setInterval(() => void beat(database, workerId, facts()).catch(onError), BEAT_MS);
   sweep.start();
   return async () => {
     clearInterval(beats);
@@ -67,8 +73,8 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
  * A sign of life: on the list that readiness is told by and, where `RIPOSTE_ALIVE_FILE` names one, in a file
  * whose age a container's health check looks at.
  */
-async function beat(database: Database, workerId: string): Promise<void> {
-  await database.workers.beat(workerId);
+async function beat(database: Database, workerId: string, facts: WorkerFacts): Promise<void> {
+  await database.workers.beat(workerId, facts);
   const file = process.env['RIPOSTE_ALIVE_FILE'];
   if (file !== undefined && file !== '') await writeFile(file, new Date().toISOString());
 }

@@ -40,7 +40,7 @@ export interface DueAction {
   readonly actionName: string;
   readonly epoch: number;
   readonly nextAt: Date;
-  /** True when its deadline or its `startBefore` has passed. */
+  /** True when `closeOverdue` may end it: its deadline or `startBefore` has passed, or it is unissued and unwanted. */
   readonly overdue: boolean;
 }
 
@@ -93,6 +93,11 @@ export interface ActionStore {
   renew(lease: Lease, leaseMs: number): Promise<SecurityAction | null>;
   /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
   recordIntent(lease: Lease): Promise<SecurityAction | null>;
+  /**
+   * Takes back the intent that this very claim recorded, for nothing was sent under it, and gives the lease back,
+   * due at once. Costs no attempt.
+   */
+  takeBack(lease: Lease): Promise<SecurityAction | null>;
   /** Keeps the vendor's handle before anyone waits for it. */
   saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null>;
   /** Notes what the provider said to a cancel. */
@@ -127,8 +132,9 @@ export interface ActionStore {
   /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
   due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]>;
   /**
-   * Ends what nobody will: not started before its `startBefore`, past its deadline and never issued, or
-   * issued and `giveUpAfterMs` past its deadline without a holder. Null: none of these.
+   * Ends what nobody will: wanted stopped by a caller with no intent standing (499, also when it is late), not
+   * started before its `startBefore`, past its deadline and never issued, or issued and `giveUpAfterMs` past its
+   * deadline without a holder. One write decides. Null: none of these.
    */
   closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
 }
@@ -154,6 +160,11 @@ export type HintAnswer = { readonly lookAgainMs: number } | undefined;
 export interface ActionQueue {
   hint(hint: Hint, delayMs?: number): Promise<boolean>;
   hintMany(hints: readonly Hint[]): Promise<boolean>;
+  /**
+   * Names the data that Redis holds: another value than before means that hints were lost (a restart with empty
+   * data, FLUSHALL, a failover that lost it). Null: Redis does not answer. Never throws.
+   */
+  incarnation(): Promise<string | null>;
   /** Tells every worker at once that a running action should be looked at for a cancel wish. */
   announceCancel(actionId: string): Promise<boolean>;
 }

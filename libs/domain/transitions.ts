@@ -17,6 +17,7 @@ export const TRANSITIONS = {
   throttle: { from: ['NotStarted'], to: 'NotStarted', phases: ['throttled'], lease: false },
   renew: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   recordIntent: { from: ['Running'], to: 'Running', phases: ['executing'], lease: true },
+  takeBack: { from: ['Running'], to: 'Running', phases: ['retrying', 'cancelling'], lease: true },
   saveOperation: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   noteCancelOutcome: { from: ['Running'], to: 'Running', phases: PHASES.Running, lease: true },
   wishCancelAtDeadline: { from: ['Running'], to: 'Running', phases: ['cancelling'], lease: true },

@@ -74,6 +74,12 @@ export class ActionRun {
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
+  /** True once the vendor may have been sent something under this claim. */
+  #sent = false;
+  /** True once the provider could not be told of a cancel; it is told again under a later claim. */
+  #toldInVain = false;
+  /** Milliseconds the vendor asked not to be called for. */
+  #leaveAloneMs = 0;
   #stopping = false;
   #action: SecurityAction;
 
@@ -127,6 +133,9 @@ export class ActionRun {
       );
     }
     try {
+      // Answered as "requested" while an attempt stood that came to nothing: whatever else is wrong with it.
+      if (this.#action.intent === null && this.#action.cancel !== null)
+        return await this.#cancelledBeforeIssue();
       const target = await this.#target();
       if (target === null) return;
       const { manifest } = target;
@@ -178,24 +187,28 @@ export class ActionRun {
 
   /** Nothing was issued yet under this action's current attempt. */
   async #begin(target: Target): Promise<void> {
-    if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
     const recorded = await this.#store.recordIntent(this.#claim.lease);
     if (recorded === null) return;
-    this.#action = recorded;
+    // A wish that was heard of while it was recorded came after it, and is not in its answer.
+    this.#action = { ...recorded, cancel: recorded.cancel ?? this.#action.cancel };
     return this.#issue(target);
   }
 
   /** Calls the plugin's `execute`, under an intent that is on record. */
   async #issue(target: Target): Promise<void> {
-    if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
-    if (this.#action.intent?.epoch === this.#claim.lease.epoch && this.#keeper.mayCall) {
-      // Nothing has been sent under this intent, and only we know that.
+    // Nothing has been sent under this intent, and only we know that.
+    const unsent = !this.#sent && this.#action.intent?.epoch === this.#claim.lease.epoch;
+    if (unsent) {
       if (this.#wishUntold()) return this.#cancelledBeforeIssue();
-      if (this.#stopping) return this.#tryAgain(HANDED_OVER, 'no', 0);
+      if (this.#stopping) return this.#takeBack();
+      if (this.#remainingMs() <= 0) return this.#fail('timedOut', NEVER_ISSUED);
     }
+    if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
     let saved: VendorOperation | null = null;
+    const doubtful = !unsent;
     const result = await this.#run(target, timeoutMs, async (context) => {
+      this.#sent = true;
       const execution: ExecutionContext = {
         ...context,
         saveOperation: async (given) => {
@@ -207,9 +220,14 @@ export class ActionRun {
       };
       return checkedOutcome(await target.instance.provider.calls.execute(execution, target.request));
     });
+    // Not called after all: an intent that stands for nothing would be taken for one that was sent.
+    if (unsent && !this.#sent) {
+      if (result !== null && this.#wishUntold()) return this.#cancelledBeforeIssue();
+      return this.#takeBack();
+    }
     if (result === null) return;
-    if (result.kind === 'returned') return this.#settle(target, result.value);
-    if (result.kind === 'threw') return this.#failedCall(target, result.error, saved);
+    if (result.kind === 'returned') return this.#settle(target, result.value, doubtful);
+    if (result.kind === 'threw') return this.#failedCall(target, result.error, saved, doubtful);
     switch (result.why) {
       case 'leaseLost':
         return;
@@ -228,12 +246,12 @@ export class ActionRun {
   }
 
   /** What an `execute`, `poll` or `reconcile` came to. */
-  async #settle(target: Target, outcome: StepOutcome): Promise<void> {
+  async #settle(target: Target, outcome: StepOutcome, doubtful = true): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
         return this.#complete(outcome.result ?? null);
       case 'failed':
-        return this.#failedCall(target, outcome.error, null);
+        return this.#failedCall(target, outcome.error, null, doubtful);
       case 'stopped':
         return this.#stoppedAtVendor();
       case 'pending': {
@@ -271,7 +289,7 @@ export class ActionRun {
       return this.#settle(target, outcome);
     const error = result.kind === 'threw' ? result.error : outcome?.kind === 'failed' ? outcome.error : null;
     if (error instanceof ProviderError && error.next === 'fail')
-      return this.#failedCall(target, error, operation);
+      return this.#failedCall(target, error, operation, true);
     if (this.#listenedLongEnough()) return this.#deadlineUnknown();
     if (outcome?.kind === 'pending') return this.#settle(target, outcome);
     // The question failed, not the operation: ask again later.
@@ -324,12 +342,14 @@ export class ActionRun {
       checkedOutcome(await reconcile(context, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, null))) return;
-    if (
-      result.kind === 'returned' &&
-      result.value.kind !== 'notFound' &&
-      result.value.kind !== 'cannotTell'
-    ) {
-      return this.#settle(target, result.value);
+    if (result.kind === 'returned') {
+      const { value } = result;
+      // A failure that may pass is one of the question, as where it is thrown: it says nothing of the request.
+      const tells =
+        value.kind === 'failed'
+          ? value.error.next === 'fail'
+          : value.kind !== 'notFound' && value.kind !== 'cannotTell';
+      if (tells) return this.#settle(target, value as StepOutcome);
     }
     // A vendor may show a request only a while after it took it.
     const lookForMs = 2 * target.instance.attemptTimeoutMs(target.manifest);
@@ -342,8 +362,16 @@ export class ActionRun {
     );
   }
 
-  /** A call of `execute` that failed. */
-  async #failedCall(target: Target, error: unknown, saved: VendorOperation | null): Promise<void> {
+  /**
+   * A call of `execute` that failed. `doubtful`: an earlier one under the same intent may have been applied, which
+   * "nothing was applied" of this one does not settle.
+   */
+  async #failedCall(
+    target: Target,
+    error: unknown,
+    saved: VendorOperation | null,
+    doubtful: boolean,
+  ): Promise<void> {
     if (!(error instanceof ProviderError)) {
       this.#warnDefect(target, error);
       const info = errorInfo(
@@ -351,7 +379,7 @@ export class ActionRun {
         "The plugin failed unexpectedly; the action may have taken effect. Check the target, and report it to the plugin's author.",
       );
       const intent = this.#action.intent;
-      if (intent?.idempotency === 'lookup' || intent?.idempotency === 'none')
+      if (saved !== null || intent?.idempotency === 'lookup' || intent?.idempotency === 'none')
         return this.#unknown(target, info, saved, null);
       return this.#fail('failed', info);
     }
@@ -362,7 +390,10 @@ export class ActionRun {
       case 'unknown':
         return this.#unknown(target, info, saved, error.retryAfterMs);
       case 'retry': {
-        if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
+        // The vendor has taken it, whatever failed afterwards.
+        if (saved !== null) return this.#unknown(target, info, saved, error.retryAfterMs);
+        if (this.#action.cancel !== null && !doubtful) return this.#cancelledBeforeIssue();
+        if (this.#wishUntold()) return this.#tellCancel(target, null);
         const counted =
           this.#action.attempts.filter(
             (attempt) => attempt.error?.code !== ERROR_INFO_CODES.vendorRateLimited,
@@ -370,8 +401,8 @@ export class ActionRun {
         const limited = error.errorClass === 'rateLimited';
         const delayMs = retryDelayMs(counted, error.retryAfterMs);
         if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs())
-          return this.#fail('failed', info);
-        return this.#tryAgain(info, 'no', delayMs, limited ? 'throttled' : 'retrying');
+          return doubtful ? this.#fail('outcomeUnknown', unknownBecause(info)) : this.#fail('failed', info);
+        return this.#tryAgain(info, doubtful ? 'unknown' : 'no', delayMs, limited ? 'throttled' : 'retrying');
       }
     }
   }
@@ -394,10 +425,7 @@ export class ActionRun {
       case 'lookup':
         return this.#reconcile(target, intent);
       case 'none':
-        return this.#fail(
-          'outcomeUnknown',
-          errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode),
-        );
+        return this.#fail('outcomeUnknown', unknownBecause(info));
     }
   }
 
@@ -435,13 +463,22 @@ export class ActionRun {
     if (this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS) return 'unknown';
     const delayMs =
       DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
-    if (operation !== null) await this.#park(operation, this.#action.progress, delayMs);
-    else await this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', delayMs);
+    if (operation === null) {
+      await this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', delayMs);
+    } else {
+      // It may have ended meanwhile; asking does not have to wait until the vendor takes a cancel.
+      this.#toldInVain = true;
+      this.#leaveAloneMs = delayMs;
+      await this.#follow(target, operation);
+    }
     return null;
   }
 
   /** The deadline passed after issue: the engine's own wish to stop it. */
   async #stopAtDeadline(target: Target, operation: VendorOperation | null): Promise<void> {
+    // It was asked already, for a caller, and could not say: asking the same again would never end.
+    if (this.#action.cancel !== null && !this.#wishUntold() && operation === null)
+      return this.#deadlineUnknown();
     const wished = await this.#store.wishCancelAtDeadline(this.#claim.lease);
     if (wished === null) return;
     this.#action = wished;
@@ -540,7 +577,7 @@ export class ActionRun {
     const parked = await this.#store.park(this.#claim.lease, {
       operation,
       progress,
-      delayMs: Math.min(POLL_MOST_MS, Math.max(POLL_LEAST_MS, delayMs)),
+      delayMs: this.#inTime(Math.min(POLL_MOST_MS, Math.max(POLL_LEAST_MS, this.#leaveAloneMs, delayMs))),
       phase: 'waitingOnVendor',
       sawCancel: this.#action.cancel !== null,
     });
@@ -556,7 +593,7 @@ export class ActionRun {
     const action = await this.#store.retry(this.#claim.lease, {
       error,
       applied,
-      delayMs,
+      delayMs: this.#inTime(delayMs),
       phase,
       sawCancel: this.#action.cancel !== null,
     });
@@ -565,6 +602,13 @@ export class ActionRun {
         { ...this.#facts(), applied, delayMs, code: error.code },
         'attempt ended, another follows',
       );
+    this.#hintAgain(action);
+  }
+
+  /** Nothing was sent under our own intent: another claim begins anew. */
+  async #takeBack(): Promise<void> {
+    const action = await this.#store.takeBack(this.#claim.lease);
+    if (action !== null) this.#log.info(this.#facts(), 'intent taken back: nothing was sent');
     this.#hintAgain(action);
   }
 
@@ -646,7 +690,14 @@ export class ActionRun {
 
   /** A cancel wish that the provider has not been told of. */
   #wishUntold(): boolean {
-    return this.#action.cancel !== null && this.#action.cancel.outcome === null;
+    return !this.#toldInVain && this.#action.cancel !== null && this.#action.cancel.outcome === null;
+  }
+
+  /** Past the deadline nothing waits longer than a vendor is listened to; before it the store sees to that. */
+  #inTime(delayMs: number): number {
+    const remainingMs = this.#remainingMs();
+    if (remainingMs > 0) return delayMs;
+    return Math.min(delayMs, Math.max(POLL_LEAST_MS, remainingMs + LISTEN_AFTER_DEADLINE_MS));
   }
 
   /** The database's time, reckoned from the claim by the monotonic clock; at most one round trip behind. */
@@ -663,12 +714,16 @@ export class ActionRun {
   }
 }
 
-const HANDED_OVER = errorInfo(
-  ERROR_INFO_CODES.vendorUnreachable,
-  'The worker stopped before it called the provider; another one goes on.',
+const NEVER_ISSUED = errorInfo(
+  ERROR_INFO_CODES.timedOut,
+  'The deadline passed before it could be issued to the provider; nothing was done.',
 );
 
 const OUTCOME_UNKNOWN = errorInfo(
   ERROR_INFO_CODES.outcomeUnknown,
   'It was issued, and neither the answer nor the provider tells whether it was applied. Check the target.',
 );
+
+function unknownBecause(info: ErrorInfo): ErrorInfo {
+  return errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode);
+}

@@ -4,4 +4,6 @@ export { Permits } from './permits.js';
 export { ProviderRegistry, type InstanceConfig } from './registry.js';
 export { RunAction } from './run-action.js';
 export { SubmitAction, type Submission } from './submit-action.js';
-export { Sweep } from './sweep.js';
+export { HintMemory } from './hint-memory.js';
+export { Sweep, type SweepFigures } from './sweep.js';
+export { Watchdog } from './watchdog.js';

@@ -7,7 +7,7 @@ const MARGIN = 0.2;
  * Keeps one lease alive by heartbeats, and hears of cancel wishes by their answers.
  *
  * Safety does not rest on timers: after a pause of the process (SIGSTOP, a blocked event loop) the first
- * heartbeat is refused, and until then `mayCall` is false by the monotonic clock.
+ * heartbeat is refused, and until then `mayCall` is false by the clocks.
  */
 export class LeaseKeeper {
   readonly #store: ActionStore;
@@ -16,6 +16,7 @@ export class LeaseKeeper {
   readonly #onLost: () => void;
   readonly #onCancel: () => void;
   #renewedAt: number;
+  #renewedAtWall: number;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> | undefined;
   #latest: SecurityAction;
@@ -35,6 +36,7 @@ export class LeaseKeeper {
     this.#onLost = parts.onLost;
     this.#onCancel = parts.onCancel;
     this.#renewedAt = parts.claimedAt;
+    this.#renewedAtWall = Date.now() - (performance.now() - parts.claimedAt);
     this.#latest = parts.claim.action;
   }
 
@@ -49,7 +51,9 @@ export class LeaseKeeper {
 
   /** True while the lease is surely still ours for a good while. */
   get mayCall(): boolean {
-    return performance.now() - this.#renewedAt < this.#leaseMs * (1 - MARGIN);
+    // The monotonic clock stands while a machine is suspended, and the wall clock may be set back: the more counts.
+    const sinceMs = Math.max(performance.now() - this.#renewedAt, Date.now() - this.#renewedAtWall);
+    return sinceMs < this.#leaseMs * (1 - MARGIN);
   }
 
   /** The record as of the last heartbeat. */
@@ -67,6 +71,7 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const startedAt = performance.now();
+    const startedAtWall = Date.now();
     let action: SecurityAction | null;
     try {
       action = await this.#store.renew(this.#claim.lease, this.#leaseMs);
@@ -81,6 +86,7 @@ export class LeaseKeeper {
       return;
     }
     this.#renewedAt = startedAt;
+    this.#renewedAtWall = startedAtWall;
     this.#latest = action;
     if (action.cancel !== null && action.cancel.outcome === null) this.#onCancel();
   }

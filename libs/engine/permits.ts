@@ -13,6 +13,11 @@ export class Permits {
     this.#free = concurrency;
   }
 
+  /** True when one would be given at once. */
+  get anyFree(): boolean {
+    return this.#free > 0;
+  }
+
   /** A permit, or null when none came free within `waitMs`. First come, first served. */
   acquire(waitMs: number): Promise<Release | null> {
     if (this.#free > 0) {

@@ -25,6 +25,8 @@ export class RunAction {
   readonly #leaseMs: number;
   readonly #permits: ReadonlyMap<string, Permits>;
   readonly #running = new Map<string, ActionRun>();
+  readonly #lookedAt = new Map<string, number>();
+  readonly #startedAt = performance.now();
 
   constructor(options: RunActionOptions) {
     this.#options = options;
@@ -43,6 +45,7 @@ export class RunAction {
     shutdown: AbortSignal,
   ): Promise<HintAnswer> {
     const { actionId } = hint;
+    this.#lookedAt.set(hint.instance, performance.now());
     if (this.#running.has(actionId)) {
       this.hearCancel(actionId);
       return undefined;
@@ -68,6 +71,15 @@ export class RunAction {
     void this.#running.get(actionId)?.heartbeat();
   }
 
+  /**
+   * Milliseconds since an action of this instance was last looked at, 0 while there is no permit for another or the
+   * instance is not known.
+   */
+  idleMs(instance: string): number {
+    if (this.#permits.get(instance)?.anyFree !== true) return 0;
+    return performance.now() - (this.#lookedAt.get(instance) ?? this.#startedAt);
+  }
+
   /** How many actions this worker holds. */
   get running(): number {
     return this.#running.size;
@@ -83,6 +95,8 @@ export class RunAction {
     this.#running.set(actionId, run);
     const stop = (): void => run.stop();
     shutdown.addEventListener('abort', stop, { once: true });
+    // An abort while the claim was under way fires no more.
+    if (shutdown.aborted) stop();
     try {
       await run.proceed();
     } finally {

@@ -1,5 +1,7 @@
 import type { ActionQueue, ActionStore, DueAction } from '#domain';
 import type { Logger } from '#telemetry';
+import { HintMemory } from './hint-memory.js';
+import type { Watchdog } from './watchdog.js';
 
 export interface SweepOptions {
   readonly store: ActionStore;
@@ -7,29 +9,58 @@ export interface SweepOptions {
   readonly log: Logger;
   /** Milliseconds between passes, give or take 30 %. Default 1,000. */
   readonly periodMs?: number;
+  /** Told of instances whose actions stay due although they were hinted. Default nobody. */
+  readonly watchdog?: Watchdog;
+  /** What was hinted and when it may be again. Default an empty one. */
+  readonly memory?: HintMemory;
+}
+
+/** What one pass came to. */
+export interface SweepFigures {
+  /** How many due actions it read. */
+  readonly due: number;
+  /** How many of them it hinted. */
+  readonly hinted: number;
+  /** How many of them it ended. */
+  readonly closed: number;
+  readonly ms: number;
 }
 
 const DEFAULT_PERIOD_MS = 1000;
 const BATCH = 300;
+/** Batches of one pass while everything that is due is to be hinted at once. */
+const RECOVERY_BATCHES = 10;
 /** Milliseconds a due action is left to the hint it got when it became due. */
 const GRACE_MS = 1500;
 /** Milliseconds past its deadline after which an issued action that nobody follows is given up as unknown. */
 const GIVE_UP_AFTER_MS = 120_000;
+/** Hints of one due time after which an action counts as neglected. */
+const NEGLECTED_AFTER_HINTS = 3;
 
 /**
  * Hints again whatever is due and was not looked at, and closes what nobody will. Redis may lose any hint: this
  * is what makes it disposable. Any number of sweeps in parallel do no harm: hints have deterministic ids and
  * closing is a conditional write.
+ *
+ * What was hinted and is still due most likely waits its turn, so it is hinted again after growing delays only. When
+ * Redis is back from being away, or holds other data than before, all hints may be lost: then everything due is
+ * hinted at once.
  */
 export class Sweep {
   readonly #options: SweepOptions;
+  readonly #memory: HintMemory;
+  #incarnation: string | null = null;
+  /** True until everything that was due when Redis came (back) has been hinted. */
+  #recovering = false;
   #cursor: DueAction | null = null;
+  #last: { readonly figures: SweepFigures; readonly endedAt: number } | null = null;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    this.#memory = options.memory ?? new HintMemory();
   }
 
   start(): void {
@@ -51,30 +82,84 @@ export class Sweep {
     await this.#pass;
   }
 
+  /** The figures of the last pass, and milliseconds since it ended; null before the first. */
+  get last(): (SweepFigures & { readonly agoMs: number }) | null {
+    if (this.#last === null) return null;
+    return { ...this.#last.figures, agoMs: performance.now() - this.#last.endedAt };
+  }
+
   /**
-   * One pass over at most 300 due actions, going on where the last one ended, so that actions nobody serves do
-   * not hide those behind them.
-   * @returns how many were due and how many of them it closed
+   * One pass over at most 300 due actions (3,000 after Redis may have lost its hints), going on where the last one
+   * ended, so that actions nobody serves do not hide those behind them.
    */
-  async pass(): Promise<{ readonly due: number; readonly closed: number }> {
-    const { store, queue, log } = this.#options;
+  async pass(): Promise<SweepFigures> {
+    const startedAt = performance.now();
+    await this.#lookAtRedis();
+    const batches = this.#recovering ? RECOVERY_BATCHES : 1;
+    const sum = { due: 0, hinted: 0, closed: 0 };
+    for (let batch = 0; batch < batches; batch += 1) {
+      const one = await this.#batch();
+      sum.due += one.due;
+      sum.hinted += one.hinted;
+      sum.closed += one.closed;
+      if (this.#cursor === null) {
+        // The whole list has been seen since it began.
+        if (this.#incarnation !== null) this.#recovering = false;
+        break;
+      }
+      if (this.#incarnation === null || this.#stopped) break;
+    }
+    const endedAt = performance.now();
+    const figures = { ...sum, ms: Math.round(endedAt - startedAt) };
+    this.#last = { figures, endedAt };
+    if (figures.hinted > 0 || figures.closed > 0) this.#options.log.info(figures, 'swept');
+    return figures;
+  }
+
+  /** Notices whether the hints given so far can still be there. */
+  async #lookAtRedis(): Promise<void> {
+    const incarnation = await this.#options.queue.incarnation();
+    if (incarnation !== null && incarnation !== this.#incarnation) {
+      // The first time, too: what others hinted before this process was may be lost as well.
+      this.#memory.clear();
+      this.#cursor = null;
+      this.#recovering = true;
+    }
+    this.#incarnation = incarnation;
+  }
+
+  async #batch(): Promise<Omit<SweepFigures, 'ms'>> {
+    const { store, queue, log, watchdog } = this.#options;
     const due = await store.due(BATCH, GRACE_MS, this.#cursor);
     this.#cursor = due.length === BATCH ? (due.at(-1) ?? null) : null;
-    const hints: DueAction[] = [];
+    const open: DueAction[] = [];
     let closed = 0;
     for (const action of due) {
       const ended = action.overdue ? await store.closeOverdue(action.id, GIVE_UP_AFTER_MS) : null;
       if (ended === null) {
-        hints.push(action);
+        open.push(action);
       } else {
         closed += 1;
         log.warn({ actionId: ended.id, tenant: ended.tenantId, phase: ended.phase }, 'overdue action closed');
       }
     }
+    // While Redis is away nothing can be hinted, and is not remembered as hinted.
+    if (this.#incarnation === null) return { due: due.length, hinted: 0, closed };
+    const hints = open.filter((action) => this.#memory.mayHint(action));
     if (hints.length > 0) {
       const hinted = await queue.hintMany(hints.map(({ id, ...rest }) => ({ actionId: id, ...rest })));
-      log.debug({ due: due.length, hinted }, 'swept');
+      if (!hinted) {
+        // Some may have gone through: as if Redis had been away, all of it is hinted once it answers.
+        this.#incarnation = null;
+        return { due: due.length, hinted: 0, closed };
+      }
+      this.#memory.remember(hints);
     }
-    return { due: due.length, closed };
+    watchdog?.observe(
+      open
+        .filter((action) => this.#memory.timesHinted(action) >= NEGLECTED_AFTER_HINTS)
+        .map(({ instance }) => instance),
+    );
+    return { due: due.length, hinted: hints.length, closed };
   }
 }

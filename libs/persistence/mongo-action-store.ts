@@ -220,14 +220,29 @@ export class MongoActionStore implements ActionStore {
     return this.#held('renew', lease, { leaseUntil: inMs(leaseMs), nextAt: inMs(leaseMs) });
   }
 
-  async recordIntent(lease: Lease): Promise<SecurityAction | null> {
-    const action = await this.#held(
+  recordIntent(lease: Lease): Promise<SecurityAction | null> {
+    return this.#held(
       'recordIntent',
       lease,
       { phase: phaseAfter('recordIntent', 'executing'), intent: intentOf('$epoch') },
       { cancel: null, $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] },
+      // A cancel that came after it must not hide that it was recorded.
+      { 'intent.epoch': lease.epoch },
     );
-    return action;
+  }
+
+  takeBack(lease: Lease): Promise<SecurityAction | null> {
+    return this.#held(
+      'takeBack',
+      lease,
+      {
+        ...RELEASED,
+        phase: { $cond: [{ $eq: ['$cancel', null] }, phaseAfter('takeBack', 'retrying'), 'cancelling'] },
+        intent: null,
+        nextAt: NOW,
+      },
+      { 'intent.epoch': lease.epoch },
+    );
   }
 
   saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null> {
@@ -322,8 +337,16 @@ export class MongoActionStore implements ActionStore {
       states: statesAfter('fail', by),
       attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
       errorInfo: literal(failure.errorInfo),
-      ...(phase === 'cancelledAtProvider'
-        ? { cancel: { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] } }
+      ...(phase === 'cancelledAtProvider' || phase === 'timedOut'
+        ? {
+            cancel: {
+              $cond: [
+                { $eq: ['$cancel', null] },
+                null,
+                { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] },
+              ],
+            },
+          }
         : {}),
     });
   }
@@ -424,12 +447,7 @@ export class MongoActionStore implements ActionStore {
           actionName: 1,
           epoch: 1,
           nextAt: 1,
-          overdue: {
-            $or: [
-              { $lte: ['$deadlineAt', NOW] },
-              { $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }] },
-            ],
-          },
+          overdue: { $or: [DEADLINE_PASSED, START_BEFORE_PASSED, UNISSUED_AND_UNWANTED] },
         })
         .sort({ nextAt: 1, _id: 1 })
         .limit(limit)
@@ -439,67 +457,83 @@ export class MongoActionStore implements ActionStore {
   }
 
   async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
-    const unheld = { $lte: ['$nextAt', NOW] };
-    const close = (
-      name: 'expire' | 'timeOut' | 'giveUp',
-      phase: FinalFailure['phase'],
-      when: Expression,
-      error: ErrorInfo,
-    ) =>
-      this.#free(
-        name,
-        id,
-        { $and: [unheld, when] },
-        {
-          ...CLOSED,
-          owner: null,
-          status: 'Failed',
-          phase: phaseAfter(name, phase),
-          states: statesAfter(name),
-          attempts: attemptsAfter(name === 'giveUp' ? 'unknown' : 'failed', literal(error)),
-          errorInfo: literal(error),
-        },
-      );
-    const unissued = { $eq: ['$intent', null] };
-    return (
-      (await close(
-        'expire',
-        'expired',
-        { $and: [unissued, { $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }] },
-        errorInfo(ERROR_INFO_CODES.expired, 'Not started before its startBefore time; nothing was done.'),
-      )) ??
-      (await close(
-        'timeOut',
-        'timedOut',
-        { $and: [unissued, { $lte: ['$deadlineAt', NOW] }] },
-        errorInfo(
-          ERROR_INFO_CODES.timedOut,
-          'The deadline passed before it could be issued to the provider; nothing was done.',
+    const issued = { $ne: ['$intent', null] };
+    const endings = [
+      {
+        phase: phaseAfter('cancelBeforeIssue', 'cancelled'),
+        when: UNISSUED_AND_UNWANTED,
+        error: errorInfo(
+          ERROR_INFO_CODES.cancelled,
+          'Cancelled before it was issued again to the provider; nothing was done.',
         ),
-      )) ??
-      (await close(
-        'giveUp',
-        'outcomeUnknown',
-        { $and: [{ $not: [unissued] }, { $lte: [{ $add: ['$deadlineAt', giveUpAfterMs] }, NOW] }] },
-        errorInfo(
+      },
+      {
+        phase: phaseAfter('giveUp', 'outcomeUnknown'),
+        when: { $and: [issued, { $lte: [{ $add: ['$deadlineAt', giveUpAfterMs] }, NOW] }] },
+        error: errorInfo(
           ERROR_INFO_CODES.outcomeUnknown,
           'The deadline passed and the provider has not said what became of it. Check the target.',
         ),
-      ))
+      },
+      {
+        phase: phaseAfter('expire', 'expired'),
+        when: { $and: [{ $not: [issued] }, { $eq: ['$status', 'NotStarted'] }, START_BEFORE_PASSED] },
+        error: errorInfo(
+          ERROR_INFO_CODES.expired,
+          'Not started before its startBefore time; nothing was done.',
+        ),
+      },
+      {
+        phase: phaseAfter('timeOut', 'timedOut'),
+        when: { $and: [{ $not: [issued] }, DEADLINE_PASSED] },
+        error: errorInfo(
+          ERROR_INFO_CODES.timedOut,
+          'The deadline passed before it could be issued to the provider; nothing was done.',
+        ),
+      },
+    ] as const;
+    // The first that applies, decided by the write itself.
+    const decide = (value: (ending: (typeof endings)[number]) => Expression): Expression => ({
+      $switch: { branches: endings.map((ending) => ({ case: ending.when, then: value(ending) })) },
+    });
+    const whose = (field: 'appId' | 'user'): Expression => ({
+      $cond: [UNISSUED_AND_UNWANTED, `$cancel.${field}`, `$${field}`],
+    });
+    return this.#free(
+      'timeOut',
+      id,
+      { $and: [{ $lte: ['$nextAt', NOW] }, { $or: endings.map(({ when }) => when) }] },
+      {
+        ...CLOSED,
+        owner: null,
+        status: 'Failed',
+        phase: decide(({ phase }) => phase),
+        states: statesAfter('timeOut', { appId: whose('appId'), user: whose('user') }),
+        attempts: attemptsAfter(
+          'unknown',
+          decide(({ error }) => literal(error)),
+        ),
+        errorInfo: decide(({ error }) => literal(error)),
+      },
     );
   }
 
-  /** A lease holder's write. On a repeat, an answer that was lost is found by epoch and owner. */
+  /**
+   * A lease holder's write. On a repeat, an answer that was lost is found by epoch and owner, or by what the first
+   * try left there (`shownBy`).
+   */
   async #held(
     name: TransitionName,
     lease: Lease,
     changes: Changes,
     extra: Filter = {},
+    shownBy: Filter | null = null,
   ): Promise<SecurityAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
     const document = await repeatable(this.#budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
       if (changed !== null || !isRepeat) return changed;
+      if (shownBy !== null) return this.#actions.findOne({ ...heldBy(name, lease), ...shownBy } as Filter);
       // The first try may have given the lease back with its answer lost.
       return changes['owner'] === null
         ? this.#actions.findOne({
@@ -591,6 +625,15 @@ export class MongoActionStore implements ActionStore {
     }
   }
 }
+
+const DEADLINE_PASSED: Expression = { $lte: ['$deadlineAt', NOW] };
+const START_BEFORE_PASSED: Expression = {
+  $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }],
+};
+/** No intent stands and a caller wants it stopped: it has to end as cancelled, whatever else is late. */
+const UNISSUED_AND_UNWANTED: Expression = {
+  $and: [{ $eq: ['$intent', null] }, { $eq: ['$cancel.why', 'caller'] }],
+};
 
 function updateOf({ filter, changes }: { readonly filter: object; readonly changes: Changes }) {
   return { q: filter, u: [{ $set: changes }] };

@@ -1,12 +1,43 @@
 import type mongoose from 'mongoose';
+import { repeatable } from './write-retry.js';
 
-interface WorkerDocument {
-  readonly _id: string;
+/** What a worker says of itself with a beat. */
+export interface WorkerFacts {
+  /** How many actions it holds. */
+  readonly running: number;
+  /** Its last sweep, that ended `agoMs` milliseconds ago; null before the first. */
+  readonly lastSweep: {
+    readonly agoMs: number;
+    readonly due: number;
+    readonly hinted: number;
+    readonly closed: number;
+    readonly ms: number;
+  } | null;
+}
+
+/** A worker as it was last heard of. */
+export interface WorkerReport {
+  readonly id: string;
   readonly seenAt: Date;
+  readonly running: number;
+  readonly lastSweep: {
+    readonly at: Date;
+    readonly due: number;
+    readonly hinted: number;
+    readonly closed: number;
+    readonly ms: number;
+  } | null;
+}
+
+interface WorkerDocument extends Omit<WorkerReport, 'id'> {
+  readonly _id: string;
 }
 
 /** Seconds after which a silent worker's entry is removed. */
 const FORGET_AFTER_SECONDS = 3600;
+const LIST_MOST = 1000;
+/** Milliseconds a list may go on being asked for through an election. */
+const LIST_BUDGET_MS = 8000;
 
 /** Which workers are alive, by their own word. Times are the database's. */
 export class WorkerRegistry {
@@ -20,9 +51,32 @@ export class WorkerRegistry {
     await this.#workers.createIndex({ seenAt: 1 }, { expireAfterSeconds: FORGET_AFTER_SECONDS });
   }
 
-  /** Says that this worker is alive. */
-  async beat(workerId: string): Promise<void> {
-    await this.#workers.updateOne({ _id: workerId }, [{ $set: { seenAt: '$$NOW' } }], { upsert: true });
+  /** Says that this worker is alive, and how it fares. */
+  async beat(workerId: string, { running, lastSweep }: WorkerFacts): Promise<void> {
+    const { agoMs = 0, ...figures } = lastSweep ?? {};
+    const sweep =
+      lastSweep === null
+        ? null
+        : { at: { $subtract: ['$$NOW', Math.max(0, Math.round(agoMs))] }, ...figures };
+    await this.#workers.updateOne(
+      { _id: workerId },
+      [{ $set: { seenAt: '$$NOW', running, lastSweep: sweep } }],
+      { upsert: true },
+    );
+  }
+
+  /** The workers heard of in the last hour that did not leave, the latest beat first; at most 1,000. */
+  async list(): Promise<readonly WorkerReport[]> {
+    const documents = await repeatable(LIST_BUDGET_MS, () =>
+      this.#workers.find().sort({ seenAt: -1, _id: 1 }).limit(LIST_MOST).toArray(),
+    );
+    return documents.map(({ _id, seenAt, running, lastSweep }) => ({
+      id: _id,
+      seenAt,
+      // A worker of an earlier version says nothing of these.
+      running: running ?? 0,
+      lastSweep: lastSweep ?? null,
+    }));
   }
 
   /** Takes a stopping worker off the list. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { ActionQueue, Hint } from '#domain';
@@ -7,6 +8,9 @@ import { succeedsWithin } from './within.js';
 
 /** Where a running action's cancel is announced to all workers. */
 export const CANCEL_CHANNEL = `${PREFIX}:cancel`;
+
+/** Holds a random value that is made anew when the data was lost. */
+const INCARNATION_KEY = `${PREFIX}:incarnation`;
 
 /**
  * Milliseconds a hint may take. BullMQ's `add` waits for ever on a Redis that is away while the queue is
@@ -68,6 +72,21 @@ export class BullActionQueue implements ActionQueue {
       }),
     );
     return added.every(Boolean);
+  }
+
+  async incarnation(): Promise<string | null> {
+    let found: string | null = null;
+    const answered = await succeedsWithin(
+      HINT_BUDGET_MS * 3,
+      (async () => {
+        found = await this.#redis.get(INCARNATION_KEY);
+        if (found !== null) return;
+        // Several may notice at once: one of them names it, all of them read the name.
+        await this.#redis.set(INCARNATION_KEY, randomUUID(), 'NX');
+        found = await this.#redis.get(INCARNATION_KEY);
+      })(),
+    );
+    return answered ? found : null;
   }
 
   announceCancel(actionId: string): Promise<boolean> {

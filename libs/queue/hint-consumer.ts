@@ -37,43 +37,47 @@ const STALLED_CHECK_MS = 5000;
 export class HintConsumer {
   readonly #connection: Redis;
   readonly #subscriber: Redis;
-  readonly #workers: readonly Worker<HintJob>[];
+  readonly #options: ConsumerOptions;
+  readonly #workers = new Map<string, Worker<HintJob>>();
+  /** Workers that were replaced and still have something in hand. */
+  readonly #retired = new Set<Promise<unknown>>();
   /**
    * Our own signal: the one BullMQ hands over is dropped without a word by some shapes of a function, is not
    * aborted when a lock is lost, and is forgotten early in a close.
    */
   readonly #shutdown = new AbortController();
+  #stopping = false;
 
   constructor(options: ConsumerOptions) {
-    const { url, handle, onError } = options;
+    const { url, onError } = options;
+    this.#options = options;
     // Every action in hand listens to it.
     setMaxListeners(0, this.#shutdown.signal);
     this.#connection = patientConnection(url, onError);
     this.#subscriber = patientConnection(url, onError);
     this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));
     this.#subscriber.subscribe(CANCEL_CHANNEL).catch(onError);
-    this.#workers = options.instances.map(({ id, concurrency }) => {
-      const worker = new Worker<HintJob>(id, (job, token) => this.#process(job, token, handle), {
-        connection: this.#connection,
-        prefix: PREFIX,
-        concurrency,
-        lockDuration: LOCK_MS,
-        stalledInterval: STALLED_CHECK_MS,
-        // The sweep hints again what is due; a stalled job is only removed.
-        maxStalledCount: 0,
-        skipVersionCheck: true,
-      });
-      worker.on('error', onError);
-      worker.on('failed', (job, error) => {
-        if (!this.#shutdown.signal.aborted) options.onHintFailed(job?.data.actionId, error);
-      });
-      return worker;
-    });
+    for (const { id, concurrency } of options.instances) this.#workers.set(id, this.#worker(id, concurrency));
   }
 
   /** Resolves when Redis has been reached and hints are being taken. */
   async ready(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.waitUntilReady()));
+    await Promise.all([...this.#workers.values()].map((worker) => worker.waitUntilReady()));
+  }
+
+  /**
+   * Takes the hints of an instance with a new worker and a new connection, for one that seems to hang. What the old
+   * one has in hand it still finishes. Does nothing for an instance that is not known, or once this stops.
+   */
+  renew(instance: string): void {
+    const old = this.#workers.get(instance);
+    if (old === undefined || this.#stopping) return;
+    this.#workers.set(instance, this.#worker(instance, old.concurrency));
+    const retired = old
+      .close()
+      .catch(this.#options.onError)
+      .finally(() => this.#retired.delete(retired));
+    this.#retired.add(retired);
   }
 
   /**
@@ -81,12 +85,35 @@ export class HintConsumer {
    * `abortMs` for them to hand their actions over.
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
-    const closed = Promise.all(this.#workers.map((worker) => worker.close())).catch(() => undefined);
+    this.#stopping = true;
+    const closed = Promise.all([
+      ...[...this.#workers.values()].map((worker) => worker.close()),
+      ...this.#retired,
+    ]).catch(() => undefined);
     await Promise.race([closed, after(graceMs)]);
     this.#shutdown.abort();
     await Promise.race([closed, after(abortMs)]);
     this.#subscriber.disconnect();
     this.#connection.disconnect();
+  }
+
+  #worker(instance: string, concurrency: number): Worker<HintJob> {
+    const { handle, onError, onHintFailed } = this.#options;
+    const worker = new Worker<HintJob>(instance, (job, token) => this.#process(job, token, handle), {
+      connection: this.#connection,
+      prefix: PREFIX,
+      concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      // The sweep hints again what is due; a stalled job is only removed.
+      maxStalledCount: 0,
+      skipVersionCheck: true,
+    });
+    worker.on('error', onError);
+    worker.on('failed', (job, error) => {
+      if (!this.#shutdown.signal.aborted) onHintFailed(job?.data.actionId, error);
+    });
+    return worker;
   }
 
   async #process(job: Job<HintJob>, token: string | undefined, handle: HintHandler): Promise<void> {

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import type { ActionQueue, ActionStore, DueAction, Hint, SecurityAction } from '#domain';
+import { HintMemory, Sweep, Watchdog } from '#engine';
+import { createLogger } from '#telemetry';
+
+/** A sweep over so many due actions, with a Redis that can go away or forget, and a clock in hand. */
+function sweeping(count: number, facts: Partial<DueAction> = {}) {
+  const actions: DueAction[] = Array.from({ length: count }, (_, index) => ({
+    id: randomUUID(),
+    instance: 'mock',
+    actionName: 'BlockIp',
+    epoch: 0,
+    nextAt: new Date(index),
+    overdue: false,
+    ...facts,
+  }));
+  const world = {
+    actions,
+    incarnation: 'first' as string | null,
+    takesHints: true,
+    hinted: [] as Hint[],
+    reads: 0,
+    now: 0,
+    idleMs: 0,
+    renewed: [] as string[],
+  };
+  const store = {
+    due: (limit: number, _graceMs: number, after: DueAction | null) => {
+      world.reads += 1;
+      const from = after === null ? 0 : world.actions.findIndex(({ id }) => id === after.id) + 1;
+      return Promise.resolve(world.actions.slice(from, from + limit));
+    },
+    closeOverdue: (id: string) => {
+      world.actions = world.actions.filter((action) => action.id !== id);
+      return Promise.resolve({ id, tenantId: 't', phase: 'timedOut' } as SecurityAction);
+    },
+  } as unknown as ActionStore;
+  const queue: ActionQueue = {
+    hint: () => Promise.resolve(true),
+    announceCancel: () => Promise.resolve(true),
+    incarnation: () => Promise.resolve(world.incarnation),
+    hintMany: (hints) => {
+      if (world.takesHints) world.hinted.push(...hints);
+      return Promise.resolve(world.takesHints);
+    },
+  };
+  const log = createLogger('riposte-test', 'silent');
+  const sweep = new Sweep({
+    store,
+    queue,
+    log,
+    memory: new HintMemory({ now: () => world.now, random: () => 0.5 }),
+    watchdog: new Watchdog({
+      idleMs: () => world.idleMs,
+      renew: (instance) => world.renewed.push(instance),
+      log,
+      now: () => world.now,
+    }),
+  });
+  return { world, sweep };
+}
+
+describe('the sweep', () => {
+  it('hints a due action once, and again after growing delays while it stays due', async () => {
+    const { world, sweep } = sweeping(1);
+    const hintedAt: number[] = [];
+    for (; world.now <= 60_000; world.now += 1000) {
+      const { hinted } = await sweep.pass();
+      if (hinted > 0) hintedAt.push(world.now);
+    }
+    expect(hintedAt).toEqual([0, 5000, 20_000, 50_000]);
+  });
+
+  it('hints at once what was looked at since and is due again', async () => {
+    const { world, sweep } = sweeping(1);
+    await sweep.pass();
+    world.actions = world.actions.map((action) => ({ ...action, epoch: 1, nextAt: new Date(500) }));
+    expect(await sweep.pass()).toMatchObject({ hinted: 1 });
+  });
+
+  it('reads one batch a pass of a backlog that waits its turn, and hints none of it again', async () => {
+    const { world, sweep } = sweeping(1000);
+    await sweep.pass();
+    world.hinted = [];
+    world.reads = 0;
+    for (let pass = 0; pass < 4; pass += 1) await sweep.pass();
+    expect(world.reads).toBe(4);
+    expect(world.hinted).toEqual([]);
+  });
+
+  it('hints 10,000 actions within four passes when Redis holds other data than before', async () => {
+    const { world, sweep } = sweeping(10_000);
+    for (let pass = 0; pass < 4; pass += 1) await sweep.pass();
+    world.hinted = [];
+    world.incarnation = 'second';
+    for (let pass = 0; pass < 4; pass += 1) await sweep.pass();
+    expect(new Set(world.hinted.map(({ actionId }) => actionId)).size).toBe(10_000);
+    expect(world.hinted).toHaveLength(10_000);
+  });
+
+  it('remembers nothing as hinted while Redis is away, and hints everything when it is back', async () => {
+    const { world, sweep } = sweeping(700);
+    await sweep.pass();
+    world.hinted = [];
+    world.incarnation = null;
+    expect(await sweep.pass()).toMatchObject({ hinted: 0 });
+    world.incarnation = 'first';
+    expect(await sweep.pass()).toMatchObject({ due: 700, hinted: 700 });
+  });
+
+  it('hints everything again when Redis answers but did not take the hints', async () => {
+    const { world, sweep } = sweeping(5);
+    world.takesHints = false;
+    expect(await sweep.pass()).toMatchObject({ due: 5, hinted: 0 });
+    world.takesHints = true;
+    expect(await sweep.pass()).toMatchObject({ due: 5, hinted: 5 });
+  });
+
+  it('closes what is overdue also while Redis is away', async () => {
+    const { world, sweep } = sweeping(3, { overdue: true });
+    world.incarnation = null;
+    expect(await sweep.pass()).toMatchObject({ due: 3, hinted: 0, closed: 3 });
+    expect(sweep.last).toMatchObject({ due: 3, hinted: 0, closed: 3 });
+  });
+
+  it('has the queue listened to anew when its hints are never taken while this worker idles', async () => {
+    const { world, sweep } = sweeping(1);
+    for (; world.now < 30_000; world.now += 1000) {
+      world.idleMs = world.now;
+      await sweep.pass();
+    }
+    expect(world.renewed).toEqual([]);
+    world.now = 31_000;
+    world.idleMs = 31_000;
+    await sweep.pass();
+    expect(world.renewed).toEqual(['mock']);
+  });
+});
