@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore } from '#domain';
-import type { CancelAction, SubmitAction } from '#engine';
+import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { HealthController } from './health/health.controller.js';
@@ -16,6 +16,7 @@ import {
   HEALTH,
   LOG,
   PUBLIC_URL,
+  RESOLVE_OUTCOME,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
 } from './tokens.js';
@@ -25,6 +26,7 @@ export interface ApiParts {
   readonly store: ActionStore;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
+  readonly resolve: ResolveOutcome;
   readonly health: Health;
   readonly verifier: TokenVerifier;
   readonly log: Logger;
@@ -42,6 +44,7 @@ export class ApiModule {
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
+        { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: PUBLIC_URL, useValue: parts.publicUrl },

@@ -353,12 +353,13 @@ export class ActionRun {
       const intent = this.#action.intent;
       if (intent?.idempotency === 'lookup' || intent?.idempotency === 'none')
         return this.#unknown(target, info, saved, null);
-      return this.#fail('failed', info);
+      return this.#fail('failed', info, 'unknown');
     }
     const info = this.#redacted(target, error.toErrorInfo());
+    const applied = saved === null && this.#wasUnknownBefore() ? 'unknown' : 'no';
     switch (error.next) {
       case 'fail':
-        return this.#fail('failed', info);
+        return this.#fail('failed', info, applied);
       case 'unknown':
         return this.#unknown(target, info, saved, error.retryAfterMs);
       case 'retry': {
@@ -370,7 +371,7 @@ export class ActionRun {
         const limited = error.errorClass === 'rateLimited';
         const delayMs = retryDelayMs(counted, error.retryAfterMs);
         if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs())
-          return this.#fail('failed', info);
+          return this.#fail('failed', info, applied);
         return this.#tryAgain(info, 'no', delayMs, limited ? 'throttled' : 'retrying');
       }
     }
@@ -497,6 +498,7 @@ export class ActionRun {
         ERROR_INFO_CODES.defect,
         `${this.#action.crashes} workers died while they ran it, so it is not tried again. ${issued ? 'It may have taken effect: check the target.' : 'It was never issued.'}`,
       ),
+      issued ? 'unknown' : 'no',
     );
   }
 
@@ -515,21 +517,30 @@ export class ActionRun {
     this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
 
-  async #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
-    const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info });
-    this.#logEnd(ended, { status: 'Failed', phase, code: info.code });
+  async #fail(
+    phase: FailedPhase,
+    info: ErrorInfo,
+    applied: 'no' | 'unknown' = phase === 'outcomeUnknown' ? 'unknown' : 'no',
+  ): Promise<void> {
+    const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info, applied });
+    this.#logEnd(ended, { status: 'Failed', phase, code: info.code, applied });
   }
 
   #logEnd(
     ended: boolean,
-    how: { readonly status: string; readonly phase: string; readonly code?: number },
+    how: {
+      readonly status: string;
+      readonly phase: string;
+      readonly code?: number;
+      readonly applied?: 'no' | 'unknown';
+    },
   ): void {
     if (!ended) {
       this.#log.warn(
         { ...this.#facts(), epoch: this.#claim.lease.epoch },
         'result refused: the lease was lost',
       );
-    } else if (how.phase === 'outcomeUnknown' || how.phase === 'poisoned') {
+    } else if (how.applied === 'unknown' || how.phase === 'poisoned') {
       this.#log.warn({ ...this.#facts(), ...how }, 'action ended');
     } else {
       this.#log.info({ ...this.#facts(), ...how }, 'action ended');
@@ -642,6 +653,16 @@ export class ActionRun {
       instance: this.#action.instance,
       action: this.#action.actionName,
     };
+  }
+
+  /**
+   * True when an earlier call was repeated because nobody knew what it did. Where the repeat fails, the vendor has
+   * still not said.
+   */
+  #wasUnknownBefore(): boolean {
+    const { intent, attempts } = this.#action;
+    const isRepeated = intent?.idempotency === 'key' || intent?.idempotency === 'natural';
+    return isRepeated && attempts.some(({ outcome }) => outcome === 'unknown');
   }
 
   /** A cancel wish that the provider has not been told of. */
