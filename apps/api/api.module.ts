@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore } from '#domain';
-import type { CancelAction, SubmitAction } from '#engine';
+import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
 import type { WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
@@ -18,6 +18,7 @@ import {
   HEALTH,
   LOG,
   PUBLIC_URL,
+  RESOLVE_OUTCOME,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
   WORKERS,
@@ -29,6 +30,7 @@ export interface ApiParts {
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
+  readonly resolve: ResolveOutcome;
   readonly health: Health;
   readonly verifier: TokenVerifier;
   readonly log: Logger;
@@ -47,6 +49,7 @@ export class ApiModule {
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
+        { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: PUBLIC_URL, useValue: parts.publicUrl },

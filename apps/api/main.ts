@@ -5,7 +5,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { BuiltinIssuer, TokenVerifier } from '#auth';
 import { instancesOf, loadConfig } from '#config';
 import { ConfigurationError } from '#domain';
-import { CancelAction, ProviderRegistry, SubmitAction } from '#engine';
+import { CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
 import { connectDatabase } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue } from '#queue';
@@ -44,6 +44,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       workers: database.workers,
       submit: new SubmitAction({ store, queue, registry, log }),
       cancel: new CancelAction({ store, queue, log }),
+      resolve: new ResolveOutcome({ store, log }),
       health: new Health(database, queue),
       verifier,
       log,

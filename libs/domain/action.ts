@@ -104,6 +104,19 @@ export interface CancelWish {
   readonly outcome: CancelOutcome | null;
 }
 
+/** What somebody found at the target of an action whose outcome was unknown. */
+export const VERDICTS = ['applied', 'notApplied'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** A person's answer to an unknown outcome. It is added to the record and changes nothing else of it. */
+export interface Resolution {
+  readonly by: { readonly appId: string; readonly user: string | null };
+  readonly at: Date;
+  readonly verdict: Verdict;
+  /** How it was found out: 1 to 1,000 characters. */
+  readonly note: string;
+}
+
 /** The whole record of an action, as stored. One document is one consistency domain. */
 export interface SecurityAction {
   readonly id: string;
@@ -141,6 +154,8 @@ export interface SecurityAction {
   readonly intent: Intent | null;
   readonly attempts: readonly Attempt[];
   readonly cancel: CancelWish | null;
+  /** Null until somebody has said what became of an unknown outcome. */
+  readonly resolution: Resolution | null;
 }
 
 /** What a submitter decides; the store adds ids of time and state. */
@@ -164,4 +179,14 @@ export interface NewAction {
 /** True once nothing about the status can change any more. */
 export function isFinal(status: ActionStatus): boolean {
   return status === 'Completed' || status === 'Failed';
+}
+
+/**
+ * True for a failed action of which nobody can say whether it was applied: its last attempt ended as `unknown`,
+ * and no resolution says what was found.
+ */
+export function isUnresolved(action: Pick<SecurityAction, 'status' | 'attempts' | 'resolution'>): boolean {
+  return (
+    action.status === 'Failed' && action.attempts.at(-1)?.outcome === 'unknown' && action.resolution === null
+  );
 }

@@ -1,7 +1,9 @@
 export {
   PHASES,
   STATUSES,
+  VERDICTS,
   isFinal,
+  isUnresolved,
   type ActionPhase,
   type ActionState,
   type ActionStatus,
@@ -16,8 +18,10 @@ export {
   type Json,
   type KeyValuePair,
   type NewAction,
+  type Resolution,
   type RunningPhase,
   type SecurityAction,
+  type Verdict,
   type VendorInformation,
   type VendorOperation,
 } from './action.js';
@@ -33,6 +37,7 @@ export {
   type ErrorCode,
 } from './errors.js';
 export type {
+  ActionFilter,
   ActionPage,
   ActionQueue,
   ActionStore,
@@ -40,11 +45,13 @@ export type {
   Claim,
   DueAction,
   FinalFailure,
+  Finding,
   Hint,
   HintAnswer,
   Lease,
   ListPosition,
   Release,
+  ResolveAnswer,
 } from './ports.js';
 export {
   TRANSITIONS,

@@ -1,4 +1,5 @@
 import type {
+  ActionPhase,
   ActionStatus,
   Caller,
   CancelOutcome,
@@ -6,6 +7,7 @@ import type {
   FailedPhase,
   Json,
   NewAction,
+  Resolution,
   RunningPhase,
   SecurityAction,
   VendorOperation,
@@ -44,9 +46,28 @@ export interface DueAction {
   readonly overdue: boolean;
 }
 
-/** Position in a newest-first list. */
+/** What somebody says became of an action whose outcome was unknown. */
+export type Finding = Pick<Resolution, 'verdict' | 'note'>;
+
+/** What a resolution came to. */
+export type ResolveAnswer =
+  /** The finding is on record: now, or since an earlier request that said the same. */
+  | { readonly kind: 'resolved'; readonly action: SecurityAction; readonly resolution: Resolution }
+  /** Somebody has said something else before; that stands. */
+  | { readonly kind: 'resolvedOtherwise'; readonly resolution: Resolution }
+  | { readonly kind: 'notUnresolved'; readonly action: SecurityAction }
+  | { readonly kind: 'notFound' };
+
+/** Which of a tenant's actions a list shows; all that is given has to hold. */
+export interface ActionFilter {
+  readonly phase?: ActionPhase;
+  /** True: only what `isUnresolved`. */
+  readonly unresolved?: boolean;
+}
+
+/** Position in a newest-first list: the time the list is ordered by, and the id where times are equal. */
 export interface ListPosition {
-  readonly createdAt: Date;
+  readonly at: Date;
   readonly id: string;
 }
 
@@ -59,6 +80,11 @@ export interface ActionPage {
 export interface FinalFailure {
   readonly phase: FailedPhase;
   readonly errorInfo: ErrorInfo;
+  /**
+   * `unknown`: an intent stands, and nobody can say whether it took effect; the action is left to somebody to
+   * resolve. Default: `unknown` for the phase `outcomeUnknown`, else `no`.
+   */
+  readonly applied?: 'no' | 'unknown';
 }
 
 /** How a lease is given back for later. */
@@ -84,8 +110,12 @@ export interface ActionStore {
    */
   create(action: NewAction): Promise<SecurityAction>;
   find(tenantId: string, id: string): Promise<SecurityAction | null>;
-  /** Newest first, at most `top`. */
-  list(tenantId: string, top: number, after: ListPosition | null): Promise<ActionPage>;
+  /**
+   * Newest first, at most `top`: by creation, or by their end where only unresolved ones are asked for.
+   * @throws UserError `invalidRequest` when those of a phase are so few among the tenant's that looking for them
+   *   takes too long
+   */
+  list(tenantId: string, top: number, after: ListPosition | null, filter?: ActionFilter): Promise<ActionPage>;
 
   /** Takes a due action whose lease is free or expired; raises the epoch. Null: nothing to do here. */
   claim(id: string, owner: string, leaseMs: number): Promise<Claim | null>;
@@ -128,6 +158,12 @@ export interface ActionStore {
   throttle(id: string, delayMs: number): Promise<SecurityAction | null>;
   /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */
   requestCancel(caller: Caller, id: string): Promise<CancelAnswer>;
+  /**
+   * Adds what somebody found to a final action of unknown outcome; nothing else of it changes. The first finding
+   * stands. Safe to repeat.
+   * @throws OutcomeUnknownError when the write was sent and never confirmed
+   */
+  resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer>;
 
   /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
   due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]>;

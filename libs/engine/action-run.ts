@@ -381,12 +381,12 @@ export class ActionRun {
       const intent = this.#action.intent;
       if (saved !== null || intent?.idempotency === 'lookup' || intent?.idempotency === 'none')
         return this.#unknown(target, info, saved, null);
-      return this.#fail('failed', info);
+      return this.#fail('failed', info, 'unknown');
     }
     const info = this.#redacted(target, error.toErrorInfo());
     switch (error.next) {
       case 'fail':
-        return this.#fail('failed', info);
+        return doubtful ? this.#fail('outcomeUnknown', unknownBecause(info)) : this.#fail('failed', info);
       case 'unknown':
         return this.#unknown(target, info, saved, error.retryAfterMs);
       case 'retry': {
@@ -534,6 +534,7 @@ export class ActionRun {
         ERROR_INFO_CODES.defect,
         `${this.#action.crashes} workers died while they ran it, so it is not tried again. ${issued ? 'It may have taken effect: check the target.' : 'It was never issued.'}`,
       ),
+      issued ? 'unknown' : 'no',
     );
   }
 
@@ -552,21 +553,30 @@ export class ActionRun {
     this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
 
-  async #fail(phase: FailedPhase, info: ErrorInfo): Promise<void> {
-    const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info });
-    this.#logEnd(ended, { status: 'Failed', phase, code: info.code });
+  async #fail(
+    phase: FailedPhase,
+    info: ErrorInfo,
+    applied: 'no' | 'unknown' = phase === 'outcomeUnknown' ? 'unknown' : 'no',
+  ): Promise<void> {
+    const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info, applied });
+    this.#logEnd(ended, { status: 'Failed', phase, code: info.code, applied });
   }
 
   #logEnd(
     ended: boolean,
-    how: { readonly status: string; readonly phase: string; readonly code?: number },
+    how: {
+      readonly status: string;
+      readonly phase: string;
+      readonly code?: number;
+      readonly applied?: 'no' | 'unknown';
+    },
   ): void {
     if (!ended) {
       this.#log.warn(
         { ...this.#facts(), epoch: this.#claim.lease.epoch },
         'result refused: the lease was lost',
       );
-    } else if (how.phase === 'outcomeUnknown' || how.phase === 'poisoned') {
+    } else if (how.applied === 'unknown' || how.phase === 'poisoned') {
       this.#log.warn({ ...this.#facts(), ...how }, 'action ended');
     } else {
       this.#log.info({ ...this.#facts(), ...how }, 'action ended');

@@ -1,16 +1,28 @@
 import mongoose from 'mongoose';
-import type { SecurityAction } from '#domain';
+import type { Resolution, SecurityAction } from '#domain';
 
 export type Uuid = mongoose.mongo.UUID;
 
-/** An action as MongoDB holds it. `open` is there until the action is final; it carries the partial index. */
-export type ActionDocument = Omit<SecurityAction, 'id'> & { readonly _id: Uuid; readonly open?: true };
+/**
+ * An action as MongoDB holds it. Two fields are there only while they are true, and carry partial indexes: `open`
+ * until the action is final, `unresolved` from an end of unknown outcome until somebody has resolved it.
+ */
+export type ActionDocument = Omit<SecurityAction, 'id' | 'resolution'> & {
+  readonly _id: Uuid;
+  readonly open?: true;
+  readonly unresolved?: true;
+  /** Records of the time before there were resolutions have none. */
+  readonly resolution?: Resolution | null;
+};
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
 
 const text = { type: String, default: null };
 const json = { type: mongoose.Schema.Types.Mixed, default: null };
+
+/** The index of what nobody has resolved yet. */
+export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
 /**
  * The collection's shape and indexes. Every write goes through `MongoActionStore`, whose conditional
@@ -56,17 +68,21 @@ export const actionSchema = new mongoose.Schema(
     intent: json,
     attempts: [json],
     cancel: json,
+    resolution: json,
     open: Boolean,
+    unresolved: Boolean,
   },
   { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
 );
 // A tenant's list, newest first.
 actionSchema.index({ tenantId: 1, createdAt: -1, _id: -1 });
+// What waits for somebody to find out, last ended first.
+actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
 
 /** The record as the rest of the product sees it. */
 export function toAction(document: ActionDocument): SecurityAction {
-  const { _id, open: _open, ...rest } = document;
-  return { id: _id.toString(), ...rest };
+  const { _id, open: _open, unresolved: _unresolved, resolution = null, ...rest } = document;
+  return { id: _id.toString(), ...rest, resolution };
 }

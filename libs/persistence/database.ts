@@ -11,6 +11,8 @@ export interface DatabaseOptions {
   readonly serverSelectionMs?: number;
   /** Milliseconds a call may go on repeating through an election. Default 12,000. */
   readonly retryBudgetMs?: number;
+  /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
+  readonly phaseScanMs?: number;
 }
 
 export interface Database {
@@ -57,7 +59,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await workers.ensureIndexes();
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
       workers,
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {

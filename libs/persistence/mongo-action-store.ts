@@ -5,6 +5,7 @@ import {
   OutcomeUnknownError,
   errorInfo,
   isFinal,
+  type ActionFilter,
   type ActionPage,
   type ActionStore,
   type Caller,
@@ -14,22 +15,26 @@ import {
   type DueAction,
   type ErrorInfo,
   type FinalFailure,
+  type Finding,
   type Json,
   type Lease,
   type ListPosition,
   type NewAction,
   type Release,
+  type ResolveAnswer,
   type SecurityAction,
   type TransitionName,
   type VendorOperation,
 } from '#domain';
 import { grouped } from '#grouping';
 import { ACTIONS, toAction, type ActionDocument, type Uuid } from './action-document.js';
+import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
 import {
   CLOSED,
   NOW,
   RELEASED,
   STAMP,
+  UNRESOLVED,
   attemptsAfter,
   heldBy,
   inMs,
@@ -39,6 +44,7 @@ import {
   statesAfter,
   type Expression,
 } from './pipeline.js';
+import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Together } from './together.js';
 import { isGuid, uuidOf } from './uuid.js';
@@ -69,17 +75,27 @@ export class MongoActionStore implements ActionStore {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
+  readonly #phaseScanMs: number;
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
   readonly #take: (claim: OwnedWrite) => Promise<ActionDocument | null>;
   readonly #end: (end: OwnedWrite) => Promise<boolean>;
 
-  /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000 */
-  constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
+  /**
+   * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
+   * @param phaseScanMs milliseconds the database may look for a tenant's actions of a phase; default 2,000
+   */
+  constructor(
+    db: mongoose.mongo.Db,
+    clock: ServerClock,
+    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
+    phaseScanMs = DEFAULT_PHASE_SCAN_MS,
+  ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
+    this.#phaseScanMs = phaseScanMs;
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
     this.#take = this.#grouped((claims) => this.#takeTogether(claims));
@@ -113,6 +129,7 @@ export class MongoActionStore implements ActionStore {
       intent: null,
       attempts: [],
       cancel: null,
+      resolution: null,
       open: true,
     };
     try {
@@ -129,29 +146,14 @@ export class MongoActionStore implements ActionStore {
     return document === null ? null : toAction(document);
   }
 
-  async list(tenantId: string, top: number, after: ListPosition | null): Promise<ActionPage> {
-    const beyond: Filter =
-      after === null
-        ? {}
-        : {
-            $or: [
-              { createdAt: { $lt: after.createdAt } },
-              { createdAt: after.createdAt, _id: { $lt: uuidOf(after.id) } },
-            ],
-          };
-    const documents = await this.#read(() =>
-      this.#actions
-        .find({ tenantId, ...beyond })
-        .sort({ createdAt: -1, _id: -1 })
-        .limit(top + 1)
-        .toArray(),
-    );
-    const actions = documents.slice(0, top).map(toAction);
-    const last = actions.at(-1);
-    return {
-      actions,
-      next: documents.length > top && last !== undefined ? { createdAt: last.createdAt, id: last.id } : null,
-    };
+  list(
+    tenantId: string,
+    top: number,
+    after: ListPosition | null,
+    filter: ActionFilter = {},
+  ): Promise<ActionPage> {
+    const query = { tenantId, top, after, filter, phaseScanMs: this.#phaseScanMs };
+    return this.#read(() => readPage(this.#actions, query));
   }
 
   async claim(id: string, owner: string, leaseMs: number): Promise<Claim | null> {
@@ -324,9 +326,9 @@ export class MongoActionStore implements ActionStore {
   }
 
   fail(lease: Lease, failure: FinalFailure): Promise<boolean> {
-    const { phase } = failure;
+    const { phase, applied = phase === 'outcomeUnknown' ? 'unknown' : 'no' } = failure;
     const cancelled = phase === 'cancelled' || phase === 'cancelledAtProvider';
-    const outcome = cancelled ? 'cancelled' : phase === 'outcomeUnknown' ? 'unknown' : 'failed';
+    const outcome = applied === 'unknown' ? 'unknown' : cancelled ? 'cancelled' : 'failed';
     const by = cancelled
       ? { appId: { $ifNull: ['$cancel.appId', '$appId'] }, user: { $ifNull: ['$cancel.user', '$user'] } }
       : { appId: '$appId', user: '$user' };
@@ -337,6 +339,7 @@ export class MongoActionStore implements ActionStore {
       states: statesAfter('fail', by),
       attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
       errorInfo: literal(failure.errorInfo),
+      ...(applied === 'unknown' ? UNRESOLVED : {}),
       ...(phase === 'cancelledAtProvider' || phase === 'timedOut'
         ? {
             cancel: {
@@ -420,6 +423,10 @@ export class MongoActionStore implements ActionStore {
       if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
       throw cause;
     }
+  }
+
+  resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer> {
+    return resolveOutcome(this.#actions, this.#budgetMs, caller, id, finding);
   }
 
   async due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]> {
@@ -514,6 +521,7 @@ export class MongoActionStore implements ActionStore {
           decide(({ error }) => literal(error)),
         ),
         errorInfo: decide(({ error }) => literal(error)),
+        ...UNRESOLVED,
       },
     );
   }

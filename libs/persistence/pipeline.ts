@@ -95,3 +95,6 @@ export const CLOSED = {
   nextAt: null,
   intent: null,
 } as const;
+
+/** What the end of an attempt with unknown outcome sets besides. Without an intent nothing can have been applied. */
+export const UNRESOLVED = { unresolved: { $cond: [{ $eq: ['$intent', null] }, '$$REMOVE', true] } } as const;

@@ -330,7 +330,9 @@ describe('the documents', () => {
         COLLECTION,
         `${COLLECTION}/{id}`,
         `${COLLECTION}/{id}/cancelSecurityAction`,
+        '/api/v1/actions',
         '/api/v1/actions/{id}',
+        '/api/v1/actions/{id}/resolve',
         '/health/ready',
       ]),
     );

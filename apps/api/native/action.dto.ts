@@ -1,6 +1,14 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { PHASES, type ActionPhase, type Json, type SecurityAction } from '#domain';
+import {
+  VERDICTS,
+  isUnresolved,
+  type ActionPhase,
+  type Json,
+  type SecurityAction,
+  type Verdict,
+} from '#domain';
 import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/security-action.dto.js';
+import { PHASE_NAMES } from './list-query.js';
 
 const dateTime = { type: String, format: 'date-time', nullable: true } as const;
 
@@ -34,9 +42,27 @@ class CancelWishDto {
   outcome!: string | null;
 }
 
+class ResolverDto {
+  @ApiProperty()
+  appId!: string;
+  @ApiProperty({ type: String, nullable: true })
+  user!: string | null;
+}
+
+class ResolutionDto {
+  @ApiProperty({ type: ResolverDto })
+  by!: ResolverDto;
+  @ApiProperty({ type: String, format: 'date-time' })
+  at!: string;
+  @ApiProperty({ enum: VERDICTS })
+  verdict!: Verdict;
+  @ApiProperty()
+  note!: string;
+}
+
 /** An action on the native API: Graph's members, and those below. */
 export class NativeActionDto extends SecurityActionDto {
-  @ApiProperty({ enum: [...new Set(Object.values(PHASES).flat())] })
+  @ApiProperty({ enum: PHASE_NAMES })
   phase!: ActionPhase;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })
   providerInstance!: string;
@@ -54,11 +80,28 @@ export class NativeActionDto extends SecurityActionDto {
   attempts!: readonly AttemptDto[];
   @ApiProperty({ type: CancelWishDto, nullable: true })
   cancel!: CancelWishDto | null;
+  @ApiProperty({
+    description: 'It failed, nobody can say whether it was applied, and nobody has resolved it yet.',
+  })
+  unresolved!: boolean;
+  @ApiProperty({
+    type: ResolutionDto,
+    nullable: true,
+    description: 'What somebody found at the target of an action whose outcome was unknown.',
+  })
+  resolution!: ResolutionDto | null;
+}
+
+export class NativeActionListDto {
+  @ApiProperty({ type: [NativeActionDto] })
+  value!: readonly NativeActionDto[];
+  @ApiProperty({ required: false, description: 'Absolute address of the next page; absent on the last.' })
+  nextLink?: string;
 }
 
 /** The record as the native API shows it. */
 export function toNative(action: SecurityAction): NativeActionDto {
-  const { cancel } = action;
+  const { cancel, resolution } = action;
   return {
     ...toGraph(action),
     phase: action.phase,
@@ -77,5 +120,15 @@ export function toNative(action: SecurityAction): NativeActionDto {
     })),
     cancel:
       cancel === null ? null : { at: cancel.at.toISOString(), why: cancel.why, outcome: cancel.outcome },
+    unresolved: isUnresolved(action),
+    resolution:
+      resolution === null
+        ? null
+        : {
+            by: { appId: resolution.by.appId, user: resolution.by.user },
+            at: resolution.at.toISOString(),
+            verdict: resolution.verdict,
+            note: resolution.note,
+          },
   };
 }

@@ -27,22 +27,33 @@ export function parseListOptions(query: Readonly<Record<string, unknown>>): List
       throw new UserError('invalidRequest', `The query option "${key}" is given twice.`);
     options.set(name, value);
   }
-  return { top: parseTop(options.get('top')), after: parseSkipToken(options.get('skiptoken')) };
+  return {
+    top: parseTop('$top', options.get('top')),
+    after: parseSkipToken('$skiptoken', '@odata.nextLink', options.get('skiptoken')),
+  };
 }
 
 /** The opaque position behind the last action of a page. It carries no tenancy: every read adds the caller's own. */
 export function skipTokenOf(position: ListPosition): string {
-  return Buffer.from(`${position.createdAt.getTime()} ${position.id}`).toString('base64url');
+  return Buffer.from(`${position.at.getTime()} ${position.id}`).toString('base64url');
 }
 
-function parseTop(text: string | undefined): number {
+/**
+ * How many actions a page may have: 100 where nothing is said, never more than 1,000.
+ * @throws UserError `invalidRequest` that calls the option `name`
+ */
+export function parseTop(name: string, text: string | undefined): number {
   if (text === undefined) return DEFAULT_TOP;
   if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new UserError('invalidRequest', `$top has to be a whole number from 1; it is "${text}".`);
+    throw new UserError('invalidRequest', `${name} has to be a whole number from 1; it is "${text}".`);
   return Math.min(Number(text), MOST_TOP);
 }
 
-function parseSkipToken(text: string | undefined): ListPosition | null {
+/**
+ * Reads what {@link skipTokenOf} made; null for none.
+ * @throws UserError `invalidRequest` that calls the option `name`, and the link it comes from `link`
+ */
+export function parseSkipToken(name: string, link: string, text: string | undefined): ListPosition | null {
   if (text === undefined) return null;
   const [time, id, more] = Buffer.from(text, 'base64url').toString('utf8').split(' ');
   if (
@@ -52,7 +63,7 @@ function parseSkipToken(text: string | undefined): ListPosition | null {
     !/^\d{1,15}$/.test(time) ||
     !isGuid(id)
   ) {
-    throw new UserError('invalidRequest', '$skiptoken is not one of ours: follow @odata.nextLink as it is.');
+    throw new UserError('invalidRequest', `${name} is not one of ours: follow ${link} as it is.`);
   }
-  return { createdAt: new Date(Number(time)), id };
+  return { at: new Date(Number(time)), id };
 }

@@ -1,10 +1,6 @@
-import {
-  ValidationPipe,
-  type ArgumentMetadata,
-  type PipeTransform,
-  type ValidationError,
-} from '@nestjs/common';
+import type { PipeTransform } from '@nestjs/common';
 import { UserError } from '#domain';
+import { objectOf, validated, withoutAnnotations } from '../http/validated-body.js';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
 
 /** Set by the service alone. SDK models send back what a caller left in the object, so they are ignored. */
@@ -24,55 +20,18 @@ const READ_ONLY = new Set([
 const NOT_OFFERED = new Set(['@riposte.effectUntil']);
 const OFFERED = new Set(['@riposte.startBefore']);
 
-const validation = new ValidationPipe({
-  whitelist: true,
-  forbidNonWhitelisted: true,
-  forbidUnknownValues: true,
-  transform: true,
-  exceptionFactory: (errors) => new UserError('invalidRequest', `${problems(errors).join('; ')}.`),
-});
-
 /** Turns the body of a create into its DTO: OData annotations and read-only properties away, the rest checked. */
 export class ParseCreateBodyPipe implements PipeTransform<unknown, Promise<CreateSecurityActionDto>> {
-  async transform(body: unknown, metadata: ArgumentMetadata): Promise<CreateSecurityActionDto> {
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-      throw new UserError('invalidRequest', 'The body has to be a JSON object: a securityAction.');
-    }
-    const given = Object.fromEntries(
-      Object.entries(withoutAnnotations(body) as object).filter(([key]) => !READ_ONLY.has(key)),
+  async transform(body: unknown): Promise<CreateSecurityActionDto> {
+    const given = withoutAnnotations(objectOf(body, 'a securityAction'), isEngineOption);
+    return validated(
+      CreateSecurityActionDto,
+      Object.fromEntries(Object.entries(given).filter(([key]) => !READ_ONLY.has(key))),
     );
-    return (await validation.transform(given, {
-      ...metadata,
-      metatype: CreateSecurityActionDto,
-    })) as CreateSecurityActionDto;
   }
 }
 
-function withoutAnnotations(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutAnnotations);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key]) => {
-        if (NOT_OFFERED.has(key))
-          throw new UserError('invalidRequest', `${key} is not supported by this version.`);
-        return !key.includes('@') || OFFERED.has(key);
-      })
-      .map(([key, item]) => [key, withoutAnnotations(item)]),
-  );
-}
-
-function problems(errors: readonly ValidationError[], parent = ''): string[] {
-  return errors.flatMap((error) => {
-    const place = parent === '' ? error.property : `${parent}.${error.property}`;
-    const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => {
-      if (rule === 'whitelistValidation') return `${place} is not a known property`;
-      return parent === ''
-        ? message
-        : message.startsWith(error.property)
-          ? `${parent}.${message}`
-          : `${parent}: ${message}`;
-    });
-    return [...own, ...problems(error.children ?? [], place)];
-  });
+function isEngineOption(key: string): boolean {
+  if (NOT_OFFERED.has(key)) throw new UserError('invalidRequest', `${key} is not supported by this version.`);
+  return OFFERED.has(key);
 }

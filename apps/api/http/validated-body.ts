@@ -1,0 +1,53 @@
+import { ValidationPipe, type Type, type ValidationError } from '@nestjs/common';
+import { UserError } from '#domain';
+
+const validation = new ValidationPipe({
+  whitelist: true,
+  forbidNonWhitelisted: true,
+  forbidUnknownValues: true,
+  transform: true,
+  exceptionFactory: (errors) => new UserError('invalidRequest', `${problems(errors).join('; ')}.`),
+});
+
+/** @throws UserError `invalidRequest` for a body that is no JSON object; it says that `what` was to be sent */
+export function objectOf(body: unknown, what: string): object {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new UserError('invalidRequest', `The body has to be a JSON object: ${what}.`);
+  return body;
+}
+
+/** The same object, at every depth without its OData annotations (a name with an `@`), except those to keep. */
+export function withoutAnnotations(body: object, isKept: (key: string) => boolean = () => false): object {
+  const strip = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(strip);
+    return typeof value === 'object' && value !== null ? withoutAnnotations(value, isKept) : value;
+  };
+  return Object.fromEntries(
+    Object.entries(body)
+      .filter(([key]) => isKept(key) || !key.includes('@'))
+      .map(([key, item]) => [key, strip(item)]),
+  );
+}
+
+/**
+ * The object as a DTO, by the rules on the DTO's properties.
+ * @throws UserError `invalidRequest` that names everything that is wrong, unknown properties included
+ */
+export async function validated<T extends object>(dto: Type<T>, body: object): Promise<T> {
+  return (await validation.transform(body, { type: 'body', metatype: dto })) as T;
+}
+
+function problems(errors: readonly ValidationError[], parent = ''): string[] {
+  return errors.flatMap((error) => {
+    const place = parent === '' ? error.property : `${parent}.${error.property}`;
+    const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => {
+      if (rule === 'whitelistValidation') return `${place} is not a known property`;
+      return parent === ''
+        ? message
+        : message.startsWith(error.property)
+          ? `${parent}.${message}`
+          : `${parent}: ${message}`;
+    });
+    return [...own, ...problems(error.children ?? [], place)];
+  });
+}
