@@ -30,6 +30,11 @@ export const MUTANTS: readonly Mutant[] = [
         find: ', epoch: lease.epoch, owner: lease.owner }',
         replace: ' }',
       },
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: ", $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] }",
+        replace: ' }',
+      },
     ],
   },
   {
