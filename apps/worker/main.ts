@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { instancesOf, loadConfig } from '#config';
-import { ProviderRegistry, RunAction, Sweep } from '#engine';
-import { connectDatabase, type Database } from '#persistence';
+import { instancesOf, loadConfig, retentionOf } from '#config';
+import { ProviderRegistry, Retention, RunAction, Sweep } from '#engine';
+import { ArchiveFiles, connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -39,6 +39,17 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const store = database.actions;
   const runner = new RunAction({ store, queue, registry, log, workerId });
   const sweep = new Sweep({ store, queue, log });
+  const rules = retentionOf(config);
+  const retention =
+    rules &&
+    new Retention({
+      store: database.retention,
+      lease: database.lease('retention'),
+      owner: workerId,
+      rules,
+      archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+      log,
+    });
   const consumer = new HintConsumer({
     url: redisUrl,
     instances: registry.instances.map(({ id, config: { concurrency } }) => ({
@@ -53,11 +64,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   await beat(database, workerId);
   const beats = setInterval(() => void beat(database, workerId).catch(onError), BEAT_MS);
   sweep.start();
+  retention?.start();
   return async () => {
     clearInterval(beats);
+    const retained = retention?.stop().catch(onError);
     await sweep.stop();
     await database.workers.leave(workerId).catch(onError);
     await consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    await retained;
     await queue.close();
     await database.close();
   };

@@ -47,6 +47,14 @@ export type {
   Release,
 } from './ports.js';
 export {
+  ArchiveError,
+  type ActionArchive,
+  type ArchiveRecord,
+  type ExpiredPage,
+  type RetentionStore,
+  type SharedLease,
+} from './retention.js';
+export {
   TRANSITIONS,
   isLegalHistory,
   isLegalStep,
