@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { instancesOf, loadConfig } from '#config';
-import { ProviderRegistry, RunAction, Sweep, Watchdog } from '#engine';
-import { connectDatabase, type Database, type WorkerFacts } from '#persistence';
+import { instancesOf, loadConfig, retentionOf } from '#config';
+import { ProviderRegistry, Retention, RunAction, Sweep, Watchdog } from '#engine';
+import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -38,6 +38,17 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   );
   const store = database.actions;
   const runner = new RunAction({ store, queue, registry, log, workerId });
+  const rules = retentionOf(config);
+  const retention =
+    rules &&
+    new Retention({
+      store: database.retention,
+      lease: database.lease('retention'),
+      owner: workerId,
+      rules,
+      archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+      log,
+    });
   const consumer = new HintConsumer({
     url: redisUrl,
     instances: registry.instances.map(({ id, config: { concurrency } }) => ({
@@ -59,11 +70,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   await beat(database, workerId, facts());
   const beats = setInterval(() => void beat(database, workerId, facts()).catch(onError), BEAT_MS);
   sweep.start();
+  retention?.start();
   return async () => {
     clearInterval(beats);
+    const retained = retention?.stop().catch(onError);
     await sweep.stop();
     await database.workers.leave(workerId).catch(onError);
     await consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    await retained;
     await queue.close();
     await database.close();
   };

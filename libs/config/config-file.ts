@@ -6,6 +6,9 @@ import { Type, compileSchema, describeSchemaError, type Static } from '#provider
 
 const GUID = '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$';
 
+/** A second, for tests, to a century. */
+const keepDays = Type.Number({ minimum: 0.00001, maximum: 36_500 });
+
 const schema = Type.Object(
   {
     providers: Type.Array(
@@ -26,6 +29,20 @@ const schema = Type.Object(
           ),
           deadlineMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 604_800_000 })),
           attemptTimeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    retention: Type.Optional(
+      Type.Object(
+        {
+          keepDays: Type.Optional(keepDays),
+          archiveDir: Type.Optional(Type.String({ pattern: '^/' })),
+          tenants: Type.Record(
+            Type.String({ pattern: GUID }),
+            Type.Object({ keepDays }, { additionalProperties: false }),
+            { additionalProperties: false, default: {} },
+          ),
         },
         { additionalProperties: false },
       ),

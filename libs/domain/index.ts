@@ -54,6 +54,14 @@ export type {
   ResolveAnswer,
 } from './ports.js';
 export {
+  ArchiveError,
+  type ActionArchive,
+  type ArchiveRecord,
+  type ExpiredPage,
+  type RetentionStore,
+  type SharedLease,
+} from './retention.js';
+export {
   TRANSITIONS,
   isLegalHistory,
   isLegalStep,

@@ -35,6 +35,13 @@ export const TRANSITIONS = {
   cancelBeforeIssue: { from: ['NotStarted', 'Running'], to: 'Failed', phases: ['cancelled'], lease: false },
   expire: { from: ['NotStarted'], to: 'Failed', phases: ['expired'], lease: false },
   timeOut: { from: ['NotStarted', 'Running'], to: 'Failed', phases: ['timedOut'], lease: false },
+  // What was open in a backup may have been carried out since: nobody knows.
+  restoreAsUnknown: {
+    from: ['NotStarted', 'Running'],
+    to: 'Failed',
+    phases: ['outcomeUnknown'],
+    lease: false,
+  },
   giveUp: { from: ['Running'], to: 'Failed', phases: ['outcomeUnknown'], lease: false },
 } as const satisfies Record<string, Transition>;
 

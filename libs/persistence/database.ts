@@ -1,6 +1,8 @@
 import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
 import { MongoActionStore } from './mongo-action-store.js';
+import { MongoRetentionStore } from './mongo-retention-store.js';
+import { MongoSharedLease } from './mongo-shared-lease.js';
 import { ServerClock } from './server-clock.js';
 import { WorkerRegistry } from './worker-registry.js';
 
@@ -18,6 +20,9 @@ export interface DatabaseOptions {
 export interface Database {
   readonly actions: MongoActionStore;
   readonly workers: WorkerRegistry;
+  readonly retention: MongoRetentionStore;
+  /** The lease on a kind of work that one process does for all. */
+  lease(name: string): MongoSharedLease;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -61,6 +66,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
       workers,
+      retention: new MongoRetentionStore(native, clock),
+      lease: (name) => new MongoSharedLease(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

@@ -18,6 +18,12 @@ const INCARNATION_KEY = `${PREFIX}:incarnation`;
  */
 const HINT_BUDGET_MS = 300;
 
+/**
+ * Entries BullMQ keeps in a queue's stream of events, about; its own 10,000 are a megabyte or two of Redis' memory a
+ * queue. Nobody reads them but a developer with a `QueueEvents` at hand: what happened stands in MongoDB.
+ */
+const MOST_EVENTS = 200;
+
 /** What stands in a job: ids only, for Redis holds it in clear text. */
 export interface HintJob {
   readonly actionId: string;
@@ -40,6 +46,8 @@ export class BullActionQueue implements ActionQueue {
         const queue = new Queue<HintJob>(instance, {
           connection: this.#redis,
           prefix: PREFIX,
+          // Workers take it over from the queue's metadata; after a flush of Redis BullMQ's own holds until a restart.
+          streams: { events: { maxLen: MOST_EVENTS } },
           skipVersionCheck: true,
           skipWaitingForReady: true,
         });

@@ -39,13 +39,14 @@ describe('a transition', () => {
     for (const phase of phases) expect(phaseFits(to, phase), phase).toBe(true);
   });
 
-  it('that changes what a worker does needs the lease; that of a caller or the sweep does not', () => {
+  it('that changes what a worker does needs the lease; that of a caller, the sweep or a restore does not', () => {
     const free = transitions.filter(([, { lease }]) => !lease).map(([name]) => name);
     expect(free.toSorted()).toEqual([
       'cancelBeforeIssue',
       'claim',
       'expire',
       'giveUp',
+      'restoreAsUnknown',
       'throttle',
       'timeOut',
       'wishCancel',

@@ -1,0 +1,148 @@
+import {
+  ArchiveError,
+  type ActionArchive,
+  type ListPosition,
+  type RetentionStore,
+  type SharedLease,
+} from '#domain';
+import type { Logger } from '#telemetry';
+
+/** For how long a tenant's finished actions are kept. */
+export interface RetentionRules {
+  /** Milliseconds since their end; null: for ever. */
+  keepMs(tenantId: string): number | null;
+}
+
+export interface RetentionOptions {
+  readonly store: RetentionStore;
+  readonly lease: SharedLease;
+  /** This worker, as the lease knows it. */
+  readonly owner: string;
+  readonly rules: RetentionRules;
+  /** Null: what is removed is gone. */
+  readonly archive: ActionArchive | null;
+  readonly log: Logger;
+  /** Milliseconds between passes, give or take 30 %. Default 60,000. */
+  readonly periodMs?: number;
+}
+
+/** What a pass did. */
+export interface RetentionPass {
+  /** False: another worker does it. */
+  readonly ours: boolean;
+  readonly removed: number;
+  readonly archived: number;
+  /** True when it stopped at its bound: there may be more. */
+  readonly more: boolean;
+}
+
+const DEFAULT_PERIOD_MS = 60_000;
+/** Milliseconds until the first pass, and until the next one where there is more to do. */
+const SOON_MS = 1000;
+const BATCH = 500;
+/** Batches a pass does of one tenant, so that none waits for another's long history. */
+const BATCHES_A_PASS = 10;
+/** In periods: a crashed worker's lease keeps the others from it for so long. */
+const LEASE_PERIODS = 3;
+
+/**
+ * Removes finished actions whose time is over, after they have been archived where that is wanted. One worker
+ * does it for all, under a lease; two that believe to hold it do no harm: a removal is conditional, and an
+ * archive may hold an action twice.
+ */
+export class Retention {
+  readonly #options: RetentionOptions;
+  readonly #leaseMs: number;
+  /** Per tenant, where the last pass stopped at its bound. */
+  readonly #cursors = new Map<string, ListPosition>();
+  #timer: NodeJS.Timeout | undefined;
+  #pass: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+    this.#leaseMs = LEASE_PERIODS * (options.periodMs ?? DEFAULT_PERIOD_MS);
+  }
+
+  start(delayMs = SOON_MS): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#pass = this.pass()
+          .then(({ more }) => (more ? SOON_MS : undefined))
+          .catch(
+            (error: unknown) => void this.#options.log.warn({ error: String(error) }, 'retention failed'),
+          )
+          .then((soon) => this.start(soon ?? this.#options.periodMs ?? DEFAULT_PERIOD_MS));
+      },
+      delayMs * (0.7 + 0.6 * Math.random()),
+    );
+  }
+
+  /** Ends after the batch in hand, and lets another worker go on. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#pass;
+    await this.#options.lease.giveBack(this.#options.owner);
+  }
+
+  /** One pass over all tenants, at most 5,000 actions of each. What it could not archive it leaves. */
+  async pass(): Promise<RetentionPass> {
+    const { store, rules, log } = this.#options;
+    const total = { ours: true, removed: 0, archived: 0, more: false };
+    if (!(await this.#takeLease())) return { ...total, ours: false };
+    const startedAt = performance.now();
+    const failures: ArchiveError[] = [];
+    for (const tenant of await store.tenants()) {
+      const keepMs = rules.keepMs(tenant);
+      if (keepMs === null) continue;
+      try {
+        for (let batch = 0; batch < BATCHES_A_PASS; batch += 1) {
+          if (this.#stopped || !(await this.#takeLease())) break;
+          const done = await this.#batch(tenant, keepMs);
+          total.removed += done.removed;
+          total.archived += done.archived;
+          if (!done.more) break;
+          total.more ||= batch === BATCHES_A_PASS - 1;
+        }
+      } catch (error) {
+        if (!(error instanceof ArchiveError)) throw error;
+        failures.push(error);
+      }
+    }
+    const [first] = failures;
+    if (first !== undefined) {
+      log.error(
+        { problem: first.message, error: String(first.cause), tenants: failures.length },
+        'retention cannot archive; nothing of these tenants was removed',
+      );
+    }
+    if (total.removed > 0) {
+      const { removed, archived } = total;
+      const ms = Math.round(performance.now() - startedAt);
+      log.info({ removed, archived, ms }, 'finished actions removed');
+    }
+    return total;
+  }
+
+  #takeLease(): Promise<boolean> {
+    return this.#options.lease.take(this.#options.owner, this.#leaseMs);
+  }
+
+  /** Goes on where the last batch of this tenant ended: those that have to stay are not looked at again first. */
+  async #batch(
+    tenant: string,
+    keepMs: number,
+  ): Promise<{ readonly removed: number; readonly archived: number; readonly more: boolean }> {
+    const { store, archive } = this.#options;
+    const { ids, next } = await store.expired(tenant, keepMs, BATCH, this.#cursors.get(tenant) ?? null);
+    let removable = ids;
+    if (archive !== null && ids.length > 0)
+      removable = await archive.append(tenant, store.records(tenant, ids));
+    const removed = removable.length === 0 ? 0 : await store.remove(tenant, keepMs, removable);
+    if (next === null) this.#cursors.delete(tenant);
+    else this.#cursors.set(tenant, next);
+    return { removed, archived: archive === null ? 0 : removable.length, more: next !== null };
+  }
+}

@@ -1,0 +1,35 @@
+import { isDeepStrictEqual } from 'node:util';
+import mongoose from 'mongoose';
+import type { Uuid } from './action-document.js';
+
+const { EJSON } = mongoose.mongo.BSON;
+
+/** An action's document as BSON has it: numbers keep their types. To be read with {@link EXACT}. */
+export interface ExactDocument {
+  readonly _id: Uuid;
+  readonly tenantId: string;
+  readonly createdAt: Date;
+  readonly completedAt: Date | null;
+  readonly [field: string]: unknown;
+}
+
+/** Options of a read that keeps what a plain one makes JavaScript numbers of. */
+export const EXACT = { promoteValues: false, promoteLongs: false } as const;
+
+/** A document as one line of canonical Extended JSON, from which it comes back with every type as it was. */
+export function lineOf(document: ExactDocument): string {
+  return EJSON.stringify(document, { relaxed: false });
+}
+
+/** What a line holds, unchecked. @throws Error when it is no Extended JSON */
+export function parseLine(line: string): unknown {
+  return EJSON.parse(line, { relaxed: false });
+}
+
+/** True when both hold the same values of the same types, in whatever order their fields stand. */
+export function isSameRecord(one: ExactDocument, other: ExactDocument): boolean {
+  return isDeepStrictEqual(
+    EJSON.serialize(one, { relaxed: false }),
+    EJSON.serialize(other, { relaxed: false }),
+  );
+}

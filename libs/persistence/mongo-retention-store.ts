@@ -1,0 +1,101 @@
+import type mongoose from 'mongoose';
+import type { ArchiveRecord, ExpiredPage, ListPosition, RetentionStore } from '#domain';
+import { ACTIONS, type Uuid } from './action-document.js';
+import { EXACT, lineOf, type ExactDocument } from './exact-record.js';
+import type { ServerClock } from './server-clock.js';
+import { uuidOf } from './uuid.js';
+
+type Filter = mongoose.mongo.Filter<ExactDocument>;
+
+/** Records in one answer of the database: 50 of the largest there are (256 KiB) are 13 MB. */
+const RECORDS_AT_ONCE = 50;
+
+/**
+ * `RetentionStore` on MongoDB. It goes through the index of a tenant's list from its old end, so that its work
+ * grows with what is to be removed and not with what is kept.
+ */
+export class MongoRetentionStore implements RetentionStore {
+  readonly #actions: mongoose.mongo.Collection<ExactDocument>;
+  readonly #clock: ServerClock;
+
+  constructor(db: mongoose.mongo.Db, clock: ServerClock) {
+    this.#actions = db.collection<ExactDocument>(ACTIONS);
+    this.#clock = clock;
+  }
+
+  async tenants(): Promise<readonly string[]> {
+    return (await this.#actions.distinct('tenantId')) as string[];
+  }
+
+  async expired(
+    tenantId: string,
+    keepMs: number,
+    limit: number,
+    after: ListPosition | null,
+  ): Promise<ExpiredPage> {
+    const before = this.#before(keepMs);
+    const beyond: Filter =
+      after === null
+        ? {}
+        : { $or: [{ createdAt: { $gt: after.createdAt } }, { _id: { $gt: uuidOf(after.id) } }] };
+    const page = await this.#actions
+      .find({
+        tenantId,
+        createdAt: after === null ? { $lt: before } : { $gte: after.createdAt, $lt: before },
+        ...beyond,
+      })
+      // Whether it may go is asked of those looked at, so that those that may not cost no more than a page a pass.
+      .project<{ _id: Uuid; createdAt: Date; mayGo: boolean }>({ createdAt: 1, mayGo: mayGo(before) })
+      .sort({ createdAt: 1, _id: 1 })
+      .limit(limit)
+      .toArray();
+    const last = page.at(-1);
+    return {
+      ids: page.filter((one) => one.mayGo).map(({ _id }) => _id.toString()),
+      next:
+        page.length === limit && last !== undefined
+          ? { createdAt: last.createdAt, id: last._id.toString() }
+          : null,
+    };
+  }
+
+  async *records(tenantId: string, ids: readonly string[]): AsyncGenerator<ArchiveRecord> {
+    const documents = this.#actions.find(
+      { _id: { $in: ids.map(uuidOf) }, tenantId },
+      {
+        ...EXACT,
+        batchSize: RECORDS_AT_ONCE,
+      },
+    );
+    for await (const document of documents) {
+      const { _id, completedAt } = document;
+      if (completedAt !== null) yield { id: _id.toString(), completedAt, line: lineOf(document) };
+    }
+  }
+
+  async remove(tenantId: string, keepMs: number, ids: readonly string[]): Promise<number> {
+    const { deletedCount } = await this.#actions.deleteMany({
+      _id: { $in: ids.map(uuidOf) },
+      tenantId,
+      $expr: mayGo(this.#before(keepMs)),
+    });
+    return deletedCount;
+  }
+
+  #before(keepMs: number): Date {
+    return new Date(this.#clock.now().getTime() - keepMs);
+  }
+}
+
+/** True of what ended before then, for good, and needs nobody's attention. */
+function mayGo(before: Date): object {
+  return {
+    $and: [
+      { $in: ['$status', ['Completed', 'Failed']] },
+      { $ne: [{ $ifNull: ['$open', false] }, true] },
+      { $ne: [{ $ifNull: ['$unresolved', false] }, true] },
+      { $ne: [{ $ifNull: ['$completedAt', null] }, null] },
+      { $lt: ['$completedAt', before] },
+    ],
+  };
+}
