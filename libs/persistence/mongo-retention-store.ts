@@ -37,11 +37,11 @@ export class MongoRetentionStore implements RetentionStore {
     const beyond: Filter =
       after === null
         ? {}
-        : { $or: [{ createdAt: { $gt: after.createdAt } }, { _id: { $gt: uuidOf(after.id) } }] };
+        : { $or: [{ createdAt: { $gt: after.at } }, { _id: { $gt: uuidOf(after.id) } }] };
     const page = await this.#actions
       .find({
         tenantId,
-        createdAt: after === null ? { $lt: before } : { $gte: after.createdAt, $lt: before },
+        createdAt: after === null ? { $lt: before } : { $gte: after.at, $lt: before },
         ...beyond,
       })
       // Whether it may go is asked of those looked at, so that those that may not cost no more than a page a pass.
@@ -54,7 +54,7 @@ export class MongoRetentionStore implements RetentionStore {
       ids: page.filter((one) => one.mayGo).map(({ _id }) => _id.toString()),
       next:
         page.length === limit && last !== undefined
-          ? { createdAt: last.createdAt, id: last._id.toString() }
+          ? { at: last.createdAt, id: last._id.toString() }
           : null,
     };
   }

@@ -15,6 +15,12 @@ const { MongoNetworkError, MongoServerSelectionError, MongoServerError, MongoWri
 
 /** Milliseconds the last try has: enough for the driver to say that no server is there (`serverSelectionMs`). */
 const LAST_TRY_MS = 6000;
+/**
+ * Milliseconds one try has. The driver's `socketTimeoutMS` (10 s) comes first wherever it works; it does not where a
+ * connection goes away while a large command is still being written to it: then the driver waits for ever (7.8,
+ * `Connection#writeCommand` waits for `drain`, which a destroyed socket never emits).
+ */
+const ONE_TRY_MS = 11_000;
 
 // Not writable primary, interrupted by a state change, shutdown in progress, write concern timed out, …:
 // what the driver itself calls retryable, which it does once only.
@@ -73,14 +79,18 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
   let repeats = 0;
   const repeating = retry(
     handleWhen((error) => {
-      if (!isTransientMongoError(error)) return false;
+      if (!(error instanceof TaskCancelledError) && !isTransientMongoError(error)) return false;
       if (!neverSent(error)) sent = true;
       return performance.now() < until;
     }),
     { maxAttempts: 1000, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1000 }) },
   );
   // What comes of a try that is left alone is found by id, epoch and owner like a lost answer.
-  const bounded = wrap(timeout(budgetMs + LAST_TRY_MS, TimeoutStrategy.Aggressive), repeating);
+  const bounded = wrap(
+    timeout(budgetMs + LAST_TRY_MS, TimeoutStrategy.Aggressive),
+    repeating,
+    timeout(ONE_TRY_MS, TimeoutStrategy.Aggressive),
+  );
   try {
     return await bounded.execute(() => call(repeats++ > 0));
   } catch (cause) {

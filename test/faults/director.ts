@@ -55,8 +55,8 @@ async function cause(
   records: FaultRecord[],
 ): Promise<void> {
   const { id } = fault;
-  let beganAt = Date.now();
-  const firstBeganAt = beganAt;
+  const label = `${id} ${fault.title}`;
+  const beganAt = Date.now();
   const scene: Scene = {
     cluster,
     workload,
@@ -64,18 +64,14 @@ async function cause(
     random,
     node: cluster.nodes.find(({ node }) => node.name === place) ?? (cluster.nodes[0] as LinkedNode),
     mode: modeIn(place, cluster.options.modes),
-    began: () => {
-      beganAt = Date.now();
-    },
+    heldUp: (ids) => open.track(label, ids, Date.now()),
   };
   const outcome = await fault.run(scene).catch((error: unknown) => {
     throw new Error(`${id} ${fault.title}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   });
   const healedAt = Date.now();
-  const affected =
-    outcome.affected === 'none' ? [] : outcome.affected === 'due' ? await open.due() : outcome.affected;
-  open.track(`${id} ${fault.title}`, affected, outcome.recoversFrom === 'began' ? beganAt : healedAt);
-  const record = { number, id, kind: fault.kind, what: outcome.what, beganAt: firstBeganAt, healedAt };
+  if (outcome.heldUp === 'due') open.track(label, await open.due(), healedAt);
+  const record = { number, id, kind: fault.kind, what: outcome.what, beganAt, healedAt };
   records.push(record);
   onFault(record);
 }

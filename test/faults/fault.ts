@@ -28,15 +28,16 @@ export interface Scene {
   readonly node: LinkedNode;
   /** The vendor it is for, where its kind is `vendor`. */
   readonly mode: Mode;
-  /** Says what is done, and is the moment from which recovery counts. Called again, it moves the moment. */
-  readonly began: () => void;
+  /** From now on it counts how soon each of these goes on. */
+  readonly heldUp: (ids: readonly string[]) => void;
 }
 
 export interface Outcome {
   /** For people: what was done to what. */
   readonly what: string;
-  /** Which actions it held up: those of a process, those that are due when it is healed, or none. */
-  readonly affected: 'due' | 'none' | readonly string[];
-  /** From when recovery counts: the moment it began (what heals by itself), or when it was healed. */
-  readonly recoversFrom: 'began' | 'healed';
+  /**
+   * `due`: the actions that are due and in nobody's hands when it is healed were held up by it, and how soon they go
+   * on counts from there. `none` where it said itself which were.
+   */
+  readonly heldUp: 'due' | 'none';
 }

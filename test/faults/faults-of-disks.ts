@@ -14,11 +14,10 @@ export const DISK_FAULTS: readonly Fault[] = [
     title: 'the disk of Redis or of a member of MongoDB full',
     weight: 0,
     impossible: whyNoSmallDisks,
-    async run({ cluster, random, began }) {
+    async run({ cluster, random }) {
       const { smallDisks } = cluster;
       const disk = random.pick(smallDisks);
       const filler = path.join(disk, 'filler');
-      began();
       await fill(filler);
       await sleep(random.between(4000, 10_000));
       await rm(filler, { force: true });
@@ -26,7 +25,7 @@ export const DISK_FAULTS: readonly Fault[] = [
       for (const member of cluster.mongo.members) if (!member.running) await member.restart();
       if (!cluster.redis.running) await cluster.redis.restart();
       await cluster.mongo.primary();
-      return { what: `no space left on ${path.basename(disk)}`, affected: 'due', recoversFrom: 'healed' };
+      return { what: `no space left on ${path.basename(disk)}`, heldUp: 'due' };
     },
   },
 ];

@@ -15,13 +15,12 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'worker',
     title: 'a worker paused past its lease',
     weight: 3,
-    async run({ node: { node }, open, began }) {
-      const held = await open.heldBy(node.pid);
-      began();
+    async run({ node: { node }, open, heldUp }) {
+      heldUp(await open.heldBy(node.pid));
       node.signal('SIGSTOP');
       await sleep(1.5 * LEASE_MS);
       node.signal('SIGCONT');
-      return { what: `SIGSTOP ${node.name} for ${1.5 * LEASE_MS} ms`, affected: held, recoversFrom: 'began' };
+      return { what: `SIGSTOP ${node.name} for ${1.5 * LEASE_MS} ms`, heldUp: 'none' };
     },
   },
   {
@@ -29,13 +28,12 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'api',
     title: 'an API paused',
     weight: 1,
-    async run({ node: { node }, random, began }) {
+    async run({ node: { node }, random }) {
       const ms = random.between(2000, 8000);
-      began();
       node.signal('SIGSTOP');
       await sleep(ms);
       node.signal('SIGCONT');
-      return { what: `SIGSTOP ${node.name} for ${ms} ms`, affected: 'none', recoversFrom: 'healed' };
+      return { what: `SIGSTOP ${node.name} for ${ms} ms`, heldUp: 'none' };
     },
   },
   {
@@ -43,12 +41,11 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'worker',
     title: "a worker's event loop blocked past its lease",
     weight: 2,
-    async run({ node: { node }, open, began }) {
-      const held = await open.heldBy(node.pid);
-      began();
+    async run({ node: { node }, open, heldUp }) {
+      heldUp(await open.heldBy(node.pid));
       node.tell({ blockMs: 20_000 });
       await sleep(20_500);
-      return { what: `event loop of ${node.name} blocked for 20 s`, affected: held, recoversFrom: 'began' };
+      return { what: `event loop of ${node.name} blocked for 20 s`, heldUp: 'none' };
     },
   },
   { id: 'F14', kind: 'worker', title: "a worker's clock jumps by five minutes", weight: 2, run: skewed },
@@ -58,11 +55,10 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'worker',
     title: 'a plugin that throws, never returns, or takes its worker along',
     weight: 2,
-    async run({ workload, mode, random, began }) {
+    async run({ workload, mode, random }) {
       const how = random.pick(['throw', 'exit', 'outOfMemory', 'block']);
-      began();
       const id = await workload.create(TENANT, mode, 'Crash', { how });
-      return { what: `action ${id ?? '(not acknowledged)'} crashes by ${how}`, affected: 'none', recoversFrom: 'healed' };
+      return { what: `action ${id ?? '(not acknowledged)'} crashes by ${how}`, heldUp: 'none' };
     },
   },
   {
@@ -70,14 +66,13 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'all',
     title: 'a rolling restart',
     weight: 1,
-    async run({ cluster, began }) {
-      began();
+    async run({ cluster }) {
       for (const { node } of cluster.nodes) {
         const code = await node.stop();
         if (code !== 0) throw new Error(`${node.name} ended with code ${code} when it was asked to stop`);
         await node.start();
       }
-      return { what: 'every process stopped and started, one after the other', affected: 'due', recoversFrom: 'healed' };
+      return { what: 'every process stopped and started, one after the other', heldUp: 'due' };
     },
   },
   {
@@ -91,31 +86,28 @@ export const PROCESS_FAULTS: readonly Fault[] = [
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
-async function killed({ node: { node }, open, random, began }: Scene): Promise<Outcome> {
+async function killed({ node: { node }, open, random, heldUp }: Scene): Promise<Outcome> {
   const times = random.between(1, 3);
-  let held: readonly string[] = [];
   for (let kill = 1; kill <= times; kill += 1) {
-    held = await open.heldBy(node.pid);
-    began();
+    heldUp(await open.heldBy(node.pid));
     node.signal('SIGKILL');
     await sleep(random.between(600, 2000));
     if (kill < times) await node.ready();
   }
   await node.ready();
-  return { what: `kill -9 ${node.name}, ${times} times`, affected: held, recoversFrom: 'began' };
+  return { what: `kill -9 ${node.name}, ${times} times`, heldUp: 'none' };
 }
 
-async function skewed({ node: { node }, random, began }: Scene): Promise<Outcome> {
+async function skewed({ node: { node }, random }: Scene): Promise<Outcome> {
   const skewMs = random.pick([-SKEW_MS, SKEW_MS]);
-  began();
   node.tell({ skewMs });
   await sleep(random.between(5000, 15_000));
   node.tell({ skewMs: 0 });
-  return { what: `clock of ${node.name} off by ${skewMs} ms, and back`, affected: 'due', recoversFrom: 'healed' };
+  return { what: `clock of ${node.name} off by ${skewMs} ms, and back`, heldUp: 'due' };
 }
 
 /** Everything stops, the records go to another database, Redis is new: as after a disaster. */
-async function restored({ cluster, workload, began }: Scene): Promise<Outcome> {
+async function restored({ cluster, workload }: Scene): Promise<Outcome> {
   workload.pause(true);
   await Promise.all(cluster.nodes.map(({ node }) => node.stop()));
   const from = cluster.db;
@@ -125,10 +117,9 @@ async function restored({ cluster, workload, began }: Scene): Promise<Outcome> {
   const old = cluster.redis;
   cluster.useRedis(await cluster.startRedis());
   await old.kill();
-  began();
   await cluster.startNodes();
   workload.pause(false);
-  return { what: `records restored into ${name}, Redis empty`, affected: 'due', recoversFrom: 'healed' };
+  return { what: `records restored into ${name}, Redis empty`, heldUp: 'due' };
 }
 
 async function copy(from: mongoose.mongo.Db, to: mongoose.mongo.Db): Promise<void> {

@@ -9,10 +9,9 @@ export const REDIS_FAULTS: readonly Fault[] = [
     kind: 'redis',
     title: 'Redis killed and restarted, with its data or empty',
     weight: 4,
-    async run({ cluster, random, began }) {
+    async run({ cluster, random }) {
       const { redis } = cluster;
       const how = random.pick(['killed', 'stopped', 'replaced by an empty one']);
-      began();
       if (how === 'stopped') await redis.stop();
       else await redis.kill();
       await sleep(random.between(300, 5000));
@@ -26,9 +25,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     kind: 'redis',
     title: 'FLUSHALL',
     weight: 3,
-    async run({ cluster, random, began }) {
+    async run({ cluster, random }) {
       const times = random.between(1, 5);
-      began();
       await commanding(cluster.redis.url, async (redis) => {
         for (let flush = 1; flush <= times; flush += 1) {
           await redis.flushall();
@@ -43,11 +41,10 @@ export const REDIS_FAULTS: readonly Fault[] = [
     kind: 'redis',
     title: 'Redis frozen for up to 30 s',
     weight: 3,
-    async run({ cluster, random, began }) {
+    async run({ cluster, random }) {
       const { redis } = cluster;
       const ms = random.pick([2000, 5000, 10_000, 30_000]);
       const how = random.pick(['SIGSTOP', 'CLIENT PAUSE']);
-      began();
       if (how === 'SIGSTOP') {
         redis.signal('SIGSTOP');
         await sleep(ms);
@@ -65,8 +62,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
     kind: 'redis',
     title: 'Redis out of memory',
     weight: 2,
-    async run({ cluster, random, began }) {
-      began();
+    async run({ cluster, random }) {
       await commanding(cluster.redis.url, async (redis) => {
         await redis.config('SET', 'maxmemory', '1');
         await sleep(random.between(2000, 8000));
@@ -78,7 +74,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
 ];
 
 /** A replica that missed the primary's last second takes over under the same address; the primary is gone. */
-async function failedOver({ cluster, began }: Scene): Promise<Outcome> {
+async function failedOver({ cluster }: Scene): Promise<Outcome> {
   const old = cluster.redis;
   const replica = await cluster.startRedis();
   await commanding(replica.url, async (redis) => {
@@ -89,14 +85,13 @@ async function failedOver({ cluster, began }: Scene): Promise<Outcome> {
   });
   // What is written now is acknowledged by the old one alone.
   await sleep(1000);
-  began();
   await old.kill();
   cluster.useRedis(replica);
   return healed('Redis failed over to a replica without the last second');
 }
 
 function healed(what: string): Outcome {
-  return { what, affected: 'due', recoversFrom: 'healed' };
+  return { what, heldUp: 'due' };
 }
 
 async function commanding(url: string, work: (redis: Redis) => Promise<unknown>): Promise<void> {

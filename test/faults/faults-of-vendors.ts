@@ -20,14 +20,13 @@ export const VENDOR_FAULTS: readonly Fault[] = [
     kind: 'vendor',
     title: 'a vendor that misbehaves',
     weight: 4,
-    async run({ cluster, mode, random, began }) {
+    async run({ cluster, mode, random }) {
       const vendor = cluster.vendors.get(mode);
       const shares = random.pick(BAD_DAYS);
-      began();
       await vendor?.behave({ ...ORDINARY_DAY, ...shares });
       await sleep(random.between(3000, 10_000));
       await vendor?.behave(ORDINARY_DAY);
-      return { what: `vendor in mode ${mode}: ${JSON.stringify(shares)}`, affected: 'due', recoversFrom: 'healed' };
+      return { what: `vendor in mode ${mode}: ${JSON.stringify(shares)}`, heldUp: 'due' };
     },
   },
   {
@@ -35,13 +34,12 @@ export const VENDOR_FAULTS: readonly Fault[] = [
     kind: 'client',
     title: 'a storm of cancels: every action, twice',
     weight: 3,
-    async run({ workload, random, began }) {
-      began();
+    async run({ workload, random }) {
       workload.storm(true);
       const ms = random.between(4000, 10_000);
       await sleep(ms);
       workload.storm(false);
-      return { what: `every action cancelled, twice, for ${ms} ms`, affected: 'none', recoversFrom: 'healed' };
+      return { what: `every action cancelled, twice, for ${ms} ms`, heldUp: 'none' };
     },
   },
 ];

@@ -43,6 +43,11 @@ export class OpenActions {
     return this.#open.size;
   }
 
+  /** Those that are open, as of the last look. */
+  get ids(): readonly string[] {
+    return [...this.#open.keys()];
+  }
+
   /** Actions that this process holds, as of now. */
   async heldBy(pid: number | undefined): Promise<readonly string[]> {
     await this.#look().catch(() => undefined);
