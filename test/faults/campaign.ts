@@ -7,7 +7,7 @@ import type { Effect, Evidence, FaultRecord } from './evidence.js';
 import type { Fault } from './fault.js';
 import { ORDINARY_DAY } from './faults-of-vendors.js';
 import { OpenActions, type ActionRow } from './open-actions.js';
-import { Random } from './random.js';
+import { Random } from '../support/random.js';
 import { TENANTS, Workload } from './workload.js';
 
 /** Milliseconds between two faults, on average. */

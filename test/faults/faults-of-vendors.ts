@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault } from './fault.js';
 
-/** How a vendor behaves on an ordinary day: now and then it carries something out and never says so. */
-export const ORDINARY_DAY = { executeAndHang: 0.005, executeAndReset: 0.01, rateLimit: 0.02, unavailable: 0.01 };
+/** How a vendor behaves on an ordinary day: it takes its time, and now and then does something and never says so. */
+export const ORDINARY_DAY = {
+  latencyMs: 400,
+  executeAndHang: 0.005,
+  executeAndReset: 0.01,
+  rateLimit: 0.02,
+  unavailable: 0.01,
+};
 
 const BAD_DAYS: readonly Readonly<Record<string, number>>[] = [
   { executeAndReset: 0.5 },

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import type { ApiNode, Mode } from './cluster.js';
 import type { CancelAnswered, Creation } from './evidence.js';
-import type { Random } from './random.js';
+import type { Random } from '../support/random.js';
 
 export const TENANTS = ['11111111-1111-4111-8111-111111111111', '99999999-9999-4999-8999-999999999999'] as const;
 

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
+import { Random } from '../../support/random.js';
 import { Ledger } from './ledger.js';
 import { Vendor, shown, type Mode, type Submission } from './vendor.js';
 
@@ -29,8 +31,9 @@ const options = new Command()
 
 const ledger = new Ledger(options.ledger);
 const vendor = new Vendor(options.mode, ledger);
-const random = mulberry32(Number(options.seed));
+const random = new Random(Number(options.seed));
 let shares: Partial<Record<Misbehaviour, number>> = {};
+let latencyMs = 0;
 
 const server = createServer((incoming, response) => {
   handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' }));
@@ -54,14 +57,15 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
     case 'POST /cancel':
       return cancel(response, (await json(incoming)) as { operationId?: string; key?: string });
     case 'PUT /behaviour':
-      shares = (await json(incoming)) as typeof shares;
-      return answer(response, 200, shares);
+      ({ latencyMs = 0, ...shares } = (await json(incoming)) as typeof shares & { latencyMs?: number });
+      return answer(response, 200, { latencyMs, ...shares });
     default:
       return answer(response, 404, { error: 'no such route' });
   }
 }
 
-function submit(response: ServerResponse, submission: Submission): void {
+async function submit(response: ServerResponse, submission: Submission): Promise<void> {
+  await takeTime();
   const misbehaviour = MISBEHAVIOURS.find((one) => isHit(one));
   const note = (operationId?: string): void => {
     if (misbehaviour === undefined) return;
@@ -87,6 +91,7 @@ function submit(response: ServerResponse, submission: Submission): void {
   const operation = vendor.submit(submission);
   if (operation === null) return answer(response, 410, { error: 'this key was cancelled' });
   note(operation.operationId);
+  await takeTime();
   switch (misbehaviour) {
     case 'executeAndHang':
       return;
@@ -129,7 +134,12 @@ function cancel(
 }
 
 function isHit(misbehaviour: Misbehaviour): boolean {
-  return random() < (shares[misbehaviour] ?? 0);
+  return random.chance(shares[misbehaviour] ?? 0);
+}
+
+/** Up to half of `latencyMs`: vendors do not answer at once, neither before they act nor after. */
+async function takeTime(): Promise<void> {
+  if (latencyMs > 0) await sleep(random.between(0, latencyMs / 2));
 }
 
 function garbage(response: ServerResponse, status: number): void {
@@ -149,15 +159,4 @@ function answer(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
-}
-
-/** A small seeded generator; its quality does not matter here, that it repeats does. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
