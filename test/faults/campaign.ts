@@ -84,7 +84,9 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
       onFault: (record) => say(lineOf(record, workload.acknowledged, open.count)),
     });
     await workload.finish();
-    say(`All ${options.faultCount} faults healed, ${workload.acknowledged} actions acknowledged; waiting for the rest to end …`);
+    say(
+      `All ${options.faultCount} faults healed, ${workload.acknowledged} actions acknowledged; waiting for the rest to end …`,
+    );
     await drained(open, options.drainWithinMs ?? DRAIN_WITHIN_MS);
     await open.stop();
     const evidence: Evidence = {
@@ -110,7 +112,11 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   }
 }
 
-function lineOf({ number, id, what, beganAt, healedAt }: FaultRecord, acknowledged: number, open: number): string {
+function lineOf(
+  { number, id, what, beganAt, healedAt }: FaultRecord,
+  acknowledged: number,
+  open: number,
+): string {
   return `fault ${String(number).padStart(3)} ${id.padEnd(3)} ${what} (${((healedAt - beganAt) / 1000).toFixed(1)} s)  acknowledged ${acknowledged}, open ${open}`;
 }
 

@@ -32,14 +32,24 @@ export function chosen(only: readonly string[]): readonly Fault[] {
   const isAny = only.length === 0 || only.includes(COMBINED);
   return CATALOGUE.filter(
     (fault) =>
-      (isAny && fault.weight > 0) || only.includes(fault.id) || (fault.weight > 0 && only.includes(fault.kind)),
+      (isAny && fault.weight > 0) ||
+      only.includes(fault.id) ||
+      (fault.weight > 0 && only.includes(fault.kind)),
   );
 }
 
 /** What a fault keeps for itself while it lasts, one of these. */
 export function placesOf(
   { kind, id }: Fault,
-  { apis, workers, modes }: { readonly apis: readonly string[]; readonly workers: readonly string[]; readonly modes: readonly Mode[] },
+  {
+    apis,
+    workers,
+    modes,
+  }: {
+    readonly apis: readonly string[];
+    readonly workers: readonly string[];
+    readonly modes: readonly Mode[];
+  },
 ): readonly string[] {
   if (id === 'F16') return modes.map((mode) => `crash in ${mode}`);
   switch (kind) {

@@ -1,5 +1,13 @@
 import { isFinal, isLegalHistory, phaseFits, type SecurityAction } from '#domain';
-import type { CancelAnswered, Creation, Effect, Evidence, FaultKind, FaultRecord, FinalView } from './evidence.js';
+import type {
+  CancelAnswered,
+  Creation,
+  Effect,
+  Evidence,
+  FaultKind,
+  FaultRecord,
+  FinalView,
+} from './evidence.js';
 
 /** One thing that should not have happened. */
 export interface Finding {
@@ -52,7 +60,8 @@ export function check(evidence: Evidence): Verdict {
     untrue: [] as Finding[],
     unexplained: [] as Finding[],
   };
-  for (const id of created.keys()) if (!byId.has(id)) found.lost.push({ id, why: 'acknowledged, not on record' });
+  for (const id of created.keys())
+    if (!byId.has(id)) found.lost.push({ id, why: 'acknowledged, not on record' });
   for (const [key, entries] of effects) {
     const executed = entries.filter(({ event }) => event === 'executed').length;
     if (executed > 1) found.duplicated.push({ id: key, why: `carried out ${executed} times` });
@@ -65,7 +74,10 @@ export function check(evidence: Evidence): Verdict {
     };
     add(found.illegal, illegalOf(record));
     if (!isFinal(record.status)) {
-      add(found.stuck, `${record.status}/${record.phase}, due ${record.nextAt?.toISOString()}, owner ${record.owner}`);
+      add(
+        found.stuck,
+        `${record.status}/${record.phase}, due ${record.nextAt?.toISOString()}, owner ${record.owner}`,
+      );
       continue;
     }
     add(found.illegal, changedEnd(record, firstFinals.get(record.id)));
@@ -99,10 +111,12 @@ function illegalOf(record: SecurityAction): string | null {
   if (statuses.filter(isFinal).length > 1) return 'more than one end';
   if (statuses.at(-1) !== record.status) return `status ${record.status}, last state ${statuses.at(-1)}`;
   if (!phaseFits(record.status, record.phase)) return `phase ${record.phase} under ${record.status}`;
-  if (!isSorted(record.states.map(({ updatedAt }) => updatedAt.getTime()))) return 'states run backwards in time';
+  if (!isSorted(record.states.map(({ updatedAt }) => updatedAt.getTime())))
+    return 'states run backwards in time';
   if (!isSorted(record.attempts.map(({ number }) => number))) return 'attempts out of order';
   if (!isSorted(record.attempts.map(({ epoch }) => epoch))) return 'epochs run backwards';
-  if (isFinal(record.status) !== (record.completedAt !== null)) return 'status and completedDateTime disagree';
+  if (isFinal(record.status) !== (record.completedAt !== null))
+    return 'status and completedDateTime disagree';
   if ((record.status === 'Failed') !== (record.errorInfo !== null)) return 'status and errorInfo disagree';
   return null;
 }
@@ -114,7 +128,9 @@ function changedEnd(record: SecurityAction, first: FinalView | undefined): strin
     first.phase === record.phase &&
     first.code === (record.errorInfo?.code ?? null) &&
     first.completedAt === record.completedAt?.getTime();
-  return same ? null : `ended as ${first.status}/${first.phase} (${first.code}), and is ${record.status}/${record.phase} now`;
+  return same
+    ? null
+    : `ended as ${first.status}/${first.phase} (${first.code}), and is ${record.status}/${record.phase} now`;
 }
 
 /** An end against what the vendor's ledger says. */
@@ -161,9 +177,7 @@ function unexplained(
   const from = attempt.startedAt.getTime();
   const hit = faults.some(
     ({ kind, beganAt, healedAt }) =>
-      !HARMLESS_KINDS.has(kind) &&
-      beganAt <= attempt.endedAt.getTime() &&
-      healedAt + AFTERMATH_MS >= from,
+      !HARMLESS_KINDS.has(kind) && beganAt <= attempt.endedAt.getTime() && healedAt + AFTERMATH_MS >= from,
   );
   return hit ? null : `outcome unknown, with no fault around ${attempt.startedAt.toISOString()}`;
 }

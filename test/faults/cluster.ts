@@ -12,6 +12,7 @@ import {
 } from '#embedded-servers';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/start.js';
+import { DIST_DIR } from '../support/project-dir.js';
 import { signToken } from '../support/token.js';
 import { ProductNode } from './product-node.js';
 import { mountSmallDisk, unmountSmallDisk } from './small-disk.js';
@@ -29,7 +30,6 @@ const ATTEMPT_TIMEOUT_MS = 5000;
 const DEADLINE_MS = 300_000;
 const MONGOD_DISK_MIB = 700;
 const REDIS_DISK_MIB = 64;
-const DIST = path.resolve(import.meta.dirname, '../..');
 
 export interface ClusterOptions {
   readonly seed: number;
@@ -207,7 +207,8 @@ export class Cluster {
       vendors: new Map(
         await Promise.all(
           [...this.vendors].map(
-            async ([mode, vendor]) => [mode, await TcpProxy.start(Number(new URL(vendor.baseUrl).port))] as const,
+            async ([mode, vendor]) =>
+              [mode, await TcpProxy.start(Number(new URL(vendor.baseUrl).port))] as const,
           ),
         ),
       ),
@@ -221,7 +222,7 @@ export class Cluster {
     const [file = 'node', ...args] = command;
     const node = new ProductNode({
       name,
-      command: [file, '--import', path.join(DIST, 'test/faults/preload.js'), ...args],
+      command: [file, '--import', path.join(DIST_DIR, 'test/faults/preload.js'), ...args],
       cwd: this.options.root,
       env: () => ({
         MONGODB_URI: this.mongo.uri.replace('/?', `/${this.#database}?`),

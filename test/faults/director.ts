@@ -67,7 +67,9 @@ async function cause(
     heldUp: (ids) => open.track(label, ids, Date.now()),
   };
   const outcome = await fault.run(scene).catch((error: unknown) => {
-    throw new Error(`${id} ${fault.title}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${id} ${fault.title}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   });
   const healedAt = Date.now();
   if (outcome.heldUp === 'due') open.track(label, await open.due(), healedAt);

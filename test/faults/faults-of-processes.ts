@@ -126,7 +126,8 @@ async function copy(from: mongoose.mongo.Db, to: mongoose.mongo.Db): Promise<voi
   const documents = from.collection('actions').find();
   let batch: mongoose.mongo.BSON.Document[] = [];
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) await to.collection('actions').insertMany(batch, { writeConcern: { w: 'majority' } });
+    if (batch.length > 0)
+      await to.collection('actions').insertMany(batch, { writeConcern: { w: 'majority' } });
     batch = [];
   };
   for await (const document of documents) {
@@ -135,4 +136,3 @@ async function copy(from: mongoose.mongo.Db, to: mongoose.mongo.Db): Promise<voi
   }
   await flush();
 }
-

@@ -56,7 +56,13 @@ export const REDIS_FAULTS: readonly Fault[] = [
       return healed(`Redis frozen for ${ms} ms by ${how}`);
     },
   },
-  { id: 'F7', kind: 'redis', title: 'a failover of Redis that loses its last writes', weight: 2, run: failedOver },
+  {
+    id: 'F7',
+    kind: 'redis',
+    title: 'a failover of Redis that loses its last writes',
+    weight: 2,
+    run: failedOver,
+  },
   {
     id: 'F8',
     kind: 'redis',

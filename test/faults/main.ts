@@ -8,6 +8,7 @@ import { CHOICES, chosen } from './catalogue.js';
 import { isClean } from './checker.js';
 import { MODES, type Mode } from './cluster.js';
 import { MUTANTS, buildMutant } from './mutants.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
 import { reportOf } from './report.js';
 
 /**
@@ -27,11 +28,16 @@ interface Options {
   readonly json: string | undefined;
 }
 
-const ROOT = path.resolve(import.meta.dirname, '../../..');
-
 const options = new Command('npm run faults --')
-  .description('Hurt a whole installation at random, and check that nothing acknowledged was lost, done twice, stuck or told untrue.')
-  .option('--seed <n>', 'the same seed draws the same faults and actions', whole, Math.floor(Math.random() * 1_000_000))
+  .description(
+    'Hurt a whole installation at random, and check that nothing acknowledged was lost, done twice, stuck or told untrue.',
+  )
+  .option(
+    '--seed <n>',
+    'the same seed draws the same faults and actions',
+    whole,
+    Math.floor(Math.random() * 1_000_000),
+  )
   .option('--actions <n>', 'actions to be acknowledged', whole, 10_000)
   .option('--faults <n>', 'faults to cause', whole, 50)
   .addOption(
@@ -42,7 +48,9 @@ const options = new Command('npm run faults --')
   .addOption(new Option('--mode <mode>', 'only a vendor that treats repeats so').choices(MODES))
   .option('--drain-seconds <n>', 'how long everything may take to end once all faults are healed', whole, 180)
   .addOption(
-    new Option('--mutant <name>', 'against a product with this guarantee broken').choices(MUTANTS.map(({ name }) => name)),
+    new Option('--mutant <name>', 'against a product with this guarantee broken').choices(
+      MUTANTS.map(({ name }) => name),
+    ),
   )
   .option('--naive', 'against a worker for which the job is the truth', false)
   .option('--json <file>', 'also write verdict, faults and recovery times there')
@@ -61,7 +69,7 @@ if (options.only.includes('F21'))
   console.log('F21: no earlier version has been released, so only the restore is caused, not an upgrade.');
 
 const mutantDir = path.join(tmpdir(), `riposte-mutant-${process.pid}`);
-const root = options.mutant === undefined ? ROOT : await buildMutant(options.mutant, mutantDir);
+const root = options.mutant === undefined ? PROJECT_DIR : await buildMutant(options.mutant, mutantDir);
 console.log(
   `seed ${options.seed}: ${options.actions} actions, ${options.faults} faults of ${[...new Set(faults.map(({ id }) => id))].join(' ')}`,
 );
@@ -80,7 +88,13 @@ await rm(mutantDir, { recursive: true, force: true });
 console.log(reportOf(campaign));
 if (options.json !== undefined) {
   const { verdict, evidence, recoveries, seconds } = campaign;
-  const json = { options, seconds, verdict, faults: evidence.faults, recoveries: Object.fromEntries(recoveries) };
+  const json = {
+    options,
+    seconds,
+    verdict,
+    faults: evidence.faults,
+    recoveries: Object.fromEntries(recoveries),
+  };
   await writeFile(options.json, `${JSON.stringify(json, null, 2)}\n`);
 }
 process.exit(isClean(campaign.verdict) && campaign.verdict.acknowledged >= options.actions ? 0 : 1);

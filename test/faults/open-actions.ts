@@ -58,7 +58,9 @@ export class OpenActions {
   async due(): Promise<readonly string[]> {
     await this.#look().catch(() => undefined);
     const now = Date.now();
-    return [...this.#open].flatMap(([id, { nextAt }]) => (nextAt !== null && nextAt.getTime() <= now ? [id] : []));
+    return [...this.#open].flatMap(([id, { nextAt }]) =>
+      nextAt !== null && nextAt.getTime() <= now ? [id] : [],
+    );
   }
 
   /** From now on it is noted when each of these goes on, in milliseconds since `from`. */
@@ -108,7 +110,9 @@ export class OpenActions {
     const { UUID } = mongoose.mongo;
     const rows = await this.#collection()
       .find({ _id: { $in: ids.map((id) => new UUID(id)) } })
-      .project<{ _id: mongoose.mongo.UUID } & Pick<SecurityAction, 'status' | 'phase' | 'errorInfo' | 'completedAt'>>({
+      .project<
+        { _id: mongoose.mongo.UUID } & Pick<SecurityAction, 'status' | 'phase' | 'errorInfo' | 'completedAt'>
+      >({
         status: 1,
         phase: 1,
         errorInfo: 1,

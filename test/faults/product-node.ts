@@ -112,7 +112,8 @@ export class ProductNode {
     this.#ready = false;
     this.#exited = once(child, 'exit');
     child.on('message', (message) => {
-      if ((message as { readonly type?: string }).type === 'ready' && this.#child === child) this.#ready = true;
+      if ((message as { readonly type?: string }).type === 'ready' && this.#child === child)
+        this.#ready = true;
     });
     child.on('exit', (code, signal) => {
       if (this.#child !== child) return;

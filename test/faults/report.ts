@@ -48,9 +48,14 @@ export function reportOf(campaign: Campaign): string {
 }
 
 /** p50, p99 and the most of a list. */
-export function percentiles(values: readonly number[]): { readonly p50: number; readonly p99: number; readonly max: number } {
+export function percentiles(values: readonly number[]): {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+} {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? Number.NaN };
 }
 

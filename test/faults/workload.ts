@@ -6,7 +6,10 @@ import type { ApiNode, Mode } from './cluster.js';
 import type { CancelAnswered, Creation } from './evidence.js';
 import type { Random } from '../support/random.js';
 
-export const TENANTS = ['11111111-1111-4111-8111-111111111111', '99999999-9999-4999-8999-999999999999'] as const;
+export const TENANTS = [
+  '11111111-1111-4111-8111-111111111111',
+  '99999999-9999-4999-8999-999999999999',
+] as const;
 
 const CLIENTS = 24;
 const ANSWER_WITHIN_MS = 30_000;
@@ -37,7 +40,11 @@ export class Workload {
   readonly creations: Creation[] = [];
   readonly cancels: CancelAnswered[] = [];
   readonly #options: WorkloadOptions;
-  readonly #agent = new Agent({ connections: CLIENTS, keepAliveTimeout: 4000, bodyTimeout: ANSWER_WITHIN_MS });
+  readonly #agent = new Agent({
+    connections: CLIENTS,
+    keepAliveTimeout: 4000,
+    bodyTimeout: ANSWER_WITHIN_MS,
+  });
   readonly #inService = new Map<string, boolean>();
   readonly #pending = new Set<Promise<void>>();
   readonly #acks: number;
@@ -133,7 +140,8 @@ export class Workload {
       const turn = this.#sent;
       this.#sent += 1;
       const dueAt = startedAt + (turn * spreadMs) / actions;
-      while (performance.now() < dueAt && !this.#faultsOver) await sleep(Math.min(100, dueAt - performance.now()));
+      while (performance.now() < dueAt && !this.#faultsOver)
+        await sleep(Math.min(100, dueAt - performance.now()));
       if (this.#stopped) return;
       await this.#one(turn, random);
     }
