@@ -331,6 +331,7 @@ describe('the documents', () => {
         `${COLLECTION}/{id}`,
         `${COLLECTION}/{id}/cancelSecurityAction`,
         '/api/v1/actions/{id}',
+        '/api/v1/workers',
         '/health/ready',
       ]),
     );
