@@ -333,6 +333,7 @@ describe('the documents', () => {
         '/api/v1/actions',
         '/api/v1/actions/{id}',
         '/api/v1/actions/{id}/resolve',
+        '/api/v1/workers',
         '/health/ready',
       ]),
     );

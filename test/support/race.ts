@@ -184,12 +184,12 @@ function registryOf(
       settings: Type.Object({}),
       actions: { Do: { title: 'Do', parameters: Type.Object({}), idempotency, cancellable } },
     },
-    execute: ({ signal, attempt, saveOperation }) =>
+    execute: ({ signal, attempt, ...context }) =>
       hold('execute', {
         operation: null,
         attempt,
         signal,
-        save: saveOperation,
+        save: (operation) => context.saveOperation(operation),
       }) as Promise<StepOutcome>,
     poll: ({ signal, attempt }, operation) =>
       hold('poll', { operation, attempt, signal, save: unsaved }) as Promise<StepOutcome>,

@@ -1,0 +1,214 @@
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ProviderError } from '#provider-sdk';
+import { raceTrack, type Race, type RaceOptions } from '../support/race.js';
+
+/** What the engine knows of an attempt, and what it may therefore do next. */
+
+let start: (options?: RaceOptions) => Promise<Race>;
+beforeAll(async () => {
+  start = await raceTrack();
+});
+
+const OPERATION = { id: 'op' };
+const unreachable = () => new ProviderError('unreachable', 'away');
+const noAnswer = () => new ProviderError('unknownOutcome', 'no answer');
+
+describe('an intent under which nothing was sent', () => {
+  it('is taken back when the process stops between the intent and the call, and costs no attempt', async () => {
+    const race = await start();
+    const shutdown = new AbortController();
+    const worker = race.worker({
+      recordIntent: (lease) => {
+        shutdown.abort();
+        return race.store.recordIntent(lease);
+      },
+    });
+    await race.look(worker, shutdown.signal);
+    expect(await race.action()).toMatchObject({ intent: null, owner: null, attempts: [], crashes: 0 });
+    expect(race.seen).toEqual([]);
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'completed' });
+    await looked;
+    expect(await race.end()).toBe('Completed done - no wish');
+  });
+
+  it.each(['none', 'key'] as const)(
+    'is taken back, too, when the process stopped while it was claimed (%s)',
+    async (idempotency) => {
+      const race = await start({ idempotency });
+      const shutdown = new AbortController();
+      const worker = race.worker({
+        claim: (id, owner, leaseMs) => {
+          shutdown.abort();
+          return race.store.claim(id, owner, leaseMs);
+        },
+      });
+      await race.look(worker, shutdown.signal);
+      expect(await race.action()).toMatchObject({ intent: null, owner: null, attempts: [] });
+      expect(race.seen).toEqual([]);
+    },
+  );
+
+  it('is taken back when the lease could not be renewed in time, so that it is not taken for sent', async () => {
+    const race = await start();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const worker = race.worker({
+      recordIntent: async (lease) => {
+        const recorded = await race.store.recordIntent(lease);
+        // The machine slept: only the wall clock tells.
+        vi.setSystemTime(Date.now() + 60_000);
+        return recorded;
+      },
+      renew: () => Promise.reject(new Error('the database is slow')),
+    });
+    await race.look(worker);
+    expect(race.seen).toEqual([]);
+    expect(await race.action()).toMatchObject({ intent: null, owner: null, attempts: [] });
+  });
+
+  it('ends as 408, never issued, when the deadline passes before the call', async () => {
+    const race = await start();
+    const worker = race.worker({
+      recordIntent: async (lease) => {
+        const recorded = await race.store.recordIntent(lease);
+        return recorded === null ? null : { ...recorded, deadlineAt: new Date(0) };
+      },
+    });
+    await race.look(worker);
+    expect(await race.end()).toBe('Failed timedOut 408 no wish');
+    expect(race.seen).toEqual([]);
+  });
+});
+
+describe('a machine that slept', () => {
+  it('renews its lease before it calls, although its monotonic clock stood still', async () => {
+    const race = await start();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const steps: string[] = [];
+    const worker = race.worker({
+      recordIntent: async (lease) => {
+        const recorded = await race.store.recordIntent(lease);
+        vi.setSystemTime(Date.now() + 60_000);
+        return recorded;
+      },
+      renew: (lease, leaseMs) => {
+        steps.push('renew');
+        return race.store.renew(lease, leaseMs);
+      },
+    });
+    const looked = race.look(worker);
+    const execute = await race.call('execute');
+    expect(steps).toEqual(['renew']);
+    execute.answer({ kind: 'completed' });
+    await looked;
+  });
+});
+
+describe('a vendor that has taken the action', () => {
+  it.each([
+    ['a failure that may pass', unreachable],
+    ['a defect', () => new TypeError('oops')],
+  ])('is polled, not sent it again, when execute ends with %s afterwards', async (_name, error) => {
+    for (const idempotency of ['none', 'key'] as const) {
+      const race = await start({ idempotency });
+      const looked = race.look();
+      const execute = await race.call('execute');
+      await execute.save(OPERATION);
+      execute.fail(error());
+      await looked;
+      const again = race.look();
+      (await race.call('poll')).answer({ kind: 'completed' });
+      await again;
+      expect(await race.end()).toBe('Completed done - no wish');
+      expect(race.seen).toEqual(['execute', 'poll op']);
+    }
+  });
+
+  it('is not sent it again when a look-up fails in a way that may pass, thrown or returned', async () => {
+    const race = await start({ idempotency: 'lookup' });
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    (await race.call('reconcile')).answer({ kind: 'failed', error: unreachable() });
+    await looked;
+    expect((await race.action()).intent).not.toBeNull();
+    const again = race.look();
+    (await race.call('reconcile')).fail(unreachable());
+    await again;
+    const found = race.look();
+    (await race.call('reconcile')).answer({ kind: 'completed' });
+    await found;
+    expect(await race.end()).toBe('Completed done - no wish');
+    expect(race.seen.filter((name) => name === 'execute')).toHaveLength(1);
+  });
+
+  it('or not: attempts that fail for want of an answer and then for want of a connection end as 520', async () => {
+    const race = await start({ idempotency: 'key' });
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    await looked;
+    const again = race.look();
+    // The vendor asks for more time than there is.
+    (await race.call('execute')).fail(new ProviderError('rateLimited', 'later', { retryAfterMs: 3_600_000 }));
+    await again;
+    expect(await race.end()).toBe('Failed outcomeUnknown 520 no wish');
+  });
+});
+
+describe('an action past its deadline', () => {
+  it('is looked at again within half a minute, whenever the vendor wants to be asked', async () => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    await race.deadlinePassed();
+    const late = race.look();
+    (await race.call('cancel')).answer('requested');
+    (await race.call('poll')).answer({ kind: 'pending', operation: OPERATION, nextPollMs: 3_600_000 });
+    await late;
+    const { nextAt, deadlineAt } = await race.action();
+    expect((nextAt?.getTime() ?? Infinity) - deadlineAt.getTime()).toBeLessThan(35_000);
+  });
+
+  it.each(['poll', 'cancel'] as const)('ends although %s always fails', async (name) => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    await race.deadlinePassed(31_000);
+    const late = race.look();
+    const cancel = await race.call('cancel');
+    if (name === 'cancel') cancel.fail(unreachable());
+    else cancel.answer('requested');
+    (await race.call('poll')).fail(new TypeError('always'));
+    await late;
+    expect(await race.end()).toMatch(/^Failed outcomeUnknown 520/);
+  });
+
+  it('ends although the look-up can never tell', async () => {
+    const race = await start({ idempotency: 'lookup' });
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    (await race.call('reconcile')).answer({ kind: 'cannotTell' });
+    await looked;
+    await race.deadlinePassed();
+    const late = race.look();
+    (await race.call('cancel')).answer('unknown');
+    await late;
+    expect(await race.end()).toBe('Failed outcomeUnknown 520 unknown');
+  });
+
+  it('ends although the provider was taken out of the configuration: by the sweep, 2 minutes later', async () => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    await race.deadlinePassed(119_000);
+    await race.age({ nextAt: new Date(0) });
+    expect(await race.store.closeOverdue(race.id, 120_000)).toBeNull();
+    await race.deadlinePassed(121_000);
+    expect(await race.store.closeOverdue(race.id, 120_000)).toMatchObject({ phase: 'outcomeUnknown' });
+    expect((await race.action()).attempts).toMatchObject([{ outcome: 'unknown', error: { code: 520 } }]);
+  });
+});

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import mongoose from 'mongoose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { errorInfo, type ActionStore, type Claim } from '#domain';
+import { MongoActionStore } from '#persistence';
+import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
+
+/** A write that was carried out and whose answer was lost is repeated: the repeat has to find that it was. */
+
+let connection: mongoose.Connection;
+let store: ActionStore;
+/** What happens after the next write was carried out and before its answer is lost. */
+let onLoss: (() => Promise<unknown>) | null = null;
+
+beforeAll(async () => {
+  connection = await mongoose.createConnection(freshDatabaseUri()).asPromise();
+  const db = connection.getClient().db(connection.name);
+  const clock = { now: () => new Date() };
+  const lossy = new Proxy(db, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(real, name);
+      if (name !== 'collection') return typeof value === 'function' ? (value.bind(real) as unknown) : value;
+      return (collection: string) => losingAnswers(real.collection(collection));
+    },
+  });
+  store = new MongoActionStore(lossy, clock as never);
+});
+afterAll(() => connection.close());
+
+function losingAnswers(collection: mongoose.mongo.Collection): mongoose.mongo.Collection {
+  return new Proxy(collection, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(real, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'findOneAndUpdate') return value.bind(real) as unknown;
+      return async (...args: unknown[]) => {
+        const answer = await (value as (...all: unknown[]) => Promise<unknown>).apply(real, args);
+        const lose = onLoss;
+        if (lose === null) return answer;
+        onLoss = null;
+        await lose();
+        throw new mongoose.mongo.MongoNetworkError('the answer was lost');
+      };
+    },
+  });
+}
+
+async function claimed(): Promise<Claim> {
+  const { id } = await store.create(newAction({ idempotency: 'none' }));
+  const claim = await store.claim(id, `w/${randomUUID()}`, 30_000);
+  if (claim === null) throw new Error('a new action could not be claimed');
+  return claim;
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+describe('a write whose answer was lost', () => {
+  it('of an intent is found again, also when a cancel came in between', async () => {
+    const { lease, action } = await claimed();
+    let answer = '';
+    onLoss = async () => {
+      answer = (await store.requestCancel(CALLER, action.id)).kind;
+    };
+    const recorded = await store.recordIntent(lease);
+    expect(answer).toBe('requested');
+    expect(recorded).toMatchObject({ intent: { epoch: 1 }, cancel: { why: 'caller' } });
+  });
+
+  it('of an intent that is taken back is found again', async () => {
+    const { lease } = await claimed();
+    await store.recordIntent(lease);
+    onLoss = nothing;
+    expect(await store.takeBack(lease)).toMatchObject({ intent: null, owner: null, status: 'Running' });
+  });
+
+  it('of an operation, a parking and a retry is found again', async () => {
+    const release = { delayMs: 0, sawCancel: false } as const;
+    const one = await claimed();
+    await store.recordIntent(one.lease);
+    onLoss = nothing;
+    expect(await store.saveOperation(one.lease, { id: 'op' })).toMatchObject({
+      intent: { operation: { id: 'op' } },
+    });
+    onLoss = nothing;
+    expect(
+      await store.park(one.lease, {
+        ...release,
+        operation: { id: 'op' },
+        progress: null,
+        phase: 'waitingOnVendor',
+      }),
+    ).toMatchObject({ owner: null, phase: 'waitingOnVendor' });
+    const two = await claimed();
+    await store.recordIntent(two.lease);
+    onLoss = nothing;
+    const retried = await store.retry(two.lease, {
+      ...release,
+      error: errorInfo(503, 'away'),
+      applied: 'no',
+      phase: 'retrying',
+    });
+    expect(retried).toMatchObject({ intent: null, attempts: [{ number: 1 }] });
+    expect(retried?.attempts).toHaveLength(1);
+  });
+
+  it('of a cancel is answered as the first time', async () => {
+    const { lease, action } = await claimed();
+    onLoss = nothing;
+    expect((await store.requestCancel(CALLER, action.id)).kind).toBe('cancelled');
+    expect(await store.recordIntent(lease)).toBeNull();
+  });
+});
