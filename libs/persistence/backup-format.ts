@@ -118,8 +118,7 @@ export async function checkArchive(lines: AsyncIterable<Buffer>): Promise<Checke
       cutOff += 1;
       continue;
     }
-    const first = (value as { readonly tenantId?: unknown } | null)?.tenantId;
-    tenant ??= typeof first === 'string' ? first : undefined;
+    tenant ??= tenantIn(value);
     if (tenant === undefined) throw new BackupError(`Line ${number} is no action of an archive.`);
     if (openRecord(value, tenant, number))
       throw new BackupError(`Line ${number} is an action that has not ended; no archive holds such.`);
@@ -182,6 +181,11 @@ function orCutOff(line: Buffer): unknown {
   }
 }
 
+function tenantIn(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !('tenantId' in value)) return undefined;
+  return typeof value.tenantId === 'string' ? value.tenantId : undefined;
+}
+
 function isTrailer(value: unknown): value is { readonly count: unknown; readonly sha256: unknown } {
   return (value as { readonly end?: unknown } | null)?.end === FORMAT;
 }
@@ -190,7 +194,8 @@ function isTrailer(value: unknown): value is { readonly count: unknown; readonly
 function openRecord(value: unknown, tenant: string, number: number): boolean {
   const record = (value ?? {}) as Partial<ExactDocument>;
   const wrong = (what: string): BackupError => new BackupError(`Line ${number} is no action: ${what}.`);
-  if (!(record._id instanceof mongoose.mongo.UUID)) throw wrong('it has no id');
+  const { _id: id } = record;
+  if (!(id instanceof mongoose.mongo.UUID)) throw wrong('it has no id');
   if (record.tenantId !== tenant)
     throw new BackupError(
       `Line ${number} is an action of another tenant (${String(record.tenantId)}); the file is of ${tenant}.`,

@@ -1,6 +1,6 @@
 import mongoose from 'mongoose';
 import { ACTIONS } from './action-document.js';
-import { EXACT, isSameRecord, type ExactDocument } from './exact-record.js';
+import { EXACT, isSameRecord, uuidIn, type ExactDocument } from './exact-record.js';
 import { restored, restoredAt, type Restore } from './restored.js';
 import type { ServerClock } from './server-clock.js';
 import { repeatable } from './write-retry.js';
@@ -48,7 +48,7 @@ export class BackupStore {
           ? { createdAt: { $lte: until } }
           : {
               createdAt: { $gte: last.createdAt, $lte: until },
-              $or: [{ createdAt: { $gt: last.createdAt } }, { _id: { $gt: last._id } }],
+              $or: [{ createdAt: { $gt: last.createdAt } }, { _id: { $gt: uuidIn(last) } }],
             };
       const page = await repeatable(this.#budgetMs, () =>
         this.#actions
@@ -69,14 +69,13 @@ export class BackupStore {
     const documents = records.map((record) => restored(record, restore, at));
     return repeatable(this.#budgetMs, async () => {
       const there = await this.#insert(documents);
-      const existing = await this.#actions
-        .find({ _id: { $in: there.map((index) => documents[index]?._id) } } as Filter, EXACT)
-        .toArray();
-      const byId = new Map(existing.map((document) => [document._id.toString(), document]));
+      const ids = documents.filter((_document, index) => there.includes(index)).map(uuidIn);
+      const existing = await this.#actions.find({ _id: { $in: ids } }, EXACT).toArray();
+      const byId = new Map(existing.map((document) => [uuidIn(document).toString(), document]));
       const conflicts = there.flatMap((index) => {
         const record = records[index];
         if (record === undefined) return [];
-        const id = record._id.toString();
+        const id = uuidIn(record).toString();
         return isRestored(byId.get(id), record, restore) ? [] : [id];
       });
       return {

@@ -42,7 +42,7 @@ beforeEach(async () => {
 });
 afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
-const actions = (): mongoose.mongo.Collection<Document> => db.collection('actions');
+const actions = (): mongoose.mongo.Collection => db.collection('actions');
 const daysAgo = (days: number): Date => new Date(Date.now() - days * DAY_MS);
 
 /** Records an action that was created and ended so many days ago; its id. */
@@ -293,8 +293,8 @@ describe('the lease on the work', () => {
     const first = retentionOf({ owner: 'worker-1' }).retention;
     const second = retentionOf({ owner: 'worker-2' }).retention;
     const passes = await Promise.all([first.pass(), second.pass()]);
-    expect(passes.map(({ ours }) => ours).toSorted()).toEqual([false, true]);
-    const [holder, other] = passes[0]?.ours === true ? [first, second] : [second, first];
+    expect(passes.filter(({ ours }) => ours)).toHaveLength(1);
+    const [holder, other] = passes[0].ours ? [first, second] : [second, first];
     expect((await holder.pass()).ours).toBe(true);
     expect((await other.pass()).ours).toBe(false);
     await holder.stop();
@@ -332,11 +332,7 @@ describe('the lease on the work', () => {
     const passes = await Promise.all(both.map((one) => one.pass()));
     expect(passes.reduce((sum, { removed }) => sum + removed, 0)).toBe(600);
     expect(await left()).toEqual([]);
-    const ids = (await archived()).map(
-      (line) =>
-        (JSON.parse(line) as { readonly _id: { readonly $binary: { readonly base64: string } } })._id.$binary
-          .base64,
-    );
+    const ids = (await archived()).map((line) => /"base64":"([^"]+)"/.exec(line)?.[1]);
     expect(new Set(ids).size).toBe(600);
   });
 });
