@@ -8,7 +8,7 @@ import {
 import type { Logger } from '#telemetry';
 
 /** For how long a tenant's finished actions are kept. */
-export interface RetentionRules {
+interface RetentionRules {
   /** Milliseconds since their end; null: for ever. */
   keepMs(tenantId: string): number | null;
 }
