@@ -2,10 +2,10 @@ import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer, ROLES } from '#auth';
 import { ConfigurationError } from '#domain';
+import { guid } from './guid.js';
 
 /** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir. */
 
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const UNIT_SECONDS = { '': 1, s: 1, m: 60, h: 3600 } as const;
 const MOST_SECONDS = 24 * 3600;
 
@@ -39,12 +39,6 @@ try {
   if (!(error instanceof ConfigurationError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
-}
-
-function guid(text: string): string {
-  if (!GUID.test(text))
-    throw new InvalidArgumentError('It has to be a GUID, for example 11111111-1111-4111-8111-111111111111.');
-  return text.toLowerCase();
 }
 
 function collectRoles(role: string, before: readonly string[] | undefined): string[] {

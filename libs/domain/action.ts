@@ -182,11 +182,14 @@ export function isFinal(status: ActionStatus): boolean {
 }
 
 /**
- * True for a failed action of which nobody can say whether it was applied: its last attempt ended as `unknown`,
- * and no resolution says what was found.
+ * True for a failed action of which nobody can say whether it was applied, and of which no resolution says it: it
+ * ended as an outcome unknown, or its last attempt did (a plugin that broke, workers that died on it).
  */
-export function isUnresolved(action: Pick<SecurityAction, 'status' | 'attempts' | 'resolution'>): boolean {
-  return (
-    action.status === 'Failed' && action.attempts.at(-1)?.outcome === 'unknown' && action.resolution === null
-  );
+export function isUnresolved({
+  phase,
+  attempts,
+  resolution,
+}: Pick<SecurityAction, 'phase' | 'attempts' | 'resolution'>): boolean {
+  const isUnknown = phase === 'outcomeUnknown' || attempts.at(-1)?.outcome === 'unknown';
+  return isUnknown && resolution === null && (PHASES.Failed as readonly ActionPhase[]).includes(phase);
 }

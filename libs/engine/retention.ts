@@ -8,7 +8,7 @@ import {
 import type { Logger } from '#telemetry';
 
 /** For how long a tenant's finished actions are kept. */
-export interface RetentionRules {
+interface RetentionRules {
   /** Milliseconds since their end; null: for ever. */
   keepMs(tenantId: string): number | null;
 }
@@ -70,9 +70,10 @@ export class Retention {
       () => {
         this.#pass = this.pass()
           .then(({ more }) => (more ? SOON_MS : undefined))
-          .catch(
-            (error: unknown) => void this.#options.log.warn({ error: String(error) }, 'retention failed'),
-          )
+          .catch((error: unknown) => {
+            this.#options.log.warn({ error: String(error) }, 'retention failed');
+            return undefined;
+          })
           .then((soon) => this.start(soon ?? this.#options.periodMs ?? DEFAULT_PERIOD_MS));
       },
       delayMs * (0.7 + 0.6 * Math.random()),

@@ -1,10 +1,14 @@
 import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
+import { BackupStore } from './backup-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { ServerClock } from './server-clock.js';
 import { WorkerRegistry } from './worker-registry.js';
+
+/** Nobody waits for an answer of a backup. */
+const BACKUP_RETRY_BUDGET_MS = 30_000;
 
 export interface DatabaseOptions {
   /** Shown in the server's logs: `riposte-api`, `riposte-worker`. */
@@ -21,6 +25,7 @@ export interface Database {
   readonly actions: MongoActionStore;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
+  readonly backup: BackupStore;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /** Rejects unless a majority write works within `timeoutMs`. */
@@ -67,6 +72,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
       workers,
       retention: new MongoRetentionStore(native, clock),
+      backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       lease: (name) => new MongoSharedLease(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {

@@ -16,6 +16,11 @@ export interface ExactDocument {
 /** Options of a read that keeps what a plain one makes JavaScript numbers of. */
 export const EXACT = { promoteValues: false, promoteLongs: false } as const;
 
+/** The id in BSON's form. */
+export function uuidIn({ _id }: Pick<ExactDocument, '_id'>): Uuid {
+  return _id;
+}
+
 /** A document as one line of canonical Extended JSON, from which it comes back with every type as it was. */
 export function lineOf(document: ExactDocument): string {
   return EJSON.stringify(document, { relaxed: false });

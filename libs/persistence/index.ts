@@ -1,5 +1,16 @@
 export { ArchiveFiles } from './archive-files.js';
+export {
+  BackupError,
+  backupLines,
+  checkArchive,
+  checkBackup,
+  recordsOf,
+  type CheckedBackup,
+} from './backup-format.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { isGuid } from './uuid.js';
+export { type OpenActions } from './restored.js';
+export { serverDataPath } from './server-data-path.js';
+export type { ExactDocument } from './exact-record.js';

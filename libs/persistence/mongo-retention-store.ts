@@ -1,7 +1,7 @@
 import type mongoose from 'mongoose';
 import type { ArchiveRecord, ExpiredPage, ListPosition, RetentionStore } from '#domain';
 import { ACTIONS, type Uuid } from './action-document.js';
-import { EXACT, lineOf, type ExactDocument } from './exact-record.js';
+import { EXACT, lineOf, uuidIn, type ExactDocument } from './exact-record.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
 
@@ -24,7 +24,7 @@ export class MongoRetentionStore implements RetentionStore {
   }
 
   async tenants(): Promise<readonly string[]> {
-    return (await this.#actions.distinct('tenantId')) as string[];
+    return this.#actions.distinct('tenantId');
   }
 
   async expired(
@@ -35,9 +35,7 @@ export class MongoRetentionStore implements RetentionStore {
   ): Promise<ExpiredPage> {
     const before = this.#before(keepMs);
     const beyond: Filter =
-      after === null
-        ? {}
-        : { $or: [{ createdAt: { $gt: after.at } }, { _id: { $gt: uuidOf(after.id) } }] };
+      after === null ? {} : { $or: [{ createdAt: { $gt: after.at } }, { _id: { $gt: uuidOf(after.id) } }] };
     const page = await this.#actions
       .find({
         tenantId,
@@ -54,7 +52,7 @@ export class MongoRetentionStore implements RetentionStore {
       ids: page.filter((one) => one.mayGo).map(({ _id }) => _id.toString()),
       next:
         page.length === limit && last !== undefined
-          ? { at: last.createdAt, id: last._id.toString() }
+          ? { at: last.createdAt, id: uuidIn(last).toString() }
           : null,
     };
   }

@@ -53,7 +53,10 @@ export function statesAfter(
 
 const CREATOR = { appId: '$appId', user: '$user' };
 
-/** The current intent moved to the end of `attempts`; at most 50 are kept. */
+/** Attempts a record keeps, the last ones. */
+export const MOST_ATTEMPTS = 50;
+
+/** The current intent moved to the end of `attempts`. */
 export function attemptsAfter(outcome: Expression, error: Expression): Expression {
   return {
     $cond: [
@@ -76,7 +79,7 @@ export function attemptsAfter(outcome: Expression, error: Expression): Expressio
               ],
             ],
           },
-          -50,
+          -MOST_ATTEMPTS,
         ],
       },
     ],

@@ -27,7 +27,9 @@ export async function resolveOutcome(
     tenantId,
     status: 'Failed',
     resolution: null,
-    $expr: { $eq: [{ $last: '$attempts.outcome' }, 'unknown'] },
+    $expr: {
+      $or: [{ $eq: ['$phase', 'outcomeUnknown'] }, { $eq: [{ $last: '$attempts.outcome' }, 'unknown'] }],
+    },
   };
   const by = { appId: literal(appId), user: literal(user) };
   const resolution = { by, at: STAMP, verdict: literal(verdict), note: literal(note) };

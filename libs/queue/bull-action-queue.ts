@@ -46,7 +46,6 @@ export class BullActionQueue implements ActionQueue {
         const queue = new Queue<HintJob>(instance, {
           connection: this.#redis,
           prefix: PREFIX,
-          // Workers take it over from the queue's metadata; after a flush of Redis BullMQ's own holds until a restart.
           streams: { events: { maxLen: MOST_EVENTS } },
           skipVersionCheck: true,
           skipWaitingForReady: true,
@@ -55,6 +54,11 @@ export class BullActionQueue implements ActionQueue {
         return [instance, queue];
       }),
     );
+    // The scripts find the bound in the queue's metadata. BullMQ writes those once, when a queue is constructed: that
+    // fails without a word, for a prompt connection is not ready then. (After a flush its 10,000 hold for a while.)
+    this.#redis.on('ready', () => {
+      for (const queue of this.#queues.values()) queue.backend.setQueueMeta(queue.metaValues).catch(onError);
+    });
     this.#add = new Map(
       [...this.#queues].map(([instance, queue]) => [
         instance,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EMBEDDED_DEFAULT, instancesOf, loadConfig, parseConfig } from '#config';
+import { EMBEDDED_DEFAULT, instancesOf, loadConfig, parseConfig, retentionOf } from '#config';
 import { ConfigurationError } from '#domain';
 
 let dir: string;
@@ -51,10 +51,57 @@ describe('riposte.config.yaml', () => {
       'providers: [{ id: a, plugin: mock, secrets: { key: hunter2 } }]',
       /providers\.0\.secrets\.key/,
     ],
+    [
+      'an unknown key of the retention',
+      'providers: []\nretention: { keepdays: 3 }',
+      /retention\.keepdays is not known; known: keepDays, archiveDir, tenants/,
+    ],
+    [
+      'a time of nothing',
+      'providers: []\nretention: { keepDays: 0 }',
+      /retention\.keepDays must be >= 0\.00001/,
+    ],
+    [
+      'a tenant of the retention that is no GUID',
+      'providers: []\nretention: { tenants: { contoso: { keepDays: 3 } } }',
+      /retention\.tenants\.contoso is not known/,
+    ],
+    [
+      'a tenant of the retention without a time',
+      'providers: []\nretention: { tenants: { 11111111-1111-4111-8111-111111111111: {} } }',
+      /retention\.tenants\.11111111-1111-4111-8111-111111111111\.keepDays is missing/,
+    ],
+    [
+      'an archive without an absolute path',
+      'providers: []\nretention: { archiveDir: archive }',
+      /retention\.archiveDir/,
+    ],
   ])('%s is refused, naming file and key', (_what, text, message) => {
     expect(() => parseConfig(text, 'f')).toThrow(ConfigurationError);
     expect(() => parseConfig(text, 'f')).toThrow(message);
     expect(() => parseConfig(text, 'f')).not.toThrow(/hunter2/);
+  });
+});
+
+describe('the retention', () => {
+  const TENANT = 'AAAAAAAA-1111-4111-8111-111111111111';
+  const rulesOf = (text: string) => retentionOf(parseConfig(`providers: []\n${text}`, 'f'));
+
+  it('keeps everything for ever where nothing is said', () => {
+    expect(rulesOf('')).toBeNull();
+    expect(rulesOf("retention: { archiveDir: '/a' }")).toBeNull();
+  });
+
+  it("goes by the general time, and by a tenant's own before it", () => {
+    const rules = rulesOf(`retention: { keepDays: 0.5, tenants: { ${TENANT}: { keepDays: 365 } } }`);
+    expect(rules?.keepMs('22222222-1111-4111-8111-111111111111')).toBe(43_200_000);
+    expect(rules?.keepMs(TENANT.toLowerCase())).toBe(365 * 86_400_000);
+    expect(rules?.archiveDir).toBeNull();
+  });
+
+  it('keeps for ever what only other tenants have a time for', () => {
+    const rules = rulesOf(`retention: { tenants: { ${TENANT}: { keepDays: 1 } } }`);
+    expect(rules?.keepMs('22222222-1111-4111-8111-111111111111')).toBeNull();
   });
 });
 

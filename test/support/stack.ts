@@ -17,6 +17,8 @@ export interface StackOptions {
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
+  /** A database that is there already. Default: a new one. */
+  readonly mongodbUri?: string;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -98,7 +100,7 @@ export class Stack {
       dir: path.join(dataDir, 'redis'),
       report: () => undefined,
     });
-    const mongodbUri = freshDatabaseUri();
+    const mongodbUri = options.mongodbUri ?? freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
     if (options.config !== undefined) await writeFile(configFile, options.config);
     const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
