@@ -186,10 +186,11 @@ export function isFinal(status: ActionStatus): boolean {
  * ended as an outcome unknown, or its last attempt did (a plugin that broke, workers that died on it).
  */
 export function isUnresolved({
+  status,
   phase,
   attempts,
   resolution,
-}: Pick<SecurityAction, 'phase' | 'attempts' | 'resolution'>): boolean {
+}: Pick<SecurityAction, 'status' | 'phase' | 'attempts' | 'resolution'>): boolean {
   const isUnknown = phase === 'outcomeUnknown' || attempts.at(-1)?.outcome === 'unknown';
-  return isUnknown && resolution === null && (PHASES.Failed as readonly ActionPhase[]).includes(phase);
+  return status === 'Failed' && isUnknown && resolution === null;
 }

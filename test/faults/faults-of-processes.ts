@@ -15,12 +15,14 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     kind: 'worker',
     title: 'a worker paused past its lease',
     weight: 3,
-    async run({ node: { node }, open, heldUp }) {
+    async run({ node: { node }, open, random, heldUp }) {
+      // From just past it, while whoever took over is in the middle of it, to long after.
+      const ms = random.between(1.05 * LEASE_MS, 1.6 * LEASE_MS);
       heldUp(await open.heldBy(node.pid));
       node.signal('SIGSTOP');
-      await sleep(1.5 * LEASE_MS);
+      await sleep(ms);
       node.signal('SIGCONT');
-      return { what: `SIGSTOP ${node.name} for ${1.5 * LEASE_MS} ms`, heldUp: 'none' };
+      return { what: `SIGSTOP ${node.name} for ${ms} ms`, heldUp: 'none' };
     },
   },
   {

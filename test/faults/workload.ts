@@ -157,7 +157,7 @@ export class Workload {
         : [
             kind <= 93 ? 'LongRunning' : 'IgnoreCancel',
             // The comment makes each a target of its own, so that the ledger tells them apart.
-            { durationMs: String(random.between(200, 4000)), Comment: `target ${turn}` },
+            { durationMs: String(random.between(200, 6000)), Comment: `target ${turn}` },
           ];
     const storm = this.#storm;
     const cancelled = storm || random.chance(CANCELLED_SHARE);
