@@ -24,6 +24,9 @@ const HINT_BUDGET_MS = 300;
  */
 const MOST_EVENTS = 200;
 
+/** BullMQ takes jobs without a priority first, and those with one by age. */
+const NOT_BEGUN = 1;
+
 /** What stands in a job: ids only, for Redis holds it in clear text. */
 export interface HintJob {
   readonly actionId: string;
@@ -141,6 +144,8 @@ function jobOf(hint: Hint, delayMs: number) {
       removeOnComplete: true,
       removeOnFail: true,
       ...(delayMs > 0 ? { delay: Math.round(delayMs) } : {}),
+      // What has begun goes before what has not: a takeover or a cancel does not wait behind a backlog.
+      ...(hint.epoch === 0 && hint.kind !== 'cancel' ? { priority: NOT_BEGUN } : {}),
     },
   };
 }

@@ -14,7 +14,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     id: 'F2',
     kind: 'worker',
     title: 'a worker paused past its lease',
-    weight: 3,
+    weight: 2,
     async run({ node: { node }, open, random, heldUp }) {
       // From just past it, while whoever took over is in the middle of it, to long after.
       const ms = random.between(1.05 * LEASE_MS, 1.6 * LEASE_MS);
@@ -23,6 +23,24 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       await sleep(ms);
       node.signal('SIGCONT');
       return { what: `SIGSTOP ${node.name} for ${ms} ms`, heldUp: 'none' };
+    },
+  },
+  {
+    id: 'F2',
+    kind: 'worker',
+    title: 'a worker with a slow way to MongoDB, paused past its lease',
+    weight: 2,
+    async run({ node: { node, links }, open, random, heldUp }) {
+      // Much of what it holds is then between its claim and its intent.
+      for (const proxy of links.mongo) proxy.slow(150, 150);
+      await sleep(3000);
+      const ms = random.between(1.05 * LEASE_MS, 1.4 * LEASE_MS);
+      heldUp(await open.heldBy(node.pid));
+      node.signal('SIGSTOP');
+      await sleep(ms);
+      node.signal('SIGCONT');
+      for (const proxy of links.mongo) proxy.heal();
+      return { what: `SIGSTOP ${node.name}, slow to MongoDB, for ${ms} ms`, heldUp: 'none' };
     },
   },
   {
