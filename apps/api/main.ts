@@ -12,62 +12,74 @@ import { BullActionQueue } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
+import { drainable } from './http/draining.js';
 import { createServer } from './http/server.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
 
-const STOP_WITHIN_MS = 15_000;
+/** Milliseconds of a stop after the drain: the longest a request waits for the database, and some more. */
+const CLOSE_WITHIN_MS = 20_000;
 
 const log = createLogger('riposte-api');
 
-await runProcess(log, STOP_WITHIN_MS, async () => {
-  const { host, port, publicUrl, tls } = await readSettings(process.env);
-  const redisUrl = requiredEnv('REDIS_URL');
-  const mongodbUri = requiredEnv('MONGODB_URI');
-  const config = await loadConfig(process.env, process.cwd());
-  const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
-  const verifier = new TokenVerifier(issuer);
-  const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
-  const queue = new BullActionQueue(
-    redisUrl,
-    registry.instances.map(({ id }) => id),
-    (error) => log.debug({ error: error.message }, 'redis did not answer'),
-  );
-  const store = database.actions;
-  const server = await createServer(log, tls);
-  const app = await NestFactory.create<NestFastifyApplication>(
-    ApiModule.with({
-      store,
-      submit: new SubmitAction({ store, queue, registry, log }),
-      cancel: new CancelAction({ store, queue, log }),
-      health: new Health(database, queue),
-      verifier,
-      log,
-      publicUrl,
-    }),
-    new FastifyAdapter(server),
-    { bodyParser: false, logger: new NestLog(log), abortOnError: false },
-  );
-  await mountBullBoard(server, { queue, verifier, log });
-  mountOpenApi(app, publicUrl);
-  try {
-    await app.listen({ port, host });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-      throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, {
-        cause: error,
-      });
+let stopWithinMs = CLOSE_WITHIN_MS;
+await runProcess(
+  log,
+  () => stopWithinMs,
+  async () => {
+    const { host, port, publicUrl, tls, drainMs } = await readSettings(process.env);
+    stopWithinMs += drainMs;
+    const redisUrl = requiredEnv('REDIS_URL');
+    const mongodbUri = requiredEnv('MONGODB_URI');
+    const config = await loadConfig(process.env, process.cwd());
+    const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
+    const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
+    const verifier = new TokenVerifier(issuer);
+    const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+    const queue = new BullActionQueue(
+      redisUrl,
+      registry.instances.map(({ id }) => id),
+      (error) => log.debug({ error: error.message }, 'redis did not answer'),
+    );
+    const store = database.actions;
+    const health = new Health(database, queue);
+    const server = await createServer(log, tls);
+    const drain = drainable(server);
+    const app = await NestFactory.create<NestFastifyApplication>(
+      ApiModule.with({
+        store,
+        submit: new SubmitAction({ store, queue, registry, log }),
+        cancel: new CancelAction({ store, queue, log }),
+        health,
+        verifier,
+        log,
+        publicUrl,
+      }),
+      new FastifyAdapter(server),
+      { bodyParser: false, logger: new NestLog(log), abortOnError: false },
+    );
+    await mountBullBoard(server, { queue, verifier, log });
+    mountOpenApi(app, publicUrl);
+    try {
+      await app.listen({ port, host });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+        throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, {
+          cause: error,
+        });
+      }
+      throw error;
     }
-    throw error;
-  }
-  log.info({ host, port, publicUrl }, 'listening');
-  return async () => {
-    // Requests under way end first, then what they need.
-    await app.close();
-    await queue.close();
-    await database.close();
-  };
-});
+    log.info({ host, port, publicUrl }, 'listening');
+    return async () => {
+      health.beginStop();
+      await drain(drainMs);
+      // Requests under way end first, then what they need.
+      await app.close();
+      await queue.close();
+      await database.close();
+    };
+  },
+);

@@ -19,7 +19,7 @@ const EXTRA_HINTS = 4;
 
 const log = createLogger('riposte-worker');
 
-await runProcess(log, STOP_WITHIN_MS, async () => {
+await runProcess(log, () => STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
@@ -55,9 +55,11 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   sweep.start();
   return async () => {
     clearInterval(beats);
-    await sweep.stop();
-    await database.workers.leave(workerId).catch(onError);
-    await consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    // First of all nothing new: a pass of the sweep may take as long as the database.
+    runner.drain();
+    const stopped = consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    await Promise.all([sweep.stop(), database.workers.leave(workerId).catch(onError)]);
+    await stopped;
     await queue.close();
     await database.close();
   };

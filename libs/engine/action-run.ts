@@ -75,6 +75,7 @@ export class ActionRun {
   #cancellable = false;
   #lost = false;
   #stopping = false;
+  #draining = false;
   #action: SecurityAction;
 
   constructor(parts: ActionRunParts) {
@@ -108,8 +109,14 @@ export class ActionRun {
     return this.#keeper.renew();
   }
 
+  /** This process is about to stop: what was not issued yet is handed over, what was may finish. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** This process stops: hand over what can be. */
   stop(): void {
+    this.#draining = true;
     this.#stopping = true;
     this.#call?.stop('shutdown');
   }
@@ -179,6 +186,7 @@ export class ActionRun {
   /** Nothing was issued yet under this action's current attempt. */
   async #begin(target: Target): Promise<void> {
     if (this.#action.cancel !== null) return this.#cancelledBeforeIssue();
+    if (this.#draining) return this.#handOver();
     const recorded = await this.#store.recordIntent(this.#claim.lease);
     if (recorded === null) return;
     this.#action = recorded;
@@ -191,7 +199,7 @@ export class ActionRun {
     if (this.#action.intent?.epoch === this.#claim.lease.epoch && this.#keeper.mayCall) {
       // Nothing has been sent under this intent, and only we know that.
       if (this.#wishUntold()) return this.#cancelledBeforeIssue();
-      if (this.#stopping) return this.#tryAgain(HANDED_OVER, 'no', 0);
+      if (this.#draining) return this.#tryAgain(HANDED_OVER, 'no', 0);
     }
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
     let saved: VendorOperation | null = null;
@@ -305,6 +313,7 @@ export class ActionRun {
   async #recover(target: Target, intent: Intent): Promise<void> {
     if (this.#wishUntold()) return this.#tellCancel(target, null);
     if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
+    if (this.#draining) return this.#handOver();
     switch (intent.idempotency) {
       case 'key':
       case 'natural':

@@ -13,8 +13,11 @@ import { OperationalError } from '#domain';
 const { MongoNetworkError, MongoServerSelectionError, MongoServerError, MongoWriteConcernError } =
   mongoose.mongo;
 
-/** Milliseconds the last try has: enough for the driver to say that no server is there (`serverSelectionMs`). */
-const LAST_TRY_MS = 6000;
+/**
+ * Milliseconds one try has: enough for the driver to say that no server is there (5 s). Its own timeouts do not
+ * cover all: a command whose connection closes while it is being written waits for ever (driver 7.8).
+ */
+const TRY_MS = 6000;
 
 // Not writable primary, interrupted by a state change, shutdown in progress, write concern timed out, …:
 // what the driver itself calls retryable, which it does once only.
@@ -29,7 +32,7 @@ const RETRYABLE_CODES = new Set([
  */
 export function isTransientMongoError(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError) return true;
-  if (error instanceof MongoWriteConcernError) return true;
+  if (error instanceof MongoWriteConcernError || error instanceof TaskCancelledError) return true;
   if (error instanceof MongoServerError) {
     return (
       error.hasErrorLabel('RetryableWriteError') ||
@@ -60,9 +63,10 @@ export class WriteUnconfirmedError extends Error {
 }
 
 /**
- * Runs a database call that is safe to repeat, and repeats it while the failure is transient: a try begins no
- * later than `budgetMs`, and nobody waits for one longer than 6 s after that. The driver's own retry is off: it
- * forgets, when it finds no server the second time, that the first try was sent.
+ * Runs a database call that is safe to repeat, and repeats it while the failure is transient. A try begins no
+ * later than `budgetMs` and is left alone after 6 s, so this takes no longer than both; what comes of it later is
+ * found by id, epoch and owner like a lost answer. The driver's own retry is off: when it finds no server the
+ * second time, it forgets that the first try was sent.
  *
  * @throws OperationalError (503) when no server was reachable, so that nothing can have been written
  * @throws WriteUnconfirmedError when at least one try may have reached a server
@@ -79,14 +83,12 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
     }),
     { maxAttempts: 1000, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1000 }) },
   );
-  // What comes of a try that is left alone is found by id, epoch and owner like a lost answer.
-  const bounded = wrap(timeout(budgetMs + LAST_TRY_MS, TimeoutStrategy.Aggressive), repeating);
+  const policy = wrap(repeating, timeout(TRY_MS, TimeoutStrategy.Aggressive));
   try {
-    return await bounded.execute(() => call(repeats++ > 0));
+    return await policy.execute(() => call(repeats++ > 0));
   } catch (cause) {
-    const leftAlone = cause instanceof TaskCancelledError;
-    if (!leftAlone && !isTransientMongoError(cause)) throw cause;
-    if (sent || leftAlone) throw new WriteUnconfirmedError({ cause });
+    if (!isTransientMongoError(cause)) throw cause;
+    if (sent) throw new WriteUnconfirmedError({ cause });
     throw new OperationalError(
       'serviceNotAvailable',
       'The database cannot be reached. Nothing was recorded; try again.',

@@ -17,6 +17,10 @@ export interface StackOptions {
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
+  /** A database on servers of the test's own; one on the shared replica set where there is none. */
+  readonly mongodbUri?: string;
+  /** Variables of the processes besides those that the stack sets. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -98,7 +102,7 @@ export class Stack {
       dir: path.join(dataDir, 'redis'),
       report: () => undefined,
     });
-    const mongodbUri = freshDatabaseUri();
+    const mongodbUri = options.mongodbUri ?? freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
     if (options.config !== undefined) await writeFile(configFile, options.config);
     const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
@@ -118,6 +122,8 @@ export class Stack {
         RIPOSTE_DATA_DIR: dataDir,
         PORT: String(port),
         HOST: '127.0.0.1',
+        RIPOSTE_DRAIN_MS: '0',
+        ...options.env,
         ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
         ...(options.tls === undefined ? {} : tlsEnv),
       },
