@@ -25,61 +25,60 @@ const CLOSE_WITHIN_MS = 20_000;
 const log = createLogger('riposte-api');
 
 let stopWithinMs = CLOSE_WITHIN_MS;
-await runProcess(
-  log,
-  () => stopWithinMs,
-  async () => {
-    const { host, port, publicUrl, tls, drainMs } = await readSettings(process.env);
-    stopWithinMs += drainMs;
-    const redisUrl = requiredEnv('REDIS_URL');
-    const mongodbUri = requiredEnv('MONGODB_URI');
-    const config = await loadConfig(process.env, process.cwd());
-    const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-    const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
-    const verifier = new TokenVerifier(issuer);
-    const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
-    const queue = new BullActionQueue(
-      redisUrl,
-      registry.instances.map(({ id }) => id),
-      (error) => log.debug({ error: error.message }, 'redis did not answer'),
-    );
-    const store = database.actions;
-    const health = new Health(database, queue);
-    const server = await createServer(log, tls);
-    const drain = drainable(server);
-    const app = await NestFactory.create<NestFastifyApplication>(
-      ApiModule.with({
-        store,
-        submit: new SubmitAction({ store, queue, registry, log }),
-        cancel: new CancelAction({ store, queue, log }),
-        health,
-        verifier,
-        log,
-        publicUrl,
-      }),
-      new FastifyAdapter(server),
-      { bodyParser: false, logger: new NestLog(log), abortOnError: false },
-    );
-    await mountBullBoard(server, { queue, verifier, log });
-    mountOpenApi(app, publicUrl);
-    try {
-      await app.listen({ port, host });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-        throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, {
-          cause: error,
-        });
-      }
-      throw error;
+/** Known once the settings are read. */
+const stopWithin = (): number => stopWithinMs;
+
+await runProcess(log, stopWithin, async () => {
+  const { host, port, publicUrl, tls, drainMs } = await readSettings(process.env);
+  stopWithinMs += drainMs;
+  const redisUrl = requiredEnv('REDIS_URL');
+  const mongodbUri = requiredEnv('MONGODB_URI');
+  const config = await loadConfig(process.env, process.cwd());
+  const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
+  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
+  const verifier = new TokenVerifier(issuer);
+  const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+  const queue = new BullActionQueue(
+    redisUrl,
+    registry.instances.map(({ id }) => id),
+    (error) => log.debug({ error: error.message }, 'redis did not answer'),
+  );
+  const store = database.actions;
+  const health = new Health(database, queue);
+  const server = await createServer(log, tls);
+  const drain = drainable(server);
+  const app = await NestFactory.create<NestFastifyApplication>(
+    ApiModule.with({
+      store,
+      submit: new SubmitAction({ store, queue, registry, log }),
+      cancel: new CancelAction({ store, queue, log }),
+      health,
+      verifier,
+      log,
+      publicUrl,
+    }),
+    new FastifyAdapter(server),
+    { bodyParser: false, logger: new NestLog(log), abortOnError: false },
+  );
+  await mountBullBoard(server, { queue, verifier, log });
+  mountOpenApi(app, publicUrl);
+  try {
+    await app.listen({ port, host });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      throw new ConfigurationError(`port ${port} on ${host} is taken. Set PORT to another one.`, {
+        cause: error,
+      });
     }
-    log.info({ host, port, publicUrl }, 'listening');
-    return async () => {
-      health.beginStop();
-      await drain(drainMs);
-      // Requests under way end first, then what they need.
-      await app.close();
-      await queue.close();
-      await database.close();
-    };
-  },
-);
+    throw error;
+  }
+  log.info({ host, port, publicUrl }, 'listening');
+  return async () => {
+    health.beginStop();
+    await drain(drainMs);
+    // Requests under way end first, then what they need.
+    await app.close();
+    await queue.close();
+    await database.close();
+  };
+});

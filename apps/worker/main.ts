@@ -19,7 +19,7 @@ const EXTRA_HINTS = 4;
 
 const log = createLogger('riposte-worker');
 
-await runProcess(log, () => STOP_WITHIN_MS, async () => {
+await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');

@@ -33,10 +33,10 @@ class SlowVendor {
   }
 
   static async start(): Promise<SlowVendor> {
-    const vendor = new SlowVendor(createServer());
-    vendor.#server.listen(0, '127.0.0.1');
-    await once(vendor.#server, 'listening');
-    return vendor;
+    const started = new SlowVendor(createServer());
+    started.#server.listen(0, '127.0.0.1');
+    await once(started.#server, 'listening');
+    return started;
   }
 
   get baseUrl(): string {

@@ -92,9 +92,9 @@ describe('restarting the API processes one after the other', () => {
     await eventually(() => upstreams.every(({ inService }) => inService));
     const failed: string[] = [];
     let turn = 0;
-    let going = true;
+    const over = new AbortController();
     const callers = Array.from({ length: AT_A_TIME }, async () => {
-      while (going) {
+      while (!over.signal.aborted) {
         turn += 1;
         const upstream =
           upstreams.filter(({ inService }) => inService)[turn % 2] ??
@@ -109,7 +109,7 @@ describe('restarting the API processes one after the other', () => {
       }
     });
     for (const upstream of upstreams) expect(await upstream.restart()).toBe(0);
-    going = false;
+    over.abort();
     await Promise.all(callers);
     expect(failed).toEqual([]);
     expect(turn).toBeGreaterThan(20);
