@@ -10,8 +10,13 @@ import {
 import mongoose from 'mongoose';
 import { OperationalError } from '#domain';
 
-const { MongoNetworkError, MongoServerSelectionError, MongoServerError, MongoWriteConcernError } =
-  mongoose.mongo;
+const {
+  MongoErrorLabel,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoWriteConcernError,
+} = mongoose.mongo;
 
 /**
  * Milliseconds one try has: enough for the driver to say that no server is there (5 s). Its own timeouts do not
@@ -46,11 +51,13 @@ export function isTransientMongoError(error: unknown): boolean {
 /** True when the call cannot have reached a server: none was found, or no connection to it was got. */
 function neverSent(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError) return true;
-  if (error instanceof MongoNetworkError && 'beforeHandshake' in error && error.beforeHandshake === true)
+  if (error instanceof MongoNetworkError && NO_HANDSHAKE.some((label) => error.hasErrorLabel(label)))
     return true;
   return error instanceof Error && NO_CONNECTION.has(error.name);
 }
 
+/** What the driver labels a connection that could not be made, or broke before a command could be sent on it. */
+const NO_HANDSHAKE = [MongoErrorLabel.SystemOverloadedError, MongoErrorLabel.HandshakeError];
 /** Given by the pool to those who wait for a connection; those who use one get `MongoPoolClearedOnNetworkError`. */
 const NO_CONNECTION = new Set(['MongoPoolClearedError', 'MongoWaitQueueTimeoutError']);
 
