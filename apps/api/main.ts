@@ -12,18 +12,25 @@ import { BullActionQueue } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
+import { drainable } from './http/draining.js';
 import { createServer } from './http/server.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
 
-const STOP_WITHIN_MS = 15_000;
+/** Milliseconds of a stop after the drain: the longest a request waits for the database, and some more. */
+const CLOSE_WITHIN_MS = 20_000;
 
 const log = createLogger('riposte-api');
 
-await runProcess(log, STOP_WITHIN_MS, async () => {
-  const { host, port, publicUrl, tls } = await readSettings(process.env);
+let stopWithinMs = CLOSE_WITHIN_MS;
+/** Known once the settings are read. */
+const stopWithin = (): number => stopWithinMs;
+
+await runProcess(log, stopWithin, async () => {
+  const { host, port, publicUrl, tls, drainMs } = await readSettings(process.env);
+  stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
@@ -37,7 +44,9 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     (error) => log.debug({ error: error.message }, 'redis did not answer'),
   );
   const store = database.actions;
+  const health = new Health(database, queue);
   const server = await createServer(log, tls);
+  const drain = drainable(server);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
@@ -45,7 +54,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       submit: new SubmitAction({ store, queue, registry, log }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
-      health: new Health(database, queue),
+      health,
       verifier,
       log,
       publicUrl,
@@ -67,6 +76,8 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   }
   log.info({ host, port, publicUrl }, 'listening');
   return async () => {
+    health.beginStop();
+    await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
     await queue.close();

@@ -16,10 +16,16 @@ export interface ApiSettings {
   readonly publicUrl: string;
   /** Null: plain HTTP. */
   readonly tls: Tls | null;
+  /** Milliseconds it goes on serving after it was told to stop, while readiness sends callers elsewhere. */
+  readonly drainMs: number;
 }
 
+const DEFAULT_DRAIN_MS = 3000;
+const LONGEST_DRAIN_MS = 300_000;
+
 /**
- * Reads `HOST` (127.0.0.1), `PORT` (3000), `PUBLIC_URL`, `TLS_CERT` and `TLS_KEY` (files, both or none).
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PUBLIC_URL`, `TLS_CERT` and `TLS_KEY` (files, both or none), and
+ * `RIPOSTE_DRAIN_MS` (3000).
  * @throws ConfigurationError naming the variable that is wrong
  */
 export async function readSettings(env: Readonly<Record<string, string | undefined>>): Promise<ApiSettings> {
@@ -30,6 +36,7 @@ export async function readSettings(env: Readonly<Record<string, string | undefin
     host,
     port,
     tls,
+    drainMs: drainMsOf(env['RIPOSTE_DRAIN_MS'] || String(DEFAULT_DRAIN_MS)),
     publicUrl: publicUrlOf(env['PUBLIC_URL'] || null, tls === null ? 'http' : 'https', host, port),
   };
 }
@@ -40,6 +47,16 @@ function portOf(text: string): number {
     throw new ConfigurationError(`PORT has to be a number from 0 to 65535; it is "${text}"`);
   }
   return port;
+}
+
+function drainMsOf(text: string): number {
+  const drainMs = Number(text);
+  if (!Number.isInteger(drainMs) || drainMs < 0 || drainMs > LONGEST_DRAIN_MS) {
+    throw new ConfigurationError(
+      `RIPOSTE_DRAIN_MS has to be a number of milliseconds from 0 to ${LONGEST_DRAIN_MS}; it is "${text}"`,
+    );
+  }
+  return drainMs;
 }
 
 function publicUrlOf(text: string | null, scheme: string, host: string, port: number): string {

@@ -121,6 +121,8 @@ function childEnv(settings: Settings, servers: Servers): Record<string, string |
     REDIS_URL: servers.redisUrl,
     RIPOSTE_DATA_DIR: settings.dataDir,
     RIPOSTE_EMBEDDED: '1',
+    // Nobody balances load here, and a Ctrl-C is to be quick.
+    RIPOSTE_DRAIN_MS: '0',
     PORT: String(settings.port),
     HOST: settings.host,
   };

@@ -73,11 +73,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   retention?.start();
   return async () => {
     clearInterval(beats);
-    const retained = retention?.stop().catch(onError);
-    await sweep.stop();
-    await database.workers.leave(workerId).catch(onError);
-    await consumer.stop(DRAIN_MS, HAND_OVER_MS);
-    await retained;
+    // First of all nothing new: a pass of the sweep may take as long as the database.
+    runner.drain();
+    const stopped = consumer.stop(DRAIN_MS, HAND_OVER_MS);
+    await Promise.all([
+      sweep.stop(),
+      retention?.stop().catch(onError),
+      database.workers.leave(workerId).catch(onError),
+    ]);
+    await stopped;
     await queue.close();
     await database.close();
   };

@@ -81,6 +81,7 @@ export class ActionRun {
   /** Milliseconds the vendor asked not to be called for. */
   #leaveAloneMs = 0;
   #stopping = false;
+  #draining = false;
   #action: SecurityAction;
 
   constructor(parts: ActionRunParts) {
@@ -114,8 +115,14 @@ export class ActionRun {
     return this.#keeper.renew();
   }
 
+  /** This process is about to stop: what was not issued yet is handed over, what was may finish. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** This process stops: hand over what can be. */
   stop(): void {
+    this.#draining = true;
     this.#stopping = true;
     this.#call?.stop('shutdown');
   }
@@ -187,6 +194,7 @@ export class ActionRun {
 
   /** Nothing was issued yet under this action's current attempt. */
   async #begin(target: Target): Promise<void> {
+    if (this.#draining) return this.#handOver();
     const recorded = await this.#store.recordIntent(this.#claim.lease);
     if (recorded === null) return;
     // A wish that was heard of while it was recorded came after it, and is not in its answer.
@@ -200,7 +208,7 @@ export class ActionRun {
     const unsent = !this.#sent && this.#action.intent?.epoch === this.#claim.lease.epoch;
     if (unsent) {
       if (this.#wishUntold()) return this.#cancelledBeforeIssue();
-      if (this.#stopping) return this.#takeBack();
+      if (this.#draining) return this.#takeBack();
       if (this.#remainingMs() <= 0) return this.#fail('timedOut', NEVER_ISSUED);
     }
     if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
@@ -323,6 +331,7 @@ export class ActionRun {
   async #recover(target: Target, intent: Intent): Promise<void> {
     if (this.#wishUntold()) return this.#tellCancel(target, null);
     if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
+    if (this.#draining) return this.#handOver();
     switch (intent.idempotency) {
       case 'key':
       case 'natural':

@@ -27,6 +27,7 @@ export class RunAction {
   readonly #running = new Map<string, ActionRun>();
   readonly #lookedAt = new Map<string, number>();
   readonly #startedAt = performance.now();
+  #draining = false;
 
   constructor(options: RunActionOptions) {
     this.#options = options;
@@ -60,10 +61,18 @@ export class RunAction {
       return { lookAgainMs: PERMIT_WAIT_MS };
     }
     try {
+      // Another worker may look at it now.
+      if (this.#draining) return { lookAgainMs: 0 };
       return await this.#claimAndRun(actionId, shutdown);
     } finally {
       release();
     }
+  }
+
+  /** This process is about to stop: nothing is claimed or issued any more, what is at a provider goes on. */
+  drain(): void {
+    this.#draining = true;
+    for (const run of this.#running.values()) run.drain();
   }
 
   /** A cancel was announced: if the action runs here, its heartbeat is due now. */
@@ -93,6 +102,7 @@ export class RunAction {
     if (claim === null) return undefined;
     const run = new ActionRun({ ...this.#options, claim, claimedAt, leaseMs: this.#leaseMs });
     this.#running.set(actionId, run);
+    if (this.#draining) run.drain();
     const stop = (): void => run.stop();
     shutdown.addEventListener('abort', stop, { once: true });
     // An abort while the claim was under way fires no more.

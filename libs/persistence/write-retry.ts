@@ -10,17 +10,19 @@ import {
 import mongoose from 'mongoose';
 import { OperationalError } from '#domain';
 
-const { MongoNetworkError, MongoServerSelectionError, MongoServerError, MongoWriteConcernError } =
-  mongoose.mongo;
+const {
+  MongoErrorLabel,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoWriteConcernError,
+} = mongoose.mongo;
 
-/** Milliseconds the last try has: enough for the driver to say that no server is there (`serverSelectionMs`). */
-const LAST_TRY_MS = 6000;
 /**
- * Milliseconds one try has. The driver's `socketTimeoutMS` (10 s) comes first wherever it works; it does not where a
- * connection goes away while a large command is still being written to it: then the driver waits for ever (7.8,
- * `Connection#writeCommand` waits for `drain`, which a destroyed socket never emits).
+ * Milliseconds one try has: enough for the driver to say that no server is there (5 s). Its own timeouts do not
+ * cover all: a command whose connection closes while it is being written waits for ever (driver 7.8).
  */
-const ONE_TRY_MS = 11_000;
+const TRY_MS = 6000;
 
 // Not writable primary, interrupted by a state change, shutdown in progress, write concern timed out, …:
 // what the driver itself calls retryable, which it does once only.
@@ -35,7 +37,7 @@ const RETRYABLE_CODES = new Set([
  */
 export function isTransientMongoError(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNetworkError) return true;
-  if (error instanceof MongoWriteConcernError) return true;
+  if (error instanceof MongoWriteConcernError || error instanceof TaskCancelledError) return true;
   if (error instanceof MongoServerError) {
     return (
       error.hasErrorLabel('RetryableWriteError') ||
@@ -49,11 +51,13 @@ export function isTransientMongoError(error: unknown): boolean {
 /** True when the call cannot have reached a server: none was found, or no connection to it was got. */
 function neverSent(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError) return true;
-  if (error instanceof MongoNetworkError && 'beforeHandshake' in error && error.beforeHandshake === true)
+  if (error instanceof MongoNetworkError && NO_HANDSHAKE.some((label) => error.hasErrorLabel(label)))
     return true;
   return error instanceof Error && NO_CONNECTION.has(error.name);
 }
 
+/** What the driver labels a connection that could not be made, or broke before a command could be sent on it. */
+const NO_HANDSHAKE = [MongoErrorLabel.SystemOverloadedError, MongoErrorLabel.HandshakeError];
 /** Given by the pool to those who wait for a connection; those who use one get `MongoPoolClearedOnNetworkError`. */
 const NO_CONNECTION = new Set(['MongoPoolClearedError', 'MongoWaitQueueTimeoutError']);
 
@@ -66,9 +70,10 @@ export class WriteUnconfirmedError extends Error {
 }
 
 /**
- * Runs a database call that is safe to repeat, and repeats it while the failure is transient: a try begins no
- * later than `budgetMs`, and nobody waits for one longer than 6 s after that. The driver's own retry is off: it
- * forgets, when it finds no server the second time, that the first try was sent.
+ * Runs a database call that is safe to repeat, and repeats it while the failure is transient. A try begins no
+ * later than `budgetMs` and is left alone after 6 s, so this takes no longer than both; what comes of it later is
+ * found by id, epoch and owner like a lost answer. The driver's own retry is off: when it finds no server the
+ * second time, it forgets that the first try was sent.
  *
  * @throws OperationalError (503) when no server was reachable, so that nothing can have been written
  * @throws WriteUnconfirmedError when at least one try may have reached a server
@@ -85,18 +90,12 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
     }),
     { maxAttempts: 1000, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1000 }) },
   );
-  // What comes of a try that is left alone is found by id, epoch and owner like a lost answer.
-  const bounded = wrap(
-    timeout(budgetMs + LAST_TRY_MS, TimeoutStrategy.Aggressive),
-    repeating,
-    timeout(ONE_TRY_MS, TimeoutStrategy.Aggressive),
-  );
+  const policy = wrap(repeating, timeout(TRY_MS, TimeoutStrategy.Aggressive));
   try {
-    return await bounded.execute(() => call(repeats++ > 0));
+    return await policy.execute(() => call(repeats++ > 0));
   } catch (cause) {
-    const leftAlone = cause instanceof TaskCancelledError;
-    if (!leftAlone && !isTransientMongoError(cause)) throw cause;
-    if (sent || leftAlone) throw new WriteUnconfirmedError({ cause });
+    if (!isTransientMongoError(cause)) throw cause;
+    if (sent) throw new WriteUnconfirmedError({ cause });
     throw new OperationalError(
       'serviceNotAvailable',
       'The database cannot be reached. Nothing was recorded; try again.',

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { ReplyError, type Redis } from 'ioredis';
 import type { ActionQueue, Hint } from '#domain';
 import { grouped } from '#grouping';
 import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
@@ -110,7 +110,20 @@ export class BullActionQueue implements ActionQueue {
 
   /** What is wrong with Redis, one line each; empty when it answers and keeps what it is given. */
   async problems(): Promise<readonly string[]> {
-    if (!(await succeedsWithin(1000, this.#redis.ping()))) return ['redis'];
+    let why: unknown;
+    // A write, for a Redis that is full, cannot save or has become a replica still answers PING.
+    const written = await succeedsWithin(
+      1000,
+      this.#redis.set(`${PREFIX}:health`, '1', 'PX', 60_000).catch((error: unknown) => {
+        why = error;
+        throw error;
+      }),
+    );
+    if (!written) {
+      const code =
+        why instanceof Error && why instanceof ReplyError ? /^[A-Z]+/.exec(why.message)?.[0] : undefined;
+      return [code === undefined ? 'redis' : `redis: refuses writes (${code})`];
+    }
     try {
       const [, policy] = (await this.#redis.config('GET', 'maxmemory-policy')) as [string, string];
       return policy === 'noeviction' ? [] : [`redis: maxmemory-policy is ${policy}, it has to be noeviction`];

@@ -10,16 +10,17 @@ const ORPHAN_STOP_WITHIN_MS = 5000;
  * of the supervisor (its IPC channel) stop it once. A supervisor is told when it is ready, and of a
  * misconfiguration (exit code 78).
  *
- * @param stopWithinMs after that the process ends even if stopping hangs
+ * @param stopWithinMs after that the process ends even if stopping hangs; a function is asked when it stops
  */
 export async function runProcess(
   log: Logger,
-  stopWithinMs: number,
+  stopWithinMs: number | (() => number),
   start: () => Promise<() => Promise<void>>,
 ): Promise<void> {
   let stopping = false;
   let stop: (() => Promise<void>) | undefined;
-  const end = (why: string, withinMs = stopWithinMs): void => {
+  const bound = (): number => (typeof stopWithinMs === 'number' ? stopWithinMs : stopWithinMs());
+  const end = (why: string, withinMs = bound()): void => {
     if (stopping) return;
     stopping = true;
     log.info({ why }, 'stopping');
@@ -33,9 +34,7 @@ export async function runProcess(
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal));
   // Killed; the servers it ran end too, so there may be nobody left to hand over to.
-  process.on('disconnect', () =>
-    end('the supervisor is gone', Math.min(stopWithinMs, ORPHAN_STOP_WITHIN_MS)),
-  );
+  process.on('disconnect', () => end('the supervisor is gone', Math.min(bound(), ORPHAN_STOP_WITHIN_MS)));
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught exception');

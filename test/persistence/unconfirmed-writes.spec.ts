@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { OutcomeUnknownError } from '#domain';
+import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
 import { CALLER, newAction } from '../support/database.js';
@@ -115,6 +115,8 @@ describe('a write whose server dies', () => {
     await member?.kill();
     // The driver, left to itself, would look for a server again, and forget that the write had been sent.
     await answer;
+    // What comes now is not sent at all.
+    await expect(hasty.actions.requestCancel(CALLER, id)).rejects.toBeInstanceOf(OperationalError);
     await member?.restart();
   });
 });

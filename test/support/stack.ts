@@ -17,8 +17,10 @@ export interface StackOptions {
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
-  /** A database that is there already. Default: a new one. */
+  /** A database on servers of the test's own; one on the shared replica set where there is none. */
   readonly mongodbUri?: string;
+  /** Variables of the processes besides those that the stack sets. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -120,6 +122,8 @@ export class Stack {
         RIPOSTE_DATA_DIR: dataDir,
         PORT: String(port),
         HOST: '127.0.0.1',
+        RIPOSTE_DRAIN_MS: '0',
+        ...options.env,
         ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
         ...(options.tls === undefined ? {} : tlsEnv),
       },

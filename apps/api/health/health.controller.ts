@@ -12,11 +12,13 @@ import { HEALTH } from '../tokens.js';
 import type { Health, Readiness } from './health.js';
 
 class ReadinessDto implements Readiness {
-  @ApiProperty({ enum: ['ready', 'degraded', 'unavailable'] })
+  @ApiProperty({ enum: ['ready', 'degraded', 'unavailable', 'stopping'] })
   status!: Readiness['status'];
   @ApiProperty({ type: [String], description: 'What is missing: mongodb, redis, workers.' })
   missing!: readonly string[];
 }
+
+const IN_SERVICE: ReadonlySet<Readiness['status']> = new Set(['ready', 'degraded']);
 
 class LivenessDto {
   @ApiProperty({ enum: ['live'] })
@@ -42,7 +44,7 @@ export class HealthController {
   @ApiServiceUnavailableResponse({ type: ReadinessDto })
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadinessDto> {
     const readiness = await this.health.readiness();
-    reply.status(readiness.status === 'unavailable' ? 503 : 200).header('cache-control', 'no-store');
+    reply.status(IN_SERVICE.has(readiness.status) ? 200 : 503).header('cache-control', 'no-store');
     return readiness;
   }
 }

@@ -2,8 +2,11 @@ import type { Database } from '#persistence';
 import type { BullActionQueue } from '#queue';
 
 export interface Readiness {
-  /** `unavailable`: nothing can be accepted. `degraded`: actions are accepted and wait for what is missing. */
-  readonly status: 'ready' | 'degraded' | 'unavailable';
+  /**
+   * `unavailable`: nothing can be accepted. `degraded`: actions are accepted and wait for what is missing.
+   * `stopping`: requests are still served, but not for long: send new ones elsewhere.
+   */
+  readonly status: 'ready' | 'degraded' | 'unavailable' | 'stopping';
   readonly missing: readonly string[];
 }
 
@@ -16,6 +19,7 @@ const REMEMBER_MS = 500;
 export class Health {
   readonly #database: Database;
   readonly #queue: BullActionQueue;
+  #stopping = false;
   #latest: { readonly at: number; readonly answer: Promise<Readiness> } | undefined;
 
   constructor(database: Database, queue: BullActionQueue) {
@@ -23,7 +27,13 @@ export class Health {
     this.#queue = queue;
   }
 
+  /** From now on readiness says `stopping`, at once. */
+  beginStop(): void {
+    this.#stopping = true;
+  }
+
   readiness(): Promise<Readiness> {
+    if (this.#stopping) return Promise.resolve({ status: 'stopping', missing: [] });
     if (this.#latest === undefined || performance.now() - this.#latest.at > REMEMBER_MS) {
       this.#latest = { at: performance.now(), answer: this.#check() };
     }

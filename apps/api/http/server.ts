@@ -35,6 +35,8 @@ export async function createServer(log: Logger, tls: Tls | null): Promise<Fastif
     connectionTimeout: 0,
     keepAliveTimeout: 5000,
     forceCloseConnections: 'idle',
+    // What comes on a connection from before is served like any other.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: URL_LIMIT, ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => sendError(error, request, reply, log),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
