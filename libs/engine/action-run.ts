@@ -21,6 +21,7 @@ import {
   type CallContext,
   type ExecutionContext,
   type PluginLog,
+  type ProviderErrorClass,
   type StepOutcome,
 } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
@@ -38,6 +39,9 @@ const POLL_LEAST_MS = 50;
 const POLL_MOST_MS = 3_600_000;
 /** Milliseconds past the deadline during which a vendor that was told to stop is still listened to. */
 const LISTEN_AFTER_DEADLINE_MS = 30_000;
+
+/** Failures of a poll that are about who asks. */
+const ASKERS_FAULT: ReadonlySet<ProviderErrorClass> = new Set(['auth', 'permission']);
 
 export interface ActionRunParts {
   readonly store: ActionStore;
@@ -253,8 +257,8 @@ export class ActionRun {
     }
   }
 
-  /** What an `execute`, `poll` or `reconcile` came to. */
-  async #settle(target: Target, outcome: StepOutcome, doubtful = true): Promise<void> {
+  /** What an `execute`, `poll` or `reconcile` came to; the last two say what became of every earlier attempt, too. */
+  async #settle(target: Target, outcome: StepOutcome, doubtful = false): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
         return this.#complete(outcome.result ?? null);
@@ -296,8 +300,11 @@ export class ActionRun {
     if (outcome !== null && outcome.kind !== 'pending' && outcome.kind !== 'failed')
       return this.#settle(target, outcome);
     const error = result.kind === 'threw' ? result.error : outcome?.kind === 'failed' ? outcome.error : null;
-    if (error instanceof ProviderError && error.next === 'fail')
-      return this.#failedCall(target, error, operation, true);
+    // Credentials that are refused say nothing of the operation, which goes on; an operator can mend them.
+    const refused =
+      result.kind === 'threw' && error instanceof ProviderError && ASKERS_FAULT.has(error.errorClass);
+    if (error instanceof ProviderError && error.next === 'fail' && !refused)
+      return this.#failedCall(target, error, operation, false);
     if (this.#listenedLongEnough()) return this.#deadlineUnknown();
     if (outcome?.kind === 'pending') return this.#settle(target, outcome);
     // The question failed, not the operation: ask again later.

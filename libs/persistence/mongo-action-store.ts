@@ -63,6 +63,17 @@ interface OwnedWrite {
 
 /** An election takes up to 12 s at MongoDB's default settings. */
 const DEFAULT_RETRY_BUDGET_MS = 12_000;
+/**
+ * Milliseconds a write goes on repeating that says what a vendor did: if it is given up, nobody knows it any more, and
+ * where the vendor cannot be asked the outcome is unknown. It does no harm: it is refused once somebody took over.
+ */
+const KNOWLEDGE_BUDGET_MS = 600_000;
+const TELLS_OF_THE_VENDOR: ReadonlySet<TransitionName> = new Set([
+  'saveOperation',
+  'noteCancelOutcome',
+  'park',
+  'retry',
+]);
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
 
@@ -99,7 +110,7 @@ export class MongoActionStore implements ActionStore {
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
     this.#take = this.#grouped((claims) => this.#takeTogether(claims));
-    this.#end = this.#grouped((ends) => this.#endTogether(ends));
+    this.#end = this.#grouped((ends) => this.#endTogether(ends), KNOWLEDGE_BUDGET_MS);
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
@@ -415,7 +426,7 @@ export class MongoActionStore implements ActionStore {
         }
         const action = await this.#actions.findOne({ _id: uuidOf(id), tenantId: caller.tenantId });
         if (action === null) return { kind: 'notFound' };
-        return action.errorInfo?.code === ERROR_INFO_CODES.cancelled
+        return action.phase === 'cancelled' || action.phase === 'cancelledAtProvider'
           ? { kind: 'cancelled', action: toAction(action) }
           : { kind: 'tooLate', status: action.status };
       });
@@ -538,7 +549,8 @@ export class MongoActionStore implements ActionStore {
     shownBy: Filter | null = null,
   ): Promise<SecurityAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
-    const document = await repeatable(this.#budgetMs, async (isRepeat) => {
+    const budgetMs = TELLS_OF_THE_VENDOR.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
+    const document = await repeatable(budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
       if (changed !== null || !isRepeat) return changed;
       if (shownBy !== null) return this.#actions.findOne({ ...heldBy(name, lease), ...shownBy } as Filter);
@@ -558,8 +570,9 @@ export class MongoActionStore implements ActionStore {
   /** Calls in groups; where the database refuses a group as such (too large, say), each by itself. */
   #grouped<Item, Value>(
     together: (items: readonly Item[]) => Promise<readonly (Value | Error)[]>,
+    budgetMs = this.#budgetMs,
   ): (item: Item) => Promise<Value> {
-    const attempt = (items: readonly Item[]) => repeatable(this.#budgetMs, () => together(items));
+    const attempt = (items: readonly Item[]) => repeatable(budgetMs, () => together(items));
     return grouped(async (items) => {
       try {
         return await attempt(items);

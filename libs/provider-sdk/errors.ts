@@ -34,12 +34,22 @@ const PROVIDER_ERROR_CLASSES = {
 } as const;
 export type ProviderErrorClass = keyof typeof PROVIDER_ERROR_CLASSES;
 
+const ENGINES_OWN: ReadonlySet<number> = new Set([
+  ERROR_INFO_CODES.timedOut,
+  ERROR_INFO_CODES.expired,
+  ERROR_INFO_CODES.cancelled,
+  ERROR_INFO_CODES.outcomeUnknown,
+]);
+
 export interface ProviderErrorDetails {
   /** The vendor's own HTTP status; shown as `errorInfo.subcode`. Default 0. */
   readonly httpStatus?: number;
   /** Milliseconds the vendor asked to wait (its `Retry-After`). Clamped to 1 s … 1 h. */
   readonly retryAfterMs?: number;
-  /** Overrides the class's `errorInfo.code` (Int32). For vendors whose codes already have HTTP's meanings. */
+  /**
+   * Overrides the class's `errorInfo.code` (Int32). For vendors whose codes already have HTTP's meanings. The engine's
+   * own verdicts (408, 410, 499, 520) are not a plugin's to give, and ignored.
+   */
   readonly code?: number;
   readonly cause?: unknown;
 }
@@ -62,7 +72,8 @@ export class ProviderError extends Error {
     this.name = 'ProviderError';
     this.httpStatus = details.httpStatus ?? 0;
     this.retryAfterMs = details.retryAfterMs ?? null;
-    this.#code = details.code ?? PROVIDER_ERROR_CLASSES[errorClass].code;
+    const { code } = details;
+    this.#code = code === undefined || ENGINES_OWN.has(code) ? PROVIDER_ERROR_CLASSES[errorClass].code : code;
   }
 
   /** What the engine does next: `fail`, `retry`, or resolve an `unknown` outcome. */

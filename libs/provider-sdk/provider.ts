@@ -119,7 +119,11 @@ export interface ProviderCalls<Request, Settings> {
     operation: VendorOperation | null,
     request: Request,
   ) => Promise<CancelOutcome>;
-  /** Asks the vendor how far a pending operation is. Required when `execute` may return `pending`. */
+  /**
+   * Asks the vendor how far a pending operation is. Required when `execute` may return `pending`. A failure that it
+   * throws and that may pass, or that is about the credentials (`auth`, `permission`), is one of the question: it is
+   * asked again until the deadline.
+   */
   readonly poll?: (
     context: CallContext<Settings>,
     operation: VendorOperation,
