@@ -96,7 +96,7 @@ describe('an action of which nobody can say whether it was applied', () => {
     [
       'no answer came back, and then its repeat was refused',
       { idempotency: 'key', calls: [noAnswer, refused] },
-      { phase: 'failed', errorInfo: { code: 401 } },
+      { phase: 'outcomeUnknown', errorInfo: { code: 520 } },
     ],
   ])('is left to be resolved: %s', async (_why, course, end) => {
     const action = await endOf(course);

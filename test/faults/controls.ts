@@ -14,7 +14,7 @@ export const CONTROLS: readonly Control[] = [
   { name: 'fixed-job-id', args: mutant('fixed-job-id', 100, 0, 'F5'), shows: 'stuck' },
   { name: 'cancel-without-flag', args: mutant('cancel-without-flag', 150, 2, 'F17'), shows: 'untrue' },
   { name: 'no-intent', args: [...mutant('no-intent', 300, 6, 'F1'), '--mode', 'none'], shows: 'duplicated' },
-  { name: 'no-epoch', args: [...mutant('no-epoch', 300, 5, 'F2'), '--mode', 'none'], shows: 'duplicated' },
+  { name: 'no-epoch', args: [...mutant('no-epoch', 600, 8, 'F3'), '--mode', 'none'], shows: 'duplicated' },
   {
     name: 'naive',
     args: ['--naive', '--seed', '8', '--actions', '300', '--faults', '6', '--drain-seconds', '30'],

@@ -39,6 +39,7 @@ export async function direct(options: DirectorOptions): Promise<readonly FaultRe
     const at = startedAt + (number - 1) * spacingMs + own.between(0, spacingMs / 2);
     await sleep(Math.max(0, at - performance.now()));
     const place = await places.take(fault, own);
+    options.workload.allow(number / count);
     running.push(
       cause(options, { number, fault, place, random: own }, records).finally(() => places.leave(place)),
     );

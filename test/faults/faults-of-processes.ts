@@ -1,10 +1,16 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type mongoose from 'mongoose';
+import mongoose from 'mongoose';
 import type { Fault, Outcome, Scene } from './fault.js';
+import type { ActionRow } from './open-actions.js';
 
+const { UUID } = mongoose.mongo;
 /** Milliseconds a worker's claim holds without a heartbeat; what is paused longer is fenced out. */
 const LEASE_MS = 15_000;
 const SKEW_MS = 300_000;
+/** Milliseconds for which a successor has to be at work when the first one, slow to come to itself, goes on. */
+const LONG_ENOUGH_MS = 3000;
 
 /** Faults of API and worker processes: F1, F2, F3, F14, F16, F19, F21. */
 export const PROCESS_FAULTS: readonly Fault[] = [
@@ -23,24 +29,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       await sleep(ms);
       node.signal('SIGCONT');
       return { what: `SIGSTOP ${node.name} for ${ms} ms`, heldUp: 'none' };
-    },
-  },
-  {
-    id: 'F2',
-    kind: 'worker',
-    title: 'a worker with a slow way to MongoDB, paused past its lease',
-    weight: 2,
-    async run({ node: { node, links }, open, random, heldUp }) {
-      // Much of what it holds is then between its claim and its intent.
-      for (const proxy of links.mongo) proxy.slow(150, 150);
-      await sleep(3000);
-      const ms = random.between(1.05 * LEASE_MS, 1.4 * LEASE_MS);
-      heldUp(await open.heldBy(node.pid));
-      node.signal('SIGSTOP');
-      await sleep(ms);
-      node.signal('SIGCONT');
-      for (const proxy of links.mongo) proxy.heal();
-      return { what: `SIGSTOP ${node.name}, slow to MongoDB, for ${ms} ms`, heldUp: 'none' };
     },
   },
   {
@@ -67,6 +55,13 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       await sleep(20_500);
       return { what: `event loop of ${node.name} blocked for 20 s`, heldUp: 'none' };
     },
+  },
+  {
+    id: 'F3',
+    kind: 'worker',
+    title: "a worker's event loop blocked between claim and intent, until its successor has issued",
+    weight: 2,
+    run: overtaken,
   },
   { id: 'F14', kind: 'worker', title: "a worker's clock jumps by five minutes", weight: 2, run: skewed },
   { id: 'F14', kind: 'api', title: "an API's clock jumps by five minutes", weight: 1, run: skewed },
@@ -116,6 +111,60 @@ async function killed({ node: { node }, open, random, heldUp }: Scene): Promise<
   }
   await node.ready();
   return { what: `kill -9 ${node.name}, ${times} times`, heldUp: 'none' };
+}
+
+/**
+ * The interleaving that fencing is for: a worker has claimed, and stands still with its intent in hand; another takes
+ * over and issues; then the first one's intent goes out. Only modes `lookup` and `none` write the two separately.
+ */
+async function overtaken(scene: Scene): Promise<Outcome> {
+  const {
+    cluster,
+    node: { node },
+    open,
+    heldUp,
+  } = scene;
+  const what = `event loop of ${node.name} blocked between claim and intent`;
+  const actions = cluster.db.collection<ActionRow>('actions');
+  const victim = await within(20_000, () => victimOf(scene, actions));
+  if (victim === null) return { what: `${what}: it wrote none`, heldUp: 'none' };
+  heldUp(await open.heldBy(node.pid));
+  const { _id, epoch } = victim.action;
+  const successor = await within(LEASE_MS + 6000, () =>
+    actions.findOne({ _id, epoch: { $gt: epoch }, intent: { $ne: null } }),
+  );
+  await victim.release();
+  await sleep(500);
+  const met = successor === null ? ', its successor was not met' : ' until its successor had issued';
+  return { what: `${what}${met}`, heldUp: 'none' };
+}
+
+/** Stops the process at its next intent. Null, and it goes on, when that is of an action that would be over too soon. */
+async function victimOf(
+  { cluster, node: { node }, random }: Scene,
+  actions: mongoose.mongo.Collection<ActionRow>,
+): Promise<{ readonly action: ActionRow; release(): Promise<void> } | null> {
+  const file = path.join(cluster.dir, `victim-${random.between(0, 1_000_000_000)}`);
+  const [untilFile, idFile] = [`${file}.go`, `${file}.id`];
+  const release = (): Promise<void> => writeFile(untilFile, '');
+  node.tell({ blockBeforeIntent: { untilFile, idFile, mostMs: LEASE_MS + 8000 } });
+  const id = await within(5000, () => readFile(idFile, 'utf8'));
+  const action = id === null ? null : await actions.findOne({ _id: new UUID(id) });
+  const duration = action?.parameters.find(({ name }) => name === 'durationMs')?.value ?? 0;
+  if (action !== null && Number(duration) > LONG_ENOUGH_MS) return { action, release };
+  await release();
+  return null;
+}
+
+/** What the condition gives once it gives something; null when it does not in time. */
+async function within<T>(ms: number, condition: () => Promise<T | null>): Promise<T | null> {
+  const until = performance.now() + ms;
+  while (performance.now() < until) {
+    const value = await condition().catch(() => null);
+    if (value !== null) return value;
+    await sleep(10);
+  }
+  return null;
 }
 
 async function skewed({ node: { node }, random }: Scene): Promise<Outcome> {

@@ -35,6 +35,12 @@ export const MUTANTS: readonly Mutant[] = [
         find: ", $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] }",
         replace: ' }',
       },
+      // A worker also gives up by its own clock what took longer than its lease, which alone hides the rest.
+      {
+        file: 'apps/worker/main.js',
+        find: 'retryBudgetMs: 15_000',
+        replace: 'retryBudgetMs: 600_000',
+      },
     ],
   },
   {

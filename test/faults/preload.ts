@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import { Socket, type NetConnectOpts } from 'node:net';
 
 /**
@@ -5,13 +6,26 @@ import { Socket, type NetConnectOpts } from 'node:net';
  *
  * - sends TCP connections to ports of this host another way: `FAULTS_REROUTE='{"27017":40001}'`;
  * - sets the clock wrong: `FAULTS_SKEW_MS=300000`, or by IPC `{faults: {skewMs: 300000}}`;
- * - blocks the event loop: by IPC `{faults: {blockMs: 20000}}`.
+ * - blocks the event loop: by IPC `{faults: {blockMs: 20000}}`;
+ * - blocks it at the worst moment, with the next intent in hand and not yet sent, until a file is there: by IPC
+ *   `{faults: {blockBeforeIntent: {untilFile, idFile, mostMs}}}`; `idFile` then names the action.
  *
  * The process's own use of IPC goes on, and nothing here keeps it alive.
  */
 
+/** What a process can be told to do to itself. */
+export interface InnerFaults {
+  readonly skewMs?: number;
+  readonly blockMs?: number;
+  readonly blockBeforeIntent?: {
+    readonly untilFile: string;
+    readonly idFile: string;
+    readonly mostMs: number;
+  };
+}
+
 interface FaultMessage {
-  readonly faults?: { readonly skewMs?: number; readonly blockMs?: number };
+  readonly faults?: InnerFaults;
 }
 
 const LOCAL = new Set([undefined, '127.0.0.1', 'localhost', '::1']);
@@ -24,6 +38,7 @@ if (process.channel !== undefined) {
   process.on('message', ({ faults }: FaultMessage) => {
     if (faults?.skewMs !== undefined) setSkew(faults.skewMs);
     if (faults?.blockMs !== undefined) block(faults.blockMs);
+    if (faults?.blockBeforeIntent !== undefined) blockBeforeIntent(faults.blockBeforeIntent);
   });
   // A listener for messages holds the process, and this one must not. `unref()` would be for good, with the process's
   // own listeners; taking back what Node counted for this one is what Node does itself when one is removed.
@@ -82,7 +97,36 @@ function skewableClock(): (skewMs: number) => void {
   };
 }
 
-function block(ms: number): void {
+function block(ms: number, isOver: () => boolean = () => false): void {
   const until = performance.now() + ms;
-  while (performance.now() < until);
+  while (performance.now() < until && !isOver());
+}
+
+/** Once, for the next intent. */
+function blockBeforeIntent({
+  untilFile,
+  idFile,
+  mostMs,
+}: NonNullable<InnerFaults['blockBeforeIntent']>): void {
+  const write = Reflect.get(Socket.prototype, 'write') as (this: Socket, ...args: unknown[]) => boolean;
+  Reflect.set(Socket.prototype, 'write', function (this: Socket, ...args: unknown[]): boolean {
+    const [bytes] = args;
+    const id = bytes instanceof Uint8Array ? intentIn(Buffer.from(bytes)) : null;
+    if (id !== null) {
+      Reflect.set(Socket.prototype, 'write', write);
+      writeFileSync(idFile, id);
+      block(mostMs, () => existsSync(untilFile));
+    }
+    return write.apply(this, args);
+  });
+}
+
+/** BSON of `_id: UUID`, up to its sixteen bytes. */
+const ID = Buffer.from([0x05, ...Buffer.from('_id\0'), 16, 0, 0, 0, 0x04]);
+
+/** The action whose intent these bytes write, in hex: the one `findAndModify` that copies the idempotency. */
+function intentIn(bytes: Buffer): string | null {
+  const at = bytes.indexOf(ID);
+  if (at < 0 || !bytes.includes('findAndModify') || !bytes.includes('$idempotency')) return null;
+  return bytes.subarray(at + ID.byteLength, at + ID.byteLength + 16).toString('hex');
 }

@@ -4,6 +4,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { InnerFaults } from './preload.js';
+
 /** Milliseconds a service manager leaves a process that ended by itself before it starts it again. */
 const RESTART_AFTER_MS = 500;
 const READY_WITHIN_MS = 60_000;
@@ -70,8 +72,8 @@ export class ProductNode {
     }
   }
 
-  /** A message to the preloaded hooks: `skewMs`, `blockMs`. */
-  tell(faults: { readonly skewMs?: number; readonly blockMs?: number }): void {
+  /** Tells it what to do to itself. */
+  tell(faults: InnerFaults): void {
     if (this.running) this.#child?.send({ faults }, () => undefined);
   }
 

@@ -50,6 +50,7 @@ export class Workload {
   readonly #acks: number;
   #sent = 0;
   #failed = 0;
+  #allowed = 0;
   #acknowledged = 0;
   #storm = false;
   #stopped = false;
@@ -73,6 +74,11 @@ export class Workload {
     this.#running = Promise.all([...clients, ...health]);
   }
 
+  /** Lets this share of the actions be sent: there has to be something to hurt until the last fault. */
+  allow(share: number): void {
+    this.#allowed = share;
+  }
+
   /** While on, every action is cancelled, twice. */
   storm(on: boolean): void {
     this.#storm = on;
@@ -85,6 +91,7 @@ export class Workload {
 
   /** Sends what is left without pacing, and waits for the answers, cancels included. */
   async finish(): Promise<void> {
+    this.allow(1);
     this.#faultsOver = true;
     const until = performance.now() + FINISH_WITHIN_MS;
     while (this.#acknowledged < this.#options.actions && performance.now() < until) await sleep(50);
@@ -133,7 +140,7 @@ export class Workload {
   async #client(startedAt: number): Promise<void> {
     const { random, actions, spreadMs } = this.#options;
     while (!this.#stopped) {
-      if (this.#paused || this.#sent - this.#failed >= actions) {
+      if (this.#paused || this.#sent - this.#failed >= actions * this.#allowed) {
         await sleep(20);
         continue;
       }

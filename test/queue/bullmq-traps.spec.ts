@@ -95,11 +95,11 @@ describe('retained job ids', () => {
     await queue.hint(hint);
     await queue.hintMany([hint, { ...hint, kind: 'cancel' }]);
     const [board] = queue.dashboardQueues();
-    expect((await board?.getWaiting())?.map(({ id }) => id).toSorted()).toEqual([
+    expect((await board?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id).toSorted()).toEqual([
       `${hint.actionId}-c`,
       `${hint.actionId}-e0`,
     ]);
-    expect((await board?.getWaiting())?.[0]).toMatchObject({
+    expect((await board?.getJobs(['waiting', 'prioritized']))?.[0]).toMatchObject({
       name: 'BlockIp',
       data: { actionId: hint.actionId },
     });
