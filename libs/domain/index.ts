@@ -44,6 +44,7 @@ export type {
   CancelAnswer,
   Claim,
   DueAction,
+  DueTime,
   FinalFailure,
   Finding,
   Hint,

@@ -182,8 +182,17 @@ export interface Hint {
   /** The action's name, so that operators can read the dashboard. */
   readonly actionName: string;
   readonly epoch: number;
-  /** A cancel hints under an id of its own, so that no waiting job swallows it. */
-  readonly kind?: 'cancel';
+  /**
+   * A cancel hints under an id of its own, so that no waiting job swallows it; `again` does, too, for a job that is
+   * there and is not taken (one that a wrong clock delayed, or that a frozen worker holds).
+   */
+  readonly kind?: 'cancel' | 'again';
+}
+
+/** When an action is to be looked at: the database's time, and how long that is from now. */
+export interface DueTime {
+  readonly at: Date;
+  readonly inMs: number;
 }
 
 /** What a consumer answers: done with the hint, or look again later. */
@@ -194,7 +203,8 @@ export type HintAnswer = { readonly lookAgainMs: number } | undefined;
  * false means that the sweep will have to do it.
  */
 export interface ActionQueue {
-  hint(hint: Hint, delayMs?: number): Promise<boolean>;
+  /** At once, or at a due time, by whatever clock this process has. */
+  hint(hint: Hint, due?: DueTime): Promise<boolean>;
   hintMany(hints: readonly Hint[]): Promise<boolean>;
   /**
    * Names the data that Redis holds: another value than before means that hints were lost (a restart with empty

@@ -645,10 +645,10 @@ export class ActionRun {
   /** A delayed hint saves the sweep's period; `nextAt` on the record is what counts. */
   #hintAgain(action: SecurityAction | null): void {
     if (action?.nextAt == null) return;
-    const delayMs = Math.max(0, action.nextAt.getTime() - this.#serverNow());
+    const { id: actionId, instance, actionName, epoch, nextAt: at } = action;
     void this.#queue.hint(
-      { actionId: action.id, instance: action.instance, actionName: action.actionName, epoch: action.epoch },
-      delayMs,
+      { actionId, instance, actionName, epoch },
+      { at, inMs: Math.max(0, at.getTime() - this.#serverNow()) },
     );
   }
 

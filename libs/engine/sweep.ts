@@ -1,4 +1,4 @@
-import type { ActionQueue, ActionStore, DueAction } from '#domain';
+import type { ActionQueue, ActionStore, DueAction, Hint } from '#domain';
 import type { Logger } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
 import type { Watchdog } from './watchdog.js';
@@ -30,6 +30,8 @@ const DEFAULT_PERIOD_MS = 1000;
 const BATCH = 300;
 /** Batches of one pass while everything that is due is to be hinted at once. */
 const RECOVERY_BATCHES = 10;
+/** Hints of an action not begun after which its job is taken for stuck. */
+const SWALLOWED_AFTER_HINTS = 2;
 /** Milliseconds a due action is left to the hint it got when it became due. */
 const GRACE_MS = 1500;
 /** Milliseconds past its deadline after which an issued action that nobody follows is given up as unknown. */
@@ -147,7 +149,7 @@ export class Sweep {
     if (this.#incarnation === null) return { due: due.length, hinted: 0, closed };
     const hints = open.filter((action) => this.#memory.mayHint(action));
     if (hints.length > 0) {
-      const hinted = await queue.hintMany(hints.map(({ id, ...rest }) => ({ actionId: id, ...rest })));
+      const hinted = await queue.hintMany(hints.map((action) => this.#hintOf(action)));
       if (!hinted) {
         // Some may have gone through: as if Redis had been away, all of it is hinted once it answers.
         this.#incarnation = null;
@@ -161,5 +163,16 @@ export class Sweep {
         .map(({ instance }) => instance),
     );
     return { due: due.length, hinted: hints.length, closed };
+  }
+
+  /**
+   * A job that is there swallows a hint of its own id. For what waits in a backlog that is as it should be; what has
+   * begun, or was hinted twice in vain, is hinted under another.
+   */
+  #hintOf(action: DueAction): Hint {
+    const { id: actionId, instance, actionName, epoch } = action;
+    const hint = { actionId, instance, actionName, epoch };
+    const mayBeSwallowed = epoch > 0 || this.#memory.timesHinted(action) >= SWALLOWED_AFTER_HINTS;
+    return mayBeSwallowed ? { ...hint, kind: 'again' } : hint;
   }
 }

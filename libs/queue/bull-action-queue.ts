@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { ReplyError, type Redis } from 'ioredis';
-import type { ActionQueue, Hint } from '#domain';
+import type { ActionQueue, DueTime, Hint } from '#domain';
 import { grouped } from '#grouping';
 import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
@@ -70,17 +70,17 @@ export class BullActionQueue implements ActionQueue {
     );
   }
 
-  async hint(hint: Hint, delayMs = 0): Promise<boolean> {
+  async hint(hint: Hint, due?: DueTime): Promise<boolean> {
     const add = this.#add.get(hint.instance);
     // An instance that was taken out of the configuration has no queue; the sweep closes its actions in time.
     if (add === undefined) return false;
-    return succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, delayMs)));
+    return succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, due)));
   }
 
   async hintMany(hints: readonly Hint[]): Promise<boolean> {
     const added = await Promise.all(
       [...this.#queues].map(([instance, queue]) => {
-        const jobs = hints.filter((hint) => hint.instance === instance).map((hint) => jobOf(hint, 0));
+        const jobs = hints.filter((hint) => hint.instance === instance).map((hint) => jobOf(hint));
         return jobs.length === 0
           ? Promise.resolve(true)
           : succeedsWithin(HINT_BUDGET_MS * 3, queue.addBulk(jobs));
@@ -146,8 +146,14 @@ export class BullActionQueue implements ActionQueue {
 
 type NewJob = ReturnType<typeof jobOf>;
 
-function jobOf(hint: Hint, delayMs: number) {
-  const suffix = hint.kind === 'cancel' ? 'c' : `e${hint.epoch}`;
+const SUFFIXES = {
+  cancel: () => 'c',
+  again: (epoch: number) => `e${epoch}s`,
+  first: (epoch: number) => `e${epoch}`,
+};
+
+function jobOf(hint: Hint, due?: DueTime) {
+  const suffix = SUFFIXES[hint.kind ?? 'first'](hint.epoch);
   return {
     name: hint.actionName,
     data: { actionId: hint.actionId },
@@ -156,7 +162,11 @@ function jobOf(hint: Hint, delayMs: number) {
       attempts: 1,
       removeOnComplete: true,
       removeOnFail: true,
-      ...(delayMs > 0 ? { delay: Math.round(delayMs) } : {}),
+      // Reckoned from the database's clock, not from this process's, which BullMQ would take: a job that a wrong
+      // clock put minutes off would swallow the hints of those whose clocks are right.
+      ...(due !== undefined && due.inMs > 0
+        ? { delay: Math.round(due.inMs), timestamp: Math.round(due.at.getTime() - due.inMs) }
+        : {}),
       // What has begun goes before what has not: a takeover or a cancel does not wait behind a backlog.
       ...(hint.epoch === 0 && hint.kind !== 'cancel' ? { priority: NOT_BEGUN } : {}),
     },

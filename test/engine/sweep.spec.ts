@@ -72,6 +72,18 @@ describe('the sweep', () => {
     expect(hintedAt).toEqual([0, 5000, 20_000, 50_000]);
   });
 
+  it('takes the job of what was hinted twice in vain for stuck, and hints under another id', async () => {
+    const { world, sweep } = sweeping(1);
+    for (; world.now <= 30_000; world.now += 1000) await sweep.pass();
+    expect(world.hinted.map(({ kind }) => kind)).toEqual([undefined, undefined, 'again']);
+  });
+
+  it('hints what has begun under an id that no job of an earlier look can swallow', async () => {
+    const { world, sweep } = sweeping(1, { epoch: 3 });
+    await sweep.pass();
+    expect(world.hinted).toMatchObject([{ epoch: 3, kind: 'again' }]);
+  });
+
   it('hints at once what was looked at since and is due again', async () => {
     const { world, sweep } = sweeping(1);
     await sweep.pass();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Hint } from '#domain';
 import { RedisServer, findRedisServer } from '#embedded-servers';
 import { BullActionQueue, HintConsumer, type ConsumerOptions, type TakenHint } from '#queue';
@@ -87,22 +87,43 @@ describe('retained job ids', () => {
     expect(seen.every(({ actionId }) => actionId === hint.actionId)).toBe(true);
   });
 
-  it('a hint that waits is not doubled, and a cancel is not swallowed by it', async () => {
+  it('a hint that waits is not doubled; a cancel, and a hint given again, are not swallowed by it', async () => {
     const instance = newInstance();
     const queue = queueFor(instance);
     const hint = hintFor(instance);
     await eventually(() => queue.hint(hint));
     await queue.hint(hint);
-    await queue.hintMany([hint, { ...hint, kind: 'cancel' }]);
+    await queue.hintMany([hint, { ...hint, kind: 'cancel' }, { ...hint, kind: 'again' }]);
     const [board] = queue.dashboardQueues();
     expect((await board?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id).toSorted()).toEqual([
       `${hint.actionId}-c`,
       `${hint.actionId}-e0`,
+      `${hint.actionId}-e0s`,
     ]);
     expect((await board?.getJobs(['waiting', 'prioritized']))?.[0]).toMatchObject({
       name: 'BlockIp',
       data: { actionId: hint.actionId },
     });
+  });
+});
+
+describe('a delayed hint', () => {
+  it("is due by the database's time, whatever this process's clock says", async () => {
+    const instance = newInstance();
+    const queue = queueFor(instance);
+    const hint = hintFor(instance);
+    await eventually(() => queue.hint(hintFor(instance)));
+    const at = new Date(Date.now() + 60_000);
+    const fiveMinutesAhead = Date.now() + 300_000;
+    vi.spyOn(Date, 'now').mockReturnValue(fiveMinutesAhead);
+    try {
+      expect(await queue.hint(hint, { at, inMs: 60_000 })).toBe(true);
+    } finally {
+      vi.restoreAllMocks();
+    }
+    const [board] = queue.dashboardQueues();
+    const [job] = (await board?.getDelayed()) ?? [];
+    expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(at.getTime());
   });
 });
 
