@@ -32,8 +32,6 @@ export interface CampaignOptions {
 export interface Campaign {
   readonly verdict: Verdict;
   readonly evidence: Evidence;
-  /** Milliseconds until held-up actions went on, per fault. */
-  readonly recoveries: ReadonlyMap<string, readonly number[]>;
   readonly crashes: number;
   readonly seconds: number;
   /** Logs and acknowledgements. */
@@ -94,6 +92,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
       cancels: workload.cancels,
       faults,
       records: await recordsOf(cluster),
+      recoveries: open.recoveries,
       firstFinals: open.firstFinals,
       ledger: ledgerOf(cluster),
       leaked: await leaked(workload),
@@ -102,7 +101,6 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     return {
       verdict: check(evidence),
       evidence,
-      recoveries: open.recoveries,
       crashes,
       seconds: (performance.now() - startedAt) / 1000,
       dir: cluster.dir,

@@ -68,6 +68,7 @@ function verdictOf(evidence: Partial<Evidence>): Verdict {
     cancels: [],
     faults: [],
     records: [completed()],
+    recoveries: [],
     firstFinals: new Map(),
     ledger: [executed],
     leaked: [],

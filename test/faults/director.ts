@@ -65,7 +65,7 @@ async function cause(
     random,
     node: cluster.nodes.find(({ node }) => node.name === place) ?? (cluster.nodes[0] as LinkedNode),
     mode: modeIn(place, cluster.options.modes),
-    heldUp: (ids) => open.track(label, ids, Date.now()),
+    heldUp: (ids) => open.track({ number, label, from: Date.now() }, ids),
   };
   const outcome = await fault.run(scene).catch((error: unknown) => {
     throw new Error(`${id} ${fault.title}: ${error instanceof Error ? error.message : String(error)}`, {
@@ -73,7 +73,7 @@ async function cause(
     });
   });
   const healedAt = Date.now();
-  if (outcome.heldUp === 'due') open.track(label, await open.due(), healedAt);
+  if (outcome.heldUp === 'due') open.track({ number, label, from: healedAt }, await open.due());
   const record = { number, id, kind: fault.kind, what: outcome.what, beganAt, healedAt };
   records.push(record);
   onFault(record);

@@ -8,6 +8,7 @@ export interface Evidence {
   readonly faults: readonly FaultRecord[];
   /** Every record in the database at the end. */
   readonly records: readonly SecurityAction[];
+  readonly recoveries: readonly Recovery[];
   /** What first stood in a record that was seen final. */
   readonly firstFinals: ReadonlyMap<string, FinalView>;
   readonly ledger: readonly Effect[];
@@ -60,5 +61,14 @@ export type FinalView = Pick<SecurityAction, 'status' | 'phase'> & {
 export interface Effect {
   readonly event: 'executed' | 'cancelled' | 'misbehaved' | 'refusedEver';
   readonly key: string;
+  readonly at: number;
+}
+
+/** An action that a fault held up, until it was claimed again or ended. */
+export interface Recovery {
+  /** The fault's. */
+  readonly number: number;
+  readonly label: string;
+  readonly from: number;
   readonly at: number;
 }

@@ -1,23 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose from 'mongoose';
 import { isFinal, type SecurityAction } from '#domain';
-import type { FinalView } from './evidence.js';
+import type { FinalView, Recovery } from './evidence.js';
 
 const SAMPLE_MS = 200;
 
 type Row = Pick<SecurityAction, 'epoch' | 'owner' | 'nextAt'>;
 export type ActionRow = Omit<SecurityAction, 'id'> & { readonly _id: mongoose.mongo.UUID };
 
-interface Tracked {
-  readonly label: string;
+interface Tracked extends Omit<Recovery, 'at'> {
   readonly epoch: number;
-  readonly from: number;
 }
 
 /** Watches the open actions in the database: how soon those that a fault held up go on, and what they end as. */
 export class OpenActions {
-  /** Milliseconds until an affected action was claimed again or ended, by the fault's label. */
-  readonly recoveries = new Map<string, number[]>();
+  readonly recoveries: Recovery[] = [];
   readonly firstFinals = new Map<string, FinalView>();
   readonly #collection: () => mongoose.mongo.Collection<ActionRow>;
   #open: ReadonlyMap<string, Row> = new Map();
@@ -63,11 +60,11 @@ export class OpenActions {
     );
   }
 
-  /** From now on it is noted when each of these goes on, in milliseconds since `from`. */
-  track(label: string, ids: readonly string[], from: number): void {
+  /** From now on it is noted when each of these goes on. */
+  track(fault: Omit<Recovery, 'at'>, ids: readonly string[]): void {
     for (const id of ids) {
       const epoch = this.#open.get(id)?.epoch ?? 0;
-      this.#tracked.set(id, [...(this.#tracked.get(id) ?? []), { label, epoch, from }]);
+      this.#tracked.set(id, [...(this.#tracked.get(id) ?? []), { ...fault, epoch }]);
     }
   }
 
@@ -95,9 +92,8 @@ export class OpenActions {
       const epoch = open.get(id)?.epoch ?? Number.POSITIVE_INFINITY;
       const waiting = entries.filter((entry) => {
         if (epoch <= entry.epoch) return true;
-        const list = this.recoveries.get(entry.label) ?? [];
-        list.push(now - entry.from);
-        this.recoveries.set(entry.label, list);
+        const { epoch: _epoch, ...fault } = entry;
+        this.recoveries.push({ ...fault, at: now });
         return false;
       });
       if (waiting.length === 0) this.#tracked.delete(id);

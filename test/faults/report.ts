@@ -5,9 +5,14 @@ import type { Creation, Evidence } from './evidence.js';
 /** Findings of one kind that are printed; the JSON report has all. */
 const SHOWN = 8;
 
+/** True when nothing was found, and as much was acknowledged as was asked for. */
+export function hasPassed({ verdict }: Campaign, actions: number): boolean {
+  return isClean(verdict) && verdict.acknowledged >= actions;
+}
+
 /** The campaign as people read it. The last line says whether it passed. */
-export function reportOf(campaign: Campaign): string {
-  const { verdict, evidence, recoveries, crashes, seconds, dir } = campaign;
+export function reportOf(campaign: Campaign, actions: number): string {
+  const { verdict, evidence, crashes, seconds, dir } = campaign;
   const counts = {
     acknowledged: verdict.acknowledged,
     lost: verdict.lost.length,
@@ -30,8 +35,8 @@ export function reportOf(campaign: Campaign): string {
     `faults                        ${evidence.faults.length}, processes ended by one ${crashes} times`,
     `time                          ${seconds.toFixed(0)} s`,
     '',
-    'recovery: milliseconds until an action that was held up went on',
-    ...recoveryTable(recoveries),
+    'recovery: milliseconds until an action that was held up went on; alone: while no other fault was at work',
+    ...recoveryTable(evidence),
     '',
     ...findings('lost', verdict.lost),
     ...findings('duplicated', verdict.duplicated),
@@ -42,13 +47,14 @@ export function reportOf(campaign: Campaign): string {
     ...findings('leaked', verdict.leaked),
     `0 of ${verdict.acknowledged} bounds the true rate of each below ${(3 / Math.max(1, verdict.acknowledged)).toExponential(1)} at 95 % (rule of three); it does not say "never".`,
     `logs: ${dir}`,
-    isClean(verdict) ? 'PASSED' : 'FAILED',
+    verdict.acknowledged < actions ? `only ${verdict.acknowledged} of ${actions} were acknowledged` : '',
+    hasPassed(campaign, actions) ? 'PASSED' : 'FAILED',
   ];
   return lines.join('\n');
 }
 
 /** p50, p99 and the most of a list. */
-export function percentiles(values: readonly number[]): {
+function percentiles(values: readonly number[]): {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
@@ -59,13 +65,36 @@ export function percentiles(values: readonly number[]): {
   return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? Number.NaN };
 }
 
-function recoveryTable(recoveries: ReadonlyMap<string, readonly number[]>): readonly string[] {
-  return [...recoveries]
-    .toSorted(([one], [other]) => Number(one.slice(1).split(' ')[0]) - Number(other.slice(1).split(' ')[0]))
-    .map(([label, values]) => {
-      const { p50, p99, max } = percentiles(values);
-      return `  ${label.padEnd(72)} n ${String(values.length).padStart(5)}  p50 ${p50}  p99 ${p99}  max ${max}`;
-    });
+/** Milliseconds until held-up actions went on, by the fault's title; `alone` of those no other fault can have delayed. */
+export function recoveriesByFault({
+  recoveries,
+  faults,
+}: Evidence): Readonly<
+  Record<string, { readonly all: readonly number[]; readonly alone: readonly number[] }>
+> {
+  const byFault: Record<string, { all: number[]; alone: number[] }> = {};
+  for (const { number, label, from, at } of recoveries) {
+    const group = (byFault[label] ??= { all: [], alone: [] });
+    group.all.push(at - from);
+    const isDisturbed = faults.some(
+      (other) => other.number !== number && other.beganAt <= at && other.healedAt >= from,
+    );
+    if (!isDisturbed) group.alone.push(at - from);
+  }
+  return byFault;
+}
+
+function recoveryTable(evidence: Evidence): readonly string[] {
+  const ordinal = (label: string): number => Number(label.slice(1).split(' ')[0]);
+  return Object.entries(recoveriesByFault(evidence))
+    .toSorted(([one], [other]) => ordinal(one) - ordinal(other))
+    .map(([label, { all, alone }]) => `  ${label.padEnd(88)} ${figures(all)}   alone: ${figures(alone)}`);
+}
+
+function figures(values: readonly number[]): string {
+  if (values.length === 0) return 'n 0';
+  const { p50, p99, max } = percentiles(values);
+  return `n ${values.length} p50 ${p50} p99 ${p99} max ${max}`;
 }
 
 /** Creates that only a fault of Redis could have slowed down. */
