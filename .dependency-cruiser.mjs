@@ -27,7 +27,7 @@ const ENTRY_POINTS = [
   '^apps/cli/[^/]+\\.ts$',
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|plugins)/index\\.ts$',
-  '^test/.*\\.(spec|e2e-spec)\\.ts$',
+  '^test/.*[.-]spec\\.ts$',
   '^test/(bench|faults)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
 ];

@@ -101,10 +101,7 @@ async function build(say) {
 function listSources() {
   const files = SOURCES.flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
-      .filter(
-        (entry) =>
-          entry.isFile() && entry.name.endsWith('.ts') && !/\.(?:spec|e2e-spec)\.ts$/.test(entry.name),
-      )
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/[.-]spec\.ts$/.test(entry.name))
       .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name))),
   );
   return [...CONFIG, ...files].toSorted().map((file) => ({ file, stat: statSync(path.join(ROOT, file)) }));

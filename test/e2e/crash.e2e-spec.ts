@@ -16,6 +16,9 @@ providers:
 `,
   });
   client = await stack.client();
+  // Each test starts its own.
+  await Promise.all(stack.workers.map((one) => one.end()));
+  stack.workers.length = 0;
 });
 afterAll(() => stack.stop());
 afterEach(async () => {
@@ -34,8 +37,6 @@ const executing = (id: string): Promise<NativeAction> => client.inPhase(id, 'exe
 
 describe('a worker that is killed', () => {
   it('is followed by another, which polls what is known to run at the vendor', async () => {
-    await Promise.all(stack.workers.map((running) => running.end()));
-    stack.workers.length = 0;
     const first = await worker();
     const id = await client.act('LongRunning', { durationMs: 3000 });
     await client.inPhase(id, 'waitingOnVendor');

@@ -10,19 +10,31 @@ export interface Control {
 }
 
 export const CONTROLS: readonly Control[] = [
-  { name: 'no-sweep', args: mutant('no-sweep', 150, 3, 'F5'), shows: 'stuck' },
-  { name: 'fixed-job-id', args: mutant('fixed-job-id', 100, 0, 'F5'), shows: 'stuck' },
-  { name: 'cancel-without-flag', args: mutant('cancel-without-flag', 150, 2, 'F17'), shows: 'untrue' },
-  { name: 'no-intent', args: [...mutant('no-intent', 300, 6, 'F1'), '--mode', 'none'], shows: 'duplicated' },
-  { name: 'no-epoch', args: [...mutant('no-epoch', 600, 8, 'F3'), '--mode', 'none'], shows: 'duplicated' },
+  { name: 'no-sweep', shows: 'stuck', args: mutant('no-sweep', 150, 3, 'F5') },
+  { name: 'fixed-job-id', shows: 'stuck', args: mutant('fixed-job-id', 100, 0, 'F5') },
+  { name: 'cancel-without-flag', shows: 'untrue', args: mutant('cancel-without-flag', 150, 2, 'F17') },
   {
-    name: 'naive',
-    args: ['--naive', '--seed', '8', '--actions', '300', '--faults', '6', '--drain-seconds', '30'],
+    name: 'no-intent',
     shows: 'duplicated',
+    args: [...mutant('no-intent', 300, 5, 'F1'), '--mode', 'none'],
+  },
+  {
+    name: 'no-epoch',
+    shows: 'duplicated',
+    // This seed draws the block between claim and intent three times.
+    args: [...mutant('no-epoch', 300, 3, 'F3'), '--mode', 'none'],
+  },
+  {
+    name: 'naive worker',
+    shows: 'illegal histories',
+    args: ['--naive', ...campaign(300, 6), '--drain-seconds', '15'],
   },
 ];
 
 function mutant(name: string, actions: number, faults: number, only: string): string[] {
-  const counts = ['--actions', String(actions), '--faults', String(faults), '--only', only];
-  return ['--mutant', name, '--seed', '3', ...counts, '--drain-seconds', '25'];
+  return ['--mutant', name, ...campaign(actions, faults), '--only', only, '--drain-seconds', '15'];
+}
+
+function campaign(actions: number, faults: number): string[] {
+  return ['--seed', '2', '--actions', String(actions), '--faults', String(faults)];
 }
