@@ -27,7 +27,6 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',
-    serverSelectionMs: 15_000,
     retryBudgetMs: 15_000,
   });
   const onError = throttledWarning();

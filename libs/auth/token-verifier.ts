@@ -89,7 +89,8 @@ function identityOf(payload: JWTPayload): Identity {
   const user = payload['upn'] ?? payload['preferred_username'];
   const roles = payload['roles'];
   return {
-    tenantId,
+    // GUIDs compare without regard to case: two spellings must not be two tenants.
+    tenantId: tenantId.toLowerCase(),
     appId,
     user: typeof user === 'string' ? user : null,
     roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],

@@ -40,7 +40,7 @@ const POLL_MOST_MS = 3_600_000;
 /** Milliseconds past the deadline during which a vendor that was told to stop is still listened to. */
 const LISTEN_AFTER_DEADLINE_MS = 30_000;
 
-/** Failures of a poll that are about who asks. */
+/** Failures of a poll or a cancel that are about who asks. */
 const ASKERS_FAULT: ReadonlySet<ProviderErrorClass> = new Set(['auth', 'permission']);
 
 export interface ActionRunParts {
@@ -73,7 +73,7 @@ export class ActionRun {
   readonly #log: Logger;
   readonly #claim: Claim;
   readonly #keeper: LeaseKeeper;
-  readonly #claimedAt: number;
+  readonly #anchoredAt: number;
   readonly #serverClaimedAtMs: number;
   #call: ProviderCall | undefined;
   #cancellable = false;
@@ -95,7 +95,7 @@ export class ActionRun {
     this.#log = parts.log;
     this.#claim = parts.claim;
     this.#action = parts.claim.action;
-    this.#claimedAt = parts.claimedAt;
+    this.#anchoredAt = performance.now();
     this.#serverClaimedAtMs = (parts.claim.action.leaseUntil?.getTime() ?? Date.now()) - parts.leaseMs;
     this.#keeper = new LeaseKeeper({
       store: parts.store,
@@ -225,9 +225,10 @@ export class ActionRun {
         ...context,
         saveOperation: async (given) => {
           const operation = checkedOperation(given);
+          // Known from now on, also if this call is abandoned while it is written.
+          saved = operation;
           const action = await this.#store.saveOperation(this.#claim.lease, operation);
           if (action === null) throw new Error('another worker has taken over');
-          saved = operation;
         },
       };
       return checkedOutcome(await target.instance.provider.calls.execute(execution, target.request));
@@ -238,13 +239,18 @@ export class ActionRun {
       return this.#takeBack();
     }
     if (result === null) return;
-    if (result.kind === 'returned') return this.#settle(target, result.value, doubtful);
     if (result.kind === 'threw') return this.#failedCall(target, result.error, saved, doubtful);
+    if (result.kind === 'returned') {
+      const { value } = result;
+      return value.kind === 'failed'
+        ? this.#failedCall(target, value.error, saved, doubtful)
+        : this.#settle(target, value);
+    }
     switch (result.why) {
       case 'leaseLost':
         return;
       case 'shutdown':
-        return this.#handOver();
+        return saved === null ? this.#handOver() : this.#park(saved, this.#action.progress, 0);
       case 'cancel':
         return this.#tellCancel(target, saved);
       case 'deadline':
@@ -257,13 +263,13 @@ export class ActionRun {
     }
   }
 
-  /** What an `execute`, `poll` or `reconcile` came to; the last two say what became of every earlier attempt, too. */
-  async #settle(target: Target, outcome: StepOutcome, doubtful = false): Promise<void> {
+  /** What an `execute`, `poll` or `reconcile` came to. A failure is one that the last two report of the operation. */
+  async #settle(target: Target, outcome: StepOutcome): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
         return this.#complete(outcome.result ?? null);
       case 'failed':
-        return this.#failedCall(target, outcome.error, null, doubtful);
+        return this.#failedCall(target, outcome.error, null, false);
       case 'stopped':
         return this.#stoppedAtVendor();
       case 'pending': {
@@ -475,7 +481,8 @@ export class ActionRun {
     }
     const error = result.kind === 'threw' ? result.error : null;
     if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
-    if (error instanceof ProviderError && error.next === 'fail') return 'unknown';
+    if (error instanceof ProviderError && error.next === 'fail' && !ASKERS_FAULT.has(error.errorClass))
+      return 'unknown';
     if (this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS) return 'unknown';
     const delayMs =
       DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
@@ -726,9 +733,9 @@ export class ActionRun {
     return Math.min(delayMs, Math.max(POLL_LEAST_MS, remainingMs + LISTEN_AFTER_DEADLINE_MS));
   }
 
-  /** The database's time, reckoned from the claim by the monotonic clock; at most one round trip behind. */
+  /** The database's time, reckoned from the claim's answer by the monotonic clock: behind by its way, never ahead. */
   #serverNow(): number {
-    return this.#serverClaimedAtMs + (performance.now() - this.#claimedAt);
+    return this.#serverClaimedAtMs + (performance.now() - this.#anchoredAt);
   }
 
   #remainingMs(): number {

@@ -1,4 +1,11 @@
-import type { ActionQueue, ActionStore, DueAction, Hint } from '#domain';
+import {
+  OperationalError,
+  type ActionQueue,
+  type ActionStore,
+  type DueAction,
+  type Hint,
+  type SecurityAction,
+} from '#domain';
 import type { Logger } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
 import type { Watchdog } from './watchdog.js';
@@ -30,6 +37,8 @@ const DEFAULT_PERIOD_MS = 1000;
 const BATCH = 300;
 /** Batches of one pass while everything that is due is to be hinted at once. */
 const RECOVERY_BATCHES = 10;
+/** Records of one batch that cannot be closed, before the database is doubted rather than they. */
+const MOST_UNCLOSABLE = 5;
 /** Hints of an action not begun after which its job is taken for stuck. */
 const SWALLOWED_AFTER_HINTS = 2;
 /** Milliseconds a due action is left to the hint it got when it became due. */
@@ -55,6 +64,7 @@ export class Sweep {
   /** True until everything that was due when Redis came (back) has been hinted. */
   #recovering = false;
   #cursor: DueAction | null = null;
+  #unclosable = 0;
   #last: { readonly figures: SweepFigures; readonly endedAt: number } | null = null;
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<unknown> = Promise.resolve();
@@ -136,8 +146,9 @@ export class Sweep {
     this.#cursor = due.length === BATCH ? (due.at(-1) ?? null) : null;
     const open: DueAction[] = [];
     let closed = 0;
+    this.#unclosable = 0;
     for (const action of due) {
-      const ended = action.overdue ? await store.closeOverdue(action.id, GIVE_UP_AFTER_MS) : null;
+      const ended = action.overdue ? await this.#close(action.id) : null;
       if (ended === null) {
         open.push(action);
       } else {
@@ -165,14 +176,28 @@ export class Sweep {
     return { due: due.length, hinted: hints.length, closed };
   }
 
+  /** One record that cannot be written must not keep all others from being looked at. */
+  async #close(id: string): Promise<SecurityAction | null> {
+    try {
+      return await this.#options.store.closeOverdue(id, GIVE_UP_AFTER_MS);
+    } catch (error) {
+      // The database is away: so it is for all others.
+      this.#unclosable += 1;
+      if (error instanceof OperationalError || this.#unclosable > MOST_UNCLOSABLE) throw error;
+      this.#options.log.error({ actionId: id, err: error }, 'an overdue action could not be closed');
+      return null;
+    }
+  }
+
   /**
    * A job that is there swallows a hint of its own id. For what waits in a backlog that is as it should be; what has
-   * begun, or was hinted twice in vain, is hinted under another.
+   * begun, or was hinted twice in vain, is hinted under two ids in turn, so that no one job can hide it.
    */
   #hintOf(action: DueAction): Hint {
     const { id: actionId, instance, actionName, epoch } = action;
     const hint = { actionId, instance, actionName, epoch };
-    const mayBeSwallowed = epoch > 0 || this.#memory.timesHinted(action) >= SWALLOWED_AFTER_HINTS;
-    return mayBeSwallowed ? { ...hint, kind: 'again' } : hint;
+    const times = this.#memory.timesHinted(action);
+    const mayBeSwallowed = epoch > 0 || times >= SWALLOWED_AFTER_HINTS;
+    return mayBeSwallowed && times % 2 === 0 ? { ...hint, kind: 'again' } : hint;
   }
 }

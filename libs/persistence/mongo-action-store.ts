@@ -64,12 +64,13 @@ interface OwnedWrite {
 /** An election takes up to 12 s at MongoDB's default settings. */
 const DEFAULT_RETRY_BUDGET_MS = 12_000;
 /**
- * Milliseconds a write goes on repeating that says what a vendor did: if it is given up, nobody knows it any more, and
+ * Milliseconds a write goes on repeating that says what a vendor did, or that it was sent nothing: if it is given up, nobody knows it any more, and
  * where the vendor cannot be asked the outcome is unknown. It does no harm: it is refused once somebody took over.
  */
 const KNOWLEDGE_BUDGET_MS = 600_000;
-const TELLS_OF_THE_VENDOR: ReadonlySet<TransitionName> = new Set([
+const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set([
   'saveOperation',
+  'takeBack',
   'noteCancelOutcome',
   'park',
   'retry',
@@ -549,7 +550,7 @@ export class MongoActionStore implements ActionStore {
     shownBy: Filter | null = null,
   ): Promise<SecurityAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
-    const budgetMs = TELLS_OF_THE_VENDOR.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
+    const budgetMs = KNOWN_HERE_ALONE.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
     const document = await repeatable(budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
       if (changed !== null || !isRepeat) return changed;

@@ -91,7 +91,18 @@ function mayGo(before: Date): object {
     $and: [
       { $in: ['$status', ['Completed', 'Failed']] },
       { $ne: [{ $ifNull: ['$open', false] }, true] },
-      { $ne: [{ $ifNull: ['$unresolved', false] }, true] },
+      // As `isUnresolved`; the flag alone would let go what ended before there was one.
+      {
+        $or: [
+          { $ne: [{ $ifNull: ['$resolution', null] }, null] },
+          {
+            $and: [
+              { $ne: ['$phase', 'outcomeUnknown'] },
+              { $ne: [{ $last: { $ifNull: ['$attempts.outcome', []] } }, 'unknown'] },
+            ],
+          },
+        ],
+      },
       { $ne: [{ $ifNull: ['$completedAt', null] }, null] },
       { $lt: ['$completedAt', before] },
     ],

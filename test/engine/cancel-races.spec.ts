@@ -422,7 +422,7 @@ describe('a cancel while the vendor works', () => {
     const race = await pending();
     expect(await race.cancel()).toBe('requested');
     const looked = race.look();
-    (await race.call('cancel')).fail(new ProviderError('permission', 'no'));
+    (await race.call('cancel')).fail(new ProviderError('permanent', 'no'));
     (await race.call('poll')).answer({ kind: 'completed' });
     await looked;
     expect(await race.end()).toBe('Completed done - unknown');

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ProviderError } from '#provider-sdk';
-import { raceTrack, type Race, type RaceOptions } from '../support/race.js';
+import { raceTrack, type HeldCall, type Race, type RaceOptions } from '../support/race.js';
 
 /** What the engine knows of an attempt, and what it may therefore do next. */
 
@@ -108,15 +108,20 @@ describe('a machine that slept', () => {
 
 describe('a vendor that has taken the action', () => {
   it.each([
-    ['a failure that may pass', unreachable],
-    ['a defect', () => new TypeError('oops')],
-  ])('is polled, not sent it again, when execute ends with %s afterwards', async (_name, error) => {
+    ['throws a failure that may pass', (call: HeldCall) => call.fail(unreachable())],
+    [
+      'returns a failure that may pass',
+      (call: HeldCall) => call.answer({ kind: 'failed', error: unreachable() }),
+    ],
+    ['does not know the outcome', (call: HeldCall) => call.answer({ kind: 'failed', error: noAnswer() })],
+    ['has a defect', (call: HeldCall) => call.fail(new TypeError('oops'))],
+  ])('is polled, not sent it again, when execute %s afterwards', async (_name, end) => {
     for (const idempotency of ['none', 'key'] as const) {
       const race = await start({ idempotency });
       const looked = race.look();
       const execute = await race.call('execute');
       await execute.save(OPERATION);
-      execute.fail(error());
+      end(execute);
       await looked;
       const again = race.look();
       (await race.call('poll')).answer({ kind: 'completed' });
@@ -124,6 +129,70 @@ describe('a vendor that has taken the action', () => {
       expect(await race.end()).toBe('Completed done - no wish');
       expect(race.seen).toEqual(['execute', 'poll op']);
     }
+  });
+
+  it('is polled by the next worker, when this one stops while its operation is being written', async () => {
+    const race = await start();
+    const shutdown = new AbortController();
+    const worker = race.worker({
+      saveOperation: () => {
+        shutdown.abort();
+        return new Promise(() => undefined);
+      },
+    });
+    const looked = race.look(worker, shutdown.signal);
+    const execute = await race.call('execute');
+    void execute.save(OPERATION);
+    await looked;
+    const next = race.look();
+    (await race.call('poll')).answer({ kind: 'completed' });
+    await next;
+    expect(await race.end()).toBe('Completed done - no wish');
+  });
+
+  it('is told of a cancel again, once credentials that were refused are mended', async () => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    await race.cancel();
+    const refused = race.look();
+    (await race.call('cancel')).fail(new ProviderError('auth', 'the key was revoked'));
+    (await race.call('poll')).answer({ kind: 'pending', operation: OPERATION });
+    await refused;
+    const mended = race.look();
+    (await race.call('cancel')).answer('cancelled');
+    await mended;
+    expect(await race.end()).toBe('Failed cancelledAtProvider 499 cancelled');
+  });
+
+  it('is asked again when a poll is refused for its credentials, for that says nothing of the operation', async () => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    const refused = race.look();
+    (await race.call('poll')).fail(new ProviderError('auth', 'the key was revoked'));
+    await refused;
+    expect(await race.action()).toMatchObject({ status: 'Running', phase: 'waitingOnVendor' });
+    const mended = race.look();
+    (await race.call('poll')).answer({ kind: 'completed' });
+    await mended;
+    expect(await race.end()).toBe('Completed done - no wish');
+  });
+
+  it('and says of the operation that it was refused, ends it as failed', async () => {
+    const race = await start();
+    const looked = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation: OPERATION });
+    await looked;
+    const polled = race.look();
+    (await race.call('poll')).answer({
+      kind: 'failed',
+      error: new ProviderError('permission', 'not allowed'),
+    });
+    await polled;
+    expect(await race.end()).toBe('Failed failed 403 no wish');
   });
 
   it('is not sent it again when a look-up fails in a way that may pass, thrown or returned', async () => {

@@ -23,6 +23,7 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
     reads: 0,
     now: 0,
     idleMs: 0,
+    unclosable: '',
     renewed: [] as string[],
   };
   const store = {
@@ -32,6 +33,7 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
       return Promise.resolve(world.actions.slice(from, from + limit));
     },
     closeOverdue: (id: string) => {
+      if (id === world.unclosable) return Promise.reject(new TypeError('no date'));
       world.actions = world.actions.filter((action) => action.id !== id);
       return Promise.resolve({ id, tenantId: 't', phase: 'timedOut' } as SecurityAction);
     },
@@ -76,6 +78,12 @@ describe('the sweep', () => {
     const { world, sweep } = sweeping(1);
     for (; world.now <= 30_000; world.now += 1000) await sweep.pass();
     expect(world.hinted.map(({ kind }) => kind)).toEqual([undefined, undefined, 'again']);
+  });
+
+  it('is not stopped by a record that cannot be closed', async () => {
+    const { world, sweep } = sweeping(3, { overdue: true });
+    world.unclosable = world.actions[0]?.id ?? '';
+    expect(await sweep.pass()).toMatchObject({ closed: 2, hinted: 1 });
   });
 
   it('hints what has begun under an id that no job of an earlier look can swallow', async () => {

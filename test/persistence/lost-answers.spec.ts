@@ -9,6 +9,8 @@ import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
 
 let connection: mongoose.Connection;
 let store: ActionStore;
+/** One that repeats nothing but what must not be forgotten. */
+let impatient: ActionStore;
 /** What happens after the next write was carried out and before its answer is lost. */
 let onLoss: (() => Promise<unknown>) | null = null;
 
@@ -24,6 +26,7 @@ beforeAll(async () => {
     },
   });
   store = new MongoActionStore(lossy, clock as never);
+  impatient = new MongoActionStore(lossy, clock as never, 0);
 });
 afterAll(() => connection.close());
 
@@ -101,6 +104,17 @@ describe('a write whose answer was lost', () => {
     });
     expect(retried).toMatchObject({ intent: null, attempts: [{ number: 1 }] });
     expect(retried?.attempts).toHaveLength(1);
+  });
+
+  it('and that says what the vendor did is repeated beyond the time that others have', async () => {
+    const { lease } = await claimed();
+    await store.recordIntent(lease);
+    onLoss = nothing;
+    await expect(impatient.renew(lease, 30_000)).rejects.toThrow('did not confirm');
+    onLoss = nothing;
+    expect(await impatient.saveOperation(lease, { id: 'op' })).toMatchObject({
+      intent: { operation: { id: 'op' } },
+    });
   });
 
   it('of a cancel is answered as the first time', async () => {

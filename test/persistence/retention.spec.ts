@@ -149,7 +149,13 @@ describe('keeping finished actions for a time', () => {
     const id = await ended(400, { status: 'Failed', phase: 'outcomeUnknown', unresolved: true });
     const { retention } = retentionOf();
     await retention.pass();
-    await actions().updateOne({ _id: new UUID(id) as never }, { $unset: { unresolved: 1 } });
+    await actions().updateOne(
+      { _id: new UUID(id) as never },
+      {
+        $set: { resolution: { verdict: 'applied' } },
+        $unset: { unresolved: 1 },
+      },
+    );
     expect((await retention.pass()).removed).toBe(1);
   });
 
@@ -160,7 +166,7 @@ describe('keeping finished actions for a time', () => {
       async append(_tenant, records) {
         const ids: string[] = [];
         for await (const record of records) ids.push(record.id);
-        await actions().updateOne({ _id: new UUID(id) as never }, { $set: { unresolved: true } });
+        await actions().updateOne({ _id: new UUID(id) as never }, { $set: { phase: 'outcomeUnknown' } });
         return ids;
       },
     };
