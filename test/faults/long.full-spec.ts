@@ -21,10 +21,8 @@ describe('a long campaign', () => {
   it.each(ids)(
     'of %s alone passes, or says that this machine cannot cause it',
     async (id) => {
-      const { code, output } = await runFaults([
-        ...['--seed', '7', '--actions', '200'],
-        ...['--faults', '4', '--only', id],
-      ]);
+      const counts = ['--seed', '7', '--actions', '200', '--faults', '4'];
+      const { code, output } = await runFaults([...counts, '--only', id]);
       if (code === CANNOT) return expect(output).toContain('CANNOT BE CAUSED ON THIS MACHINE');
       expect(output).toContain('PASSED');
       expect(code).toBe(0);
