@@ -10,8 +10,6 @@ import { OpenActions, type ActionRow } from './open-actions.js';
 import { Random } from '../support/random.js';
 import { TENANTS, Workload } from './workload.js';
 
-/** Milliseconds between two faults, on average. */
-const SPACING_MS = 5000;
 /** Milliseconds after the last fault and the last acknowledgement by which everything has to have ended. */
 const DRAIN_WITHIN_MS = 180_000;
 const TENANT_SAMPLE = 50;
@@ -21,6 +19,8 @@ export interface CampaignOptions {
   readonly actions: number;
   readonly faultCount: number;
   readonly faults: readonly Fault[];
+  /** Milliseconds between two faults, on average. */
+  readonly spacingMs: number;
   readonly modes: readonly Mode[];
   readonly root: string;
   readonly workerCommand?: readonly string[];
@@ -65,7 +65,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
       tokens,
       random: random.fork(),
       actions: options.actions,
-      spreadMs: Math.max(1, options.faultCount) * SPACING_MS,
+      spreadMs: Math.max(1, options.faultCount) * options.spacingMs,
       dir: cluster.dir,
     });
     for (const vendor of cluster.vendors.values()) await vendor.behave(ORDINARY_DAY);
@@ -78,7 +78,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
       random: random.fork(),
       faults: options.faults,
       count: options.faultCount,
-      spacingMs: SPACING_MS,
+      spacingMs: options.spacingMs,
       onFault: (record) => say(lineOf(record, workload.acknowledged, open.count)),
     });
     await workload.finish();

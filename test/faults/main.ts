@@ -19,6 +19,7 @@ interface Options {
   readonly seed: number;
   readonly actions: number;
   readonly faults: number;
+  readonly spacing: number;
   readonly only: readonly string[];
   readonly mode: Mode | undefined;
   readonly mutant: string | undefined;
@@ -39,6 +40,7 @@ const options = new Command('npm run faults --')
   )
   .option('--actions <n>', 'actions to be acknowledged', whole, 10_000)
   .option('--faults <n>', 'faults to cause', whole, 50)
+  .option('--spacing <seconds>', 'between the beginnings of two faults, on average', whole, 5)
   .addOption(
     new Option('--only <what>', `only these faults, repeatable: ${CHOICES.join(', ')}`)
       .default([], 'all that are in the random mix')
@@ -76,6 +78,7 @@ const campaign = await runCampaign({
   seed: options.seed,
   actions: options.actions,
   faultCount: options.faults,
+  spacingMs: options.spacing * 1000,
   faults,
   modes: options.mode === undefined ? MODES : [options.mode],
   root,
