@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
@@ -149,10 +149,6 @@ export class Cluster {
     await this.#redis?.stop();
     await this.#mongo?.stop();
     for (const disk of this.smallDisks) await unmountSmallDisk(disk);
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.dir, { recursive: true, force: true });
   }
 
   async #start(): Promise<void> {
