@@ -10,7 +10,8 @@ const LIBS = {
   telemetry: ['domain'],
   auth: ['domain'],
   grouping: [],
-  persistence: ['domain', 'grouping'],
+  odata: [],
+  persistence: ['domain', 'grouping', 'odata'],
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
@@ -18,7 +19,7 @@ const LIBS = {
 };
 
 /** The libs an app may import. */
-const APP_LIBS = ['domain', 'engine', 'persistence', 'queue', 'auth', 'telemetry', 'config'];
+const APP_LIBS = ['domain', 'engine', 'persistence', 'queue', 'auth', 'odata', 'telemetry', 'config'];
 
 const OURS = '^(apps|libs|plugins|test)/';
 const ENTRY_POINTS = [

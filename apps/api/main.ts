@@ -35,8 +35,8 @@ await runProcess(log, stopWithin, async () => {
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
   const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte'));
-  const verifier = new TokenVerifier(issuer);
+  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'));
+  const verifier = new TokenVerifier([issuer]);
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const queue = new BullActionQueue(
     redisUrl,

@@ -22,7 +22,7 @@ const program = new Command('npm run --silent token --')
   )
   .showHelpAfterError()
   .action(async (options: { tenant: string; app: string; role: string[]; expires: number }) => {
-    const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] ?? '.riposte');
+    const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
     const issuer = await BuiltinIssuer.open(dataDir);
     const token = await issuer.issue({
       tenantId: options.tenant,

@@ -4,17 +4,21 @@ import path from 'node:path';
 import {
   SignJWT,
   calculateJwkThumbprint,
+  errors,
   exportJWK,
   generateKeyPair,
   importJWK,
   type CryptoKey,
   type JWK,
+  type JWSHeaderParameters,
 } from 'jose';
 import { ConfigurationError } from '#domain';
+import { appIdentityOf } from './app-identity.js';
+import type { TrustedIssuer } from './trusted-issuer.js';
 
-export const BUILTIN_ISSUER = 'urn:riposte:issuer';
-export const DEFAULT_AUDIENCE = 'api://riposte';
-export const ALGORITHM = 'RS256';
+const BUILTIN_ISSUER = 'urn:riposte:issuer';
+const DEFAULT_AUDIENCE = 'api://riposte';
+const ALGORITHM = 'RS256';
 
 const KEY_FILE = 'issuer-key.json';
 const MOST_EXPIRY_SECONDS = 24 * 3600;
@@ -31,12 +35,26 @@ export interface TokenRequest {
  * The issuer built into small installations. Its private key lies in the data dir, readable by its owner only;
  * whoever can read it may sign tokens, which is what `npm run token` does.
  */
-export class BuiltinIssuer {
+export class BuiltinIssuer implements TrustedIssuer {
+  readonly name = 'built-in issuer';
+  readonly audiences = [DEFAULT_AUDIENCE];
+  readonly algorithms = [ALGORITHM];
+  readonly identityOf = appIdentityOf;
+
   private constructor(
     readonly keyId: string,
     readonly publicKey: CryptoKey,
     readonly privateKey: CryptoKey,
   ) {}
+
+  accepts(iss: string): boolean {
+    return iss === BUILTIN_ISSUER;
+  }
+
+  async keyOf(header: JWSHeaderParameters): Promise<CryptoKey> {
+    if (header.kid !== this.keyId) throw new errors.JWKSNoMatchingKey();
+    return this.publicKey;
+  }
 
   /**
    * Reads the key, or makes one. Processes that start at once agree on the same.

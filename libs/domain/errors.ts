@@ -14,6 +14,8 @@ export const ERROR_STATUS = {
   requestTooLarge: 413,
   uriTooLong: 414,
   unsupportedMediaType: 415,
+  idempotencyKeyReused: 422,
+  failedDependency: 424,
   tooManyRequests: 429,
   headersTooLarge: 431,
   generalException: 500,

@@ -5,6 +5,7 @@ import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { ServerClock } from './server-clock.js';
+import { sharedKey } from './shared-key.js';
 import { WorkerRegistry } from './worker-registry.js';
 
 /** Nobody waits for an answer of a backup. */
@@ -28,6 +29,8 @@ export interface Database {
   readonly backup: BackupStore;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
+  /** 32 random bytes under this name, made on first use; the same for every process on this database. */
+  sharedKey(name: string): Promise<Buffer>;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -74,6 +77,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       lease: (name) => new MongoSharedLease(native, name),
+      sharedKey: (name) => sharedKey(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

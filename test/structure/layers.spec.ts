@@ -27,7 +27,8 @@ const LAWFUL: Readonly<Record<string, string>> = {
   'libs/provider-sdk/index.ts': `import type { Action } from '#domain'; export type Seen = Action;`,
   'libs/telemetry/index.ts': `import type { Action } from '#domain'; export type Logged = Action;`,
   'libs/auth/index.ts': `import type { Action } from '#domain'; export { jwtVerify } from 'jose'; export type Allowed = Action;`,
-  'libs/persistence/index.ts': `import mongoose from 'mongoose'; import type { Action } from '#domain'; export type Stored = Action; mongoose;`,
+  'libs/odata/index.ts': `export const filter = 'filter';`,
+  'libs/persistence/index.ts': `import '#odata'; import mongoose from 'mongoose'; import type { Action } from '#domain'; export type Stored = Action; mongoose;`,
   'libs/queue/index.ts': `export { Queue } from 'bullmq'; export { Redis } from 'ioredis'; export type { Logged } from '#telemetry';`,
   'libs/config/index.ts': `export { parse } from 'yaml'; export type { Seen } from '#provider-sdk'; export type { Action } from '#domain';`,
   'libs/engine/index.ts': `import '#domain'; import '#provider-sdk'; import '#telemetry';`,
@@ -47,6 +48,7 @@ const LAWFUL: Readonly<Record<string, string>> = {
 /** Which rule refuses which import: rule, file, what the file holds. */
 const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])[] = [
   ['domain-imports-only-its-layer', 'libs/domain/a.ts', `import '#engine';`],
+  ['odata-imports-only-its-layer', 'libs/odata/a.ts', `import '#domain';`],
   ['grouping-imports-only-its-layer', 'libs/grouping/a.ts', `import '#domain';`],
   ['provider-sdk-imports-only-its-layer', 'libs/provider-sdk/a.ts', `import '#telemetry';`],
   ['telemetry-imports-only-its-layer', 'libs/telemetry/a.ts', `import '#queue';`],

@@ -1,0 +1,1 @@
+export type { Comparison, Filter, FilterValue, Operand, OrderKey, Property, PropertyType } from './filter.js';
