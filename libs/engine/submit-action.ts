@@ -1,5 +1,7 @@
+import { TaskCancelledError, TimeoutStrategy, timeout } from 'cockatiel';
 import { v7 as uuidv7 } from 'uuid';
 import {
+  OperationalError,
   OutcomeUnknownError,
   UserError,
   asCreated,
@@ -42,6 +44,24 @@ interface Checked {
   readonly secret: ReadonlySet<string>;
 }
 
+/** A request under way with a key. */
+interface Keyed {
+  readonly caller: Caller;
+  readonly submission: Submission;
+  readonly key: string;
+  readonly fingerprint: string;
+  /** Aborted once the caller has been told that it took too long: nothing more may be begun. */
+  readonly signal: AbortSignal;
+  /** Called before each write, with the action it is for. */
+  readonly writes: (actionId: string) => void;
+}
+
+/**
+ * Milliseconds until a request with a key is answered: as long as one without may take. Its steps each ride out an
+ * election, and together would take three times that.
+ */
+const ANSWER_WITHIN_MS = 18_000;
+
 /** First step of the story: check, record with a majority write, hint. */
 export class SubmitAction {
   readonly #store: ActionStore;
@@ -49,6 +69,7 @@ export class SubmitAction {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #log: Logger;
+  readonly #answerWithinMs: number;
 
   constructor(parts: {
     readonly store: ActionStore;
@@ -56,12 +77,15 @@ export class SubmitAction {
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
     readonly log: Logger;
+    /** Milliseconds a request with a key may take. Default 18,000. */
+    readonly answerWithinMs?: number;
   }) {
     this.#store = parts.store;
     this.#keys = parts.keys;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#log = parts.log;
+    this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
   }
 
   /**
@@ -80,35 +104,49 @@ export class SubmitAction {
       const id = uuidv7();
       return { action: await this.#record(id, this.#check(caller, submission), false), repeated: false };
     }
+    let written: string | null = null;
+    const writes = (actionId: string): void => void (written = actionId);
+    const fingerprint = fingerprintOf(submission);
     try {
-      return await this.#submitOnce(caller, submission, key);
+      return await timeout(this.#answerWithinMs, TimeoutStrategy.Aggressive).execute(
+        ({ signal }) => this.#submitOnce({ caller, submission, key, fingerprint, signal, writes }),
+        // One of its own: the library's default is shared, and Node warns of its many listeners.
+        new AbortController().signal,
+      );
     } catch (cause) {
-      if (!(cause instanceof OutcomeUnknownError)) throw cause;
-      throw new OutcomeUnknownError(cause.actionId, {
+      const tooLate = cause instanceof TaskCancelledError;
+      if (tooLate && written === null)
+        throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
+          cause,
+        });
+      const unknown = cause instanceof OutcomeUnknownError ? cause.actionId : tooLate ? written : null;
+      if (unknown === null) throw cause;
+      throw new OutcomeUnknownError(unknown, {
         cause,
         next: 'Send the same request with the same Idempotency-Key again: it comes to one action, and the answer names it.',
       });
     }
   }
 
-  async #submitOnce(caller: Caller, submission: Submission, key: string): Promise<Submitted> {
-    const fingerprint = fingerprintOf(submission);
+  async #submitOnce(request: Keyed): Promise<Submitted> {
+    const { caller, submission, key, fingerprint, signal, writes } = request;
     // Before the checks: what was accepted once is so again, whatever is configured by now.
     const earlier = await this.#keys.find(caller, key);
-    if (earlier !== null) return this.#repeat(caller, submission, earlier, fingerprint);
+    if (earlier !== null) return this.#repeat(request, earlier);
     const checked = this.#check(caller, submission);
+    signal.throwIfAborted();
     const wanted = { actionId: uuidv7(), fingerprint };
+    writes(wanted.actionId);
     const reserved = await this.#keys.reserve(caller, key, wanted);
-    if (reserved.actionId !== wanted.actionId) return this.#repeat(caller, submission, reserved, fingerprint);
+    if (reserved.actionId !== wanted.actionId) return this.#repeat(request, reserved);
+    signal.throwIfAborted();
     return { action: await this.#record(wanted.actionId, checked, true), repeated: false };
   }
 
   /** Answers as the first request was, or would have been if it had not stopped between its two writes. */
   async #repeat(
-    caller: Caller,
-    submission: Submission,
+    { caller, submission, fingerprint: ours, signal, writes }: Keyed,
     { actionId, fingerprint }: Reservation,
-    ours: string,
   ): Promise<Submitted> {
     if (fingerprint !== ours) {
       throw new UserError(
@@ -117,10 +155,14 @@ export class SubmitAction {
       );
     }
     const existing = await this.#store.find(caller.tenantId, actionId);
-    // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
-    // request may be about to make it: under one id it is one action.
-    if (existing === null)
-      return { action: await this.#record(actionId, this.#check(caller, submission), true), repeated: true };
+    if (existing === null) {
+      // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
+      // request may be about to make it: under one id it is one action.
+      const checked = this.#check(caller, submission);
+      signal.throwIfAborted();
+      writes(actionId);
+      return { action: await this.#record(actionId, checked, true), repeated: true };
+    }
     this.#log.info({ actionId, tenant: caller.tenantId, appId: caller.appId }, 'create repeated');
     return { action: asCreated(existing), repeated: true };
   }

@@ -60,10 +60,10 @@ export class MongoIdempotencyKeys implements IdempotencyKeys {
   }
 
   async reserve(caller: Caller, key: string, wanted: Reservation): Promise<Reservation> {
-    const _id = idOf(caller, key);
-    const fresh = { _id, ...literals(wanted), createdAt: NOW };
+    const id = idOf(caller, key);
+    const fresh = { _id: id, ...literals(wanted), createdAt: NOW };
     const reserveOnce = (): Promise<KeyDocument | null> =>
-      this.#keys.findOneAndUpdate({ _id }, [{ $replaceWith: { $cond: [IS_ALIVE, '$$ROOT', fresh] } }], {
+      this.#keys.findOneAndUpdate({ _id: id }, [{ $replaceWith: { $cond: [IS_ALIVE, '$$ROOT', fresh] } }], {
         upsert: true,
         returnDocument: 'after',
       });

@@ -97,6 +97,26 @@ function submission(overrides: Partial<Submission> = {}): Submission {
   };
 }
 
+/** An engine that answers within 50 ms, on a database that answers this call when it is told to. */
+function slow(call: 'find' | 'reserve' | 'create') {
+  const { actions, idempotencyKeys } = database(0);
+  let answer = (): void => undefined;
+  const told = new Promise<void>((resolve) => (answer = resolve));
+  const when = <T>(name: typeof call, run: () => Promise<T>): Promise<T> =>
+    name === call ? told.then(run) : run();
+  const keys: IdempotencyKeys = {
+    // Where another call is slow, this one is not: nobody has used the key yet.
+    find: (caller, key) =>
+      call === 'find' ? told.then(() => idempotencyKeys.find(caller, key)) : Promise.resolve(null),
+    reserve: (caller, key, wanted) => when('reserve', () => idempotencyKeys.reserve(caller, key, wanted)),
+  };
+  const store = {
+    find: (tenantId: string, id: string) => actions.find(tenantId, id),
+    create: (action: Parameters<ActionStore['create']>[0]) => when('create', () => actions.create(action)),
+  } as ActionStore;
+  return { engine: new SubmitAction({ store, keys, queue, registry, log, answerWithinMs: 50 }), answer };
+}
+
 /** A caller of its own, so that what it made can be counted. */
 const someone = (): Caller => ({ ...CALLER, appId: randomUUID() });
 const countOf = ({ appId }: Caller): Promise<number> => collection('actions').countDocuments({ appId });
@@ -127,8 +147,7 @@ describe('requests with one idempotency key', () => {
             const wanted = submission({ actionReason: body });
             const { action } = await submitter(process, stop).submit(caller, wanted, 'key');
             ids.add(action.id);
-            bodies.add(body);
-            expect(action.actionReason).toBe(body);
+            bodies.add(`${body} answered with ${action.actionReason}`);
             return 'accepted';
           } catch (error) {
             const { code } = error as { code?: string };
@@ -145,10 +164,10 @@ describe('requests with one idempotency key', () => {
           underWay = [];
         }
         await Promise.all(underWay);
-        const finally_ = [await send(0, 'nowhere', 'one'), await send(1, 'nowhere', 'two')];
-        expect(finally_.toSorted()).toEqual(['accepted', 'refused']);
+        const afterwards = [await send(0, 'nowhere', 'one'), await send(1, 'nowhere', 'two')];
+        expect(afterwards.toSorted()).toEqual(['accepted', 'refused']);
         expect(ids.size).toBe(1);
-        expect(bodies.size).toBe(1);
+        expect([['one answered with one'], ['two answered with two']]).toContainEqual([...bodies]);
         expect(await countOf(caller)).toBe(1);
       }),
       { numRuns: 40 },
@@ -215,6 +234,40 @@ describe('requests with one idempotency key', () => {
   });
 });
 
+describe('a request with a key that takes too long', () => {
+  it('is told that nothing was written when nothing was, and writes nothing later', async () => {
+    const caller = someone();
+    const { engine, answer } = slow('find');
+    await expect(engine.submit(caller, submission(), 'key')).rejects.toMatchObject({
+      code: 'serviceNotAvailable',
+    });
+    const { idempotencyKeys } = database(0);
+    answer();
+    // What the late one would have written by now, another has.
+    await idempotencyKeys.reserve(caller, 'another', { actionId: randomUUID(), fingerprint: '' });
+    await idempotencyKeys.reserve(caller, 'and another', { actionId: randomUUID(), fingerprint: '' });
+    expect(await idempotencyKeys.find(caller, 'key')).toBeNull();
+    expect(await countOf(caller)).toBe(0);
+  });
+
+  it.each(['reserve', 'create'] as const)(
+    'is told as unknown when it waits for a write (%s), and its repeat names the same action',
+    async (write) => {
+      const caller = someone();
+      const { engine, answer } = slow(write);
+      const error: unknown = await engine
+        .submit(caller, submission(), 'key')
+        .catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(OutcomeUnknownError);
+      answer();
+      const { actionId } = error as OutcomeUnknownError;
+      await eventually(() => database(0).idempotencyKeys.find(caller, 'key'));
+      expect((await submitter(1).submit(caller, submission(), 'key')).action.id).toBe(actionId);
+      expect(await countOf(caller)).toBe(1);
+    },
+  );
+});
+
 describe('repeating a create', () => {
   it('is answered as the first time, although the action has ended since', async () => {
     const caller = someone();
@@ -263,8 +316,9 @@ describe('repeating a create', () => {
     expect((await database(0).actions.find(tenantId, action.id))?.status).toBe('Completed');
     // It stays longer than the key does.
     const stored = await collection('actions').findOne({ appId: caller.appId });
-    const staysMs = (stored?.['keptUntil'] as Date).getTime() - action.createdAt.getTime();
-    expect(staysMs).toBeGreaterThan(24 * 3_600_000);
+    const keyEndsAt = new Date(action.createdAt.getTime() + 24 * 3_600_000);
+    expect(stored).toMatchObject({ keptUntil: expect.any(Date) as Date });
+    expect(Number(stored?.['keptUntil'])).toBeGreaterThan(Number(keyEndsAt));
     await collection('actions').updateOne(
       { appId: caller.appId },
       { $set: { keptUntil: new Date(Date.now() - 60_000) } },
