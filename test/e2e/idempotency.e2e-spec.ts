@@ -7,6 +7,7 @@ import { API_COMMAND } from '../deploy/start-commands.js';
 import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/start.js';
 import { Client, mockAction, type Answer, type GraphAction, type GraphError } from '../support/client.js';
 import { TENANT_B } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { ProductProcess, Stack } from '../support/stack.js';
 
 /** Two API processes, a worker, and a vendor whose ledger says what really happened. */
@@ -166,10 +167,11 @@ describe('creating with an idempotency key', () => {
     const sent = body();
     const { id } = (await create(key, sent)).body;
     await create(key, sent);
-    expect(stack.api.log.filter(({ actionId }) => actionId === id).map(({ msg }) => msg)).toEqual([
-      'action submitted',
-      'create repeated',
-    ]);
+    const told = (): unknown[] =>
+      stack.api.log.filter(({ actionId }) => actionId === id).map(({ msg }) => msg);
+    // What a process prints arrives after its answer.
+    await eventually(() => told().includes('create repeated'));
+    expect(told()).toEqual(['action submitted', 'create repeated']);
     expect(stack.api.output).not.toContain(key);
   });
 });
