@@ -3,6 +3,7 @@ import {
   UserError,
   type ActionQueue,
   type ActionStore,
+  type Admission,
   type Caller,
   type KeyValuePair,
   type SecurityAction,
@@ -27,17 +28,20 @@ export class SubmitAction {
   readonly #store: ActionStore;
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
+  readonly #admission: Admission;
   readonly #log: Logger;
 
   constructor(parts: {
     readonly store: ActionStore;
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
+    readonly admission: Admission;
     readonly log: Logger;
   }) {
     this.#store = parts.store;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
+    this.#admission = parts.admission;
     this.#log = parts.log;
   }
 
@@ -46,6 +50,7 @@ export class SubmitAction {
    * not part of the acknowledgement.
    *
    * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known
+   * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore.create`
    */
   async submit(caller: Caller, submission: Submission): Promise<SecurityAction> {
@@ -60,6 +65,7 @@ export class SubmitAction {
     }
     const parsed = parseParameters(found.manifest, submission.parameters);
     if (!parsed.ok) throw new UserError('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
+    await this.#admission.admit(instance.id);
     const action = await this.#store.create({
       id: uuidv7(),
       caller,

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parse } from 'yaml';
+import { EMBEDDED_DEFAULT } from '#config';
 import { RedisServer, findRedisServer, freePort } from '#embedded-servers';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { Client } from './client.js';
@@ -13,7 +15,10 @@ import { signToken } from './token.js';
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
 export interface StackOptions {
-  /** Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. */
+  /**
+   * Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. Callers are limited
+   * only where it has `limits`: most tests ask as often as they can.
+   */
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
@@ -104,7 +109,7 @@ export class Stack {
     });
     const mongodbUri = options.mongodbUri ?? freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
-    if (options.config !== undefined) await writeFile(configFile, options.config);
+    await writeFile(configFile, configOf(options.config));
     const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
     if (options.tls !== undefined) {
       await Promise.all([
@@ -124,7 +129,7 @@ export class Stack {
         HOST: '127.0.0.1',
         RIPOSTE_DRAIN_MS: '0',
         ...options.env,
-        ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
+        RIPOSTE_CONFIG: configFile,
         ...(options.tls === undefined ? {} : tlsEnv),
       },
       redis,
@@ -135,7 +140,8 @@ export class Stack {
     await eventually(
       async () =>
         ((await (await fetch(`${stack.baseUrl}/health/ready`)).json()) as { status: string }).status ===
-        'ready',
+        // Nothing but its workers is missing.
+        (stack.workers.length === 0 ? 'degraded' : 'ready'),
       15_000,
     );
     return stack;
@@ -170,4 +176,13 @@ export class Stack {
     await this.redis.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
+}
+
+function configOf(text: string | undefined): string {
+  const { providers } = EMBEDDED_DEFAULT;
+  // JSON is YAML.
+  return JSON.stringify({
+    limits: { perApp: 0 },
+    ...(text === undefined ? { providers } : (parse(text) as object)),
+  });
 }

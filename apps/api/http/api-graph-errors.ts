@@ -25,7 +25,21 @@ class GraphErrorDto {
   error!: ErrorDto;
 }
 
-/** Documents the failures of a route. */
+const RETRY_AFTER = {
+  'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 1 } },
+} as const;
+const WITH_RETRY_AFTER: ReadonlySet<number> = new Set([429, 503]);
+
+/** Documents the failures of a route. One that asks for a token (401) also limits who has one (429). */
 export function ApiGraphErrors(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
-  return applyDecorators(...statuses.map((status) => ApiResponse({ status, type: GraphErrorDto })));
+  const all = new Set([...statuses, ...(statuses.includes(401) ? [429] : [])]);
+  return applyDecorators(
+    ...[...all].map((status) =>
+      ApiResponse({
+        status,
+        type: GraphErrorDto,
+        ...(WITH_RETRY_AFTER.has(status) ? { headers: RETRY_AFTER } : {}),
+      }),
+    ),
+  );
 }
