@@ -3,6 +3,9 @@ import type { Logger } from '#telemetry';
 
 /** Milliseconds for which a count is good; then the next create has it counted again, and does not wait for it. */
 const COUNT_AGAIN_MS = 1000;
+/** Counting takes no more than this share of the time: a hundred thousand take the database tens of milliseconds or more. */
+const COUNTING_SHARE = 0.05;
+const COUNT_AGAIN_AT_LATEST_MS = 5000;
 /** Milliseconds after which a count says nothing any more: a create waits for a new one, as the first did. */
 const STALE_MS = 10_000;
 /** Milliseconds a create may wait for a count. */
@@ -85,7 +88,7 @@ class Gauge {
   readonly #samples: Sample[] = [];
   #accepted = 0;
   #counting: Promise<void> | null = null;
-  #triedAtMs = Number.NEGATIVE_INFINITY;
+  #againAtMs = Number.NEGATIVE_INFINITY;
   #failed = false;
 
   constructor(
@@ -102,7 +105,7 @@ class Gauge {
 
   /** Has it counted where that is due, and waits for it only where nothing is known. */
   async beKnown(): Promise<void> {
-    if (this.#nowMs() - this.#triedAtMs >= COUNT_AGAIN_MS) this.#counting ??= this.#sample();
+    if (this.#nowMs() >= this.#againAtMs) this.#counting ??= this.#sample();
     // Who waits in vain is admitted, and so are, without a wait, those after him until the next try.
     if (this.#latest() === null && this.#counting !== null && !this.#failed) await soon(this.#counting);
   }
@@ -136,9 +139,11 @@ class Gauge {
   async #sample(): Promise<void> {
     const atMs = this.#nowMs();
     const accepted = this.#accepted;
-    this.#triedAtMs = atMs;
+    this.#againAtMs = atMs + COUNT_AGAIN_MS;
     try {
       const waiting = await this.#count();
+      const spared = (this.#nowMs() - atMs) / COUNTING_SHARE;
+      this.#againAtMs = atMs + Math.min(Math.max(COUNT_AGAIN_MS, spared), COUNT_AGAIN_AT_LATEST_MS);
       while ((this.#samples[0]?.atMs ?? atMs) < atMs - RATE_OVER_MS) this.#samples.shift();
       this.#samples.push({ atMs, waiting, accepted });
       if (this.#failed) this.#onChange(null);

@@ -69,7 +69,7 @@ const DEFAULT_RETRY_BUDGET_MS = 12_000;
  * where the vendor cannot be asked the outcome is unknown. It does no harm: it is refused once somebody took over.
  */
 const KNOWLEDGE_BUDGET_MS = 600_000;
-/** Milliseconds the database may count what waits: a hundred thousand take it 50. */
+/** Milliseconds the database may count what waits. A hundred thousand took it 200 on a machine with much else to do. */
 const COUNT_MS = 1000;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set([
   'saveOperation',

@@ -81,6 +81,20 @@ describe('the bound of a backlog', () => {
     expect(world.counts).toBe(6);
   });
 
+  it('counts less often where it takes long', async () => {
+    const { world, admit } = backlogOf(100);
+    world.slow = true;
+    const first = admit();
+    world.nowMs += 200;
+    world.answer?.();
+    await first;
+    world.slow = false;
+    await pass(world, 3700, admit);
+    expect(world.counts).toBe(1);
+    await pass(world, 100, admit);
+    expect(world.counts).toBe(2);
+  });
+
   it('admits again once it was worked off, also what nobody asked for in the meantime', async () => {
     const { world, admit } = backlogOf();
     world.waiting = 3;
