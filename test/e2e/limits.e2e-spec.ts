@@ -6,7 +6,8 @@ import { API_COMMAND } from '../deploy/start-commands.js';
 import { Client, mockAction, type Answer, type GraphAction, type GraphError } from '../support/client.js';
 import { TENANT_A } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { ProductProcess, Stack } from '../support/stack.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 const LIST = '/beta/security/securityActions?$top=1';
 const PER_APP = 2;

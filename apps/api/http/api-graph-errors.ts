@@ -20,26 +20,13 @@ class ErrorDto {
   innerError!: InnerErrorDto;
 }
 
-class GraphErrorDto {
+/** Graph's error body, for the OpenAPI document. */
+export class GraphErrorDto {
   @ApiProperty({ type: ErrorDto })
   error!: ErrorDto;
 }
 
-const RETRY_AFTER = {
-  'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 1 } },
-} as const;
-const WITH_RETRY_AFTER: ReadonlySet<number> = new Set([429, 503]);
-
-/** Documents the failures of a route. One that asks for a token (401) also limits who has one (429). */
+/** Documents the failures that are a route's own; those that any route can answer with are told by `openapi.ts`. */
 export function ApiGraphErrors(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
-  const all = new Set([...statuses, ...(statuses.includes(401) ? [429] : [])]);
-  return applyDecorators(
-    ...[...all].map((status) =>
-      ApiResponse({
-        status,
-        type: GraphErrorDto,
-        ...(WITH_RETRY_AFTER.has(status) ? { headers: RETRY_AFTER } : {}),
-      }),
-    ),
-  );
+  return applyDecorators(...statuses.map((status) => ApiResponse({ status, type: GraphErrorDto })));
 }
