@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
+import { ActionSearch } from './action-search.js';
 import { BackupStore } from './backup-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
@@ -21,11 +22,14 @@ export interface DatabaseOptions {
   readonly retryBudgetMs?: number;
   /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
   readonly phaseScanMs?: number;
+  /** Milliseconds the database may look for what a search asks for. Default 2,000. */
+  readonly searchScanMs?: number;
 }
 
 export interface Database {
   readonly actions: MongoActionStore;
   readonly idempotencyKeys: MongoIdempotencyKeys;
+  readonly search: ActionSearch;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
@@ -77,6 +81,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
       idempotencyKeys,
+      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
