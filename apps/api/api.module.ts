@@ -3,7 +3,7 @@ import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore } from '#domain';
 import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
-import type { WorkerRegistry } from '#persistence';
+import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { HealthController } from './health/health.controller.js';
@@ -11,14 +11,19 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { WorkersController } from './native/workers.controller.js';
+import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
+import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
   CANCEL_ACTION,
   HEALTH,
+  LIST_ACTIONS,
   LOG,
   PUBLIC_URL,
   RESOLVE_OUTCOME,
+  SEARCH,
+  SKIP_TOKENS,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
   WORKERS,
@@ -27,12 +32,14 @@ import {
 /** The parts of the engine that the API calls. */
 export interface ApiParts {
   readonly store: ActionStore;
+  readonly search: ActionSearch;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
   readonly health: Health;
   readonly verifier: TokenVerifier;
+  readonly skipTokens: SkipTokens;
   readonly log: Logger;
   /** Absolute base of links, without a slash at its end. */
   readonly publicUrl: string;
@@ -46,6 +53,9 @@ export class ApiModule {
       controllers: [SecurityActionsController, NativeActionsController, WorkersController, HealthController],
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
+        { provide: SEARCH, useValue: parts.search },
+        { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
+        { provide: SKIP_TOKENS, useValue: parts.skipTokens },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },

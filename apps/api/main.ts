@@ -18,6 +18,7 @@ import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
+import { SkipTokens } from './skip-tokens.js';
 
 /** Milliseconds of a stop after the drain: the longest a request waits for the database, and some more. */
 const CLOSE_WITHIN_MS = 20_000;
@@ -50,12 +51,14 @@ await runProcess(log, stopWithin, async () => {
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
+      search: database.search,
       workers: database.workers,
       submit: new SubmitAction({ store, queue, registry, log }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
       health,
       verifier,
+      skipTokens: new SkipTokens(await database.sharedKey('skip-token')),
       log,
       publicUrl,
     }),

@@ -64,10 +64,16 @@ export class SecurityActionDto {
 export class SecurityActionListDto {
   @ApiProperty()
   '@odata.context'!: string;
+  @ApiProperty({
+    type: 'integer',
+    required: false,
+    description: 'How many there are in all; with $count=true.',
+  })
+  '@odata.count'?: number;
   @ApiProperty({ required: false, description: 'Absolute address of the next page; absent on the last.' })
   '@odata.nextLink'?: string;
-  @ApiProperty({ type: [SecurityActionDto] })
-  value!: readonly SecurityActionDto[];
+  @ApiProperty({ type: [SecurityActionDto], description: 'With $select only what is selected.' })
+  value!: readonly Partial<SecurityActionDto>[];
 }
 
 /** The record as Graph shows it. What Graph has no word for stays out. */
