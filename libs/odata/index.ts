@@ -1,4 +1,5 @@
 export type { Comparison, Filter, FilterValue, Operand, OrderKey, Property, PropertyType } from './filter.js';
+export { foldText } from './fold.js';
 export { entityModel, type EntityModel, type PropertyModel } from './model.js';
 export { FILTER_LIMITS, parseFilter } from './parse-filter.js';
 export { parseOrderBy } from './parse-order-by.js';

@@ -1,4 +1,5 @@
 import type { Comparison, Filter, FilterValue, Operand } from './filter.js';
+import { foldText } from './fold.js';
 import { readLiteral, valueOf, type Literal } from './literal.js';
 import { namesOf, type EntityModel, type PropertyModel } from './model.js';
 import { IDENTIFIER, readPath, type Path } from './path.js';
@@ -223,15 +224,14 @@ class FilterParser {
   #fold(name: 'tolower' | 'toupper', at: number): Term {
     const term = this.#argument();
     this.#close(')');
+    const fold = name === 'tolower' ? 'lower' : 'upper';
     if (term.kind === 'operand') {
       if (term.operand.fold !== 'none') return this.scanner.fail('a property or a string', term.at);
-      const fold = name === 'tolower' ? 'lower' : 'upper';
       return { ...term, operand: { property: term.operand.property, fold }, at };
     }
     if (term.kind === 'literal' && term.literal.kind === 'string') {
-      const { value } = term.literal;
-      const folded = name === 'tolower' ? value.toLowerCase() : value.toUpperCase();
-      return { kind: 'literal', literal: { ...term.literal, value: folded }, at };
+      const value = foldText(term.literal.value, fold);
+      return { kind: 'literal', literal: { ...term.literal, value }, at };
     }
     return this.scanner.fail('a property or a string', term.at);
   }

@@ -1,4 +1,5 @@
 import type { Filter } from './filter.js';
+import { foldText } from './fold.js';
 import type { EntityModel } from './model.js';
 import { propertyAt } from './path.js';
 import { Scanner } from './scanner.js';
@@ -16,7 +17,7 @@ const WORD = /[^ \t()"]+/y;
 /**
  * Parses an OData `$search`: words, "phrases" (a `"` or `\` inside behind a `\`), `NOT`, `AND`, `OR` and parentheses;
  * `NOT` binds closest, then `AND`, which may be left out, then `OR`. A word or phrase is found where one of `paths`
- * contains it, whatever the case of its letters.
+ * contains it, whatever the case of its letters A to Z.
  *
  * See https://docs.oasis-open.org/odata/odata/v4.01/os/part2-url-conventions/odata-v4.01-os-part2-url-conventions.html,
  * 5.1.7.
@@ -26,7 +27,7 @@ const WORD = /[^ \t()"]+/y;
 export function parseSearch(text: string, model: EntityModel, paths: readonly SearchedPath[]): Filter {
   return new SearchParser(new Scanner(text, SEARCH_LIMITS.characters), (term) => ({
     kind: 'or',
-    operands: paths.map((path) => contains(model, path, term.toLowerCase())),
+    operands: paths.map((path) => contains(model, path, foldText(term, 'lower'))),
   })).parse();
 }
 

@@ -21,6 +21,12 @@ export const ACTIONS = 'actions';
 const text = { type: String, default: null };
 const json = { type: mongoose.Schema.Types.Mixed, default: null };
 
+/** A tenant's list, newest first. */
+export const CREATED_INDEX = { tenantId: 1, createdAt: -1, _id: -1 } as const;
+/** The same of a status. */
+export const STATUS_INDEX = { tenantId: 1, status: 1, createdAt: -1, _id: -1 } as const;
+/** A tenant's actions by their last change: what somebody asks who wants to hear of every change. */
+export const CHANGED_INDEX = { tenantId: 1, lastActionAt: -1, _id: -1 } as const;
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
@@ -74,8 +80,10 @@ export const actionSchema = new mongoose.Schema(
   },
   { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
 );
-// A tenant's list, newest first.
-actionSchema.index({ tenantId: 1, createdAt: -1, _id: -1 });
+// Status and last change move at every transition: each of these is paid for by every write.
+actionSchema.index(CREATED_INDEX);
+actionSchema.index(STATUS_INDEX);
+actionSchema.index(CHANGED_INDEX);
 // What waits for somebody to find out, last ended first.
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
 // The sweep: work proportional to open actions, not to history.

@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
+import { ActionSearch } from './action-search.js';
 import { BackupStore } from './backup-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
@@ -20,10 +21,13 @@ export interface DatabaseOptions {
   readonly retryBudgetMs?: number;
   /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
   readonly phaseScanMs?: number;
+  /** Milliseconds the database may look for what a search asks for. Default 2,000. */
+  readonly searchScanMs?: number;
 }
 
 export interface Database {
   readonly actions: MongoActionStore;
+  readonly search: ActionSearch;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
@@ -73,6 +77,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
+      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),

@@ -1,3 +1,6 @@
+export { ActionSearch, type ActionQuery } from './action-search.js';
+export { INDEXED_LISTS } from './search-index.js';
+export type { SearchPosition } from './search-order.js';
 export { ArchiveFiles } from './archive-files.js';
 export {
   BackupError,

@@ -48,7 +48,7 @@ import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Together } from './together.js';
 import { isGuid, uuidOf } from './uuid.js';
-import { WriteUnconfirmedError, repeatable } from './write-retry.js';
+import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
 type Changes = Readonly<Record<string, Expression>>;
@@ -61,8 +61,6 @@ interface OwnedWrite {
   readonly changes: Changes;
 }
 
-/** An election takes up to 12 s at MongoDB's default settings. */
-const DEFAULT_RETRY_BUDGET_MS = 12_000;
 /**
  * Milliseconds a write goes on repeating that says what a vendor did, or that it was sent nothing: if it is given up, nobody knows it any more, and
  * where the vendor cannot be asked the outcome is unknown. It does no harm: it is refused once somebody took over.
@@ -636,15 +634,8 @@ export class MongoActionStore implements ActionStore {
     return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], { returnDocument: 'after' });
   }
 
-  async #read<T>(read: () => Promise<T>): Promise<T> {
-    try {
-      return await repeatable(this.#budgetMs, read);
-    } catch (cause) {
-      if (!(cause instanceof WriteUnconfirmedError)) throw cause;
-      throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
-        cause,
-      });
-    }
+  #read<T>(read: () => Promise<T>): Promise<T> {
+    return repeatedRead(this.#budgetMs, read);
   }
 }
 

@@ -69,6 +69,9 @@ export class WriteUnconfirmedError extends Error {
   }
 }
 
+/** Milliseconds a call goes on repeating where nothing else is said: an election takes up to 12 s by default. */
+export const DEFAULT_RETRY_BUDGET_MS = 12_000;
+
 /**
  * Runs a database call that is safe to repeat, and repeats it while the failure is transient. A try begins no
  * later than `budgetMs` and is left alone after 6 s, so this takes no longer than both; what comes of it later is
@@ -102,5 +105,21 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
       5,
       { cause },
     );
+  }
+}
+
+/**
+ * Runs a read, and repeats it as {@link repeatable} does.
+ *
+ * @throws OperationalError (503) when the database gave no answer in `budgetMs`
+ */
+export async function repeatedRead<T>(budgetMs: number, read: () => Promise<T>): Promise<T> {
+  try {
+    return await repeatable(budgetMs, read);
+  } catch (cause) {
+    if (!(cause instanceof WriteUnconfirmedError)) throw cause;
+    throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
+      cause,
+    });
   }
 }

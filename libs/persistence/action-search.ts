@@ -1,0 +1,182 @@
+import mongoose from 'mongoose';
+import { UserError, type SecurityAction } from '#domain';
+import type { Filter, OrderKey } from '#odata';
+import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
+import { allOf } from './condition.js';
+import { conditionOf } from './odata-filter.js';
+import { planOf, type SearchPlan } from './search-index.js';
+import {
+  STATUS_RANK,
+  beyond,
+  needsRank,
+  positionOf,
+  searchOrder,
+  sortOf,
+  statusRank,
+  type SearchOrder,
+  type SearchPosition,
+} from './search-order.js';
+import { DEFAULT_RETRY_BUDGET_MS, repeatedRead } from './write-retry.js';
+
+type Collection = mongoose.mongo.Collection<ActionDocument>;
+type Query = mongoose.mongo.Filter<ActionDocument>;
+
+const DEFAULT_SCAN_MS = 2000;
+const MOST_SKIPPED = 10_000;
+/** MaxTimeMSExpired: looked for long enough. */
+const TIME_IS_UP = 50;
+/** QueryExceededMemoryLimitNoDiskUseAllowed: what has to be sorted at once is too much. */
+const MEMORY_IS_FULL = 292;
+
+export interface ActionQuery {
+  readonly filter: Filter | null;
+  /** None: newest first. The id decides between what is equal, in the direction of the last key. */
+  readonly order: readonly OrderKey[];
+  /** The most actions on the page, from 1. */
+  readonly top: number;
+  /** How many to leave out, at most 10,000. */
+  readonly skip: number;
+  /** Where the page before ended; null for the first. */
+  readonly after: SearchPosition | null;
+}
+
+export interface SearchPage {
+  readonly actions: readonly SecurityAction[];
+  /** Null on the last page. */
+  readonly next: SearchPosition | null;
+}
+
+/**
+ * Finds a tenant's actions by a filter, in an order. Every query names the tenant and the index it is read by.
+ * Pages follow one another by the values of the last action, so that what is added or removed meanwhile makes no
+ * other action appear twice or not at all; one whose own values change may move.
+ *
+ * What no index has in order, or bounds by all of the filter, is looked for among the tenant's actions for
+ * `scanMs` at most.
+ */
+export class ActionSearch {
+  readonly #actions: Collection;
+  readonly #budgetMs: number;
+  readonly #scanMs: number;
+
+  /**
+   * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
+   * @param scanMs milliseconds the database may look for what is asked for; default 2,000
+   */
+  constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS, scanMs = DEFAULT_SCAN_MS) {
+    this.#actions = db.collection<ActionDocument>(ACTIONS);
+    this.#budgetMs = retryBudgetMs;
+    this.#scanMs = scanMs;
+  }
+
+  /**
+   * One page.
+   *
+   * @throws UserError `invalidRequest` when too much is skipped, the position is of another order, or the answer
+   *   was not found in time or memory
+   * @throws OperationalError when the database does not answer
+   */
+  async page(tenantId: string, { filter, order, top, skip, after }: ActionQuery): Promise<SearchPage> {
+    if (skip > MOST_SKIPPED) {
+      throw new UserError(
+        'invalidRequest',
+        `$skip may leave out ${MOST_SKIPPED} actions at most; it is ${skip}. Follow @odata.nextLink, or narrow the $filter.`,
+      );
+    }
+    const sorted = searchOrder(order);
+    const plan = planOf(filter, sorted);
+    const wanted = allOf([
+      filter === null || conditionOf(filter, tenantId),
+      plan.implied,
+      after === null || beyond(sorted, after),
+    ]);
+    if (wanted === false) return { actions: [], next: null };
+    const query = queryOf(tenantId, wanted);
+    const documents = await this.#bounded(plan, (maxTimeMS) =>
+      needsRank(sorted)
+        ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
+        : this.#actions
+            .find(query, { ...maxTimeMS, hint: plan.hint, allowDiskUse: false })
+            .sort(sortOf(sorted))
+            .skip(skip)
+            .limit(top + 1)
+            .toArray(),
+    );
+    const page = documents.slice(0, top);
+    const last = page.at(-1);
+    return {
+      actions: page.map(toAction),
+      next: documents.length > top && last !== undefined ? positionOf(sorted, last) : null,
+    };
+  }
+
+  /**
+   * How many actions there are.
+   *
+   * @throws UserError `invalidRequest` when they could not be counted in time
+   * @throws OperationalError when the database does not answer
+   */
+  async count(tenantId: string, filter: Filter | null): Promise<number> {
+    const plan = planOf(filter, null);
+    const wanted = allOf([filter === null || conditionOf(filter, tenantId), plan.implied]);
+    if (wanted === false) return 0;
+    // However exact: the more there are, the longer it takes to count them.
+    return this.#bounded({ ...plan, exact: false }, (maxTimeMS) =>
+      this.#actions.countDocuments(queryOf(tenantId, wanted), { ...maxTimeMS, hint: plan.hint }),
+    );
+  }
+
+  #ranked(
+    query: Query,
+    { hint }: SearchPlan,
+    order: SearchOrder,
+    skip: number,
+    limit: number,
+    maxTimeMS: { readonly maxTimeMS?: number },
+  ): Promise<ActionDocument[]> {
+    return this.#actions
+      .aggregate<ActionDocument>(
+        [
+          { $match: query },
+          { $set: { [STATUS_RANK]: statusRank } },
+          { $sort: sortOf(order) },
+          { $skip: skip },
+          { $limit: limit },
+          { $unset: STATUS_RANK },
+        ],
+        { ...maxTimeMS, hint, allowDiskUse: false },
+      )
+      .toArray();
+  }
+
+  async #bounded<T>(
+    { exact }: SearchPlan,
+    read: (maxTimeMS: { readonly maxTimeMS?: number }) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await repeatedRead(this.#budgetMs, () => read(exact ? {} : { maxTimeMS: this.#scanMs }));
+    } catch (cause) {
+      if (!(cause instanceof mongoose.mongo.MongoServerError)) throw cause;
+      switch (cause.code) {
+        case TIME_IS_UP:
+          throw new UserError(
+            'invalidRequest',
+            `What was asked for was not found within ${this.#scanMs} ms among the tenant's many actions. Narrow the $filter by createdDateTime, lastActionDateTime or status, or order by createdDateTime or lastActionDateTime.`,
+            { cause },
+          );
+        case MEMORY_IS_FULL:
+          throw new UserError(
+            'invalidRequest',
+            'A page so large cannot be sorted by this order. Ask for fewer by $top, skip fewer, or order by createdDateTime or lastActionDateTime.',
+            { cause },
+          );
+        default:
+          throw cause;
+      }
+    }
+  }
+}
+
+function queryOf(tenantId: string, wanted: true | Query): Query {
+  return wanted === true ? { tenantId } : { tenantId: { $eq: tenantId }, $and: [wanted] };
+}
