@@ -82,7 +82,8 @@ function readDateTime(scanner: Scanner): Date {
   const local = scanner.expect(LOCAL_DATE_TIME, DATE_TIME);
   const zone = scanner.expect(ZONE, DATE_TIME_ZONE).toUpperCase();
   const [date = '', time = ''] = local.toUpperCase().split('T');
-  const [minutes = '', second = '00'] = [time.slice(0, 5), time.slice(6, 8) || '00'];
+  const minutes = time.slice(0, 5);
+  const second = time.slice(6, 8) || '00';
   const milliseconds = time.slice(9, 12).padEnd(3, '0');
   // `Date` takes the 30th of February for the 2nd of March: it is a day only if it comes back as it went in.
   const utc = new Date(`${date}T${minutes}:${second}.${milliseconds}Z`);

@@ -1,4 +1,6 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import {
   Client as GraphClient,
   PageIterator,
@@ -9,6 +11,7 @@ import { generate } from 'selfsigned';
 import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Client, GraphAction, GraphError } from '../support/client.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
 
 /** Microsoft's own client, which follows the links here, speaks TLS only. */
@@ -67,10 +70,10 @@ const queryOf = (options: Options): string =>
 const list = (options: Options, caller = client): Promise<Answer<List>> =>
   caller.request<List>('GET', `${COLLECTION}?${queryOf(options)}`);
 const labels = ({ value }: List): unknown[] => value.map(({ clientContext }) => clientContext);
-const refused = async (path: string, caller = client): Promise<string> => {
-  const answer = await caller.request<GraphError>('GET', path);
-  expect({ path, status: answer.status, code: answer.body.error?.code }).toEqual({
-    path,
+const refused = async (url: string, caller = client): Promise<string> => {
+  const answer = await caller.request<GraphError>('GET', url);
+  expect({ url, status: answer.status, code: answer.body.error?.code }).toEqual({
+    url,
     status: 400,
     code: 'invalidRequest',
   });
@@ -82,13 +85,13 @@ const refusedList = (options: Options, caller = client): Promise<string> =>
 /** Follows every nextLink as it is. */
 async function pages(options: Options, caller = client, between?: () => Promise<unknown>): Promise<List[]> {
   const found: List[] = [];
-  let path: string | undefined = `${COLLECTION}?${queryOf(options)}`;
-  while (path !== undefined) {
-    const answer: Answer<List> = await caller.request<List>('GET', path);
-    expect({ path, status: answer.status }).toEqual({ path, status: 200 });
+  let url: string | undefined = `${COLLECTION}?${queryOf(options)}`;
+  while (url !== undefined) {
+    const answer: Answer<List> = await caller.request<List>('GET', url);
+    expect({ url, status: answer.status }).toEqual({ url, status: 200 });
     found.push(answer.body);
     expect(found.length).toBeLessThan(20);
-    path = answer.body['@odata.nextLink']?.slice(stack.baseUrl.length);
+    url = answer.body['@odata.nextLink']?.slice(stack.baseUrl.length);
     await between?.();
   }
   return found;
@@ -129,6 +132,14 @@ describe('$filter', () => {
   it('finds an action by its id, in any case', async () => {
     for (const id of [`'${ids['ip']}'`, `'${ids['ip']?.toUpperCase()}'`, String(ids['ip'])])
       expect(labels((await list({ $filter: `id eq ${id}` })).body)).toEqual(['ip']);
+  });
+
+  it('is taken as docs/api.md shows it', async () => {
+    const text = await readFile(path.join(PROJECT_DIR, 'docs/api.md'), 'utf8');
+    const shown = /### Filters\n\n```\n([^`]*)```/.exec(text)?.[1]?.trim().split('\n') ?? [];
+    expect(shown.length).toBeGreaterThan(3);
+    for (const filter of shown)
+      expect({ filter, status: (await list({ $filter: filter })).status }).toEqual({ filter, status: 200 });
   });
 
   it('that is wrong is refused: where, what was expected, what was found', async () => {
@@ -362,11 +373,9 @@ describe('the nextLink', () => {
 
   it('that would be too long to be asked for is refused at once', async () => {
     const spaces = '+'.repeat(1500);
-    const path = `${COLLECTION}?$filter=name+ne+'x'${spaces}`;
-    expect((await client.request('GET', path)).status).toBe(200);
-    expect(await refused(`${path}&$top=1`)).toMatch(
-      /^The address of the next page would be longer than 4096/,
-    );
+    const url = `${COLLECTION}?$filter=name+ne+'x'${spaces}`;
+    expect((await client.request('GET', url)).status).toBe(200);
+    expect(await refused(`${url}&$top=1`)).toMatch(/^The address of the next page would be longer than 4096/);
   });
 
   it.each([{}, { $orderby: 'createdDateTime' }, { $orderby: 'clientContext desc' }])(
@@ -424,16 +433,16 @@ describe('a $skiptoken', () => {
       return token.slice(0, at) + other + token.slice(at + 1);
     });
     // The bits of the last character that are no longer part of a byte, and what else reads as the same bytes.
-    const sameBytes = ['ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']
-      .flatMap((letters) => [...letters])
+    const sameBytes = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+      .split('')
       .map((letter) => token.slice(0, last) + letter)
       .filter((one) => one !== token);
     const payload = Buffer.from(JSON.stringify([randomUUID(), { ms: 0 }]));
     const forged = Buffer.concat([createHmac('sha256', randomBytes(32)).update(payload).digest(), payload]);
-    for (const one of [
-      ...[...changed, ...sameBytes, `${token}=`, `${token}AAAA`, token.slice(0, -4), token.slice(0, 43)],
-      ...['', 'x', 'zzz', `${token} `, forged.toString('base64url'), payload.toString('base64url')],
-    ])
+    const cut = [token.slice(0, -4), token.slice(0, 43), '', 'x', 'zzz'];
+    const longer = [`${token}=`, `${token} `, `${token}AAAA`];
+    const unsigned = [forged.toString('base64url'), payload.toString('base64url')];
+    for (const one of [...changed, ...sameBytes, ...cut, ...longer, ...unsigned])
       expect(await refusedList({ $skiptoken: one })).toMatch(message);
   });
 
