@@ -54,7 +54,7 @@ export class SkipTokens {
     }
     // The signature says that this is what `issue` wrote.
     const [id, ...values] = JSON.parse(payload.toString()) as [string, ...Written[]];
-    return { id, values: values.map(read) };
+    return { id, values: values.map(valueOf) };
   }
 
   #mac(payload: Buffer, question: readonly (string | null)[]): Buffer {
@@ -70,7 +70,7 @@ function written(value: PositionValue): Written {
   return value instanceof Date ? { ms: value.getTime() } : value;
 }
 
-function read(value: Written): PositionValue {
+function valueOf(value: Written): PositionValue {
   if (typeof value !== 'object' || value === null) return value;
   return value.ms === undefined ? KEPT_IN_ACTION : new Date(value.ms);
 }

@@ -4,11 +4,11 @@ import { readPath } from './path.js';
 import { Scanner } from './scanner.js';
 
 /** Characters and keys of an `$orderby`. */
-export const ORDER_LIMITS = { characters: 512, keys: 5 } as const;
+const ORDER_LIMITS = { characters: 512, keys: 5 } as const;
 
 /**
  * Parses an OData `$orderby`: properties that have one value, each at most once, with `asc` (default) or `desc`.
- * @throws ODataSyntaxError saying where and what was expected, also for what passes {@link ORDER_LIMITS}
+ * @throws ODataSyntaxError saying where and what was expected, also for what passes the limits above
  */
 export function parseOrderBy(text: string, model: EntityModel): readonly OrderKey[] {
   const scanner = new Scanner(text, ORDER_LIMITS.characters);

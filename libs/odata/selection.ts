@@ -3,7 +3,7 @@ import { readPath } from './path.js';
 import { Scanner } from './scanner.js';
 
 /** Characters of a `$select`. */
-export const SELECT_LIMIT = 1024;
+const SELECT_LIMIT = 1024;
 
 /** Which properties of an entity are shown: paths as they were asked for, each once, `*` for all. */
 export interface Selection {

@@ -7,6 +7,7 @@ import {
   type AuthenticationProvider,
   type PageCollection,
 } from '@microsoft/microsoft-graph-client';
+import mongoose from 'mongoose';
 import { generate } from 'selfsigned';
 import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -184,6 +185,10 @@ describe('$orderby', () => {
     const found = await pages({ $orderby: 'actionReason', $top: '1' }, owner);
     expect(found.flatMap(labels)).toEqual(['a', 'b', 'c']);
     for (const page of found) expect(page['@odata.nextLink']?.length ?? 0).toBeLessThan(1000);
+    const link = found[0]?.['@odata.nextLink']?.slice(stack.baseUrl.length) ?? '';
+    expect(await refused(link, client)).toMatch(
+      /^The action that the page before ended with is gone\. Begin/,
+    );
   });
 });
 
@@ -288,8 +293,24 @@ describe('$top and $skip', () => {
     expect(await pages({ $skip: '5' })).toMatchObject([{ value: [] }]);
   });
 
-  it('of more than 1,000 is served as 1,000', async () => {
-    expect((await list({ $top: '5000' })).status).toBe(200);
+  it('of more than 1,000 is served as 1,000 with a nextLink', async () => {
+    const tenantId = randomUUID();
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    try {
+      const actions = connection.collection('actions');
+      const ended = await actions.findOne({ status: 'Completed' });
+      const copies = Array.from({ length: 1003 }, () => ({
+        ...ended,
+        _id: new mongoose.mongo.UUID() as unknown as mongoose.mongo.ObjectId,
+        tenantId,
+      }));
+      await actions.insertMany(copies);
+    } finally {
+      await connection.close();
+    }
+    const found = await pages({ $top: '5000', $select: 'id' }, await stack.client({ tenant: tenantId }));
+    expect(found.map(({ value }) => value.length)).toEqual([1000, 3]);
+    expect(new Set(found.flatMap(({ value }) => value.map(({ id }) => id))).size).toBe(1003);
   });
 
   it.each([
@@ -473,6 +494,26 @@ describe('a $skiptoken', () => {
       `unresolved=true&skiptoken=${token}`,
     ])
       expect(await refused(`/api/v1/actions?${query}`)).toMatch(/^skiptoken is not one of ours/);
+  });
+});
+
+describe('the OpenAPI document', () => {
+  it.each([
+    ['', '$filter $search $orderby $select $top $skip $count $skiptoken $format'],
+    ['/$count', '$filter $search'],
+    ['/{id}', 'id $select $format'],
+  ])('names every option of securityActions%s', async (suffix, names) => {
+    const { body } = await client.request<{
+      readonly paths: Readonly<
+        Record<string, { readonly get: { readonly parameters: readonly { name: string }[] } }>
+      >;
+    }>('GET', '/openapi.json');
+    for (const base of ['/beta', '/v1.0']) {
+      const { parameters } = body.paths[`${base}/security/securityActions${suffix}`]?.get ?? {
+        parameters: [],
+      };
+      expect(parameters.map(({ name }) => name).toSorted()).toEqual(names.split(' ').toSorted());
+    }
   });
 });
 
