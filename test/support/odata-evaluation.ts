@@ -36,7 +36,7 @@ export function holds(filter: Filter, entity: Entity): boolean {
     case 'match': {
       const text = operandOf(filter.left, entity);
       if (typeof text !== 'string') return false;
-      const [points, sought] = [[...text], [...filter.value]];
+      const [points, sought] = [Array.from(text), Array.from(filter.value)];
       const isAt = (start: number): boolean =>
         sought.every((point, index) => points[start + index] === point);
       switch (filter.how) {
@@ -67,7 +67,7 @@ function differenceOf(one: Value, other: Value): number {
   if (one === null) return -1;
   if (other === null) return 1;
   if (typeof one !== 'string') return Number(one) - Number(other);
-  const [points, others] = [[...one], [...(other as string)]];
+  const [points, others] = [Array.from(one), Array.from(other as string)];
   for (let index = 0; index < Math.min(points.length, others.length); index += 1) {
     const difference = (points[index]?.codePointAt(0) ?? 0) - (others[index]?.codePointAt(0) ?? 0);
     if (difference !== 0) return difference;
@@ -97,7 +97,7 @@ function compared(operator: Comparison, left: Operand, literal: FilterValue, ent
 function operandOf({ property, fold }: Operand, entity: Entity): Value {
   const value = valueOf(property, entity);
   if (fold === 'none' || typeof value !== 'string') return value;
-  return [...value].map((letter) => foldedLetter(letter, fold)).join('');
+  return Array.from(value, (letter) => foldedLetter(letter, fold)).join('');
 }
 
 function foldedLetter(letter: string, fold: 'lower' | 'upper'): string {
