@@ -1,6 +1,5 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import {
-  ApiBearerAuth,
   ApiBody,
   ApiCreatedResponse,
   ApiOkResponse,
@@ -33,7 +32,6 @@ const COLLECTION = 'security/securityActions';
 
 /** Microsoft Graph's securityAction surface, on `/beta` and `/v1.0` alike. */
 @ApiTags('securityActions')
-@ApiBearerAuth()
 @Controller([`beta/${COLLECTION}`, `v1.0/${COLLECTION}`])
 export class SecurityActionsController {
   constructor(
