@@ -1,13 +1,5 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiCreatedResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiParam,
-  ApiProduces,
-  ApiTags,
-} from '@nestjs/swagger';
+import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore, type SecurityAction } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
@@ -26,7 +18,12 @@ import {
   type Query as GivenQuery,
 } from './list-options.js';
 import { ParseCreateBodyPipe } from './parse-create-body.pipe.js';
-import { SecurityActionDto, SecurityActionListDto, toGraph } from './security-action.dto.js';
+import {
+  SecurityActionDto,
+  SecurityActionListDto,
+  WHOLE_OR_SELECTED,
+  toGraph,
+} from './security-action.dto.js';
 
 const COLLECTION = 'security/securityActions';
 
@@ -93,8 +90,10 @@ export class SecurityActionsController {
   @Requires('read')
   @ApiOperation({ summary: 'Count security actions' })
   @ApiODataOptions('filter', 'search')
-  @ApiProduces('text/plain')
-  @ApiOkResponse({ schema: { type: 'integer' }, description: 'The number alone.' })
+  @ApiOkResponse({
+    content: { 'text/plain': { schema: { type: 'string', pattern: String.raw`^\d+$` } } },
+    description: 'The number alone.',
+  })
   @ApiGraphErrors(400, 401, 403, 500, 503)
   async count(
     @Query() query: GivenQuery,
@@ -112,7 +111,7 @@ export class SecurityActionsController {
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiODataOptions('select', 'format')
-  @ApiOkResponse({ type: SecurityActionDto })
+  @ApiOkResponse({ schema: WHOLE_OR_SELECTED })
   @ApiGraphErrors(400, 401, 403, 404, 500, 503)
   async get(
     @Param('id') id: string,
