@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import autocannon from 'autocannon';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import mongoose from 'mongoose';
 import { startTestServers } from '#embedded-servers';
 import { REQUEST_BODY, residentMiB, startMinimal, startProduct, type Contestant } from './contestant.js';
+import { benchLists } from './lists.js';
 
 /**
  * `npm run bench`: the product beside a minimal hand-written pipeline, interleaved in one run, on servers of its
@@ -16,6 +17,9 @@ interface Options {
   readonly seconds: string;
   readonly connections: string;
   readonly json?: string;
+  readonly only?: string;
+  readonly actions: string;
+  readonly samples: string;
 }
 
 interface Round {
@@ -34,8 +38,17 @@ const options = new Command('npm run bench --')
   .option('--seconds <n>', 'seconds of load in a round', '8')
   .option('--connections <n>', 'connections that send one request after the other', '32')
   .option('--json <file>', 'also write the figures there')
+  .addOption(new Option('--only <bench>', 'another bench than that of the pipelines').choices(['lists']))
+  .option('--actions <n>', 'lists: actions in the large database', '1000000')
+  .option('--samples <n>', 'lists: times each is asked for', '500')
   .parse()
   .opts<Options>();
+
+if (options.only === 'lists') {
+  const { actions, samples, json } = options;
+  await benchLists({ actions: Number(actions), samples: Number(samples), json });
+  process.exit();
+}
 
 const servers = await startTestServers((line) => console.log(line));
 const client = new mongoose.mongo.MongoClient(servers.mongodbUri);
