@@ -2,6 +2,7 @@ import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
 import { BackupStore } from './backup-store.js';
+import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
@@ -28,6 +29,7 @@ export interface DatabaseOptions {
 export interface Database {
   readonly actions: MongoActionStore;
   readonly search: ActionSearch;
+  readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
@@ -73,11 +75,13 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await model.createIndexes();
     const native = connection.getClient().db(connection.name);
     const workers = new WorkerRegistry(native.collection('workers'));
-    await workers.ensureIndexes();
+    const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
+    await Promise.all([workers.ensureIndexes(), idempotencyKeys.ensureIndexes()]);
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
+      idempotencyKeys,
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),

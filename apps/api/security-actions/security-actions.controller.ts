@@ -17,6 +17,7 @@ import {
   parseListOptions,
   type Query as GivenQuery,
 } from './list-options.js';
+import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from './idempotency-key.js';
 import { ParseCreateBodyPipe } from './parse-create-body.pipe.js';
 import {
   SecurityActionDto,
@@ -44,14 +45,15 @@ export class SecurityActionsController {
   @Requires('write')
   @ApiOperation({ summary: 'Create a security action' })
   @ApiBody({ type: CreateSecurityActionDto })
-  @ApiCreatedResponse({ type: SecurityActionDto })
-  @ApiGraphErrors(400, 401, 403, 413, 415, 429, 500, 503)
+  @ApiIdempotencyKey()
+  @ApiCreatedResponse({ type: SecurityActionDto, headers: REPLAYED_HEADER })
+  @ApiGraphErrors(400, 401, 403, 413, 415, 422, 429, 500, 503)
   async create(
     @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SecurityActionDto> {
-    const action = await this.submitAction.submit(callerOf(request), {
+    const submission = {
       name: body.name,
       actionReason: body.actionReason ?? null,
       clientContext: body.clientContext ?? null,
@@ -63,7 +65,10 @@ export class SecurityActionsController {
         subProvider: body.vendorInformation.subProvider ?? null,
       },
       startBefore: startBefore(body['@riposte.startBefore']),
-    });
+    };
+    const key = idempotencyKeyOf(request);
+    const { action, repeated } = await this.submitAction.submit(callerOf(request), submission, key);
+    if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.publicUrl}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
   }
@@ -169,8 +174,7 @@ function printable(id: string): string {
 function startBefore(text: string | null | undefined): Date | null {
   if (text === null || text === undefined) return null;
   const time = new Date(text);
-  if (Number.isNaN(time.getTime()) || time.getTime() <= Date.now()) {
-    throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
-  }
+  if (Number.isNaN(time.getTime()))
+    throw new UserError('invalidRequest', '@riposte.startBefore is no time that exists.');
   return time;
 }
