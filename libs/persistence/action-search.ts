@@ -96,10 +96,14 @@ export class ActionSearch {
       needsRank(sorted)
         ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
         : this.#actions
-            .find(query, { ...maxTimeMS, hint: plan.hint, allowDiskUse: false })
-            .sort(sortOf(sorted))
-            .skip(skip)
-            .limit(top + 1)
+            .find(query, {
+              ...maxTimeMS,
+              hint: plan.hint,
+              sort: sortOf(sorted),
+              skip,
+              limit: top + 1,
+              allowDiskUse: false,
+            })
             .toArray(),
     );
     const page = documents.slice(0, top);

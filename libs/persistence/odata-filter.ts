@@ -45,7 +45,7 @@ export function conditionOf(filter: Filter, tenantId: string): Condition {
 }
 
 /** A value as BSON has it. */
-export function bsonOf({ property }: Operand, value: FilterValue): unknown {
+function bsonOf({ property }: Operand, value: FilterValue): unknown {
   return property.type === 'guid' && typeof value === 'string' ? uuidOf(value) : value;
 }
 
