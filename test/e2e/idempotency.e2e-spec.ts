@@ -8,7 +8,8 @@ import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/s
 import { Client, mockAction, type Answer, type GraphAction, type GraphError } from '../support/client.js';
 import { TENANT_B } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { ProductProcess, Stack } from '../support/stack.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 /** Two API processes, a worker, and a vendor whose ledger says what really happened. */
 

@@ -92,11 +92,16 @@ async function fuzz(url: string): Promise<number> {
     schemathesis,
     [
       '--no-color',
-      ...['--config-file', path.join(dir, 'schemathesis.toml')],
-      ...['run', `${url}/openapi.json`],
-      ...['--auth-wfc', path.join(dir, 'callers.json')],
-      ...['--max-time', String(options.seconds)],
-      ...['--seed', String(options.seed)],
+      '--config-file',
+      path.join(dir, 'schemathesis.toml'),
+      'run',
+      `${url}/openapi.json`,
+      '--auth-wfc',
+      path.join(dir, 'callers.json'),
+      '--max-time',
+      String(options.seconds),
+      '--seed',
+      String(options.seed),
       ...(options.report === undefined
         ? []
         : ['--report', 'ndjson,junit', '--report-dir', path.resolve(options.report)]),
