@@ -3,7 +3,7 @@ import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
 import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
-import type { WorkerRegistry } from '#persistence';
+import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { HealthController } from './health/health.controller.js';
@@ -11,15 +11,20 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { WorkersController } from './native/workers.controller.js';
+import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
+import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
   CANCEL_ACTION,
   HEALTH,
+  LIST_ACTIONS,
   LOG,
   PUBLIC_URL,
   RATE_LIMIT,
   RESOLVE_OUTCOME,
+  SEARCH,
+  SKIP_TOKENS,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
   WORKERS,
@@ -28,6 +33,7 @@ import {
 /** The parts of the engine that the API calls. */
 export interface ApiParts {
   readonly store: ActionStore;
+  readonly search: ActionSearch;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
@@ -36,6 +42,7 @@ export interface ApiParts {
   readonly verifier: TokenVerifier;
   /** Null: nobody is limited. */
   readonly rateLimit: RateLimit | null;
+  readonly skipTokens: SkipTokens;
   readonly log: Logger;
   /** Absolute base of links, without a slash at its end. */
   readonly publicUrl: string;
@@ -49,6 +56,9 @@ export class ApiModule {
       controllers: [SecurityActionsController, NativeActionsController, WorkersController, HealthController],
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
+        { provide: SEARCH, useValue: parts.search },
+        { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
+        { provide: SKIP_TOKENS, useValue: parts.skipTokens },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },

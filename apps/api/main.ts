@@ -18,6 +18,7 @@ import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
+import { SkipTokens } from './skip-tokens.js';
 
 /** Milliseconds of a stop after the drain: the longest a request waits for the database, and some more. */
 const CLOSE_WITHIN_MS = 20_000;
@@ -52,6 +53,7 @@ await runProcess(log, stopWithin, async () => {
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
+      search: database.search,
       workers: database.workers,
       submit: new SubmitAction({
         store,
@@ -66,6 +68,7 @@ await runProcess(log, stopWithin, async () => {
       health,
       verifier,
       rateLimit: rateLimiter,
+      skipTokens: new SkipTokens(await database.sharedKey('skip-token')),
       log,
       publicUrl,
     }),

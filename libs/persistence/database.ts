@@ -28,8 +28,8 @@ export interface DatabaseOptions {
 
 export interface Database {
   readonly actions: MongoActionStore;
-  readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly search: ActionSearch;
+  readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
@@ -80,8 +80,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
-      idempotencyKeys,
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
+      idempotencyKeys,
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),

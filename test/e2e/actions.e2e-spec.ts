@@ -294,7 +294,7 @@ describe('the list', () => {
     '$top=1&$top=2',
     '$filter=status',
     'filter=status',
-    '$select=id',
+    '$select=colour',
     '$skiptoken=zzz',
     '$nope=1',
   ])('refuses %s with a 400', async (query) => {
@@ -328,6 +328,7 @@ describe('the documents', () => {
     expect(Object.keys(body.paths)).toEqual(
       expect.arrayContaining([
         COLLECTION,
+        `${COLLECTION}/$count`,
         `${COLLECTION}/{id}`,
         `${COLLECTION}/{id}/cancelSecurityAction`,
         '/api/v1/actions',

@@ -10,11 +10,11 @@ import { sendError } from './graph-exception.filter.js';
 import { parseJsonBody } from './json-body.js';
 import { answerWrongMethods } from './wrong-methods.js';
 import { answerWithIds, newRequestId } from './request-ids.js';
+import { URL_LIMIT } from './url-limit.js';
 
 /** Bytes of a body. */
 const BODY_LIMIT = 64 * 1024;
 const HEADER_LIMIT = 16 * 1024;
-const URL_LIMIT = 4096;
 const HTTP_LIMITS = {
   maxHeaderSize: HEADER_LIMIT,
   headersTimeout: 10_000,

@@ -5,7 +5,8 @@ import { UserError, type ActionStore } from '#domain';
 import type { ResolveOutcome } from '#engine';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
-import { ACTION_STORE, PUBLIC_URL, RESOLVE_OUTCOME } from '../tokens.js';
+import type { SkipTokens } from '../skip-tokens.js';
+import { ACTION_STORE, PUBLIC_URL, RESOLVE_OUTCOME, SKIP_TOKENS } from '../tokens.js';
 import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
 import { PHASE_NAMES, parseListQuery, queryOfPage } from './list-query.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
@@ -19,6 +20,7 @@ export class NativeActionsController {
   constructor(
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
+    @Inject(SKIP_TOKENS) private readonly skipTokens: SkipTokens,
     @Inject(PUBLIC_URL) private readonly publicUrl: string,
   ) {}
 
@@ -52,13 +54,13 @@ export class NativeActionsController {
     @Query() query: Record<string, unknown>,
     @Req() request: FastifyRequest,
   ): Promise<NativeActionListDto> {
-    const asked = parseListQuery(query);
+    const asked = parseListQuery(query, this.skipTokens);
     const page = await this.store.list(callerOf(request).tenantId, asked.top, asked.after, asked.filter);
     return {
       value: page.actions.map(toNative),
       ...(page.next === null
         ? {}
-        : { nextLink: `${this.publicUrl}/${COLLECTION}?${queryOfPage(asked, page.next)}` }),
+        : { nextLink: `${this.publicUrl}/${COLLECTION}?${queryOfPage(asked, page.next, this.skipTokens)}` }),
     };
   }
 

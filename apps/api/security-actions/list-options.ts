@@ -1,41 +1,102 @@
-import { UserError, type ListPosition } from '#domain';
-import { isGuid } from '#persistence';
+import { UserError } from '#domain';
+import {
+  ODataSyntaxError,
+  parseFilter,
+  parseOrderBy,
+  parseSearch,
+  parseSelect,
+  type Filter,
+  type OrderKey,
+  type Selection,
+} from '#odata';
+import { SEARCHED, SECURITY_ACTION } from './model.js';
 
 const DEFAULT_TOP = 100;
 const MOST_TOP = 1000;
-const NOT_OFFERED = ['filter', 'orderby', 'select', 'skip', 'count', 'search', 'expand', 'apply', 'format'];
+
+const LIST_OPTIONS = [
+  'filter',
+  'search',
+  'orderby',
+  'select',
+  'top',
+  'skip',
+  'count',
+  'skiptoken',
+  'format',
+] as const;
+const ITEM_OPTIONS = ['select', 'format'] as const;
+const COUNT_OPTIONS = ['filter', 'search'] as const;
+/** Those that OData knows besides; a caller who gives one counts on it. */
+const OTHER_OPTIONS = [
+  'expand',
+  'apply',
+  'compute',
+  'levels',
+  'index',
+  'schemaversion',
+  'deltatoken',
+] as const;
+type OptionName = (typeof LIST_OPTIONS)[number];
+const OPTION_NAMES: readonly string[] = [...LIST_OPTIONS, ...OTHER_OPTIONS];
+
+/** A query as Fastify gives it: what is there several times is an array. */
+export type Query = Readonly<Record<string, unknown>>;
 
 /** What a list request asks for. */
 export interface ListOptions {
+  /** `$filter` and `$search` together. */
+  readonly filter: Filter | null;
+  readonly order: readonly OrderKey[];
+  /** Null: whole entities. */
+  readonly selection: Selection | null;
   readonly top: number;
-  readonly after: ListPosition | null;
+  readonly skip: number;
+  readonly count: boolean;
+  readonly skipToken: string | null;
+  /** The options as they were given, by their names without `$`, in that order. */
+  readonly given: ReadonlyMap<OptionName, string>;
 }
 
 /**
- * Reads the OData options of a list. The `$` is optional, as on Graph's beta.
- * @throws UserError for an option that is not supported (ignoring a filter would return what was not asked for),
- * given twice, or not valid
+ * Reads the OData options of a list. The `$` is optional, as on Graph's beta, and names are taken in any case.
+ * @throws UserError `invalidRequest` for an option that is not supported (ignoring a filter would return what was not
+ * asked for), given twice, or not valid
  */
-export function parseListOptions(query: Readonly<Record<string, unknown>>): ListOptions {
-  const options = new Map<string, string>();
-  for (const [key, value] of Object.entries(query)) {
-    const name = key.startsWith('$') ? key.slice(1) : key;
-    if (NOT_OFFERED.includes(name) || (key.startsWith('$') && !['top', 'skiptoken'].includes(name))) {
-      throw new UserError('invalidRequest', `The query option "${key}" is not supported; supported: $top.`);
-    }
-    if (typeof value !== 'string' || options.has(name))
-      throw new UserError('invalidRequest', `The query option "${key}" is given twice.`);
-    options.set(name, value);
-  }
-  return {
-    top: parseTop('$top', options.get('top')),
-    after: parseSkipToken('$skiptoken', '@odata.nextLink', options.get('skiptoken')),
+export function parseListOptions(query: Query): ListOptions {
+  const given = optionsOf(query, LIST_OPTIONS);
+  const options = {
+    filter: filterOf(given),
+    order: parsed('orderby', given, (text) => parseOrderBy(text, SECURITY_ACTION)) ?? [],
+    selection: selectionOf(given),
+    top: parseTop('$top', given.get('top')),
+    skip: parseSkip(given.get('skip')),
+    count: parseCount(given.get('count')),
+    skipToken: given.get('skiptoken') ?? null,
+    given,
   };
+  if (options.skipToken !== null && given.has('skip'))
+    throw new UserError(
+      'invalidRequest',
+      '$skip cannot be given with $skiptoken: the token says where to go on.',
+    );
+  return options;
 }
 
-/** The opaque position behind the last action of a page. It carries no tenancy: every read adds the caller's own. */
-export function skipTokenOf(position: ListPosition): string {
-  return Buffer.from(`${position.at.getTime()} ${position.id}`).toString('base64url');
+/**
+ * Reads the OData options of one action.
+ * @throws UserError `invalidRequest` as {@link parseListOptions}
+ */
+export function parseItemOptions(query: Query): { readonly selection: Selection | null } {
+  return { selection: selectionOf(optionsOf(query, ITEM_OPTIONS)) };
+}
+
+/**
+ * Reads the OData options of a count.
+ * @throws UserError `invalidRequest` as {@link parseListOptions}
+ */
+export function parseCountOptions(query: Query): { readonly filter: Filter | null } {
+  return { filter: filterOf(optionsOf(query, COUNT_OPTIONS)) };
 }
 
 /**
@@ -45,25 +106,81 @@ export function skipTokenOf(position: ListPosition): string {
 export function parseTop(name: string, text: string | undefined): number {
   if (text === undefined) return DEFAULT_TOP;
   if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new UserError('invalidRequest', `${name} has to be a whole number from 1; it is "${text}".`);
+    throw new UserError(
+      'invalidRequest',
+      `${name} has to be a whole number from 1; it is "${printable(text)}".`,
+    );
   return Math.min(Number(text), MOST_TOP);
 }
 
-/**
- * Reads what {@link skipTokenOf} made; null for none.
- * @throws UserError `invalidRequest` that calls the option `name`, and the link it comes from `link`
- */
-export function parseSkipToken(name: string, link: string, text: string | undefined): ListPosition | null {
-  if (text === undefined) return null;
-  const [time, id, more] = Buffer.from(text, 'base64url').toString('utf8').split(' ');
-  if (
-    time === undefined ||
-    id === undefined ||
-    more !== undefined ||
-    !/^\d{1,15}$/.test(time) ||
-    !isGuid(id)
-  ) {
-    throw new UserError('invalidRequest', `${name} is not one of ours: follow ${link} as it is.`);
+function optionsOf(query: Query, supported: readonly OptionName[]): ReadonlyMap<OptionName, string> {
+  const options = new Map<OptionName, string>();
+  for (const [key, value] of Object.entries(query)) {
+    const name = key.replace(/^\$/, '').toLowerCase();
+    const option = supported.find((one) => one === name);
+    if (typeof value !== 'string' || (option !== undefined && options.has(option)))
+      throw new UserError('invalidRequest', `The query option "${printable(key)}" is given twice.`);
+    if (option !== undefined) options.set(option, value);
+    // What else there is may be a caller's own, as OData allows.
+    else if (/^[$@]/.test(key) || OPTION_NAMES.includes(/^\w*/.exec(name)?.[0] ?? ''))
+      throw new UserError('invalidRequest', notSupported(key, supported));
   }
-  return { at: new Date(Number(time)), id };
+  const format = options.get('format');
+  if (format !== undefined && !/^(?:application\/)?json$/i.test(format))
+    throw new UserError('invalidRequest', `$format can only be json; it is "${printable(format)}".`);
+  return options;
+}
+
+function notSupported(key: string, supported: readonly OptionName[]): string {
+  const why = /^\$?expand$/i.test(key) ? ': a securityAction has nothing to expand' : '';
+  const names = supported.map((name) => `$${name}`).join(', ');
+  return `The query option "${printable(key)}" is not supported here${why}; supported: ${names}.`;
+}
+
+function filterOf(given: ReadonlyMap<OptionName, string>): Filter | null {
+  const filter = parsed('filter', given, (text) => parseFilter(text, SECURITY_ACTION));
+  const search = parsed('search', given, (text) => parseSearch(text, SECURITY_ACTION, SEARCHED));
+  return filter === null || search === null
+    ? (filter ?? search)
+    : { kind: 'and', operands: [filter, search] };
+}
+
+function selectionOf(given: ReadonlyMap<OptionName, string>): Selection | null {
+  return parsed('select', given, (text) => parseSelect(text, SECURITY_ACTION));
+}
+
+function parsed<T>(
+  name: OptionName,
+  given: ReadonlyMap<OptionName, string>,
+  parse: (text: string) => T,
+): T | null {
+  const text = given.get(name);
+  if (text === undefined) return null;
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof ODataSyntaxError)) throw error;
+    throw new UserError('invalidRequest', `$${name} is not valid ${error.message}.`, { cause: error });
+  }
+}
+
+function parseSkip(text: string | undefined): number {
+  if (text === undefined) return 0;
+  if (!/^\d{1,9}$/.test(text))
+    throw new UserError(
+      'invalidRequest',
+      `$skip has to be a whole number from 0; it is "${printable(text)}".`,
+    );
+  return Number(text);
+}
+
+function parseCount(text: string | undefined): boolean {
+  if (text === undefined || text === 'false') return false;
+  if (text === 'true') return true;
+  throw new UserError('invalidRequest', `$count has to be true or false; it is "${printable(text)}".`);
+}
+
+/** A caller's text as it may stand in a message. */
+function printable(text: string): string {
+  return text.slice(0, 64).replaceAll(/[^\w$@.,;:/[\]-]/g, '?');
 }

@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import { STATUSES, type ActionStatus, type SecurityAction } from '#domain';
 import { KeyValuePairDto, SecurityVendorInformationDto } from './create-security-action.dto.js';
 
@@ -61,13 +61,27 @@ export class SecurityActionDto {
   vendorInformation!: SecurityVendorInformationDto;
 }
 
+/** What a read shows, for the OpenAPI document. */
+export const WHOLE_OR_SELECTED = {
+  anyOf: [
+    { $ref: getSchemaPath(SecurityActionDto) },
+    { type: 'object', description: 'With $select: what is selected of it.' },
+  ],
+};
+
 export class SecurityActionListDto {
   @ApiProperty()
   '@odata.context'!: string;
+  @ApiProperty({
+    type: 'integer',
+    required: false,
+    description: 'How many there are in all; with $count=true.',
+  })
+  '@odata.count'?: number;
   @ApiProperty({ required: false, description: 'Absolute address of the next page; absent on the last.' })
   '@odata.nextLink'?: string;
-  @ApiProperty({ type: [SecurityActionDto] })
-  value!: readonly SecurityActionDto[];
+  @ApiProperty({ type: 'array', items: WHOLE_OR_SELECTED })
+  value!: readonly Partial<SecurityActionDto>[];
 }
 
 /** The record as Graph shows it. What Graph has no word for stays out. */

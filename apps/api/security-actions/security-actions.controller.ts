@@ -1,24 +1,30 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiCreatedResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiParam,
-  ApiQuery,
-  ApiTags,
-} from '@nestjs/swagger';
+import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { UserError, type ActionStore } from '#domain';
+import { UserError, type ActionStore, type SecurityAction } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
+import { select, type Selection } from '#odata';
+import type { ActionSearch } from '#persistence';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
-import { ACTION_STORE, CANCEL_ACTION, PUBLIC_URL, SUBMIT_ACTION } from '../tokens.js';
+import { ACTION_STORE, CANCEL_ACTION, LIST_ACTIONS, PUBLIC_URL, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
+import { ApiODataOptions } from './api-odata-options.js';
+import type { ListActions } from './list-actions.js';
+import {
+  parseCountOptions,
+  parseItemOptions,
+  parseListOptions,
+  type Query as GivenQuery,
+} from './list-options.js';
 import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from './idempotency-key.js';
-import { parseListOptions, skipTokenOf } from './list-options.js';
 import { ParseCreateBodyPipe } from './parse-create-body.pipe.js';
-import { SecurityActionDto, SecurityActionListDto, toGraph } from './security-action.dto.js';
+import {
+  SecurityActionDto,
+  SecurityActionListDto,
+  WHOLE_OR_SELECTED,
+  toGraph,
+} from './security-action.dto.js';
 
 const COLLECTION = 'security/securityActions';
 
@@ -30,6 +36,8 @@ export class SecurityActionsController {
     @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
     @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
     @Inject(ACTION_STORE) private readonly store: ActionStore,
+    @Inject(SEARCH) private readonly search: ActionSearch,
+    @Inject(LIST_ACTIONS) private readonly lists: ListActions,
     @Inject(PUBLIC_URL) private readonly publicUrl: string,
   ) {}
 
@@ -67,45 +75,61 @@ export class SecurityActionsController {
 
   @Get()
   @Requires('read')
-  @ApiOperation({ summary: 'List security actions, newest first' })
-  @ApiQuery({
-    name: '$top',
-    required: false,
-    schema: { type: 'integer', minimum: 1, default: 100, description: 'At most 1000 are sent at once.' },
-  })
-  @ApiQuery({
-    name: '$skiptoken',
-    required: false,
-    schema: { type: 'string' },
-    description: 'From @odata.nextLink; opaque.',
-  })
+  @ApiOperation({ summary: 'List security actions, newest first where no order is asked for' })
+  @ApiODataOptions('filter', 'search', 'orderby', 'select', 'top', 'skip', 'count', 'skiptoken', 'format')
   @ApiOkResponse({ type: SecurityActionListDto })
   @ApiGraphErrors(400, 401, 403, 500, 503)
-  async list(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-  ): Promise<SecurityActionListDto> {
-    const { top, after } = parseListOptions(query);
-    const page = await this.store.list(callerOf(request).tenantId, top, after);
-    const list = { '@odata.context': this.#context(request), value: page.actions.map(toGraph) };
-    if (page.next === null) return list;
-    const next = new URLSearchParams({ $top: String(top), $skiptoken: skipTokenOf(page.next) });
+  async list(@Query() query: GivenQuery, @Req() request: FastifyRequest): Promise<SecurityActionListDto> {
+    const options = parseListOptions(query);
+    const path = collectionPath(request);
+    const page = await this.lists.page(callerOf(request).tenantId, options, path);
     return {
-      ...list,
-      '@odata.nextLink': `${this.publicUrl}${collectionPath(request)}?${next.toString().replaceAll('%24', '$')}`,
+      '@odata.context': this.#context(request, options.selection),
+      ...(page.count === null ? {} : { '@odata.count': page.count }),
+      ...(page.nextQuery === null ? {} : { '@odata.nextLink': `${this.publicUrl}${path}?${page.nextQuery}` }),
+      value: page.actions.map((action) => shown(action, options.selection)),
     };
+  }
+
+  @Get('$count')
+  @Requires('read')
+  @ApiOperation({ summary: 'Count security actions' })
+  @ApiODataOptions('filter', 'search')
+  @ApiOkResponse({
+    content: { 'text/plain': { schema: { type: 'string', pattern: String.raw`^\d+$` } } },
+    description: 'The number alone.',
+  })
+  @ApiGraphErrors(400, 401, 403, 500, 503)
+  async count(
+    @Query() query: GivenQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const { filter } = parseCountOptions(query);
+    const count = await this.search.count(callerOf(request).tenantId, filter);
+    reply.type('text/plain; charset=utf-8');
+    return String(count);
   }
 
   @Get(':id')
   @Requires('read')
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiOkResponse({ type: SecurityActionDto })
-  @ApiGraphErrors(401, 403, 404, 500, 503)
-  async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<SecurityActionDto> {
+  @ApiODataOptions('select', 'format')
+  @ApiOkResponse({ schema: WHOLE_OR_SELECTED })
+  @ApiGraphErrors(400, 401, 403, 404, 500, 503)
+  async get(
+    @Param('id') id: string,
+    @Query() query: GivenQuery,
+    @Req() request: FastifyRequest,
+  ): Promise<Partial<SecurityActionDto>> {
+    const { selection } = parseItemOptions(query);
     const action = await this.store.find(callerOf(request).tenantId, id);
     if (action === null) throw new UserError('itemNotFound', `No security action ${printable(id)} exists.`);
-    return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
+    return {
+      '@odata.context': `${this.#context(request, selection)}/$entity`,
+      ...shown(action, selection),
+    };
   }
 
   @Post([':id/cancelSecurityAction', ':id/microsoft.graph.cancelSecurityAction'])
@@ -123,9 +147,15 @@ export class SecurityActionsController {
     await this.cancelAction.cancel(callerOf(request), printable(id));
   }
 
-  #context(request: FastifyRequest): string {
-    return `${this.publicUrl}/${versionOf(request)}/$metadata#${COLLECTION}`;
+  #context(request: FastifyRequest, selection: Selection | null = null): string {
+    const selected = selection === null ? '' : `(${selection.paths.join(',')})`;
+    return `${this.publicUrl}/${versionOf(request)}/$metadata#${COLLECTION}${selected}`;
   }
+}
+
+function shown(action: SecurityAction, selection: Selection | null): Partial<SecurityActionDto> {
+  const entity = toGraph(action);
+  return selection === null ? entity : select(entity, selection);
 }
 
 function versionOf(request: FastifyRequest): 'beta' | 'v1.0' {
