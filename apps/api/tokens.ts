@@ -6,5 +6,5 @@ export const CANCEL_ACTION = Symbol('CancelAction');
 export const RESOLVE_OUTCOME = Symbol('ResolveOutcome');
 export const HEALTH = Symbol('Health');
 export const LOG = Symbol('Logger');
-export const PUBLIC_URL = Symbol('PublicUrl');
+export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');

@@ -13,7 +13,9 @@ import { UserError, type ActionStore } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
-import { ACTION_STORE, CANCEL_ACTION, PUBLIC_URL, SUBMIT_ACTION } from '../tokens.js';
+import { AnswersEntity } from '../http/entity-answers.js';
+import type { LinkBase } from '../http/link-base.js';
+import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, SUBMIT_ACTION } from '../tokens.js';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
 import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from './idempotency-key.js';
 import { parseListOptions, skipTokenOf } from './list-options.js';
@@ -30,10 +32,11 @@ export class SecurityActionsController {
     @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
     @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
     @Inject(ACTION_STORE) private readonly store: ActionStore,
-    @Inject(PUBLIC_URL) private readonly publicUrl: string,
+    @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
 
   @Post()
+  @AnswersEntity()
   @Requires('write')
   @ApiOperation({ summary: 'Create a security action' })
   @ApiBody({ type: CreateSecurityActionDto })
@@ -61,7 +64,7 @@ export class SecurityActionsController {
     const key = idempotencyKeyOf(request);
     const { action, repeated } = await this.submitAction.submit(callerOf(request), submission, key);
     if (repeated) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${this.publicUrl}${collectionPath(request)}/${action.id}`);
+    reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
   }
 
@@ -92,11 +95,12 @@ export class SecurityActionsController {
     const next = new URLSearchParams({ $top: String(top), $skiptoken: skipTokenOf(page.next) });
     return {
       ...list,
-      '@odata.nextLink': `${this.publicUrl}${collectionPath(request)}?${next.toString().replaceAll('%24', '$')}`,
+      '@odata.nextLink': `${this.linkBase(request)}${collectionPath(request)}?${next.toString().replaceAll('%24', '$')}`,
     };
   }
 
   @Get(':id')
+  @AnswersEntity()
   @Requires('read')
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
@@ -124,7 +128,7 @@ export class SecurityActionsController {
   }
 
   #context(request: FastifyRequest): string {
-    return `${this.publicUrl}/${versionOf(request)}/$metadata#${COLLECTION}`;
+    return `${this.linkBase(request)}/${versionOf(request)}/$metadata#${COLLECTION}`;
   }
 }
 
