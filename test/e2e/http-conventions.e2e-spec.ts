@@ -11,7 +11,8 @@ import {
   type GraphError,
 } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
-import { ProductProcess, Stack } from '../support/stack.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 const COLLECTION = '/beta/security/securityActions';
 const JSON_TYPE = { 'content-type': 'application/json' };
