@@ -6,9 +6,11 @@ import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
 import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
+import { BatchController } from './batch/batch.controller.js';
 import { HealthController } from './health/health.controller.js';
 import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
+import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { WorkersController } from './native/workers.controller.js';
 import { ListActions } from './security-actions/list-actions.js';
@@ -18,9 +20,9 @@ import {
   ACTION_STORE,
   CANCEL_ACTION,
   HEALTH,
+  LINK_BASE,
   LIST_ACTIONS,
   LOG,
-  PUBLIC_URL,
   RATE_LIMIT,
   RESOLVE_OUTCOME,
   SEARCH,
@@ -44,8 +46,7 @@ export interface ApiParts {
   readonly rateLimit: RateLimit | null;
   readonly skipTokens: SkipTokens;
   readonly log: Logger;
-  /** Absolute base of links, without a slash at its end. */
-  readonly publicUrl: string;
+  readonly linkBase: LinkBase;
 }
 
 @Module({})
@@ -53,7 +54,13 @@ export class ApiModule {
   static with(parts: ApiParts): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [SecurityActionsController, NativeActionsController, WorkersController, HealthController],
+      controllers: [
+        SecurityActionsController,
+        BatchController,
+        NativeActionsController,
+        WorkersController,
+        HealthController,
+      ],
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SEARCH, useValue: parts.search },
@@ -65,7 +72,7 @@ export class ApiModule {
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
-        { provide: PUBLIC_URL, useValue: parts.publicUrl },
+        { provide: LINK_BASE, useValue: parts.linkBase },
         { provide: TOKEN_VERIFIER, useValue: parts.verifier },
         { provide: RATE_LIMIT, useValue: parts.rateLimit },
         {

@@ -13,6 +13,7 @@ import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
+import { linkBase } from './http/link-base.js';
 import { createServer } from './http/server.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
@@ -30,7 +31,9 @@ let stopWithinMs = CLOSE_WITHIN_MS;
 const stopWithin = (): number => stopWithinMs;
 
 await runProcess(log, stopWithin, async () => {
-  const { host, port, publicUrl, tls, drainMs } = await readSettings(process.env);
+  const settings = await readSettings(process.env);
+  const { host, port, tls, drainMs, isTrustedProxy } = settings;
+  const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
@@ -48,7 +51,7 @@ await runProcess(log, stopWithin, async () => {
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const health = new Health(database, queue);
-  const server = await createServer(log, tls);
+  const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
@@ -70,13 +73,13 @@ await runProcess(log, stopWithin, async () => {
       rateLimit: rateLimiter,
       skipTokens: new SkipTokens(await database.sharedKey('skip-token')),
       log,
-      publicUrl,
+      linkBase: linksOf,
     }),
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
   await mountBullBoard(server, { queue, verifier, log });
-  mountOpenApi(app, publicUrl);
+  mountOpenApi(app, linksOf);
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -87,7 +90,7 @@ await runProcess(log, stopWithin, async () => {
     }
     throw error;
   }
-  log.info({ host, port, publicUrl }, 'listening');
+  log.info({ host, port, publicUrl: settings.publicUrl ?? settings.listenUrl }, 'listening');
   return async () => {
     health.beginStop();
     await drain(drainMs);

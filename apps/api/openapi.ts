@@ -1,6 +1,8 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { GraphErrorDto } from './http/api-graph-errors.js';
+import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -27,7 +29,7 @@ const WITH_BODY: Readonly<Record<number, string>> = {
 };
 
 /** Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`. */
-export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): void {
+export function mountOpenApi(app: NestFastifyApplication, linkBase: LinkBase): void {
   const description = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Riposte')
@@ -36,7 +38,6 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
     )
     .setVersion('0.1.0')
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
-    .addServer(publicUrl)
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
     .build();
   const document = SwaggerModule.createDocument(app, description, { extraModels: [GraphErrorDto] });
@@ -50,6 +51,10 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',
+    patchDocumentOnRequest: (request: unknown, _reply: unknown, whole: OpenAPIObject) => ({
+      ...whole,
+      servers: [{ url: linkBase(request as FastifyRequest) }],
+    }),
   });
 }
 

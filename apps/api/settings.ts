@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { ConfigurationError } from '#domain';
+import { trustedProxies, type IsTrustedProxy } from './http/link-base.js';
 
 /** Certificate and key in PEM. */
 export interface Tls {
@@ -12,8 +13,11 @@ export interface Tls {
 export interface ApiSettings {
   readonly host: string;
   readonly port: number;
-  /** Absolute base of links, without a slash at its end. */
-  readonly publicUrl: string;
+  /** Absolute base of all links, without a slash at its end. Null: the base depends on the request, see `linkBase`. */
+  readonly publicUrl: string | null;
+  /** The address it listens on, as a URL of the same form. */
+  readonly listenUrl: string;
+  readonly isTrustedProxy: IsTrustedProxy;
   /** Null: plain HTTP. */
   readonly tls: Tls | null;
   /** Milliseconds it goes on serving after it was told to stop, while readiness sends callers elsewhere. */
@@ -24,8 +28,8 @@ const DEFAULT_DRAIN_MS = 3000;
 const LONGEST_DRAIN_MS = 300_000;
 
 /**
- * Reads `HOST` (127.0.0.1), `PORT` (3000), `PUBLIC_URL`, `TLS_CERT` and `TLS_KEY` (files, both or none), and
- * `RIPOSTE_DRAIN_MS` (3000).
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PUBLIC_URL`, `RIPOSTE_TRUSTED_PROXIES` (none), `TLS_CERT` and
+ * `TLS_KEY` (files, both or none), and `RIPOSTE_DRAIN_MS` (3000).
  * @throws ConfigurationError naming the variable that is wrong
  */
 export async function readSettings(env: Readonly<Record<string, string | undefined>>): Promise<ApiSettings> {
@@ -37,7 +41,9 @@ export async function readSettings(env: Readonly<Record<string, string | undefin
     port,
     tls,
     drainMs: drainMsOf(env['RIPOSTE_DRAIN_MS'] || String(DEFAULT_DRAIN_MS)),
-    publicUrl: publicUrlOf(env['PUBLIC_URL'] || null, tls === null ? 'http' : 'https', host, port),
+    publicUrl: publicUrlOf(env['PUBLIC_URL'] || null),
+    listenUrl: listenUrlOf(tls === null ? 'http' : 'https', host, port),
+    isTrustedProxy: trustedProxies(env['RIPOSTE_TRUSTED_PROXIES'] ?? ''),
   };
 }
 
@@ -59,15 +65,17 @@ function drainMsOf(text: string): number {
   return drainMs;
 }
 
-function publicUrlOf(text: string | null, scheme: string, host: string, port: number): string {
-  if (text === null) {
-    const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-    return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
-  }
+function publicUrlOf(text: string | null): string | null {
+  if (text === null) return null;
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
     throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
   }
   return text.replace(/\/+$/, '');
+}
+
+function listenUrlOf(scheme: string, host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 async function tlsOf(certFile: string | null, keyFile: string | null): Promise<Tls | null> {

@@ -9,6 +9,6 @@ export const LOG = Symbol('Logger');
 export const LIST_ACTIONS = Symbol('ListActions');
 export const SEARCH = Symbol('ActionSearch');
 export const SKIP_TOKENS = Symbol('SkipTokens');
-export const PUBLIC_URL = Symbol('PublicUrl');
+export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');
 export const RATE_LIMIT = Symbol('RateLimit');

@@ -59,7 +59,7 @@ export class Client {
       ...(options.body === undefined ? {} : { body: options.body }),
     });
     const text = await response.text();
-    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    const isJson = text !== '' && response.headers.get('content-type')?.includes('json') === true;
     return {
       status: response.status,
       headers: response.headers,

@@ -1,21 +1,20 @@
 import jsonc from 'jsonc-parser';
 import { UserError } from '#domain';
+import type { BodyLimits } from './limits.js';
 
-const MOST_DEPTH = 20;
-const MOST_KEYS = 500;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 /**
- * Parses a JSON request body strictly: UTF-8, at most 20 deep, no key twice in one object (which parsers read
+ * Parses a JSON request body strictly: UTF-8, not too deep, no key twice in one object (which parsers read
  * differently, so that a check and an effect could see different values).
  *
  * @returns undefined for an empty body, which some clients send with a JSON content type
  * @throws UserError `invalidRequest` that says what is wrong and where
  */
-export function parseJsonBody(body: Buffer): unknown {
+export function parseJsonBody(body: Buffer, limits: BodyLimits): unknown {
   if (body.length === 0) return undefined;
   const text = decode(body);
-  checkStructure(text);
+  checkStructure(text, limits);
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
@@ -33,14 +32,14 @@ function decode(body: Buffer): string {
   }
 }
 
-function checkStructure(text: string): void {
+function checkStructure(text: string, limits: BodyLimits): void {
   const keysByDepth: Set<string>[] = [];
   let depth = 0;
   let keys = 0;
   const enter = (): void => {
     depth += 1;
-    if (depth > MOST_DEPTH)
-      throw new UserError('invalidRequest', `The body is nested deeper than ${MOST_DEPTH} levels.`);
+    if (depth > limits.depth)
+      throw new UserError('invalidRequest', `The body is nested deeper than ${limits.depth} levels.`);
     keysByDepth[depth] = new Set();
   };
   const leave = (): void => {
@@ -63,8 +62,8 @@ function checkStructure(text: string): void {
         throw new UserError('invalidRequest', `The property "${key}" is not known (${where}).`);
       seen?.add(key);
       keys += 1;
-      if (keys > MOST_KEYS)
-        throw new UserError('invalidRequest', `The body has more than ${MOST_KEYS} properties.`);
+      if (keys > limits.keys)
+        throw new UserError('invalidRequest', `The body has more than ${limits.keys} properties.`);
     },
   });
 }

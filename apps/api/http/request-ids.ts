@@ -10,11 +10,15 @@ export function newRequestId(): string {
 
 /** The ids of a request. A `client-request-id` that is no GUID is not repeated anywhere. */
 export function idsOf(request: FastifyRequest): RequestIds {
-  const given = request.headers['client-request-id'];
   return {
     requestId: request.id,
-    clientRequestId: typeof given === 'string' && isGuid(given) ? given : null,
+    clientRequestId: clientRequestIdOf(request.headers['client-request-id']),
   };
+}
+
+/** The value of a `client-request-id`, or null where it is no GUID. */
+export function clientRequestIdOf(value: unknown): string | null {
+  return typeof value === 'string' && isGuid(value) ? value : null;
 }
 
 /** Puts `request-id`, and the caller's own id if it sent one, on every response. */

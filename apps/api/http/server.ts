@@ -5,35 +5,56 @@ import { fastify, type FastifyInstance } from 'fastify';
 import { UserError, type ErrorCode } from '#domain';
 import type { Logger } from '#telemetry';
 import type { Tls } from '../settings.js';
+import { inflateBodies } from './content-encoding.js';
+import { enclosingBatch } from './enclosing-batch.js';
+import { answerEntities } from './entity-answers.js';
 import { graphErrorBody } from './graph-error.js';
 import { sendError } from './graph-exception.filter.js';
 import { parseJsonBody } from './json-body.js';
-import { answerWrongMethods } from './wrong-methods.js';
+import {
+  BODY_LIMITS,
+  CONNECTION_LIMITS,
+  HEADER_LIMIT,
+  URL_LIMIT,
+  checkHead,
+  type BodyLimits,
+} from './limits.js';
+import type { IsTrustedProxy } from './link-base.js';
 import { answerWithIds, newRequestId } from './request-ids.js';
-import { URL_LIMIT } from './url-limit.js';
+import { answerWrongMethods } from './wrong-methods.js';
 
-/** Bytes of a body. */
-const BODY_LIMIT = 64 * 1024;
-const HEADER_LIMIT = 16 * 1024;
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Instead of {@link BODY_LIMITS}. */
+    readonly bodyLimits?: BodyLimits;
+  }
+}
+
 const HTTP_LIMITS = {
   maxHeaderSize: HEADER_LIMIT,
-  headersTimeout: 10_000,
-  connectionsCheckingInterval: 2000,
+  headersTimeout: CONNECTION_LIMITS.headersTimeout,
+  connectionsCheckingInterval: CONNECTION_LIMITS.connectionsCheckingInterval,
 };
 
 /**
  * The HTTP server below Nest: limits, strict bodies, security headers, ids on every response, and Graph's error
- * body for what fails before a route is reached.
+ * body for what fails before a route is reached. A request's `ip` is what trusted proxies say of it.
  */
-export async function createServer(log: Logger, tls: Tls | null): Promise<FastifyInstance> {
+export async function createServer(
+  log: Logger,
+  tls: Tls | null,
+  isTrustedProxy: IsTrustedProxy,
+): Promise<FastifyInstance> {
   const server = fastify({
     ...(tls === null ? { http: HTTP_LIMITS } : { https: { ...HTTP_LIMITS, ...tls } }),
-    bodyLimit: BODY_LIMIT,
+    bodyLimit: BODY_LIMITS.bytes,
+    trustProxy: isTrustedProxy,
     genReqId: newRequestId,
     requestIdHeader: false,
-    requestTimeout: 20_000,
+    requestTimeout: CONNECTION_LIMITS.requestTimeout,
     connectionTimeout: 0,
-    keepAliveTimeout: 5000,
+    keepAliveTimeout: CONNECTION_LIMITS.keepAliveTimeout,
+    maxRequestsPerSocket: CONNECTION_LIMITS.maxRequestsPerSocket,
     forceCloseConnections: 'idle',
     // What comes on a connection from before is served like any other.
     return503OnClosing: false,
@@ -41,22 +62,25 @@ export async function createServer(log: Logger, tls: Tls | null): Promise<Fastif
     frameworkErrors: (error, request, reply) => sendError(error, request, reply, log),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
   });
+  server.server.maxConnections = CONNECTION_LIMITS.maxConnections;
+  // All are counted and none is dropped; there cannot be many in as few bytes.
+  server.server.maxHeadersCount = 0;
   answerWithIds(server);
-  server.addHook('onRequest', async (request) => {
-    if (request.url.length > URL_LIMIT)
-      throw new UserError('uriTooLong', `The URL is longer than ${URL_LIMIT} characters.`);
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-      throw new UserError(
-        'unsupportedMediaType',
-        `Content-Encoding "${encoding}" is not supported; send the body as it is.`,
-      );
-    }
+  await server.register(helmet, {
+    // No upgrade of plain HTTP: the quick start and in-house installations behind a proxy speak it.
+    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
+  });
+  server.addHook('onRequest', async (request) => checkHead(request.url, request.raw.rawHeaders));
+  inflateBodies(server);
+  server.addHook('onRoute', (route) => {
+    const limits = route.config?.bodyLimits;
+    if (limits !== undefined) route.bodyLimit = limits.bytes;
   });
   server.addHook('onResponse', async (request, reply) => {
     log.info(
       {
         requestId: request.id,
+        batch: enclosingBatch(),
         method: request.method,
         route: request.routeOptions.url,
         status: reply.statusCode,
@@ -69,10 +93,7 @@ export async function createServer(log: Logger, tls: Tls | null): Promise<Fastif
   });
   acceptJsonOnly(server);
   answerWrongMethods(server);
-  await server.register(helmet, {
-    // No upgrade of plain HTTP: the quick start and in-house installations behind a proxy speak it.
-    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
-  });
+  answerEntities(server);
   return server;
 }
 
@@ -87,7 +108,7 @@ function acceptJsonOnly(server: FastifyInstance): void {
         if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
           throw new UserError('unsupportedMediaType', `charset "${charset}" is not supported; send UTF-8.`);
         }
-        done(null, parseJsonBody(body as Buffer));
+        done(null, parseJsonBody(body as Buffer, request.routeOptions.config.bodyLimits ?? BODY_LIMITS));
       } catch (error) {
         done(error as Error, undefined);
       }

@@ -5,8 +5,9 @@ import { UserError, type ActionStore } from '#domain';
 import type { ResolveOutcome } from '#engine';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
+import type { LinkBase } from '../http/link-base.js';
 import type { SkipTokens } from '../skip-tokens.js';
-import { ACTION_STORE, PUBLIC_URL, RESOLVE_OUTCOME, SKIP_TOKENS } from '../tokens.js';
+import { ACTION_STORE, LINK_BASE, RESOLVE_OUTCOME, SKIP_TOKENS } from '../tokens.js';
 import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
 import { PHASE_NAMES, parseListQuery, queryOfPage } from './list-query.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
@@ -21,7 +22,7 @@ export class NativeActionsController {
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
     @Inject(SKIP_TOKENS) private readonly skipTokens: SkipTokens,
-    @Inject(PUBLIC_URL) private readonly publicUrl: string,
+    @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
 
   @Get()
@@ -60,7 +61,9 @@ export class NativeActionsController {
       value: page.actions.map(toNative),
       ...(page.next === null
         ? {}
-        : { nextLink: `${this.publicUrl}/${COLLECTION}?${queryOfPage(asked, page.next, this.skipTokens)}` }),
+        : {
+            nextLink: `${this.linkBase(request)}/${COLLECTION}?${queryOfPage(asked, page.next, this.skipTokens)}`,
+          }),
     };
   }
 

@@ -1,7 +1,7 @@
 import { UserError, type ActionStore, type SecurityAction } from '#domain';
 import type { OrderKey } from '#odata';
 import type { ActionSearch, SearchPosition } from '#persistence';
-import { URL_LIMIT } from '../http/url-limit.js';
+import { URL_LIMIT } from '../http/limits.js';
 import { KEPT_IN_ACTION, type PositionValue, type SkipTokens, type TokenPosition } from '../skip-tokens.js';
 import type { ListOptions } from './list-options.js';
 import { toGraph } from './security-action.dto.js';

@@ -7,7 +7,9 @@ import { select, type Selection } from '#odata';
 import type { ActionSearch } from '#persistence';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
-import { ACTION_STORE, CANCEL_ACTION, LIST_ACTIONS, PUBLIC_URL, SEARCH, SUBMIT_ACTION } from '../tokens.js';
+import { AnswersEntity } from '../http/entity-answers.js';
+import type { LinkBase } from '../http/link-base.js';
+import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
 import { ApiODataOptions } from './api-odata-options.js';
 import type { ListActions } from './list-actions.js';
@@ -38,10 +40,11 @@ export class SecurityActionsController {
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(SEARCH) private readonly search: ActionSearch,
     @Inject(LIST_ACTIONS) private readonly lists: ListActions,
-    @Inject(PUBLIC_URL) private readonly publicUrl: string,
+    @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
 
   @Post()
+  @AnswersEntity()
   @Requires('write')
   @ApiOperation({ summary: 'Create a security action' })
   @ApiBody({ type: CreateSecurityActionDto })
@@ -69,7 +72,7 @@ export class SecurityActionsController {
     const key = idempotencyKeyOf(request);
     const { action, repeated } = await this.submitAction.submit(callerOf(request), submission, key);
     if (repeated) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${this.publicUrl}${collectionPath(request)}/${action.id}`);
+    reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
   }
 
@@ -86,7 +89,9 @@ export class SecurityActionsController {
     return {
       '@odata.context': this.#context(request, options.selection),
       ...(page.count === null ? {} : { '@odata.count': page.count }),
-      ...(page.nextQuery === null ? {} : { '@odata.nextLink': `${this.publicUrl}${path}?${page.nextQuery}` }),
+      ...(page.nextQuery === null
+        ? {}
+        : { '@odata.nextLink': `${this.linkBase(request)}${path}?${page.nextQuery}` }),
       value: page.actions.map((action) => shown(action, options.selection)),
     };
   }
@@ -112,6 +117,7 @@ export class SecurityActionsController {
   }
 
   @Get(':id')
+  @AnswersEntity()
   @Requires('read')
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
@@ -149,7 +155,7 @@ export class SecurityActionsController {
 
   #context(request: FastifyRequest, selection: Selection | null = null): string {
     const selected = selection === null ? '' : `(${selection.paths.join(',')})`;
-    return `${this.publicUrl}/${versionOf(request)}/$metadata#${COLLECTION}${selected}`;
+    return `${this.linkBase(request)}/${versionOf(request)}/$metadata#${COLLECTION}${selected}`;
   }
 }
 

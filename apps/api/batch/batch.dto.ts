@@ -1,0 +1,107 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  Allow,
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsObject,
+  IsOptional,
+  IsString,
+  Length,
+  ValidateNested,
+} from 'class-validator';
+import { BODY_LIMITS, type BodyLimits } from '../http/limits.js';
+
+/** Requests of one batch. */
+export const MOST_REQUESTS = 20;
+const LONGEST_ID = 256;
+
+/**
+ * Room for twenty bodies, each with its place in the batch, its headers and its dependencies, and some more: a
+ * body that is too deep or has too many properties is its own request's failure.
+ */
+export const BATCH_LIMITS: BodyLimits = {
+  bytes: 1024 * 1024,
+  depth: 2 * BODY_LIMITS.depth,
+  keys: 2 * MOST_REQUESTS * BODY_LIMITS.keys,
+};
+
+/** One request of a batch, as far as the whole batch is malformed where it is not so. */
+export class BatchRequestDto {
+  @ApiProperty({
+    minLength: 1,
+    maxLength: LONGEST_ID,
+    example: '1',
+    description: 'Unique, without regard to case.',
+  })
+  @IsString()
+  @Length(1, LONGEST_ID)
+  id!: string;
+
+  @ApiProperty({ example: 'POST' })
+  @IsString()
+  method!: string;
+
+  @ApiProperty({
+    example: '/security/securityActions',
+    description: 'Relative to the version the batch is sent to.',
+  })
+  @IsString()
+  url!: string;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    example: { 'Content-Type': 'application/json' },
+  })
+  @IsOptional()
+  @IsObject()
+  headers?: object;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: true })
+  @Allow()
+  body?: unknown;
+
+  @ApiProperty({
+    type: [String],
+    required: false,
+    description: 'Ids of requests that have to succeed before this one is begun.',
+  })
+  @IsOptional()
+  @IsArray()
+  @IsString({ each: true })
+  dependsOn?: readonly string[];
+}
+
+/** https://learn.microsoft.com/graph/json-batching */
+export class BatchDto {
+  @ApiProperty({ type: [BatchRequestDto], minItems: 1, maxItems: MOST_REQUESTS })
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(MOST_REQUESTS)
+  @ValidateNested({ each: true })
+  @Type(() => BatchRequestDto)
+  requests!: readonly BatchRequestDto[];
+}
+
+/** What became of one request of a batch. */
+export class BatchResponseDto {
+  @ApiProperty()
+  id!: string;
+  @ApiProperty({ type: 'integer', example: 201 })
+  status!: number;
+  @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } })
+  headers!: Readonly<Record<string, string>>;
+  @ApiProperty({
+    required: false,
+    description:
+      'The JSON value; of a text a string; of anything else its bytes in base64url. Absent where there is none.',
+  })
+  body?: unknown;
+}
+
+export class BatchResponsesDto {
+  @ApiProperty({ type: [BatchResponseDto], description: 'In the order of the requests.' })
+  responses!: readonly BatchResponseDto[];
+}
