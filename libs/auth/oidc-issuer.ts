@@ -10,8 +10,7 @@ export type ClaimSteps = readonly string[];
 
 /** The tenant of its tokens: always the same, or as a claim says, out of those allowed (null: all). */
 export type TenantRule =
-  | { readonly always: string }
-  | { readonly claim: ClaimSteps; readonly allowed: ReadonlySet<string> | null };
+  { readonly always: string } | { readonly claim: ClaimSteps; readonly allowed: ReadonlySet<string> | null };
 
 export type AppOnlyTest =
   | { readonly kind: 'always' }

@@ -2,7 +2,13 @@ import { ConfigurationError } from '#domain';
 import { tenantIdOf } from './app-identity.js';
 import { EntraIssuer } from './entra-issuer.js';
 import { IssuerKeys, type IssuerLog } from './issuer-keys.js';
-import type { AppOnlyRule, ClaimPath, EntraSettings, IssuerSettings, OidcSettings } from './issuer-settings.js';
+import type {
+  AppOnlyRule,
+  ClaimPath,
+  EntraSettings,
+  IssuerSettings,
+  OidcSettings,
+} from './issuer-settings.js';
 import { issuerUrl } from './issuer-url.js';
 import { OidcIssuer, type AppOnlyTest, type ClaimSteps, type TenantRule } from './oidc-issuer.js';
 import { RoleRules } from './role-rules.js';

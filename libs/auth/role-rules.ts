@@ -11,10 +11,7 @@ export class RoleRules {
    * @param operatorTenants in small letters. `Riposte.Operator` sees every tenant's queues, and whoever administers a
    * tenant gives its applications their roles: in any other tenant the role counts for nothing
    */
-  constructor(
-    mapping: ReadonlyMap<string, readonly Role[]> | null,
-    operatorTenants: ReadonlySet<string>,
-  ) {
+  constructor(mapping: ReadonlyMap<string, readonly Role[]> | null, operatorTenants: ReadonlySet<string>) {
     this.#mapping = mapping ?? new Map(ROLES.map((role) => [role, [role]]));
     this.#operatorTenants = operatorTenants;
   }
