@@ -167,7 +167,7 @@ export class IssuerKeys {
       throw new Error(`${discovery.href} is no discovery document`);
     const { issuer: named, jwks_uri: uri } = document as Record<string, unknown>;
     if (named !== issuer)
-      throw new Error(`${discovery.href} is of the issuer ${JSON.stringify(named)}, not of ${issuer}`);
+      throw new Error(`${discovery.href} is of the issuer ${String(named).slice(0, 200)}, not of ${issuer}`);
     const jwksUri = typeof uri === 'string' ? issuerUrl(uri) : null;
     // From a remote issuer, an address on this machine would be a way in.
     if (jwksUri === null || (discovery.protocol === 'https:' && jwksUri.protocol !== 'https:'))

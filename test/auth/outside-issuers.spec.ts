@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { issuersOf } from '#auth';
 import { parseConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import { TENANT_A, TENANT_B } from '../support/database.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
 
 const log = { info: () => undefined, warn: () => undefined };
 
@@ -101,6 +104,16 @@ describe('the configuration of issuers', () => {
   ])('%s is refused, naming the key', (_what, yaml, message) => {
     expect(() => issuersIn(yaml)).toThrow(ConfigurationError);
     expect(() => issuersIn(yaml)).toThrow(message);
+  });
+
+  it('is taken as the manual has it', async () => {
+    const manual = await readFile(path.join(PROJECT_DIR, 'docs/configuration.md'), 'utf8');
+    const samples = [...manual.matchAll(/^```yaml\n(auth:\n.*?)^```$/gms)].map(([, yaml]) => yaml);
+    expect(samples).toHaveLength(3);
+    for (const yaml of samples) {
+      const { auth } = parseConfig(`providers: []\n${yaml}`, 'f');
+      expect(issuersOf(auth?.issuers ?? [], { log })).toHaveLength(1);
+    }
   });
 
   it('has to leave somebody who can call', () => {
