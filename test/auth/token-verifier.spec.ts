@@ -1,5 +1,5 @@
 import { createHmac, createPublicKey, sign } from 'node:crypto';
-import { CompactEncrypt, CompactSign, type JWTPayload } from 'jose';
+import { CompactEncrypt, CompactSign, generateKeyPair, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TokenVerifier, issuersOf, type Identity, type IssuerSettings } from '#auth';
 import { OperationalError, UserError } from '#domain';
@@ -181,6 +181,27 @@ describe('a token that was made up', () => {
       code: 'unauthenticated',
       message: expect.stringMatching(/^The access token is (not valid|too long)\.$/) as string,
     });
+  });
+
+  it('is refused with an algorithm that its issuer does not use, whatever key there is', async () => {
+    const { publicKey: key } = await generateKeyPair('RS256');
+    const strict = new TokenVerifier(
+      [
+        {
+          name: 'strict',
+          audiences: ['api://riposte'],
+          algorithms: ['ES256'],
+          accepts: () => true,
+          keyOf: () => Promise.resolve(key),
+          identityOf: () => ({ tenantId: TENANT_A, appId: APP, user: null, roles: [] }),
+        },
+      ],
+      now,
+    );
+    const refused = await strict
+      .verify(await fake.sign(v2(), { key: keys.rsa }))
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ cause: { code: 'ERR_JOSE_ALG_NOT_ALLOWED' } });
   });
 
   it('is refused when its key is weaker than RSA 2048', async () => {
