@@ -2,8 +2,8 @@ import 'reflect-metadata';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { BuiltinIssuer, TokenVerifier } from '#auth';
-import { backlogBoundsOf, instancesOf, loadConfig } from '#config';
+import { BuiltinIssuer, TokenVerifier, issuersOf } from '#auth';
+import { backlogBoundsOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import { Backlog, CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
 import { connectDatabase } from '#persistence';
@@ -39,8 +39,11 @@ await runProcess(log, stopWithin, async () => {
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
   const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'));
-  const verifier = new TokenVerifier([issuer]);
+  const builtin = usesBuiltinIssuer(config)
+    ? await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'))
+    : null;
+  const issuers = issuersOf(config.auth?.issuers ?? [], { log });
+  const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...issuers]);
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const queue = new BullActionQueue(
     redisUrl,
@@ -91,6 +94,7 @@ await runProcess(log, stopWithin, async () => {
     throw error;
   }
   log.info({ host, port, publicUrl: settings.publicUrl ?? settings.listenUrl }, 'listening');
+  for (const issuer of issuers) void issuer.warmUp();
   return async () => {
     health.beginStop();
     await drain(drainMs);

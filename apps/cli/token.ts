@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer, ROLES } from '#auth';
+import { loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import { guid } from './guid.js';
 
-/** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir. */
+/** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir, and refuses where the configuration turns that issuer off. */
 
 const UNIT_SECONDS = { '': 1, s: 1, m: 60, h: 3600 } as const;
 const MOST_SECONDS = 24 * 3600;
@@ -22,6 +23,13 @@ const program = new Command('npm run --silent token --')
   )
   .showHelpAfterError()
   .action(async (options: { tenant: string; app: string; role: string[]; expires: number }) => {
+    // As `npm start`: without a configuration file, the built-in issuer is the one there is.
+    const config = await loadConfig({ ...process.env, RIPOSTE_EMBEDDED: '1' }, process.cwd());
+    if (!usesBuiltinIssuer(config)) {
+      throw new ConfigurationError(
+        'The built-in issuer is off: the configuration names other issuers (auth.issuers), which issue the tokens. To use both, set auth.builtin to true.',
+      );
+    }
     const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
     const issuer = await BuiltinIssuer.open(dataDir);
     const token = await issuer.issue({

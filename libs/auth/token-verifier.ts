@@ -1,24 +1,41 @@
 import { createHash } from 'node:crypto';
-import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose';
+import { decodeJwt, errors, jwtVerify, type JWSHeaderParameters, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { RiposteError, UserError } from '#domain';
-import type { Identity, TrustedIssuer } from './trusted-issuer.js';
+import type { Identity, Origin, TrustedIssuer } from './trusted-issuer.js';
 
 const MOST_LIFETIME_SECONDS = 24 * 3600;
 const CLOCK_TOLERANCE_SECONDS = 60;
 const MOST_TOKEN_LENGTH = 8192;
 const CACHED_TOKENS = 5000;
+/** After this the signature is verified anew, so that a token ends soon after its issuer's key. */
+const VERIFIED_FOR_MS = 60_000;
+/** `typ` of an access token's header; others (`logout+jwt`, `dpop+jwt`, …) are something else: RFC 8725, 3.11. */
+const TYPES = new Set(['jwt', 'at+jwt']);
 
-/** Verifies bearer tokens. A token that was verified is remembered by its hash until it expires. */
+interface VerifiedToken {
+  readonly issuer: TrustedIssuer;
+  readonly payload: JWTPayload;
+  readonly verifiedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * Verifies bearer tokens. A signature that was verified is remembered, by the token's hash, for a minute and never
+ * beyond the token's end; whom the token speaks for is asked of the issuer at every use.
+ */
 export class TokenVerifier {
   readonly #issuers: readonly TrustedIssuer[];
-  readonly #known = new LRUCache<string, { readonly identity: Identity; readonly expiresAtMs: number }>({
-    max: CACHED_TOKENS,
-  });
+  readonly #now: () => number;
+  readonly #known = new LRUCache<string, VerifiedToken>({ max: CACHED_TOKENS });
 
-  /** @param issuers no two of which accept the same token */
-  constructor(issuers: readonly TrustedIssuer[]) {
+  /**
+   * @param issuers no two of which accept the same token
+   * @param now milliseconds since 1970
+   */
+  constructor(issuers: readonly TrustedIssuer[], now: () => number = Date.now) {
     this.#issuers = issuers;
+    this.#now = now;
   }
 
   /**
@@ -29,26 +46,39 @@ export class TokenVerifier {
   async verify(token: string): Promise<Identity> {
     if (token.length > MOST_TOKEN_LENGTH)
       throw new UserError('unauthenticated', 'The access token is too long.');
-    const key = createHash('sha256').update(token).digest('base64');
-    const known = this.#known.get(key);
-    if (known !== undefined && known.expiresAtMs > Date.now()) return known.identity;
-    const { issuer, payload } = await this.#verifySignature(token);
-    const identity = await issuer.identityOf(payload);
-    this.#known.set(key, { identity, expiresAtMs: (payload.exp ?? 0) * 1000 });
-    return identity;
+    const hash = createHash('sha256').update(token).digest('base64');
+    const { issuer, payload } = this.#remembered(hash) ?? (await this.#verifyAndRemember(token, hash));
+    return issuer.identityOf(payload);
   }
 
-  async #verifySignature(token: string): Promise<{ issuer: TrustedIssuer; payload: JWTPayload }> {
+  #remembered(hash: string): VerifiedToken | null {
+    const known = this.#known.get(hash);
+    if (known === undefined) return null;
+    const now = this.#now();
+    const age = now - known.verifiedAtMs;
+    return age >= 0 && age < VERIFIED_FOR_MS && now < known.expiresAtMs ? known : null;
+  }
+
+  async #verifyAndRemember(token: string, hash: string): Promise<VerifiedToken> {
+    const nowMs = this.#now();
     try {
-      const issuer = this.#issuerOf(token);
-      const { payload } = await jwtVerify(token, (header) => issuer.keyOf(header), {
+      const origin = originOf(decodeJwt(token));
+      const issuer = this.#issuerOf(origin);
+      const { payload } = await jwtVerify(token, (header) => keyFor(header, issuer, origin), {
         algorithms: [...issuer.algorithms],
         audience: [...issuer.audiences],
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
-        requiredClaims: ['iss', 'exp', 'iat', 'nbf'],
+        // `nbf` holds where it is given: Keycloak, among others, gives none.
+        requiredClaims: ['iss', 'exp', 'iat'],
         maxTokenAge: MOST_LIFETIME_SECONDS,
+        currentDate: new Date(nowMs),
       });
-      return { issuer, payload };
+      const { exp = 0, iat = 0 } = payload;
+      if (exp - iat > MOST_LIFETIME_SECONDS)
+        throw new errors.JWTClaimValidationFailed('it lives longer than a day', payload, 'exp');
+      const verified = { issuer, payload, verifiedAtMs: nowMs, expiresAtMs: exp * 1000 };
+      this.#known.set(hash, verified);
+      return verified;
     } catch (cause) {
       if (cause instanceof RiposteError) throw cause;
       throw new UserError(
@@ -62,11 +92,24 @@ export class TokenVerifier {
   }
 
   /** The issuer is read before the signature is verified: it says whose keys verify it, and is covered by it. */
-  #issuerOf(token: string): TrustedIssuer {
-    const { iss, ...claims } = decodeJwt(token);
-    const tid = typeof claims['tid'] === 'string' ? claims['tid'] : null;
-    const issuer = typeof iss === 'string' && this.#issuers.find((known) => known.accepts(iss, tid));
-    if (!issuer) throw new errors.JWTClaimValidationFailed('no trusted issuer', claims, 'iss');
+  #issuerOf({ iss, tid }: Origin): TrustedIssuer {
+    const issuer = this.#issuers.find((known) => known.accepts(iss, tid));
+    if (issuer === undefined) throw new errors.JWTInvalid('no trusted issuer');
     return issuer;
   }
+}
+
+function originOf({ iss, ...claims }: JWTPayload): Origin {
+  if (typeof iss !== 'string') throw new errors.JWTInvalid('it names no issuer');
+  const tid = claims['tid'];
+  return { iss, tid: typeof tid === 'string' ? tid : null };
+}
+
+/** No extension of JWS is understood here, and keys that a token brings along or points to are not looked at. */
+function keyFor(header: JWSHeaderParameters, issuer: TrustedIssuer, origin: Origin) {
+  if (header.crit !== undefined || header.b64 !== undefined)
+    throw new errors.JOSENotSupported('it has critical header parameters');
+  if (header.typ !== undefined && !TYPES.has(header.typ.toLowerCase().replace(/^application\//, '')))
+    throw new errors.JWTInvalid('it is a token of another type');
+  return issuer.keyOf(header, origin);
 }

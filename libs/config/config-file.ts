@@ -3,8 +3,8 @@ import path from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { ConfigurationError } from '#domain';
 import { Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
-
-const GUID = '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$';
+import { authSchema, issuerProblems, usesBuiltinIssuer } from './auth-settings.js';
+import { GUID } from './guid.js';
 
 /** A second, for tests, to a century. */
 const keepDays = Type.Number({ minimum: 0.00001, maximum: 36_500 });
@@ -45,6 +45,7 @@ const schema = Type.Object(
       { perApp: Type.Integer({ minimum: 0, maximum: 100_000, default: DEFAULT_PER_APP }) },
       { additionalProperties: false, default: {} },
     ),
+    auth: Type.Optional(authSchema),
     retention: Type.Optional(
       Type.Object(
         {
@@ -129,5 +130,13 @@ export function parseConfig(text: string, file: string): RiposteConfig {
       `${file}: ${(validate.errors ?? []).map((problem) => describeSchemaError(problem)).join('; ')}`,
     );
   }
-  return value as RiposteConfig;
+  const config = value as RiposteConfig;
+  const problems = issuerProblems(config.auth?.issuers ?? []);
+  if (problems.length > 0) throw new ConfigurationError(`${file}: ${problems.join('; ')}`);
+  if (config.auth?.issuers.length === 0 && !usesBuiltinIssuer(config)) {
+    throw new ConfigurationError(
+      `${file}: auth.builtin is false and auth.issuers is empty: nobody could call the API`,
+    );
+  }
+  return config;
 }
