@@ -2,11 +2,11 @@ import 'reflect-metadata';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { BuiltinIssuer, TokenVerifier } from '#auth';
+import { BuiltinIssuer, ClientCredentials, TokenVerifier } from '#auth';
 import { instancesOf, loadConfig } from '#config';
 import { ConfigurationError } from '#domain';
 import { CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
-import { connectDatabase } from '#persistence';
+import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -14,6 +14,8 @@ import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { createServer } from './http/server.js';
+import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
+import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
@@ -35,9 +37,9 @@ await runProcess(log, stopWithin, async () => {
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
   const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'));
-  const verifier = new TokenVerifier([issuer]);
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+  const issuer = await openIssuer(database, publicUrl);
+  const verifier = new TokenVerifier([issuer]);
   const queue = new BullActionQueue(
     redisUrl,
     registry.instances.map(({ id }) => id),
@@ -63,7 +65,9 @@ await runProcess(log, stopWithin, async () => {
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
   await mountBullBoard(server, { queue, verifier, log });
-  mountOpenApi(app, publicUrl);
+  const clients = new ClientCredentials(database.applications, issuer);
+  await mountIssuer(server, { issuer, clients, publicUrl, log });
+  mountOpenApi(app, publicUrl, ISSUER_PATHS);
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -80,7 +84,30 @@ await runProcess(log, stopWithin, async () => {
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    issuer.stop();
     await queue.close();
     await database.close();
   };
 });
+
+/** The issuer of this data dir, which shares its public keys, and who was revoked, with the other API processes. */
+async function openIssuer(database: Database, publicUrl: string): Promise<BuiltinIssuer> {
+  let away = false;
+  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'), {
+    publicUrl,
+    keys: database.issuerKeys,
+    applications: database.applications,
+    onRefresh: (problem) => {
+      if ((problem !== null) === away) return;
+      away = problem !== null;
+      if (problem === null) log.info({}, 'issuer keys and revocations are read again');
+      else
+        log.warn(
+          { error: problem.message },
+          'issuer keys and revocations cannot be read; the last known stand',
+        );
+    },
+  });
+  await issuer.start();
+  return issuer;
+}

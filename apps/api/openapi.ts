@@ -1,8 +1,15 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 
-/** Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`. */
-export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): void {
+/**
+ * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
+ * @param others routes that are no controller's
+ */
+export function mountOpenApi(
+  app: NestFastifyApplication,
+  publicUrl: string,
+  others: OpenAPIObject['paths'] = {},
+): void {
   const description = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Riposte')
@@ -15,6 +22,7 @@ export function mountOpenApi(app: NestFastifyApplication, publicUrl: string): vo
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
     .build();
   const document = SwaggerModule.createDocument(app, description);
+  Object.assign(document.paths, others);
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const method of ['get', 'post'] as const) {
       const operation = operations[method];

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer, ROLES } from '#auth';
 import { ConfigurationError } from '#domain';
 import { guid } from './guid.js';
+import { collectRoles } from './roles.js';
 
 /** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir. */
 
@@ -39,12 +40,6 @@ try {
   if (!(error instanceof ConfigurationError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
-}
-
-function collectRoles(role: string, before: readonly string[] | undefined): string[] {
-  if (!ROLES.some((known) => known === role))
-    throw new InvalidArgumentError(`Known roles: ${ROLES.join(', ')}.`);
-  return [...(before ?? []), role];
 }
 
 function duration(text: string): number {

@@ -9,12 +9,19 @@ const CLOCK_TOLERANCE_SECONDS = 60;
 const MOST_TOKEN_LENGTH = 8192;
 const CACHED_TOKENS = 5000;
 
-/** Verifies bearer tokens. A token that was verified is remembered by its hash until it expires. */
+interface VerifiedToken {
+  readonly issuer: TrustedIssuer;
+  readonly payload: JWTPayload;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * Verifies bearer tokens. A token that was verified is remembered by its hash until it expires; whom it speaks for is
+ * asked of its issuer at every use, which refuses a revoked one.
+ */
 export class TokenVerifier {
   readonly #issuers: readonly TrustedIssuer[];
-  readonly #known = new LRUCache<string, { readonly identity: Identity; readonly expiresAtMs: number }>({
-    max: CACHED_TOKENS,
-  });
+  readonly #known = new LRUCache<string, VerifiedToken>({ max: CACHED_TOKENS });
 
   /** @param issuers no two of which accept the same token */
   constructor(issuers: readonly TrustedIssuer[]) {
@@ -31,11 +38,10 @@ export class TokenVerifier {
       throw new UserError('unauthenticated', 'The access token is too long.');
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#known.get(key);
-    if (known !== undefined && known.expiresAtMs > Date.now()) return known.identity;
+    if (known !== undefined && known.expiresAtMs > Date.now()) return known.issuer.identityOf(known.payload);
     const { issuer, payload } = await this.#verifySignature(token);
-    const identity = await issuer.identityOf(payload);
-    this.#known.set(key, { identity, expiresAtMs: (payload.exp ?? 0) * 1000 });
-    return identity;
+    this.#known.set(key, { issuer, payload, expiresAtMs: (payload.exp ?? 0) * 1000 });
+    return issuer.identityOf(payload);
   }
 
   async #verifySignature(token: string): Promise<{ issuer: TrustedIssuer; payload: JWTPayload }> {

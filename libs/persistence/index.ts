@@ -1,3 +1,4 @@
+export { ApplicationStore, type NewApplication, type NewSecret } from './application-store.js';
 export { ArchiveFiles } from './archive-files.js';
 export {
   BackupError,
@@ -10,6 +11,7 @@ export {
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
+export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { isGuid } from './uuid.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';
