@@ -23,7 +23,7 @@ import type { Identity, TrustedIssuer } from './trusted-issuer.js';
 const LOCAL_ISSUER = 'urn:riposte:issuer';
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** `aud` of all its tokens. */
-export const DEFAULT_AUDIENCE = 'api://riposte';
+const DEFAULT_AUDIENCE = 'api://riposte';
 
 const MOST_EXPIRY_SECONDS = 24 * 3600;
 /** Seconds a token of the token endpoint is good for. */

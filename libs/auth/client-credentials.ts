@@ -8,7 +8,7 @@ import { SCOPE, type TokenForm } from './token-form.js';
 
 /** Hashes computed at once: each takes 16 MiB and one of libuv's four threads, which files and DNS need, too. */
 const HASHES_AT_ONCE = 2;
-const HASHES_WAITING = 40;
+const HASHES_WAITING = 20;
 
 /** The answer of RFC 6749 §5.1. */
 export interface TokenAnswer {

@@ -8,16 +8,19 @@ const MOST_LIFETIME_SECONDS = 24 * 3600;
 const CLOCK_TOLERANCE_SECONDS = 60;
 const MOST_TOKEN_LENGTH = 8192;
 const CACHED_TOKENS = 5000;
+/** Then its signature is verified anew, so that a token ends soon after its key. */
+const REMEMBER_MS = 60_000;
 
 interface VerifiedToken {
   readonly issuer: TrustedIssuer;
   readonly payload: JWTPayload;
+  /** When it is to be verified again. */
   readonly expiresAtMs: number;
 }
 
 /**
- * Verifies bearer tokens. A token that was verified is remembered by its hash until it expires; whom it speaks for is
- * asked of its issuer at every use, which refuses a revoked one.
+ * Verifies bearer tokens. A token that was verified is remembered by its hash, for a minute at most; whom it speaks for
+ * is asked of its issuer at every use, which refuses a revoked one.
  */
 export class TokenVerifier {
   readonly #issuers: readonly TrustedIssuer[];
@@ -40,7 +43,11 @@ export class TokenVerifier {
     const known = this.#known.get(key);
     if (known !== undefined && known.expiresAtMs > Date.now()) return known.issuer.identityOf(known.payload);
     const { issuer, payload } = await this.#verifySignature(token);
-    this.#known.set(key, { issuer, payload, expiresAtMs: (payload.exp ?? 0) * 1000 });
+    this.#known.set(key, {
+      issuer,
+      payload,
+      expiresAtMs: Math.min((payload.exp ?? 0) * 1000, Date.now() + REMEMBER_MS),
+    });
     return issuer.identityOf(payload);
   }
 

@@ -296,7 +296,7 @@ describe('failing again and again', () => {
     const { appId, secret } = await register();
     const form = { client_id: appId, client_secret: secret };
     const answers = await Promise.all(
-      Array.from({ length: 80 }, () => outcome(() => ask({ clients, form }))),
+      Array.from({ length: 40 }, () => outcome(() => ask({ clients, form }))),
     );
     expect(new Set(answers)).toEqual(new Set(['200', '429 temporarily_unavailable']));
   });
