@@ -219,19 +219,21 @@ describe('the token endpoint', () => {
     });
   });
 
+  const FORM = 'application/x-www-form-urlencoded';
   it.each([
-    ['/common/oauth2/v2.0/token', 'a=b', 'application/x-www-form-urlencoded', 400, 'invalid_tenant'],
-    ['/oauth2/v2.0/token', '{"a":1}', 'application/json', 415, 'invalid_request'],
-    ['/oauth2/v2.0/token', 'grant_type=x', 'text/plain', 415, 'invalid_request'],
-    ['/oauth2/v2.0/token', '', 'application/x-www-form-urlencoded', 400, 'invalid_request'],
+    ['a tenant that is no GUID', '/common/oauth2/v2.0/token', 'a=b', FORM, 400, 'invalid_tenant'],
+    ['JSON', '/oauth2/v2.0/token', '{"a":1}', 'application/json', 415, 'invalid_request'],
+    ['text', '/oauth2/v2.0/token', 'grant_type=x', 'text/plain', 415, 'invalid_request'],
+    ['an empty body', '/oauth2/v2.0/token', '', FORM, 400, 'invalid_request'],
     [
+      'more than 16 KiB',
       '/oauth2/v2.0/token',
       `grant_type=${'x'.repeat(16_384)}`,
-      'application/x-www-form-urlencoded',
+      FORM,
       413,
       'invalid_request',
     ],
-  ])('refuses %s with %.20s as %s: %i %s', async (route, text, type, status, error) => {
+  ])('refuses %s', async (_what, route, text, type, status, error) => {
     const answer = await post(route, text, { 'content-type': type });
     expect(answer).toMatchObject({ status, body: { error } });
   });
