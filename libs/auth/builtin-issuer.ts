@@ -105,7 +105,7 @@ export class BuiltinIssuer implements TrustedIssuer {
     await this.#read();
     this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS);
     this.#timer.unref();
-    await this.#refresh();
+    await this.#publish().catch((error: Error) => this.#installation?.onRefresh(error));
   }
 
   stop(): void {
@@ -222,6 +222,10 @@ export class BuiltinIssuer implements TrustedIssuer {
   async #share(): Promise<void> {
     await this.#reload();
     await this.#read();
+    await this.#publish();
+  }
+
+  async #publish(): Promise<void> {
     const own = this.#signing.public;
     const last = this.#publishedAt;
     if (last?.kid === own.kid && performance.now() - last.at < PUBLISH_MS) return;
