@@ -29,7 +29,7 @@ const ENTRY_POINTS = [
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|plugins)/index\\.ts$',
   '^test/.*[.-]spec\\.ts$',
-  '^test/(bench|faults)/[^/]+\\.ts$',
+  '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
 ];
 

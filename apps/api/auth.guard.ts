@@ -1,5 +1,6 @@
-import { SetMetadata, type CanActivate, type CustomDecorator, type ExecutionContext } from '@nestjs/common';
+import { SetMetadata, applyDecorators, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
+import { ApiSecurity } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { rolesFor, satisfies, type Identity, type Need, type TokenVerifier } from '#auth';
 import { DefectError, UserError } from '#domain';
@@ -13,9 +14,13 @@ declare module 'fastify' {
 
 const NEED = 'riposte:need';
 
-/** What a route asks of its caller; a route that says nothing is answered to nobody. */
-export function Requires(need: Need | 'nothing'): CustomDecorator {
-  return SetMetadata(NEED, need);
+/**
+ * What a route asks of its caller, in the OpenAPI document as well: each role that is enough is an alternative there.
+ * A route that says nothing is answered to nobody.
+ */
+export function Requires(need: Need | 'nothing'): MethodDecorator & ClassDecorator {
+  const roles = need === 'nothing' ? [] : rolesFor(need);
+  return applyDecorators(SetMetadata(NEED, need), ...roles.map((role) => ApiSecurity('bearer', [role])));
 }
 
 /** Lets a request through when its token is valid and carries a role the route requires. */

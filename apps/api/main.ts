@@ -53,7 +53,7 @@ await runProcess(log, stopWithin, async () => {
     ApiModule.with({
       store,
       workers: database.workers,
-      submit: new SubmitAction({ store, queue, registry, log }),
+      submit: new SubmitAction({ store, keys: database.idempotencyKeys, queue, registry, log }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
       health,

@@ -1,5 +1,30 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
+import { GraphErrorDto } from './http/api-graph-errors.js';
+import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Response = Extract<NonNullable<Operation['responses'][string]>, { description: string }>;
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+
+/** What any route may answer, whatever it does, and what is told of it. */
+const ALWAYS: Readonly<Record<number, string>> = {
+  400: 'The request is not valid; the message says what is wrong.',
+  414: 'The URL is too long.',
+  431: 'The headers are too large.',
+  500: 'A defect of ours, or a write of which nobody knows whether it took effect (`outcomeUnknown`).',
+  503: 'The database cannot be reached; nothing was written.',
+};
+const WITH_TOKEN: Readonly<Record<number, string>> = {
+  401: 'No access token, or not a valid one.',
+  403: 'The access token carries no role that is enough.',
+  429: 'Too many requests; nothing was written.',
+};
+const WITH_BODY: Readonly<Record<number, string>> = {
+  413: 'The body is too large.',
+  415: 'The body is of a type, charset or encoding that is not supported.',
+};
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
@@ -21,18 +46,80 @@ export function mountOpenApi(
     .addServer(publicUrl)
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
     .build();
-  const document = SwaggerModule.createDocument(app, description);
-  Object.assign(document.paths, others);
+  const document = SwaggerModule.createDocument(app, description, { extraModels: [GraphErrorDto] });
   for (const [path, operations] of Object.entries(document.paths)) {
-    for (const method of ['get', 'post'] as const) {
+    for (const method of METHODS) {
       const operation = operations[method];
-      // Unique per path, where one handler serves several.
-      if (operation !== undefined)
-        operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
+      if (operation !== undefined) complete(operation, method, path);
     }
   }
+  closeBodies(document);
+  // As they are: their errors are not Graph's.
+  Object.assign(document.paths, others);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',
   });
+}
+
+/** A body may hold no property that is not known, but OData annotations, and what only the service sets is ignored. */
+function closeBodies({ paths, components }: OpenAPIObject): void {
+  const schemas = components?.schemas ?? {};
+  const close = (schema: unknown): void => {
+    if (typeof schema !== 'object' || schema === null) return;
+    if ('$ref' in schema && typeof schema.$ref === 'string') {
+      const named = schemas[schema.$ref.split('/').at(-1) ?? ''];
+      if (named === undefined || '$ref' in named || named.additionalProperties !== undefined) return;
+      Object.assign(named, { additionalProperties: false, patternProperties: { '@': {} } });
+      close(named.properties);
+    } else Object.values(schema).forEach(close);
+  };
+  for (const { post } of Object.values(paths)) close(post?.requestBody);
+  const { CreateSecurityActionDto: created, SecurityActionDto: shown } = schemas;
+  if (created === undefined || shown === undefined || '$ref' in created || '$ref' in shown) return;
+  for (const name of READ_ONLY) {
+    const property = shown.properties?.[name];
+    if (property !== undefined)
+      created.properties = { ...created.properties, [name]: { readOnly: true, description: 'Ignored.' } };
+  }
+}
+
+/** Adds what no route has to say by itself. */
+function complete(operation: Operation, method: string, path: string): void {
+  // Unique per path, where one handler serves several.
+  operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
+  const failures = {
+    ...ALWAYS,
+    ...((operation.security ?? []).length === 0 ? {} : WITH_TOKEN),
+    ...(operation.requestBody === undefined ? {} : WITH_BODY),
+  };
+  for (const [status, told] of Object.entries(failures)) {
+    operation.responses[status] ??= {
+      description: told,
+      content: { 'application/json': { schema: { $ref: getSchemaPath(GraphErrorDto) } } },
+    };
+  }
+  for (const [status, response] of Object.entries(operation.responses)) {
+    if (response !== undefined && 'description' in response) addHeaders(response, status);
+  }
+}
+
+function addHeaders(response: Response, status: string): void {
+  const id = { type: 'string', format: 'uuid' };
+  response.headers = {
+    'request-id': { description: 'Finds the request in the log.', required: true, schema: id },
+    'client-request-id': { description: "The caller's own id, where it sent a GUID.", schema: id },
+    ...(status === '401'
+      ? { 'WWW-Authenticate': { description: 'The challenge.', required: true, schema: { type: 'string' } } }
+      : {}),
+    ...(status === '429' || status === '503'
+      ? {
+          'Retry-After': {
+            description: 'Seconds until it makes sense to try again.',
+            schema: { type: 'integer', minimum: 1 },
+          },
+        }
+      : {}),
+    ...response.headers,
+  };
 }

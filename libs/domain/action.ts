@@ -174,6 +174,32 @@ export interface NewAction {
   /** Milliseconds from creation until the action has to have ended. */
   readonly deadlineMs: number;
   readonly startBefore: Date | null;
+  /** True: an idempotency key leads to it, so retention leaves it on record while the key lives. Default false. */
+  readonly keyed?: boolean;
+}
+
+/** The action as it was when it was created, whatever became of it since. */
+export function asCreated(action: SecurityAction): SecurityAction {
+  return {
+    ...action,
+    status: 'NotStarted',
+    phase: 'queued',
+    states: action.states.slice(0, 1),
+    lastActionAt: action.createdAt,
+    completedAt: null,
+    errorInfo: null,
+    result: null,
+    progress: null,
+    epoch: 0,
+    owner: null,
+    leaseUntil: null,
+    nextAt: action.createdAt,
+    crashes: 0,
+    intent: null,
+    attempts: [],
+    cancel: null,
+    resolution: null,
+  };
 }
 
 /** True once nothing about the status can change any more. */

@@ -63,15 +63,15 @@ export class DefectError extends RiposteError {
  * retry, and names the id to look for.
  */
 export class OutcomeUnknownError extends RiposteError {
+  /** @param options `next`: what to do, where that is not to look for the action */
   constructor(
     readonly actionId: string,
-    options?: ErrorOptions,
+    {
+      next = 'GET it before sending the request again: it may have been recorded.',
+      ...options
+    }: ErrorOptions & { readonly next?: string } = {},
   ) {
-    super(
-      'outcomeUnknown',
-      `The database did not confirm action ${actionId}. GET it before sending the request again: it may have been recorded.`,
-      options,
-    );
+    super('outcomeUnknown', `The database did not confirm action ${actionId}. ${next}`, options);
   }
 }
 

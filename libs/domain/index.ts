@@ -2,6 +2,7 @@ export {
   PHASES,
   STATUSES,
   VERDICTS,
+  asCreated,
   isFinal,
   isUnresolved,
   type ActionPhase,
@@ -57,9 +58,11 @@ export type {
   Finding,
   Hint,
   HintAnswer,
+  IdempotencyKeys,
   Lease,
   ListPosition,
   Release,
+  Reservation,
   ResolveAnswer,
 } from './ports.js';
 export {

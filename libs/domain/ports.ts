@@ -175,6 +175,30 @@ export interface ActionStore {
   closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
 }
 
+/** What an idempotency key stands for. */
+export interface Reservation {
+  /** The action that is, or is to be, made under the key. */
+  readonly actionId: string;
+  /** Tells the request of the key from others. */
+  readonly fingerprint: string;
+}
+
+/** Which action a caller's idempotency key leads to, for 24 hours. A key is its tenant's and application's own. */
+export interface IdempotencyKeys {
+  /**
+   * Null: unknown, or older than that.
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  find(caller: Caller, key: string): Promise<Reservation | null>;
+  /**
+   * Reserves the key, as a majority holds; of several at the same time one wins. Safe to repeat.
+   * @returns what stands now: what was wanted, or what somebody had reserved before
+   * @throws OperationalError when nothing can have been written
+   * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the action that was wanted
+   */
+  reserve(caller: Caller, key: string, wanted: Reservation): Promise<Reservation>;
+}
+
 /** "Look at action X." Losing one costs time, never an action. */
 export interface Hint {
   readonly actionId: string;

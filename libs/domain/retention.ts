@@ -23,7 +23,7 @@ export interface RetentionStore {
   /**
    * Looks at up to `limit` of a tenant's actions that were created more than `keepMs` milliseconds ago, and names
    * those that also ended that long ago. An action that is open, or whose outcome is unknown and nobody has
-   * resolved yet, is never among them.
+   * resolved yet, or to which an idempotency key may still lead, is never among them.
    */
   expired(tenantId: string, keepMs: number, limit: number, after: ListPosition | null): Promise<ExpiredPage>;
   /** Reads the actions of these ids, one after the other. */

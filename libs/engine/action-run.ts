@@ -170,7 +170,7 @@ export class ActionRun {
       await this.#failOrUnknown(
         errorInfo(
           ERROR_INFO_CODES.defect,
-          `Provider instance "${instanceId}" with action ${actionName} is not configured any more.`,
+          `Provider instance "${instanceId}" with action ${actionName} is not configured any more. Configure it again, and ask for the action again if it is still wanted.`,
         ),
       );
       return null;

@@ -109,9 +109,13 @@ export class ProviderRegistry {
     );
     if (named.length === 0) {
       const known = served.map(({ provider: { manifest } }) => `${manifest.vendor}/${manifest.provider}`);
+      const choice =
+        known.length === 0
+          ? 'none. An operator has to configure an instance that serves this tenant'
+          : [...new Set(known)].join(', ');
       throw new UserError(
         'invalidRequest',
-        `vendorInformation: no provider "${wanted.vendor}/${wanted.provider}" is configured; known: ${[...new Set(known)].join(', ') || 'none'}.`,
+        `vendorInformation: no provider "${wanted.vendor}/${wanted.provider}" is configured; known: ${choice}.`,
       );
     }
     const subProvider = wanted.subProvider;
@@ -123,7 +127,8 @@ export class ProviderRegistry {
             ({ config }) => config.subProvider !== undefined && same(config.subProvider, subProvider),
           );
     if (found !== undefined) return found;
-    const known = named.flatMap(({ config }) => config.subProvider ?? []).join(', ') || 'none';
+    const known =
+      named.flatMap(({ config }) => config.subProvider ?? []).join(', ') || 'none, so leave it out';
     throw new UserError(
       'invalidRequest',
       subProvider === null

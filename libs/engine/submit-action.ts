@@ -1,15 +1,23 @@
+import { TaskCancelledError, TimeoutStrategy, timeout } from 'cockatiel';
 import { v7 as uuidv7 } from 'uuid';
 import {
+  OperationalError,
+  OutcomeUnknownError,
   UserError,
+  asCreated,
   type ActionQueue,
   type ActionStore,
   type Caller,
+  type IdempotencyKeys,
   type KeyValuePair,
+  type NewAction,
+  type Reservation,
   type SecurityAction,
   type VendorInformation,
 } from '#domain';
 import { canonicalName, parseParameters, secretParameterNames } from '#provider-sdk';
 import { REDACTED, type Logger } from '#telemetry';
+import { fingerprintOf } from './fingerprint.js';
 import type { ProviderRegistry } from './registry.js';
 
 /** A request to act, already of the right shape. */
@@ -22,33 +30,146 @@ export interface Submission {
   readonly startBefore: Date | null;
 }
 
+/** What a request to act came to. */
+export interface Submitted {
+  /** As it was created, whatever became of it since. */
+  readonly action: SecurityAction;
+  /** True when an earlier request had the same idempotency key, and this one says the same. */
+  readonly repeated: boolean;
+}
+
+/** A submission that was checked: the action to record but for its id, and the names not to be logged. */
+interface Checked {
+  readonly action: Omit<NewAction, 'id' | 'keyed'>;
+  readonly secret: ReadonlySet<string>;
+}
+
+/** A request under way with a key. */
+interface Keyed {
+  readonly caller: Caller;
+  readonly submission: Submission;
+  readonly key: string;
+  readonly fingerprint: string;
+  /** Aborted once the caller has been told that it took too long: nothing more may be begun. */
+  readonly signal: AbortSignal;
+  /** Called before each write, with the action it is for. */
+  readonly writes: (actionId: string) => void;
+}
+
+/**
+ * Milliseconds until a request with a key is answered: as long as one without may take. Its steps each ride out an
+ * election, and together would take three times that.
+ */
+const ANSWER_WITHIN_MS = 18_000;
+
 /** First step of the story: check, record with a majority write, hint. */
 export class SubmitAction {
   readonly #store: ActionStore;
+  readonly #keys: IdempotencyKeys;
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #log: Logger;
+  readonly #answerWithinMs: number;
 
   constructor(parts: {
     readonly store: ActionStore;
+    readonly keys: IdempotencyKeys;
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
     readonly log: Logger;
+    /** Milliseconds a request with a key may take. Default 18,000. */
+    readonly answerWithinMs?: number;
   }) {
     this.#store = parts.store;
+    this.#keys = parts.keys;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#log = parts.log;
+    this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
   }
 
   /**
    * Records the action; from then on it will end, whatever fails. The hint that follows is best effort and
    * not part of the acknowledgement.
    *
-   * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known
-   * @throws OutcomeUnknownError, OperationalError as `ActionStore.create`
+   * With a key, all requests of a caller that say the same come to one action for 24 hours, whichever process
+   * they reach and wherever an earlier one stopped. What fails the checks uses up no key.
+   *
+   * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known;
+   *   `idempotencyKeyReused` when the key stands for a request that said something else
+   * @throws OutcomeUnknownError, OperationalError as `ActionStore.create` and `IdempotencyKeys`
    */
-  async submit(caller: Caller, submission: Submission): Promise<SecurityAction> {
+  async submit(caller: Caller, submission: Submission, key: string | null = null): Promise<Submitted> {
+    if (key === null) {
+      const id = uuidv7();
+      return { action: await this.#record(id, this.#check(caller, submission), false), repeated: false };
+    }
+    let written: string | null = null;
+    const writes = (actionId: string): void => void (written = actionId);
+    const fingerprint = fingerprintOf(submission);
+    try {
+      return await timeout(this.#answerWithinMs, TimeoutStrategy.Aggressive).execute(
+        ({ signal }) => this.#submitOnce({ caller, submission, key, fingerprint, signal, writes }),
+        // One of its own: the library's default is shared, and Node warns of its many listeners.
+        new AbortController().signal,
+      );
+    } catch (cause) {
+      const tooLate = cause instanceof TaskCancelledError;
+      if (tooLate && written === null)
+        throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
+          cause,
+        });
+      const unknown = cause instanceof OutcomeUnknownError ? cause.actionId : tooLate ? written : null;
+      if (unknown === null) throw cause;
+      throw new OutcomeUnknownError(unknown, {
+        cause,
+        next: 'Send the same request with the same Idempotency-Key again: it comes to one action, and the answer names it.',
+      });
+    }
+  }
+
+  async #submitOnce(request: Keyed): Promise<Submitted> {
+    const { caller, submission, key, fingerprint, signal, writes } = request;
+    // Before the checks: what was accepted once is so again, whatever is configured by now.
+    const earlier = await this.#keys.find(caller, key);
+    if (earlier !== null) return this.#repeat(request, earlier);
+    const checked = this.#check(caller, submission);
+    signal.throwIfAborted();
+    const wanted = { actionId: uuidv7(), fingerprint };
+    writes(wanted.actionId);
+    const reserved = await this.#keys.reserve(caller, key, wanted);
+    if (reserved.actionId !== wanted.actionId) return this.#repeat(request, reserved);
+    signal.throwIfAborted();
+    return { action: await this.#record(wanted.actionId, checked, true), repeated: false };
+  }
+
+  /** Answers as the first request was, or would have been if it had not stopped between its two writes. */
+  async #repeat(
+    { caller, submission, fingerprint: ours, signal, writes }: Keyed,
+    { actionId, fingerprint }: Reservation,
+  ): Promise<Submitted> {
+    if (fingerprint !== ours) {
+      throw new UserError(
+        'idempotencyKeyReused',
+        `This Idempotency-Key was sent before with another body, for action ${actionId}. Send a new key with a new request.`,
+      );
+    }
+    const existing = await this.#store.find(caller.tenantId, actionId);
+    if (existing === null) {
+      // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
+      // request may be about to make it: under one id it is one action.
+      const checked = this.#check(caller, submission);
+      signal.throwIfAborted();
+      writes(actionId);
+      return { action: await this.#record(actionId, checked, true), repeated: true };
+    }
+    this.#log.info({ actionId, tenant: caller.tenantId, appId: caller.appId }, 'create repeated');
+    return { action: asCreated(existing), repeated: true };
+  }
+
+  #check(caller: Caller, submission: Submission): Checked {
+    if (submission.startBefore !== null && submission.startBefore.getTime() <= Date.now())
+      throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
     const instance = this.#registry.resolve(submission.vendorInformation, caller.tenantId);
     const found = instance.findAction(submission.name);
     const { manifest: provider } = instance.provider;
@@ -60,32 +181,38 @@ export class SubmitAction {
     }
     const parsed = parseParameters(found.manifest, submission.parameters);
     if (!parsed.ok) throw new UserError('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
-    const action = await this.#store.create({
-      id: uuidv7(),
-      caller,
-      ...submission,
-      instance: instance.id,
-      actionName: found.name,
-      providerVersion: provider.version,
-      idempotency: instance.idempotencyOf(found.name, found.manifest),
-      deadlineMs: instance.deadlineMs(found.manifest),
-    });
-    const secret = secretParameterNames(found.manifest);
+    return {
+      action: {
+        caller,
+        ...submission,
+        instance: instance.id,
+        actionName: found.name,
+        providerVersion: provider.version,
+        idempotency: instance.idempotencyOf(found.name, found.manifest),
+        deadlineMs: instance.deadlineMs(found.manifest),
+      },
+      secret: secretParameterNames(found.manifest),
+    };
+  }
+
+  async #record(id: string, { action: wanted, secret }: Checked, keyed: boolean): Promise<SecurityAction> {
+    const { caller, instance, actionName } = wanted;
+    const action = await this.#store.create({ id, ...wanted, keyed });
     this.#log.info(
       {
         actionId: action.id,
         tenant: caller.tenantId,
         appId: caller.appId,
-        action: found.name,
-        instance: instance.id,
-        parameters: submission.parameters.map(({ name, value }) => ({
+        action: actionName,
+        instance,
+        parameters: wanted.parameters.map(({ name, value }) => ({
           name,
           value: secret.has(canonicalName(name)) ? REDACTED : value,
         })),
       },
       'action submitted',
     );
-    void this.#queue.hint({ actionId: action.id, instance: instance.id, actionName: found.name, epoch: 0 });
-    return action;
+    void this.#queue.hint({ actionId: action.id, instance, actionName, epoch: 0 });
+    return asCreated(action);
   }
 }

@@ -11,6 +11,8 @@ export type ActionDocument = Omit<SecurityAction, 'id' | 'resolution'> & {
   readonly _id: Uuid;
   readonly open?: true;
   readonly unresolved?: true;
+  /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
+  readonly keptUntil?: Date;
   /** Records of the time before there were resolutions have none. */
   readonly resolution?: Resolution | null;
 };
@@ -71,6 +73,7 @@ export const actionSchema = new mongoose.Schema(
     resolution: json,
     open: Boolean,
     unresolved: Boolean,
+    keptUntil: Date,
   },
   { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
 );
@@ -83,6 +86,13 @@ actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: tru
 
 /** The record as the rest of the product sees it. */
 export function toAction(document: ActionDocument): SecurityAction {
-  const { _id, open: _open, unresolved: _unresolved, resolution = null, ...rest } = document;
+  const {
+    _id,
+    open: _open,
+    unresolved: _unresolved,
+    keptUntil: _keptUntil,
+    resolution = null,
+    ...rest
+  } = document;
   return { id: _id.toString(), ...rest, resolution };
 }

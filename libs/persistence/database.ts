@@ -2,6 +2,7 @@ import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
@@ -26,6 +27,7 @@ export interface DatabaseOptions {
 
 export interface Database {
   readonly actions: MongoActionStore;
+  readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
@@ -75,13 +77,14 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await model.createIndexes();
     const native = connection.getClient().db(connection.name);
     const workers = new WorkerRegistry(native.collection('workers'));
-    await workers.ensureIndexes();
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
-    await Promise.all([applications.ensureIndexes(), issuerKeys.ensureIndexes()]);
+    const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
+    await Promise.all([workers, idempotencyKeys, applications, issuerKeys].map((one) => one.ensureIndexes()));
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
+      idempotencyKeys,
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),

@@ -10,6 +10,7 @@ export {
 } from './backup-format.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export { MongoActionStore } from './mongo-action-store.js';
+export { MongoIdempotencyKeys } from './idempotency-store.js';
 export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { isGuid } from './uuid.js';

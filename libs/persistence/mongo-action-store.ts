@@ -29,6 +29,7 @@ import {
 import { grouped } from '#grouping';
 import { ACTIONS, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
+import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
   CLOSED,
   NOW,
@@ -115,7 +116,7 @@ export class MongoActionStore implements ActionStore {
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
-    const { id, caller, deadlineMs, ...given } = action;
+    const { id, caller, deadlineMs, keyed = false, ...given } = action;
     const createdAt = this.#clock.now();
     const document: ActionDocument = {
       _id: uuidOf(id),
@@ -143,6 +144,7 @@ export class MongoActionStore implements ActionStore {
       cancel: null,
       resolution: null,
       open: true,
+      ...(keyed ? { keptUntil: new Date(createdAt.getTime() + KEYED_ACTION_STAYS_MS) } : {}),
     };
     try {
       return toAction(await this.#insert(document));

@@ -2,6 +2,7 @@ import type mongoose from 'mongoose';
 import type { ArchiveRecord, ExpiredPage, ListPosition, RetentionStore } from '#domain';
 import { ACTIONS, type Uuid } from './action-document.js';
 import { EXACT, lineOf, uuidIn, type ExactDocument } from './exact-record.js';
+import { NOW } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
 
@@ -85,7 +86,7 @@ export class MongoRetentionStore implements RetentionStore {
   }
 }
 
-/** True of what ended before then, for good, and needs nobody's attention. */
+/** True of what ended before then, for good, needs nobody's attention, and no idempotency key leads to. */
 function mayGo(before: Date): object {
   return {
     $and: [
@@ -105,6 +106,8 @@ function mayGo(before: Date): object {
       },
       { $ne: [{ $ifNull: ['$completedAt', null] }, null] },
       { $lt: ['$completedAt', before] },
+      // Gone while its idempotency key lives, it would be carried out again by a repeat.
+      { $lte: [{ $ifNull: ['$keptUntil', NOW] }, NOW] },
     ],
   };
 }

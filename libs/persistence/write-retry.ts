@@ -92,7 +92,8 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
   );
   const policy = wrap(repeating, timeout(TRY_MS, TimeoutStrategy.Aggressive));
   try {
-    return await policy.execute(() => call(repeats++ > 0));
+    // A signal of its own: the library's default is shared, and Node warns of more than ten listeners on one.
+    return await policy.execute(() => call(repeats++ > 0), new AbortController().signal);
   } catch (cause) {
     if (!isTransientMongoError(cause)) throw cause;
     if (sent) throw new WriteUnconfirmedError({ cause });

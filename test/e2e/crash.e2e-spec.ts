@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Client, NativeAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
-import { Stack, type ProductProcess } from '../support/stack.js';
+import type { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 let stack: Stack;
 let client: Client;

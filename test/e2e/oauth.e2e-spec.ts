@@ -20,7 +20,8 @@ import { Client } from '../support/client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { API_COMMAND } from '../deploy/start-commands.js';
-import { ProductProcess, Stack } from '../support/stack.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 /**
  * The built-in issuer as its clients see it: Microsoft's MSAL and panva's openid-client, unchanged, over TLS, which

@@ -5,7 +5,8 @@ import { freePort } from '#embedded-servers';
 import { API_COMMAND } from '../deploy/start-commands.js';
 import { mockAction, type Client } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
-import { ProductProcess, Stack } from '../support/stack.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
 
 /** Two API processes behind what a load balancer does: it looks at readiness and keeps connections open. */
 

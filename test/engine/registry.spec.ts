@@ -32,7 +32,7 @@ describe('resolving vendorInformation', () => {
 
   it('names what is known to the tenant when there is none, and no other', () => {
     const only = registry(instance({ tenants: [TENANT_B] }));
-    expect(() => only.resolve(wanted(), TENANT_A)).toThrow(/known: none/);
+    expect(() => only.resolve(wanted(), TENANT_A)).toThrow(/known: none\. An operator has to configure/);
     expect(() => registry(instance()).resolve(wanted({ vendor: 'Acme' }), TENANT_A)).toThrow(
       /Acme\/Mock.*known: Mock\/Mock/,
     );

@@ -42,6 +42,18 @@ describe('creating an action', () => {
     expect(second).toEqual(first);
   });
 
+  it('leaves the record as it stands when the write is repeated after the action ended', async () => {
+    const request = newAction();
+    await store.create(request);
+    const claim = await store.claim(request.id, owner(), LEASE_MS);
+    if (claim === null) throw new Error('not claimed');
+    await store.complete(claim.lease, null);
+    const ended = await store.find(CALLER.tenantId, request.id);
+    expect(await store.create({ ...request, actionReason: 'another' })).toEqual(ended);
+    expect(await store.find(CALLER.tenantId, request.id)).toEqual(ended);
+    expect(await store.claim(request.id, owner(), LEASE_MS)).toBeNull();
+  });
+
   it('keeps text that looks like a database expression as it is', async () => {
     const parameters = [{ name: '$set', value: '$$NOW' }];
     const action = await store.create(newAction({ actionReason: '$tenantId', parameters }));

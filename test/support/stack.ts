@@ -1,5 +1,3 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,9 +6,8 @@ import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { Client } from './client.js';
 import { freshDatabaseUri } from './database.js';
 import { eventually } from './eventually.js';
+import { ProductProcess } from './product-process.js';
 import { signToken } from './token.js';
-
-const ROOT = path.resolve(import.meta.dirname, '../..');
 
 export interface StackOptions {
   /** Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. */
@@ -23,61 +20,6 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
-}
-
-/** One process of the product, started by the command that production uses. */
-export class ProductProcess {
-  readonly child: ChildProcess;
-  #output = '';
-
-  constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
-    const [file, ...args] = command;
-    this.child = spawn(file === 'node' || file === undefined ? process.execPath : file, args, {
-      cwd: ROOT,
-      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
-      // The channel ends with this process, and the child with the channel: a killed test run leaves nothing.
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    this.child.stdout?.on('data', (data: Buffer) => (this.#output += data.toString()));
-    this.child.stderr?.on('data', (data: Buffer) => (this.#output += data.toString()));
-  }
-
-  /** Everything it printed. */
-  get output(): string {
-    return this.#output;
-  }
-
-  /** Its log, line by line. */
-  get log(): readonly Record<string, unknown>[] {
-    return this.#output
-      .split('\n')
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-  }
-
-  get running(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
-  }
-
-  async ready(): Promise<void> {
-    await eventually(() => {
-      if (!this.running) throw new Error(`it ended: ${this.#output}`);
-      return this.log.some(({ msg }) => msg === 'ready');
-    }, 30_000);
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    if (this.child.pid !== undefined && this.running) process.kill(this.child.pid, signal);
-  }
-
-  /** Sends the signal and waits for the end; the exit code, or null when the signal ended it. */
-  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    if (!this.running) return this.child.exitCode;
-    const exit = once(this.child, 'exit');
-    this.signal(signal);
-    const [code] = (await exit) as [number | null];
-    return code;
-  }
 }
 
 /** API and workers as real processes, on a database and a Redis of their own. */

@@ -20,12 +20,13 @@ class ErrorDto {
   innerError!: InnerErrorDto;
 }
 
-class GraphErrorDto {
+/** Graph's error body, for the OpenAPI document. */
+export class GraphErrorDto {
   @ApiProperty({ type: ErrorDto })
   error!: ErrorDto;
 }
 
-/** Documents the failures of a route. */
+/** Documents the failures that are a route's own; those that any route can answer with are told by `openapi.ts`. */
 export function ApiGraphErrors(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
   return applyDecorators(...statuses.map((status) => ApiResponse({ status, type: GraphErrorDto })));
 }

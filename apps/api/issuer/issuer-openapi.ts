@@ -67,7 +67,8 @@ const token = {
   },
 };
 
-const document = (summary: string) => ({
+const document = (operationId: string, summary: string) => ({
+  operationId,
   tags: ['issuer'],
   summary,
   security: [],
@@ -80,9 +81,15 @@ const document = (summary: string) => ({
 
 /** The built-in issuer's routes for the OpenAPI document, which Nest cannot know: they are none of its controllers. */
 export const ISSUER_PATHS: OpenAPIObject['paths'] = {
-  '/oauth2/v2.0/token': { post: token },
-  '/{tenant}/oauth2/v2.0/token': { post: { ...token, parameters: [TENANT] } },
-  '/{tenant}/v2.0/.well-known/openid-configuration': { get: document('OpenID Connect discovery') },
-  '/{tenant}/.well-known/openid-configuration': { get: document('OpenID Connect discovery') },
-  '/{tenant}/discovery/v2.0/keys': { get: document('Public keys, as a JWK set') },
+  '/oauth2/v2.0/token': { post: { ...token, operationId: 'postToken' } },
+  '/{tenant}/oauth2/v2.0/token': {
+    post: { ...token, operationId: 'postTenantToken', parameters: [TENANT] },
+  },
+  '/{tenant}/v2.0/.well-known/openid-configuration': {
+    get: document('getIssuer', 'OpenID Connect discovery'),
+  },
+  '/{tenant}/.well-known/openid-configuration': {
+    get: document('getIssuerUnversioned', 'OpenID Connect discovery'),
+  },
+  '/{tenant}/discovery/v2.0/keys': { get: document('getIssuerKeys', 'Public keys, as a JWK set') },
 };

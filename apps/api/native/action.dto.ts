@@ -10,6 +10,10 @@ import {
 import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/security-action.dto.js';
 import { PHASE_NAMES } from './list-query.js';
 
+/** Any JSON: a provider's own. */
+const anything = {
+  anyOf: ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+} as const;
 const dateTime = { type: String, format: 'date-time', nullable: true } as const;
 
 class AttemptDto {
@@ -68,9 +72,9 @@ export class NativeActionDto extends SecurityActionDto {
   providerInstance!: string;
   @ApiProperty({ description: 'Version of the plugin that took it.' })
   providerVersion!: string;
-  @ApiProperty({ nullable: true, type: Object, description: 'As the provider reports it.' })
+  @ApiProperty({ ...anything, description: 'As the provider reports it.' })
   progress!: Json;
-  @ApiProperty({ nullable: true, type: Object, description: 'What the provider answered.' })
+  @ApiProperty({ ...anything, description: 'What the provider answered.' })
   result!: Json;
   @ApiProperty(dateTime)
   deadlineDateTime!: string;

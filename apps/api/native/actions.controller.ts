@@ -1,13 +1,5 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/common';
-import {
-  ApiBearerAuth,
-  ApiBody,
-  ApiOkResponse,
-  ApiOperation,
-  ApiParam,
-  ApiQuery,
-  ApiTags,
-} from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { UserError, type ActionStore } from '#domain';
 import type { ResolveOutcome } from '#engine';
@@ -22,7 +14,6 @@ const COLLECTION = 'api/v1/actions';
 
 /** What Graph has no word for: the phase, progress, attempts and resolution of an action. */
 @ApiTags('native')
-@ApiBearerAuth()
 @Controller(COLLECTION)
 export class NativeActionsController {
   constructor(

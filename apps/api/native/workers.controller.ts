@@ -1,5 +1,5 @@
 import { Controller, Get, Inject } from '@nestjs/common';
-import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import type { WorkerRegistry } from '#persistence';
 import { Requires } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
@@ -36,7 +36,6 @@ class WorkersDto {
 
 /** How the workers of the installation fare, for its operators. */
 @ApiTags('native')
-@ApiBearerAuth()
 @Controller('api/v1/workers')
 export class WorkersController {
   constructor(@Inject(WORKERS) private readonly workers: WorkerRegistry) {}

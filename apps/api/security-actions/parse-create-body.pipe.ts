@@ -4,7 +4,7 @@ import { objectOf, validated, withoutAnnotations } from '../http/validated-body.
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
 
 /** Set by the service alone. SDK models send back what a caller left in the object, so they are ignored. */
-const READ_ONLY = new Set([
+export const READ_ONLY: ReadonlySet<string> = new Set([
   'id',
   'status',
   'appId',

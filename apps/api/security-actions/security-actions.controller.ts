@@ -1,6 +1,5 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import {
-  ApiBearerAuth,
   ApiBody,
   ApiCreatedResponse,
   ApiOkResponse,
@@ -16,6 +15,7 @@ import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { ACTION_STORE, CANCEL_ACTION, PUBLIC_URL, SUBMIT_ACTION } from '../tokens.js';
 import { CreateSecurityActionDto } from './create-security-action.dto.js';
+import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from './idempotency-key.js';
 import { parseListOptions, skipTokenOf } from './list-options.js';
 import { ParseCreateBodyPipe } from './parse-create-body.pipe.js';
 import { SecurityActionDto, SecurityActionListDto, toGraph } from './security-action.dto.js';
@@ -24,7 +24,6 @@ const COLLECTION = 'security/securityActions';
 
 /** Microsoft Graph's securityAction surface, on `/beta` and `/v1.0` alike. */
 @ApiTags('securityActions')
-@ApiBearerAuth()
 @Controller([`beta/${COLLECTION}`, `v1.0/${COLLECTION}`])
 export class SecurityActionsController {
   constructor(
@@ -38,14 +37,15 @@ export class SecurityActionsController {
   @Requires('write')
   @ApiOperation({ summary: 'Create a security action' })
   @ApiBody({ type: CreateSecurityActionDto })
-  @ApiCreatedResponse({ type: SecurityActionDto })
-  @ApiGraphErrors(400, 401, 403, 413, 415, 429, 500, 503)
+  @ApiIdempotencyKey()
+  @ApiCreatedResponse({ type: SecurityActionDto, headers: REPLAYED_HEADER })
+  @ApiGraphErrors(400, 401, 403, 413, 415, 422, 429, 500, 503)
   async create(
     @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SecurityActionDto> {
-    const action = await this.submitAction.submit(callerOf(request), {
+    const submission = {
       name: body.name,
       actionReason: body.actionReason ?? null,
       clientContext: body.clientContext ?? null,
@@ -57,7 +57,10 @@ export class SecurityActionsController {
         subProvider: body.vendorInformation.subProvider ?? null,
       },
       startBefore: startBefore(body['@riposte.startBefore']),
-    });
+    };
+    const key = idempotencyKeyOf(request);
+    const { action, repeated } = await this.submitAction.submit(callerOf(request), submission, key);
+    if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.publicUrl}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
   }
@@ -141,8 +144,7 @@ function printable(id: string): string {
 function startBefore(text: string | null | undefined): Date | null {
   if (text === null || text === undefined) return null;
   const time = new Date(text);
-  if (Number.isNaN(time.getTime()) || time.getTime() <= Date.now()) {
-    throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
-  }
+  if (Number.isNaN(time.getTime()))
+    throw new UserError('invalidRequest', '@riposte.startBefore is no time that exists.');
   return time;
 }
