@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
-import type { ActionStore } from '#domain';
+import type { ActionStore, RateLimit } from '#domain';
 import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
 import type { WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
@@ -18,6 +18,7 @@ import {
   HEALTH,
   LOG,
   PUBLIC_URL,
+  RATE_LIMIT,
   RESOLVE_OUTCOME,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
@@ -33,6 +34,8 @@ export interface ApiParts {
   readonly resolve: ResolveOutcome;
   readonly health: Health;
   readonly verifier: TokenVerifier;
+  /** Null: nobody is limited. */
+  readonly rateLimit: RateLimit | null;
   readonly log: Logger;
   /** Absolute base of links, without a slash at its end. */
   readonly publicUrl: string;
@@ -54,10 +57,12 @@ export class ApiModule {
         { provide: LOG, useValue: parts.log },
         { provide: PUBLIC_URL, useValue: parts.publicUrl },
         { provide: TOKEN_VERIFIER, useValue: parts.verifier },
+        { provide: RATE_LIMIT, useValue: parts.rateLimit },
         {
           provide: APP_GUARD,
-          inject: [Reflector, TOKEN_VERIFIER],
-          useFactory: (reflector: Reflector, verifier: TokenVerifier) => new AuthGuard(reflector, verifier),
+          inject: [Reflector, TOKEN_VERIFIER, RATE_LIMIT],
+          useFactory: (reflector: Reflector, verifier: TokenVerifier, rateLimit: RateLimit | null) =>
+            new AuthGuard(reflector, verifier, rateLimit),
         },
         { provide: APP_FILTER, inject: [LOG], useFactory: (log: Logger) => new GraphExceptionFilter(log) },
       ],

@@ -1,9 +1,10 @@
 import { SetMetadata, applyDecorators, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
 import { ApiSecurity } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { rolesFor, satisfies, type Identity, type Need, type TokenVerifier } from '#auth';
-import { DefectError, UserError } from '#domain';
+import { DefectError, UserError, type RateLimit } from '#domain';
+import { limitApp } from './http/app-limit.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -23,14 +24,20 @@ export function Requires(need: Need | 'nothing'): MethodDecorator & ClassDecorat
   return applyDecorators(SetMetadata(NEED, need), ...roles.map((role) => ApiSecurity('bearer', [role])));
 }
 
-/** Lets a request through when its token is valid and carries a role the route requires. */
+/**
+ * Lets a request through when its token is valid, its application has not asked too often, and the token carries a
+ * role the route requires. In that order: what is refused for its role counts, too.
+ */
 export class AuthGuard implements CanActivate {
   readonly #reflector: Reflector;
   readonly #verifier: TokenVerifier;
+  readonly #rateLimit: RateLimit | null;
 
-  constructor(reflector: Reflector, verifier: TokenVerifier) {
+  /** @param rateLimit null: nobody is limited */
+  constructor(reflector: Reflector, verifier: TokenVerifier, rateLimit: RateLimit | null) {
     this.#reflector = reflector;
     this.#verifier = verifier;
+    this.#rateLimit = rateLimit;
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -43,8 +50,11 @@ export class AuthGuard implements CanActivate {
         `route ${context.getClass().name}.${context.getHandler().name} says not what it requires`,
       );
     if (need === 'nothing') return true;
-    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
     request.identity = await authenticate(request.headers.authorization, this.#verifier);
+    if (this.#rateLimit !== null)
+      await limitApp(this.#rateLimit, request.identity, http.getResponse<FastifyReply>());
     authorise(request.identity, need);
     return true;
   }

@@ -3,12 +3,12 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier } from '#auth';
-import { instancesOf, loadConfig } from '#config';
+import { backlogBoundsOf, instancesOf, loadConfig } from '#config';
 import { ConfigurationError } from '#domain';
-import { CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
+import { Backlog, CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
-import { BullActionQueue } from '#queue';
+import { BullActionQueue, RedisRateLimiter } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
@@ -46,6 +46,8 @@ await runProcess(log, stopWithin, async () => {
     (error) => log.debug({ error: error.message }, 'redis did not answer'),
   );
   const store = database.actions;
+  const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), log });
+  const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const health = new Health(database, queue);
   const server = await createServer(log, tls);
   const drain = drainable(server);
@@ -53,11 +55,19 @@ await runProcess(log, stopWithin, async () => {
     ApiModule.with({
       store,
       workers: database.workers,
-      submit: new SubmitAction({ store, keys: database.idempotencyKeys, queue, registry, log }),
+      submit: new SubmitAction({
+        store,
+        keys: database.idempotencyKeys,
+        queue,
+        registry,
+        admission,
+        log,
+      }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
       health,
       verifier,
+      rateLimit: rateLimiter,
       log,
       publicUrl,
     }),
@@ -85,6 +95,7 @@ await runProcess(log, stopWithin, async () => {
     // Requests under way end first, then what they need.
     await app.close();
     issuer.stop();
+    rateLimiter?.close();
     await queue.close();
     await database.close();
   };
@@ -110,4 +121,20 @@ async function openIssuer(database: Database, publicUrl: string): Promise<Builti
   });
   await issuer.start();
   return issuer;
+}
+
+/** Null: nobody is limited. */
+function rateLimiterOf(perSecond: number, url: string): RedisRateLimiter | null {
+  if (perSecond === 0) return null;
+  return new RedisRateLimiter({
+    url,
+    perSecond,
+    onError: (error) => log.debug({ error: error.message }, 'redis did not answer'),
+    onLocal: (isLocal) =>
+      log.info(
+        isLocal
+          ? 'redis does not answer; requests are limited by this process alone'
+          : 'requests are limited by all processes together',
+      ),
+  });
 }

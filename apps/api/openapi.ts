@@ -19,7 +19,7 @@ const ALWAYS: Readonly<Record<number, string>> = {
 const WITH_TOKEN: Readonly<Record<number, string>> = {
   401: 'No access token, or not a valid one.',
   403: 'The access token carries no role that is enough.',
-  429: 'Too many requests; nothing was written.',
+  429: 'The application asks too often, or too many actions wait for the provider; nothing was written.',
 };
 const WITH_BODY: Readonly<Record<number, string>> = {
   413: 'The body is too large.',

@@ -8,3 +8,4 @@ export const HEALTH = Symbol('Health');
 export const LOG = Symbol('Logger');
 export const PUBLIC_URL = Symbol('PublicUrl');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');
+export const RATE_LIMIT = Symbol('RateLimit');

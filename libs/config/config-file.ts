@@ -9,6 +9,11 @@ const GUID = '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a
 /** A second, for tests, to a century. */
 const keepDays = Type.Number({ minimum: 0.00001, maximum: 36_500 });
 
+/** Actions of a provider instance that may wait to be started. */
+const DEFAULT_BACKLOG = 100_000;
+/** Requests a second of one application. */
+const DEFAULT_PER_APP = 100;
+
 const schema = Type.Object(
   {
     providers: Type.Array(
@@ -24,7 +29,10 @@ const schema = Type.Object(
           settings: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
           secrets: Type.Record(Type.String(), Type.String({ pattern: '^(env|file):.+$' }), { default: {} }),
           limits: Type.Object(
-            { concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }) },
+            {
+              concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }),
+              backlog: Type.Integer({ minimum: 1, maximum: 10_000_000, default: DEFAULT_BACKLOG }),
+            },
             { additionalProperties: false, default: {} },
           ),
           deadlineMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 604_800_000 })),
@@ -32,6 +40,10 @@ const schema = Type.Object(
         },
         { additionalProperties: false },
       ),
+    ),
+    limits: Type.Object(
+      { perApp: Type.Integer({ minimum: 0, maximum: 100_000, default: DEFAULT_PER_APP }) },
+      { additionalProperties: false, default: {} },
     ),
     retention: Type.Optional(
       Type.Object(
@@ -57,8 +69,16 @@ export type RiposteConfig = Static<typeof schema>;
 /** What runs when `npm start` finds no configuration: the mock provider, for every tenant. */
 export const EMBEDDED_DEFAULT: RiposteConfig = {
   providers: [
-    { id: 'mock', plugin: 'mock', tenants: ['*'], settings: {}, secrets: {}, limits: { concurrency: 16 } },
+    {
+      id: 'mock',
+      plugin: 'mock',
+      tenants: ['*'],
+      settings: {},
+      secrets: {},
+      limits: { concurrency: 16, backlog: DEFAULT_BACKLOG },
+    },
   ],
+  limits: { perApp: DEFAULT_PER_APP },
 };
 
 const FILE_NAME = 'riposte.config.yaml';

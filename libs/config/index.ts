@@ -1,3 +1,3 @@
 export { EMBEDDED_DEFAULT, loadConfig, parseConfig, type RiposteConfig } from './config-file.js';
-export { instancesOf } from './instances.js';
+export { backlogBoundsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

@@ -22,3 +22,8 @@ export async function instancesOf(
     })),
   );
 }
+
+/** Per provider instance, how many of its actions may wait to be started. */
+export function backlogBoundsOf(config: RiposteConfig): ReadonlyMap<string, number> {
+  return new Map(config.providers.map(({ id, limits }) => [id, limits.backlog]));
+}

@@ -45,6 +45,7 @@ export {
   UserError,
   type ErrorCode,
 } from './errors.js';
+export type { Admission, Allowance, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
   ActionPage,

@@ -1,3 +1,4 @@
+export { Backlog, type BacklogOptions } from './backlog.js';
 export { CancelAction } from './cancel-action.js';
 export { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 export { Permits } from './permits.js';

@@ -7,6 +7,7 @@ import {
   asCreated,
   type ActionQueue,
   type ActionStore,
+  type Admission,
   type Caller,
   type IdempotencyKeys,
   type KeyValuePair,
@@ -68,6 +69,7 @@ export class SubmitAction {
   readonly #keys: IdempotencyKeys;
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
+  readonly #admission: Admission;
   readonly #log: Logger;
   readonly #answerWithinMs: number;
 
@@ -76,6 +78,7 @@ export class SubmitAction {
     readonly keys: IdempotencyKeys;
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
+    readonly admission: Admission;
     readonly log: Logger;
     /** Milliseconds a request with a key may take. Default 18,000. */
     readonly answerWithinMs?: number;
@@ -84,6 +87,7 @@ export class SubmitAction {
     this.#keys = parts.keys;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
+    this.#admission = parts.admission;
     this.#log = parts.log;
     this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
   }
@@ -93,16 +97,20 @@ export class SubmitAction {
    * not part of the acknowledgement.
    *
    * With a key, all requests of a caller that say the same come to one action for 24 hours, whichever process
-   * they reach and wherever an earlier one stopped. What fails the checks uses up no key.
+   * they reach and wherever an earlier one stopped. What is refused uses up no key.
    *
    * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known;
    *   `idempotencyKeyReused` when the key stands for a request that said something else
+   * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore.create` and `IdempotencyKeys`
    */
   async submit(caller: Caller, submission: Submission, key: string | null = null): Promise<Submitted> {
     if (key === null) {
       const id = uuidv7();
-      return { action: await this.#record(id, this.#check(caller, submission), false), repeated: false };
+      return {
+        action: await this.#record(id, await this.#admit(caller, submission), false),
+        repeated: false,
+      };
     }
     let written: string | null = null;
     const writes = (actionId: string): void => void (written = actionId);
@@ -133,7 +141,7 @@ export class SubmitAction {
     // Before the checks: what was accepted once is so again, whatever is configured by now.
     const earlier = await this.#keys.find(caller, key);
     if (earlier !== null) return this.#repeat(request, earlier);
-    const checked = this.#check(caller, submission);
+    const checked = await this.#admit(caller, submission);
     signal.throwIfAborted();
     const wanted = { actionId: uuidv7(), fingerprint };
     writes(wanted.actionId);
@@ -158,13 +166,19 @@ export class SubmitAction {
     if (existing === null) {
       // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
       // request may be about to make it: under one id it is one action.
-      const checked = this.#check(caller, submission);
+      const checked = await this.#admit(caller, submission);
       signal.throwIfAborted();
       writes(actionId);
       return { action: await this.#record(actionId, checked, true), repeated: true };
     }
     this.#log.info({ actionId, tenant: caller.tenantId, appId: caller.appId }, 'create repeated');
     return { action: asCreated(existing), repeated: true };
+  }
+
+  async #admit(caller: Caller, submission: Submission): Promise<Checked> {
+    const checked = this.#check(caller, submission);
+    await this.#admission.admit(checked.action.instance);
+    return checked;
   }
 
   #check(caller: Caller, submission: Submission): Checked {

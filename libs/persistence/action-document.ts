@@ -26,6 +26,9 @@ const json = { type: mongoose.Schema.Types.Mixed, default: null };
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
+/** The index of what was not started yet. */
+export const WAITING_INDEX = { instance: 1, status: 1 } as const;
+
 /**
  * The collection's shape and indexes. Every write goes through `MongoActionStore`, whose conditional
  * pipeline updates use the driver under Mongoose's connection; the schema documents, and makes the indexes.
@@ -83,6 +86,9 @@ actionSchema.index({ tenantId: 1, createdAt: -1, _id: -1 });
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
+
+// How many wait per instance: the status is in it so that a count reads the index alone.
+actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
 
 /** The record as the rest of the product sees it. */
 export function toAction(document: ActionDocument): SecurityAction {

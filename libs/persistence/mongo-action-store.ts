@@ -25,9 +25,10 @@ import {
   type SecurityAction,
   type TransitionName,
   type VendorOperation,
+  type WaitingCounter,
 } from '#domain';
 import { grouped } from '#grouping';
-import { ACTIONS, toAction, type ActionDocument, type Uuid } from './action-document.js';
+import { ACTIONS, WAITING_INDEX, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
@@ -69,6 +70,8 @@ const DEFAULT_RETRY_BUDGET_MS = 12_000;
  * where the vendor cannot be asked the outcome is unknown. It does no harm: it is refused once somebody took over.
  */
 const KNOWLEDGE_BUDGET_MS = 600_000;
+/** Milliseconds the database may count what waits. A hundred thousand took it 200 on a machine with much else to do. */
+const COUNT_MS = 1000;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set([
   'saveOperation',
   'takeBack',
@@ -84,7 +87,7 @@ const CLOCK_DOUBT_MS = 100;
  * condition, its clock (`$$NOW`) and its history entry are one atomic, majority-acknowledged step. The three of
  * the common case (create, claim, end) go in groups: concurrent ones share a command and its majority wait.
  */
-export class MongoActionStore implements ActionStore {
+export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
@@ -168,6 +171,14 @@ export class MongoActionStore implements ActionStore {
   ): Promise<ActionPage> {
     const query = { tenantId, top, after, filter, phaseScanMs: this.#phaseScanMs };
     return this.#read(() => readPage(this.#actions, query));
+  }
+
+  countWaiting(instance: string, atMost: number): Promise<number> {
+    // With the hint it fails where the index is not there, rather than read the whole collection.
+    return this.#actions.countDocuments(
+      { instance, status: 'NotStarted' },
+      { limit: atMost, maxTimeMS: COUNT_MS, hint: WAITING_INDEX },
+    );
   }
 
   async claim(id: string, owner: string, leaseMs: number): Promise<Claim | null> {

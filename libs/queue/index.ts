@@ -1,2 +1,3 @@
+export { RedisRateLimiter, type RateLimiterOptions } from './rate-limiter.js';
 export { BullActionQueue } from './bull-action-queue.js';
 export { HintConsumer, type ConsumerOptions, type TakenHint } from './hint-consumer.js';

@@ -38,7 +38,10 @@ export const REQUEST_BODY = JSON.stringify({
 export async function startProduct(servers: Servers): Promise<Contestant> {
   const dir = await mkdtemp(path.join(tmpdir(), 'riposte-bench-'));
   const config = path.join(dir, 'riposte.config.yaml');
-  await writeFile(config, 'providers: [{ id: mock, plugin: mock, limits: { concurrency: 64 } }]\n');
+  await writeFile(
+    config,
+    'providers: [{ id: mock, plugin: mock, limits: { concurrency: 64 } }]\nlimits: { perApp: 0 }\n',
+  );
   const port = await freePort();
   const env = {
     ...process.env,

@@ -20,8 +20,9 @@ describe('riposte.config.yaml', () => {
       tenants: ['*'],
       settings: {},
       secrets: {},
-      limits: { concurrency: 16 },
+      limits: { concurrency: 16, backlog: 100_000 },
     });
+    expect(config.limits).toEqual({ perApp: 100 });
   });
 
   it.each([
@@ -32,7 +33,7 @@ describe('riposte.config.yaml', () => {
     [
       'an unknown key further down',
       'providers: [{ id: a, plugin: mock, limits: { speed: 1 } }]',
-      /providers\.0\.limits\.speed is not known; known: concurrency/,
+      /providers\.0\.limits\.speed is not known; known: concurrency, backlog/,
     ],
     ['a key twice', 'providers: []\nproviders: []', /unique/i],
     ['a bad id', 'providers: [{ id: "A B", plugin: mock }]', /providers\.0\.id/],
@@ -51,6 +52,23 @@ describe('riposte.config.yaml', () => {
       'providers: [{ id: a, plugin: mock, secrets: { key: hunter2 } }]',
       /providers\.0\.secrets\.key/,
     ],
+    [
+      'a backlog of none',
+      'providers: [{ id: a, plugin: mock, limits: { backlog: 0 } }]',
+      /providers\.0\.limits\.backlog must be >= 1/,
+    ],
+    [
+      'an unknown limit',
+      'providers: []\nlimits: { perTenant: 1 }',
+      /limits\.perTenant is not known; known: perApp/,
+    ],
+    ['a limit below none', 'providers: []\nlimits: { perApp: -1 }', /limits\.perApp must be >= 0/],
+    [
+      'a limit beyond reason',
+      'providers: []\nlimits: { perApp: 100001 }',
+      /limits\.perApp must be <= 100000/,
+    ],
+    ['a limit that is no number', 'providers: []\nlimits: { perApp: off }', /limits\.perApp must be integer/],
     [
       'an unknown key of the retention',
       'providers: []\nretention: { keepdays: 3 }',

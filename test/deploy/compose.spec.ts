@@ -154,7 +154,10 @@ describe('docker-compose.yml', () => {
     expect(mounted).toMatchObject({ source: './deploy/compose/riposte.config.yaml', read_only: true });
     expect(worker.volumes).toEqual([mounted]);
     const file = path.join(ROOT, 'deploy/compose/riposte.config.yaml');
-    expect(parseConfig(await readFile(file, 'utf8'), file)).toEqual({ providers: [] });
+    expect(parseConfig(await readFile(file, 'utf8'), file)).toEqual({
+      providers: [],
+      limits: { perApp: 100 },
+    });
   });
 
   it('shows in its configuration an example that is valid', async () => {

@@ -6,6 +6,7 @@ import {
   OperationalError,
   OutcomeUnknownError,
   type ActionStore,
+  type Admission,
   type ActionQueue,
   type Caller,
   type IdempotencyKeys,
@@ -29,6 +30,10 @@ const queue: ActionQueue = {
   announceCancel: () => Promise.resolve(true),
 };
 const log = createLogger('riposte-test', 'silent');
+const admits: Admission = { admit: () => Promise.resolve() };
+const full: Admission = {
+  admit: () => Promise.reject(new OperationalError('tooManyRequests', 'full', 1)),
+};
 
 let databases: readonly Database[];
 let connection: mongoose.Connection;
@@ -61,7 +66,12 @@ type Stop = (typeof STOPS)[number];
 class Stopped extends Error {}
 
 /** An API's engine that stops there. */
-function submitter(index: number, stop: Stop = 'nowhere', providers = registry): SubmitAction {
+function submitter(
+  index: number,
+  stop: Stop = 'nowhere',
+  providers = registry,
+  admission = admits,
+): SubmitAction {
   const { actions, idempotencyKeys } = database(index);
   const keys: IdempotencyKeys = {
     find: (caller, key) => idempotencyKeys.find(caller, key),
@@ -82,7 +92,7 @@ function submitter(index: number, stop: Stop = 'nowhere', providers = registry):
       return created;
     },
   } as ActionStore;
-  return new SubmitAction({ store, keys, queue, registry: providers, log });
+  return new SubmitAction({ store, keys, queue, registry: providers, admission, log });
 }
 
 function submission(overrides: Partial<Submission> = {}): Submission {
@@ -114,7 +124,10 @@ function slow(call: 'find' | 'reserve' | 'create') {
     find: (tenantId: string, id: string) => actions.find(tenantId, id),
     create: (action: Parameters<ActionStore['create']>[0]) => when('create', () => actions.create(action)),
   } as ActionStore;
-  return { engine: new SubmitAction({ store, keys, queue, registry, log, answerWithinMs: 50 }), answer };
+  return {
+    engine: new SubmitAction({ store, keys, queue, registry, admission: admits, log, answerWithinMs: 50 }),
+    answer,
+  };
 }
 
 /** A caller of its own, so that what it made can be counted. */
@@ -287,6 +300,18 @@ describe('repeating a create', () => {
     const later = submitter(1, 'nowhere', nobody);
     expect((await later.submit(caller, submission(), 'key')).action.id).toBe(action.id);
     await expect(later.submit(caller, submission(), 'other')).rejects.toThrow('known: none');
+  });
+
+  it('is accepted although too many wait, which a new request is not; that uses up no key', async () => {
+    const caller = someone();
+    const { action } = await submitter(0).submit(caller, submission(), 'key');
+    const busy = submitter(1, 'nowhere', registry, full);
+    expect((await busy.submit(caller, submission(), 'key')).action.id).toBe(action.id);
+    await expect(busy.submit(caller, submission(), 'other')).rejects.toMatchObject({
+      code: 'tooManyRequests',
+    });
+    const other = submission({ actionReason: 'Another body, which a key that was used up would refuse' });
+    expect((await submitter(0).submit(caller, other, 'other')).repeated).toBe(false);
   });
 
   it('is accepted although its startBefore has passed, which a new request is not', async () => {

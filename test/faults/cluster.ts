@@ -258,7 +258,10 @@ export class Cluster {
       settings: { mode, baseUrl, crashes: true },
     }));
     // JSON is YAML.
-    await writeFile(this.#configFile, JSON.stringify({ providers: instances }, null, 2));
+    await writeFile(
+      this.#configFile,
+      JSON.stringify({ providers: instances, limits: { perApp: 0 } }, null, 2),
+    );
   }
 }
 

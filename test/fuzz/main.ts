@@ -51,7 +51,7 @@ const servers = await startTestServers((line) => console.error(line));
 const dir = await mkdtemp(path.join(tmpdir(), 'riposte-fuzz-'));
 const port = await freePort();
 const config = path.join(dir, 'riposte.config.yaml');
-await writeFile(config, 'providers: [{ id: mock, plugin: mock }]\n');
+await writeFile(config, 'providers: [{ id: mock, plugin: mock }]\nlimits: { perApp: 0 }\n');
 const env = {
   MONGODB_URI: servers.mongodbUri.replace('/?', '/fuzz?'),
   REDIS_URL: servers.redisUrl,

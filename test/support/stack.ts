@@ -1,6 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parse } from 'yaml';
+import { EMBEDDED_DEFAULT } from '#config';
 import { RedisServer, findRedisServer, freePort } from '#embedded-servers';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { Client } from './client.js';
@@ -10,7 +12,10 @@ import { ProductProcess } from './product-process.js';
 import { signToken } from './token.js';
 
 export interface StackOptions {
-  /** Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. */
+  /**
+   * Text of riposte.config.yaml; the embedded default (the mock for everyone) where there is none. Callers are limited
+   * only where it has `limits`: most tests ask as often as they can.
+   */
   readonly config?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
@@ -46,7 +51,7 @@ export class Stack {
     });
     const mongodbUri = options.mongodbUri ?? freshDatabaseUri();
     const configFile = path.join(dataDir, 'riposte.config.yaml');
-    if (options.config !== undefined) await writeFile(configFile, options.config);
+    await writeFile(configFile, configOf(options.config));
     const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
     if (options.tls !== undefined) {
       await Promise.all([
@@ -66,7 +71,7 @@ export class Stack {
         HOST: '127.0.0.1',
         RIPOSTE_DRAIN_MS: '0',
         ...options.env,
-        ...(options.config === undefined ? { RIPOSTE_EMBEDDED: '1' } : { RIPOSTE_CONFIG: configFile }),
+        RIPOSTE_CONFIG: configFile,
         ...(options.tls === undefined ? {} : tlsEnv),
       },
       redis,
@@ -77,7 +82,8 @@ export class Stack {
     await eventually(
       async () =>
         ((await (await fetch(`${stack.baseUrl}/health/ready`)).json()) as { status: string }).status ===
-        'ready',
+        // Nothing but its workers is missing.
+        (stack.workers.length === 0 ? 'degraded' : 'ready'),
       15_000,
     );
     return stack;
@@ -112,4 +118,13 @@ export class Stack {
     await this.redis.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
+}
+
+function configOf(text: string | undefined): string {
+  const { providers } = EMBEDDED_DEFAULT;
+  // JSON is YAML.
+  return JSON.stringify({
+    limits: { perApp: 0 },
+    ...(text === undefined ? { providers } : (parse(text) as object)),
+  });
 }

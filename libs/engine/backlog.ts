@@ -1,0 +1,167 @@
+import { OperationalError, type Admission, type WaitingCounter } from '#domain';
+import type { Logger } from '#telemetry';
+
+/** Milliseconds for which a count is good; then the next create has it counted again, and does not wait for it. */
+const COUNT_AGAIN_MS = 1000;
+/** Counting takes no more than this share of the time: a hundred thousand take the database tens of milliseconds or more. */
+const COUNTING_SHARE = 0.05;
+const COUNT_AGAIN_AT_LATEST_MS = 5000;
+/** Milliseconds after which a count says nothing any more: a create waits for a new one, as the first did. */
+const STALE_MS = 10_000;
+/** Milliseconds a create may wait for a count. */
+const WAIT_MS = 1500;
+/** Milliseconds over which is seen how fast a backlog is worked off. */
+const RATE_OVER_MS = 30_000;
+
+const SOONEST_SECONDS = 1;
+const LATEST_SECONDS = 300;
+/** Where nothing was seen yet of how fast it goes. */
+const UNKNOWN_SECONDS = 10;
+
+export interface BacklogOptions {
+  readonly counter: WaitingCounter;
+  /** Per provider instance, how many of its actions may wait to be started. */
+  readonly bounds: ReadonlyMap<string, number>;
+  readonly log: Logger;
+  /** Milliseconds that only grow. Default `performance.now`. */
+  readonly nowMs?: () => number;
+}
+
+/**
+ * Bounds what waits for each provider instance, so that callers hear of a vendor that is too slow, or away, and not
+ * of a full database. What waits is counted in MongoDB at most once a second per instance, in the background, and
+ * what this process accepted since is added. With several processes the bound may be passed by what the others
+ * accept in that second.
+ *
+ * Where the count fails, everything is admitted: an action that can be written is worth more than an exact bound.
+ */
+export class Backlog implements Admission {
+  readonly #gauges: ReadonlyMap<string, Gauge>;
+
+  constructor({ counter, bounds, log, nowMs = () => performance.now() }: BacklogOptions) {
+    this.#gauges = new Map(
+      [...bounds].map(([instance, bound]) => [
+        instance,
+        new Gauge(
+          bound,
+          () => counter.countWaiting(instance, bound + 1),
+          nowMs,
+          (failure) => {
+            if (failure === null) log.info({ instance }, 'backlog counted again');
+            else log.warn({ instance, err: failure }, 'backlog not counted; everything is admitted');
+          },
+        ),
+      ]),
+    );
+  }
+
+  async admit(instance: string): Promise<void> {
+    const gauge = this.#gauges.get(instance);
+    if (gauge === undefined) return;
+    await gauge.beKnown();
+    if (!gauge.isFull()) {
+      gauge.accept();
+      return;
+    }
+    throw new OperationalError(
+      'tooManyRequests',
+      `${gauge.bound} actions wait for provider instance "${instance}", and no more may. Nothing was written; send it again later.`,
+      gauge.secondsUntilRoom(),
+    );
+  }
+}
+
+/** A count, and how many this process had accepted in all when it began. */
+interface Sample {
+  readonly atMs: number;
+  readonly waiting: number;
+  readonly accepted: number;
+}
+
+/** How much waits for one instance. */
+class Gauge {
+  readonly bound: number;
+  readonly #count: () => Promise<number>;
+  readonly #nowMs: () => number;
+  readonly #onChange: (failure: unknown) => void;
+  /** Oldest first. */
+  readonly #samples: Sample[] = [];
+  #accepted = 0;
+  #counting: Promise<void> | null = null;
+  #againAtMs = Number.NEGATIVE_INFINITY;
+  #failed = false;
+
+  constructor(
+    bound: number,
+    count: () => Promise<number>,
+    nowMs: () => number,
+    onChange: (failure: unknown) => void,
+  ) {
+    this.bound = bound;
+    this.#count = count;
+    this.#nowMs = nowMs;
+    this.#onChange = onChange;
+  }
+
+  /** Has it counted where that is due, and waits for it only where nothing is known. */
+  async beKnown(): Promise<void> {
+    if (this.#nowMs() >= this.#againAtMs) this.#counting ??= this.#sample();
+    // Who waits in vain is admitted, and so are, without a wait, those after him until the next try.
+    if (this.#latest() === null && this.#counting !== null && !this.#failed) await soon(this.#counting);
+  }
+
+  isFull(): boolean {
+    const latest = this.#latest();
+    return latest !== null && latest.waiting + this.#accepted - latest.accepted >= this.bound;
+  }
+
+  accept(): void {
+    this.#accepted += 1;
+  }
+
+  /** By how fast it was worked off lately. */
+  secondsUntilRoom(): number {
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    if (first === undefined || last === undefined || first === last) return UNKNOWN_SECONDS;
+    const started = first.waiting + (last.accepted - first.accepted) - last.waiting;
+    const excess = last.waiting + this.#accepted - last.accepted - this.bound + 1;
+    const secondsForOne = (last.atMs - first.atMs) / 1000 / Math.max(started, 1);
+    // That none was started for a second is no proof that it goes on like that.
+    const seconds = Math.max(excess * secondsForOne, started <= 0 ? UNKNOWN_SECONDS : 0);
+    return Math.min(Math.max(Math.ceil(seconds), SOONEST_SECONDS), LATEST_SECONDS);
+  }
+
+  #latest(): Sample | null {
+    const latest = this.#samples.at(-1);
+    return latest === undefined || this.#nowMs() - latest.atMs > STALE_MS ? null : latest;
+  }
+
+  async #sample(): Promise<void> {
+    const atMs = this.#nowMs();
+    const accepted = this.#accepted;
+    this.#againAtMs = atMs + COUNT_AGAIN_MS;
+    try {
+      const waiting = await this.#count();
+      const spared = (this.#nowMs() - atMs) / COUNTING_SHARE;
+      this.#againAtMs = atMs + Math.min(Math.max(COUNT_AGAIN_MS, spared), COUNT_AGAIN_AT_LATEST_MS);
+      while ((this.#samples[0]?.atMs ?? atMs) < atMs - RATE_OVER_MS) this.#samples.shift();
+      this.#samples.push({ atMs, waiting, accepted });
+      if (this.#failed) this.#onChange(null);
+      this.#failed = false;
+    } catch (error) {
+      if (!this.#failed) this.#onChange(error);
+      this.#failed = true;
+    } finally {
+      this.#counting = null;
+    }
+  }
+}
+
+async function soon(counting: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, WAIT_MS);
+  });
+  await Promise.race([counting, late]);
+  clearTimeout(timer);
+}

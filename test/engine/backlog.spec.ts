@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { OperationalError } from '#domain';
+import { Backlog } from '#engine';
+import { createLogger } from '#telemetry';
+
+const log = createLogger('riposte-test', 'silent');
+
+/** A bound of 3 on an instance `fw`, a clock that is moved by hand, and a database that is asked. */
+function backlogOf(bound = 3) {
+  const world = {
+    nowMs: 1_000_000,
+    waiting: 0,
+    counts: 0,
+    /** Set, the database does not answer before it is called. */
+    answer: null as null | (() => void),
+    slow: false,
+    broken: false,
+  };
+  const backlog = new Backlog({
+    bounds: new Map([['fw', bound]]),
+    log,
+    nowMs: () => world.nowMs,
+    counter: {
+      countWaiting: async (_instance, atMost) => {
+        world.counts += 1;
+        const { waiting } = world;
+        if (world.slow) await new Promise<void>((resolve) => (world.answer = resolve));
+        if (world.broken) throw new Error('the database is away');
+        return Math.min(waiting, atMost);
+      },
+    },
+  });
+  return { world, backlog, admit: () => backlog.admit('fw') };
+}
+
+type World = ReturnType<typeof backlogOf>['world'];
+
+/** Lets time pass and the count of then end. */
+async function pass(world: World, ms: number, admit: () => Promise<void>): Promise<void> {
+  world.nowMs += ms;
+  await admit().catch(() => undefined);
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+const refusal = (promise: Promise<void>): Promise<OperationalError> =>
+  promise.then(
+    () => Promise.reject(new Error('it was admitted')),
+    (error: unknown) => error as OperationalError,
+  );
+
+describe('the bound of a backlog', () => {
+  it('admits as many as may wait, counted and accepted since, and not one more', async () => {
+    const { world, admit } = backlogOf();
+    world.waiting = 1;
+    await admit();
+    await admit();
+    const error = await refusal(admit());
+    expect(error).toBeInstanceOf(OperationalError);
+    expect(error.code).toBe('tooManyRequests');
+    expect(error.message).toMatch(/3 actions wait for provider instance "fw"/);
+    expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  });
+
+  it('lets nothing but the first create wait for the count, all of its time together', async () => {
+    const { world, admit } = backlogOf(100);
+    world.slow = true;
+    const first = [admit(), admit(), admit()];
+    expect(world.counts).toBe(1);
+    world.answer?.();
+    await Promise.all(first);
+    world.nowMs += 1000;
+    await admit();
+    await admit();
+    expect(world.counts).toBe(2);
+  });
+
+  it('counts at most once a second', async () => {
+    const { world, admit } = backlogOf(100);
+    await admit();
+    for (let create = 0; create < 50; create += 1) await pass(world, 100, admit);
+    expect(world.counts).toBe(6);
+  });
+
+  it('counts less often where it takes long', async () => {
+    const { world, admit } = backlogOf(100);
+    world.slow = true;
+    const first = admit();
+    world.nowMs += 200;
+    world.answer?.();
+    await first;
+    world.slow = false;
+    await pass(world, 3700, admit);
+    expect(world.counts).toBe(1);
+    await pass(world, 100, admit);
+    expect(world.counts).toBe(2);
+  });
+
+  it('admits again once it was worked off, also what nobody asked for in the meantime', async () => {
+    const { world, admit } = backlogOf();
+    world.waiting = 3;
+    await refusal(admit());
+    world.waiting = 0;
+    await pass(world, 1000, admit);
+    await admit();
+    world.waiting = 3;
+    await pass(world, 1000, admit);
+    await refusal(admit());
+    world.waiting = 0;
+    world.nowMs += 3_600_000;
+    await admit();
+  });
+
+  it('leaves other instances alone', async () => {
+    const { world, backlog, admit } = backlogOf();
+    world.waiting = 3;
+    await refusal(admit());
+    await backlog.admit('other');
+  });
+
+  it.each([
+    ['a quick one: a second', 1000, 500, 1],
+    ['one action in four seconds', 4000, 1, 4],
+    ['very slow: 20 s for one that takes 20 s', 20_000, 1, 20],
+    ['none was started: some seconds', 2000, 0, 10],
+    ['none was started for long: as long again', 25_000, 0, 25],
+  ])('says when to come again by how fast it went lately, %s', async (_what, ms, started, seconds) => {
+    const { world, admit } = backlogOf(1000);
+    world.waiting = 1000 + started;
+    await refusal(admit());
+    world.waiting = 1000;
+    await pass(world, ms, admit);
+    expect((await refusal(admit())).retryAfterSeconds).toBe(seconds);
+  });
+
+  it('never says more than five minutes', async () => {
+    const { world, admit } = backlogOf(1000);
+    world.waiting = 1001;
+    await refusal(admit());
+    await pass(world, 5000, admit);
+    world.waiting = 100_000;
+    await pass(world, 5000, admit);
+    expect((await refusal(admit())).retryAfterSeconds).toBeLessThanOrEqual(300);
+  });
+});
+
+describe('where the count fails', () => {
+  it('admits everything, without a wait after the first', async () => {
+    const { world, admit } = backlogOf();
+    world.broken = true;
+    for (let create = 0; create < 10; create += 1) await admit();
+    expect(world.counts).toBe(1);
+    await pass(world, 1000, admit);
+    expect(world.counts).toBe(2);
+  });
+
+  it('holds to the last count for some seconds, then admits', async () => {
+    const { world, admit } = backlogOf();
+    world.waiting = 3;
+    await refusal(admit());
+    world.broken = true;
+    await pass(world, 1000, admit);
+    await refusal(admit());
+    await pass(world, 10_000, admit);
+    await admit();
+  });
+
+  it('refuses again once it counts again', async () => {
+    const { world, admit } = backlogOf();
+    world.broken = true;
+    world.waiting = 3;
+    await admit();
+    world.broken = false;
+    await pass(world, 1000, admit);
+    await refusal(admit());
+  });
+});
