@@ -2,11 +2,11 @@ import 'reflect-metadata';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { BuiltinIssuer, TokenVerifier, issuersOf } from '#auth';
+import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
 import { backlogBoundsOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import { Backlog, CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
-import { connectDatabase } from '#persistence';
+import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { BullActionQueue, RedisRateLimiter } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -15,6 +15,8 @@ import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
 import { createServer } from './http/server.js';
+import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
+import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
@@ -33,18 +35,17 @@ const stopWithin = (): number => stopWithinMs;
 await runProcess(log, stopWithin, async () => {
   const settings = await readSettings(process.env);
   const { host, port, tls, drainMs, isTrustedProxy } = settings;
+  const publicUrl = settings.publicUrl ?? settings.listenUrl;
   const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
   const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
-  const builtin = usesBuiltinIssuer(config)
-    ? await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'))
-    : null;
-  const issuers = issuersOf(config.auth?.issuers ?? [], { log });
-  const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...issuers]);
+  const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+  const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
+  const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
   const queue = new BullActionQueue(
     redisUrl,
     registry.instances.map(({ id }) => id),
@@ -82,7 +83,11 @@ await runProcess(log, stopWithin, async () => {
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
   await mountBullBoard(server, { queue, verifier, log });
-  mountOpenApi(app, linksOf);
+  if (builtin !== null) {
+    const clients = new ClientCredentials(database.applications, builtin);
+    await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
+  }
+  mountOpenApi(app, linksOf, builtin === null ? {} : ISSUER_PATHS);
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -93,18 +98,41 @@ await runProcess(log, stopWithin, async () => {
     }
     throw error;
   }
-  log.info({ host, port, publicUrl: settings.publicUrl ?? settings.listenUrl }, 'listening');
-  for (const issuer of issuers) void issuer.warmUp();
+  log.info({ host, port, publicUrl }, 'listening');
+  for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    builtin?.stop();
     rateLimiter?.close();
     await queue.close();
     await database.close();
   };
 });
+
+/** The issuer of this data dir, which shares its public keys, and who was revoked, with the other API processes. */
+async function openIssuer(database: Database, publicUrl: string): Promise<BuiltinIssuer> {
+  let away = false;
+  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'), {
+    publicUrl,
+    keys: database.issuerKeys,
+    applications: database.applications,
+    onRefresh: (problem) => {
+      if ((problem !== null) === away) return;
+      away = problem !== null;
+      if (problem === null) log.info({}, 'issuer keys and revocations are read again');
+      else
+        log.warn(
+          { error: problem.message },
+          'issuer keys and revocations cannot be read; the last known stand',
+        );
+    },
+  });
+  await issuer.start();
+  return issuer;
+}
 
 /** Null: nobody is limited. */
 function rateLimiterOf(perSecond: number, url: string): RedisRateLimiter | null {

@@ -28,8 +28,15 @@ const WITH_BODY: Readonly<Record<number, string>> = {
   415: 'The body is of a type, charset or encoding that is not supported.',
 };
 
-/** Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`. */
-export function mountOpenApi(app: NestFastifyApplication, linkBase: LinkBase): void {
+/**
+ * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
+ * @param others routes that are no controller's
+ */
+export function mountOpenApi(
+  app: NestFastifyApplication,
+  linkBase: LinkBase,
+  others: OpenAPIObject['paths'] = {},
+): void {
   const description = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Riposte')
@@ -48,6 +55,8 @@ export function mountOpenApi(app: NestFastifyApplication, linkBase: LinkBase): v
     }
   }
   closeBodies(document);
+  // As they are: their errors are not Graph's.
+  Object.assign(document.paths, others);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',

@@ -1,11 +1,15 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer, ROLES } from '#auth';
-import { loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
+import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { guid } from './guid.js';
+import { collectRoles } from './roles.js';
 
-/** Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir, and refuses where the configuration turns that issuer off. */
+/**
+ * Prints one bearer token, and nothing else, on stdout. It reads the issuer's key from the data dir, and refuses where
+ * the configuration turns that issuer off.
+ */
 
 const UNIT_SECONDS = { '': 1, s: 1, m: 60, h: 3600 } as const;
 const MOST_SECONDS = 24 * 3600;
@@ -23,13 +27,7 @@ const program = new Command('npm run --silent token --')
   )
   .showHelpAfterError()
   .action(async (options: { tenant: string; app: string; role: string[]; expires: number }) => {
-    // As `npm start`: without a configuration file, the built-in issuer is the one there is.
-    const config = await loadConfig({ ...process.env, RIPOSTE_EMBEDDED: '1' }, process.cwd());
-    if (!usesBuiltinIssuer(config)) {
-      throw new ConfigurationError(
-        'The built-in issuer is off: the configuration names other issuers (auth.issuers), which issue the tokens. To use both, set auth.builtin to true.',
-      );
-    }
+    await requireBuiltinIssuer();
     const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
     const issuer = await BuiltinIssuer.open(dataDir);
     const token = await issuer.issue({
@@ -47,12 +45,6 @@ try {
   if (!(error instanceof ConfigurationError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
-}
-
-function collectRoles(role: string, before: readonly string[] | undefined): string[] {
-  if (!ROLES.some((known) => known === role))
-    throw new InvalidArgumentError(`Known roles: ${ROLES.join(', ')}.`);
-  return [...(before ?? []), role];
 }
 
 function duration(text: string): number {

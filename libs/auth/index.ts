@@ -1,6 +1,12 @@
-export { BuiltinIssuer, type TokenRequest } from './builtin-issuer.js';
+export { BuiltinIssuer, type Installation, type TokenRequest } from './builtin-issuer.js';
+export { ClientCredentials, type TokenAnswer } from './client-credentials.js';
+export { newClientSecret, type NewClientSecret } from './client-secret.js';
+export { issuerMetadata, jwksOf } from './issuer-metadata.js';
 export type { IssuerSettings } from './issuer-settings.js';
+export { OAuthError, type OAuthErrorCode } from './oauth-error.js';
 export { issuersOf, type OutsideIssuer } from './outside-issuers.js';
 export { ROLES, rolesFor, satisfies, type Need, type Role } from './scopes.js';
+export { replaceSigningKey } from './signing-key.js';
+export { parseTokenForm, type TokenForm } from './token-form.js';
 export { TokenVerifier } from './token-verifier.js';
 export type { Identity, TrustedIssuer } from './trusted-issuer.js';

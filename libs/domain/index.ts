@@ -26,6 +26,14 @@ export {
   type VendorInformation,
   type VendorOperation,
 } from './action.js';
+export type {
+  Application,
+  ApplicationDirectory,
+  ApplicationSecret,
+  IssuerKeyBoard,
+  IssuerPublicKey,
+  Revocation,
+} from './application.js';
 export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
 export {
   ConfigurationError,

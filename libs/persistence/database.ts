@@ -1,8 +1,10 @@
 import mongoose from 'mongoose';
 import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
+import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
+import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
@@ -33,6 +35,10 @@ export interface Database {
   readonly workers: WorkerRegistry;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
+  /** Clients of the built-in issuer. */
+  readonly applications: ApplicationStore;
+  /** Public keys of the built-in issuer. */
+  readonly issuerKeys: IssuerKeyStore;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /** 32 random bytes under this name, made on first use; the same for every process on this database. */
@@ -75,8 +81,10 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await model.createIndexes();
     const native = connection.getClient().db(connection.name);
     const workers = new WorkerRegistry(native.collection('workers'));
+    const applications = new ApplicationStore(native);
+    const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
-    await Promise.all([workers.ensureIndexes(), idempotencyKeys.ensureIndexes()]);
+    await Promise.all([workers, idempotencyKeys, applications, issuerKeys].map((one) => one.ensureIndexes()));
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
@@ -85,6 +93,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       workers,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
+      applications,
+      issuerKeys,
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name) => sharedKey(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),

@@ -1,6 +1,7 @@
 export { ActionSearch, type ActionQuery } from './action-search.js';
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';
+export { ApplicationStore, type NewApplication, type NewSecret } from './application-store.js';
 export { ArchiveFiles } from './archive-files.js';
 export {
   BackupError,
@@ -14,6 +15,7 @@ export { connectDatabase, type Database, type DatabaseOptions } from './database
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
 export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
+export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { isGuid } from './uuid.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';

@@ -13,7 +13,15 @@ import { documentOf, operationsOf, type Operation } from '../support/openapi.js'
 
 const ROLES = ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'] as const;
 /** What a caller from nowhere may call. */
-const PUBLIC = ['GET /health/live', 'GET /health/ready'];
+const PUBLIC = [
+  'GET /health/live',
+  'GET /health/ready',
+  'POST /oauth2/v2.0/token',
+  'POST /{tenant}/oauth2/v2.0/token',
+  'GET /{tenant}/v2.0/.well-known/openid-configuration',
+  'GET /{tenant}/.well-known/openid-configuration',
+  'GET /{tenant}/discovery/v2.0/keys',
+];
 const CANARY = `canary-${randomUUID()}`;
 
 let stack: Stack;

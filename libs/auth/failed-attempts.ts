@@ -1,0 +1,57 @@
+import ipaddr from 'ipaddr.js';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { OAuthError } from './oauth-error.js';
+
+/** Per minute: of one client from one address, and from one address altogether. */
+const OF_CLIENT = 10;
+const OF_ADDRESS = 60;
+const WINDOW_SECONDS = 60;
+
+/**
+ * Counts failed attempts to authenticate, per process. It never refuses who has the right secret: a secret of 256
+ * bits is not guessed, while a limit that locks out would let anyone stop any application whose client id is known,
+ * and, behind a proxy, all of them.
+ */
+export class FailedAttempts {
+  readonly #ofClient = new RateLimiterMemory({ points: OF_CLIENT, duration: WINDOW_SECONDS });
+  readonly #ofAddress = new RateLimiterMemory({ points: OF_ADDRESS, duration: WINDOW_SECONDS });
+
+  /**
+   * Counts one. The caller answers with what it gets: the failure itself, or, past the limit, a 429 with how long
+   * to wait.
+   */
+  async failed(clientId: string, address: string, failure: OAuthError): Promise<OAuthError> {
+    const from = networkOf(address);
+    try {
+      // The address first: past its limit, made-up client ids take no memory.
+      await this.#ofAddress.consume(from);
+      await this.#ofClient.consume(`${clientId.slice(0, 64)} ${from}`);
+      return failure;
+    } catch (exceeded) {
+      return tooMany(exceeded);
+    }
+  }
+
+  /** The 429 for a client that failed too often from this address; null while it may try. */
+  async exceeded(clientId: string, address: string): Promise<OAuthError | null> {
+    const state = await this.#ofClient.get(`${clientId.slice(0, 64)} ${networkOf(address)}`);
+    return state !== null && state.consumedPoints >= OF_CLIENT ? tooMany(state) : null;
+  }
+}
+
+function tooMany(state: unknown): OAuthError {
+  if (!(typeof state === 'object' && state !== null && 'msBeforeNext' in state)) throw state as Error;
+  const retryAfterSeconds = Math.max(1, Math.ceil(Number(state.msBeforeNext) / 1000));
+  return new OAuthError(
+    'temporarily_unavailable',
+    `Too many failed attempts to authenticate. Correct the client id and secret, and try again in ${retryAfterSeconds} s.`,
+    { status: 429, retryAfterSeconds },
+  );
+}
+
+/** Of IPv6 the /64, which is one host's to choose from. */
+function networkOf(address: string): string {
+  if (!ipaddr.isValid(address)) return address;
+  const parsed = ipaddr.process(address);
+  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : parsed.toString();
+}
