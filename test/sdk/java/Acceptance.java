@@ -152,7 +152,7 @@ public class Acceptance {
   }
 
   private void addODataSteps(Map<String, Step> steps) {
-    String marked = "clientContext eq '" + MARKER + "'";
+    String marked = "clientContext eq '" + MARKER.replace("'", "''") + "'";
     steps.put("filter", () -> actionsOf(actions.get(request -> {
       request.queryParameters.filter = marked + " and parameters/any(p:p/name eq 'IP' and p/value eq '1.2.3.4')";
       request.queryParameters.orderby = new String[] {"createdDateTime asc"};

@@ -6,12 +6,11 @@ Prints one JSON object per step: {"step": ..., "facts": ...}. Settings come from
 import asyncio
 import json
 import os
-import ssl
 import time
 import uuid
 from typing import Any, Awaitable, Callable, Optional
 
-import httpx
+from azure.identity import ClientSecretCredential
 from kiota_abstractions.api_error import APIError
 from kiota_abstractions.authentication import (
     AccessTokenProvider,
@@ -19,6 +18,9 @@ from kiota_abstractions.authentication import (
     BaseBearerTokenAuthenticationProvider,
 )
 from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_authentication_azure.azure_identity_authentication_provider import (
+    AzureIdentityAuthenticationProvider,
+)
 from msgraph_beta import GraphRequestAdapter, GraphServiceClient
 from msgraph_beta.generated.models.key_value_pair import KeyValuePair
 from msgraph_beta.generated.models.o_data_errors.o_data_error import ODataError
@@ -30,7 +32,6 @@ from msgraph_beta.generated.security.security_actions.item.security_action_item_
 from msgraph_beta.generated.security.security_actions.security_actions_request_builder import (
     SecurityActionsRequestBuilder,
 )
-from msgraph_core import GraphClientFactory
 from msgraph_core.requests.batch_request_builder import BatchRequestBuilder
 from msgraph_core.requests.batch_request_content import BatchRequestContent
 from msgraph_core.requests.batch_request_item import BatchRequestItem
@@ -38,6 +39,7 @@ from msgraph_core.tasks.page_iterator import PageIterator
 
 CAPABILITIES = set(filter(None, os.environ.get("RIPOSTE_CAPABILITIES", "").split(",")))
 MARKER = os.environ["RIPOSTE_MARKER"]
+MARKED = "clientContext eq '" + MARKER.replace("'", "''") + "'"
 BASE_URL = f"{os.environ['RIPOSTE_URL']}/beta"
 
 
@@ -257,14 +259,14 @@ class Story:
     async def filter(self) -> Any:
         page = await actions.get(
             options(
-                filter=f"clientContext eq '{MARKER}' and parameters/any(p:p/name eq 'IP' and p/value eq '1.2.3.4')",
+                filter=f"{MARKED} and parameters/any(p:p/name eq 'IP' and p/value eq '1.2.3.4')",
                 orderby=["createdDateTime asc"],
             )
         )
         return {"actions": [facts_of(action) for action in page.value]}
 
     async def select(self) -> Any:
-        page = await actions.get(options(filter=f"clientContext eq '{MARKER}'", select=["id", "status"], top=1))
+        page = await actions.get(options(filter=MARKED, select=["id", "status"], top=1))
         config = RequestConfiguration(
             query_parameters=SecurityActionItemRequestBuilder.SecurityActionItemRequestBuilderGetQueryParameters(
                 select=["id", "name"]
@@ -274,10 +276,10 @@ class Story:
         return {"actions": [facts_of(action) for action in page.value], "one": facts_of(one)}
 
     async def count(self) -> Any:
-        page = await actions.get(options(filter=f"clientContext eq '{MARKER}'", count=True, top=1))
+        page = await actions.get(options(filter=MARKED, count=True, top=1))
         builder = actions.count
         config = RequestConfiguration(
-            query_parameters=builder.CountRequestBuilderGetQueryParameters(filter=f"clientContext eq '{MARKER}'")
+            query_parameters=builder.CountRequestBuilderGetQueryParameters(filter=MARKED)
         )
         return {"inline": page.odata_count, "path": await builder.get(config)}
 
@@ -313,37 +315,21 @@ class Story:
         }
 
     async def clientSecret(self) -> Any:
-        """Microsoft's own credential gets the token, from Riposte, as it would from Entra."""
-        from azure.identity.aio import ClientSecretCredential
-        from azure.core.pipeline.transport import AioHttpTransport
-        from kiota_authentication_azure.azure_identity_authentication_provider import (
-            AzureIdentityAuthenticationProvider,
-        )
-
-        import aiohttp
-
-        host, ca = os.environ["RIPOSTE_TLS_HOST"], os.environ["RIPOSTE_TLS_CA"]
-        trusted = ssl.create_default_context(cafile=ca)
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted))
+        """Microsoft's own credential gets the token, from Riposte as it would from Entra."""
         credential = ClientSecretCredential(
             os.environ["RIPOSTE_TENANT"],
             os.environ["RIPOSTE_CLIENT_ID"],
             os.environ["RIPOSTE_CLIENT_SECRET"],
-            authority=f"https://{host}",
+            authority=os.environ["RIPOSTE_TLS_URL"],
             disable_instance_discovery=True,
-            transport=AioHttpTransport(session=session, session_owner=True),
         )
-        async with credential:
-            provider = AzureIdentityAuthenticationProvider(
-                credential, scopes=["api://riposte/.default"], allowed_hosts=[host.split(":")[0]]
-            )
-            adapter = GraphRequestAdapter(
-                provider,
-                GraphClientFactory.create_with_default_middleware(client=httpx.AsyncClient(verify=trusted)),
-            )
-            adapter.base_url = f"https://{host}/beta"
-            outer = GraphServiceClient(request_adapter=adapter)
-            return facts_of(await outer.security.security_actions.post(new_action("BlockIp", {"IP": "1.2.3.4"})))
+        adapter = GraphRequestAdapter(
+            AzureIdentityAuthenticationProvider(credential, scopes=["api://riposte/.default"])
+        )
+        adapter.base_url = f"{os.environ['RIPOSTE_TLS_URL']}/beta"
+        client = GraphServiceClient(request_adapter=adapter)
+        action = await client.security.security_actions.post(new_action("BlockIp", {"IP": "1.2.3.4"}))
+        return facts_of(action)
 
 
 STEPS: dict[str, Optional[str]] = {
