@@ -83,7 +83,8 @@ for (const sdk of SDKS) {
       story = await storyOf(sdk, tenant);
     }, 20 * MINUTE_MS);
 
-    const factsOf = <T = ActionFacts>(step: string): T => story.facts(step) as T;
+    const factsOf = (step: string): ActionFacts => story.facts(step) as ActionFacts;
+    const actionsOf = (step: string): Actions => story.facts(step) as Actions;
     const created = {
       name: 'BlockIp',
       actionReason: 'Test',
@@ -143,7 +144,7 @@ for (const sdk of SDKS) {
     });
 
     it('lists the newest first, $top at a time', () => {
-      const { actions, nextLink } = factsOf<Actions>('list');
+      const { actions, nextLink } = actionsOf('list');
       expect(actions.map(({ id }) => id)).toEqual([factsOf('cancelQualified').id, factsOf('cancel').id]);
       expect(actions[0]).toEqual(factsOf('cancelQualified'));
       expect(nextLink).toContain(`${stack.baseUrl}/beta/security/securityActions?`);
@@ -151,12 +152,14 @@ for (const sdk of SDKS) {
 
     it('goes through all pages with its own iterator', () => {
       const order = ['cancelQualified', 'cancel', 'fail', 'resend', 'create'];
-      expect(factsOf<{ ids: readonly string[] }>('page').ids).toEqual(order.map((step) => factsOf(step).id));
+      expect((story.facts('page') as { ids: readonly string[] }).ids).toEqual(
+        order.map((step) => factsOf(step).id),
+      );
     });
 
     it.each([
       ['notFound', 404, 'itemNotFound', /^No security action [0-9a-f-]{36} exists\.$/],
-      ['invalid', 400, 'invalidRequest', /name/],
+      ['invalid', 400, 'invalidRequest', /^name is needed\.$/],
       ['unknownAction', 400, 'invalidRequest', /"Levitate".*BlockIp/],
       ['badParameter', 400, 'invalidRequest', /IP.*203\.0\.113\.7/],
       ['tooLate', 409, 'notAllowed', /Completed/],
@@ -168,7 +171,7 @@ for (const sdk of SDKS) {
     ])(
       'understands a refusal (%s): its status, code, message, date and request id',
       (step, status, code, text) => {
-        expect(factsOf<object>(step)).toEqual({
+        expect(story.facts(step)).toEqual({
           error: 'ODataError',
           status,
           code,
@@ -182,7 +185,7 @@ for (const sdk of SDKS) {
     if (sdk.language === 'Go') {
       it('has its compressed body accepted, or refused in the way that it understands', () => {
         const sent = CAPABILITIES.has('gzip') ? ['gzip 201'] : ['gzip 415', 'plain 201'];
-        expect(factsOf<object>('compressed')).toEqual({ sent });
+        expect(story.facts('compressed')).toEqual({ sent });
       });
     }
 
@@ -190,26 +193,26 @@ for (const sdk of SDKS) {
       const marked = (): string[] => ['create', 'resend'].map((step) => factsOf(step).id);
 
       it('filters and orders', () => {
-        expect(factsOf<Actions>('filter').actions.map(({ id }) => id)).toEqual(marked());
+        expect(actionsOf('filter').actions.map(({ id }) => id)).toEqual(marked());
       });
 
       it('selects', () => {
-        const { actions, one } = factsOf<Actions & { readonly one: ActionFacts }>('select');
+        const { actions, one } = story.facts('select') as Actions & { readonly one: ActionFacts };
         expect(actions).toHaveLength(1);
         expect(actions[0]).toMatchObject({ status: 'Completed', name: null, parameters: null, states: null });
         expect(one).toMatchObject({ id: factsOf('create').id, name: 'BlockIp', status: null });
       });
 
       it('counts, in the list and by itself', () => {
-        expect(factsOf<object>('count')).toEqual({ inline: 2, path: 2 });
+        expect(story.facts('count')).toEqual({ inline: 2, path: 2 });
       });
 
       it('searches', () => {
-        expect(factsOf<Actions>('search').actions.map(({ id }) => id)).toEqual(marked().toReversed());
+        expect(actionsOf('search').actions.map(({ id }) => id)).toEqual(marked().toReversed());
       });
 
       it('keeps its filter and order from page to page', () => {
-        const { actions } = factsOf<Actions>('pageFiltered');
+        const { actions } = actionsOf('pageFiltered');
         expect(actions.map(({ id }) => id)).toEqual(
           ['cancelQualified', 'cancel', 'fail'].map((step) => factsOf(step).id),
         );
@@ -218,7 +221,7 @@ for (const sdk of SDKS) {
 
     if (sdk.language !== 'JavaScript') {
       it.skipIf(!CAPABILITIES.has('batch'))('sends several requests as one', () => {
-        const batch = factsOf<Record<'statuses' | 'read' | 'write', object>>('batch');
+        const batch = story.facts('batch') as Record<'statuses' | 'read' | 'write', object>;
         expect(batch.statuses).toEqual({ read: 200, missing: 404, write: 201 });
         expect(batch.read).toEqual(factsOf('complete'));
         expect(batch.write).toMatchObject(created);

@@ -35,7 +35,18 @@ const python: Sdk = {
   async install(dir) {
     await run(dir, 'python3', '-m', 'venv', '--copies', '.');
     const requirements = path.join(HERE, 'python/requirements.txt');
-    await run(dir, 'bin/python', '-m', 'pip', 'install', '--quiet', '--no-deps', '-r', requirements);
+    await run(
+      dir,
+      'bin/python',
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-deps',
+      '--no-compile',
+      '-r',
+      requirements,
+    );
   },
   program: (dir) => [pythonIn(dir), path.join(HERE, 'python/acceptance.py')],
 };
@@ -48,12 +59,10 @@ const java: Sdk = {
     ['mvn', '-version'],
   ],
   locks: ['java/pom.xml'],
-  install: (dir) =>
-    run(
-      dir,
-      ...(['mvn', '-q', '-B', '-f', path.join(HERE, 'java/pom.xml')] as const),
-      ...['dependency:copy-dependencies', `-DoutputDirectory=${dir}`],
-    ),
+  async install(dir) {
+    const pom = path.join(HERE, 'java/pom.xml');
+    await run(dir, 'mvn', '-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${dir}`);
+  },
   program: (dir) => ['java', '-cp', path.join(dir, '*'), path.join(HERE, 'java/Acceptance.java')],
 };
 
