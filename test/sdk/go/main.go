@@ -112,7 +112,7 @@ func (c *client) cancel(id string, segment string) error {
 }
 
 func (c *client) whenStatus(id string, statuses ...string) (*securityAction, error) {
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		action, err := c.get(id, "")
 		if err != nil {
 			return nil, err

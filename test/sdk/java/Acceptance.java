@@ -243,7 +243,7 @@ public class Acceptance {
   }
 
   private SecurityAction whenStatus(String id, String... statuses) throws InterruptedException {
-    long until = System.nanoTime() + 20_000_000_000L;
+    long until = System.nanoTime() + 60_000_000_000L;
     for (;;) {
       SecurityAction action = actions.bySecurityActionId(id).get();
       String status = action.getStatus() == null ? null : action.getStatus().getValue();

