@@ -43,7 +43,8 @@ function problems(errors: readonly ValidationError[], parent = ''): string[] {
     const rules = Object.entries(error.constraints ?? {});
     const isUnknown = rules.some(([rule]) => rule === 'whitelistValidation');
     // What is not there breaks every one of its rules; what may be left out breaks none.
-    if (!isUnknown && (error.value === undefined || error.value === null)) return [`${place} is needed`];
+    if (rules.length > 0 && !isUnknown && (error.value === undefined || error.value === null))
+      return [`${place} is needed`];
     const own = rules.map(([rule, message]) => {
       if (rule === 'whitelistValidation') return `${place} is not a known property`;
       return parent === ''
