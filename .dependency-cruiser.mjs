@@ -188,8 +188,9 @@ export default {
   ],
   options: {
     doNotFollow: { path: ['(^|/)node_modules/'] },
-    // The launcher loads what was compiled; the sources of that are looked at here.
-    exclude: { path: ['^dist/'] },
+    // The launcher loads what was compiled; the sources of that are looked at here. The acceptance program for
+    // JavaScript is a package of its own, installed elsewhere.
+    exclude: { path: ['^dist/', '^test/sdk/javascript/'] },
     tsPreCompilationDeps: true,
     combinedDependencies: false,
     // As tsconfig.json's customConditions: `#domain` is libs/domain/index.ts.

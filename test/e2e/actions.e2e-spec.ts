@@ -248,6 +248,12 @@ describe('what a caller got wrong', () => {
     );
   });
 
+  it('is named as needed, and no more, where it is not there', async () => {
+    expect(await refused({ vendorInformation: { vendor: 'Mock' } })).toBe(
+      'name is needed; parameters is needed; vendorInformation.provider is needed.',
+    );
+  });
+
   it('is named for everything at once', async () => {
     const message = await refused({
       name: 5,

@@ -308,6 +308,14 @@ describe('dependencies within a batch', () => {
     expect(created).toEqual(created.toSorted());
   });
 
+  it("are understood as Microsoft's SDK for Python spells them", async () => {
+    const answers = await batch([
+      get('1', `${ACTIONS}/${NOBODY}`, { depends_on: [] }),
+      create('2', { depends_on: ['1'] }),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([404, 424]);
+  });
+
   it('that failed fail what depends on them, and what depends on that, and nothing else', async () => {
     const tenant = randomUUID();
     const other = await stack.client({ tenant });

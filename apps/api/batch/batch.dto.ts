@@ -72,6 +72,17 @@ export class BatchRequestDto {
   @IsArray()
   @IsString({ each: true })
   dependsOn?: readonly string[];
+
+  @ApiProperty({
+    type: [String],
+    required: false,
+    deprecated: true,
+    description: "The same, as Microsoft's SDK for Python spells it.",
+  })
+  @IsOptional()
+  @IsArray()
+  @IsString({ each: true })
+  depends_on?: readonly string[];
 }
 
 /** https://learn.microsoft.com/graph/json-batching */

@@ -36,7 +36,9 @@ export async function parseBatch(body: unknown): Promise<readonly BatchStep[]> {
     }
     const known = steps.get(request.id);
     if (known !== undefined) return known;
-    const dependsOn = [...new Set(request.dependsOn?.map(keyOf))].map((id) => {
+    const dependsOn = [
+      ...new Set([...(request.dependsOn ?? []), ...(request.depends_on ?? [])].map(keyOf)),
+    ].map((id) => {
       const dependency = byId.get(id);
       if (dependency === undefined) {
         throw new UserError(

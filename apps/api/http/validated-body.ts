@@ -40,7 +40,12 @@ export async function validated<T extends object>(dto: Type<T>, body: object): P
 function problems(errors: readonly ValidationError[], parent = ''): string[] {
   return errors.flatMap((error) => {
     const place = parent === '' ? error.property : `${parent}.${error.property}`;
-    const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => {
+    const rules = Object.entries(error.constraints ?? {});
+    const isUnknown = rules.some(([rule]) => rule === 'whitelistValidation');
+    // What is not there breaks every one of its rules; what may be left out breaks none.
+    if (rules.length > 0 && !isUnknown && (error.value === undefined || error.value === null))
+      return [`${place} is needed`];
+    const own = rules.map(([rule, message]) => {
       if (rule === 'whitelistValidation') return `${place} is not a known property`;
       return parent === ''
         ? message
