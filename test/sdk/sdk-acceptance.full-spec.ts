@@ -15,7 +15,12 @@ import { PYTHON, SDKS, installed, missingTool, pythonIn, type Command, type Sdk 
 /** Microsoft's own SDKs tell the same story against the product. README.md here has the story. */
 
 /** What the server can do besides the beginnings. A step that needs more is not told. */
-const CAPABILITIES: ReadonlySet<'odata' | 'batch' | 'gzip' | 'clientCredentials'> = new Set([]);
+const CAPABILITIES: ReadonlySet<'odata' | 'batch' | 'gzip' | 'clientCredentials'> = new Set([
+  'odata',
+  'batch',
+  'gzip',
+  'clientCredentials',
+]);
 
 const MINUTE_MS = 60_000;
 const MARKER = "ticket 4711, O'Brien";
