@@ -20,6 +20,7 @@ import (
 	ser "github.com/microsoft/kiota-abstractions-go/serialization"
 	kiotahttp "github.com/microsoft/kiota-http-go"
 	kiotajson "github.com/microsoft/kiota-serialization-json-go"
+	kiotatext "github.com/microsoft/kiota-serialization-text-go"
 	graphcore "github.com/microsoftgraph/msgraph-sdk-go-core"
 )
 
@@ -367,6 +368,10 @@ func main() {
 	})
 	abstractions.RegisterDefaultDeserializer(func() ser.ParseNodeFactory {
 		return kiotajson.NewJsonParseNodeFactory()
+	})
+	// As the typed SDK's NewGraphServiceClient does: $count is answered in text.
+	abstractions.RegisterDefaultDeserializer(func() ser.ParseNodeFactory {
+		return kiotatext.NewTextParseNodeFactory()
 	})
 	must(graphcore.RegisterError(graphcore.BatchRequestErrorRegistryKey, errorModels))
 	must(graphcore.RegisterError(graphcore.PageIteratorErrorRegistryKey, errorModels))
