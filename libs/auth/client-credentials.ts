@@ -1,14 +1,10 @@
-import { BulkheadRejectedError, bulkhead } from 'cockatiel';
-import type { Application, ApplicationDirectory } from '#domain';
+import type { Application, ApplicationDirectory, ApplicationSecret } from '#domain';
 import type { BuiltinIssuer } from './builtin-issuer.js';
-import { candidatesFor, isSecretOf } from './client-secret.js';
+import { candidatesFor } from './client-secret.js';
 import { FailedAttempts } from './failed-attempts.js';
 import { OAuthError } from './oauth-error.js';
+import { SecretProofs } from './secret-proofs.js';
 import { SCOPE, type TokenForm } from './token-form.js';
-
-/** Hashes computed at once: each takes 16 MiB and one of libuv's four threads, which files and DNS need, too. */
-const HASHES_AT_ONCE = 2;
-const HASHES_WAITING = 20;
 
 /** The answer of RFC 6749 §5.1. */
 export interface TokenAnswer {
@@ -27,7 +23,7 @@ export class ClientCredentials {
   readonly #applications: ApplicationDirectory;
   readonly #issuer: BuiltinIssuer;
   readonly #failures = new FailedAttempts();
-  readonly #hashing = bulkhead(HASHES_AT_ONCE, HASHES_WAITING);
+  readonly #proofs = new SecretProofs();
 
   constructor(applications: ApplicationDirectory, issuer: BuiltinIssuer) {
     this.#applications = applications;
@@ -67,11 +63,8 @@ export class ClientCredentials {
       throw await refused(NO_CLIENT);
     const candidates = candidatesFor(clientSecret, application.secrets);
     if (candidates.length === 0) throw await refused(NO_CLIENT);
-    // From here on it costs: a guess does not come this far, who has seen the hint does.
-    const exceeded = await this.#failures.exceeded(clientId, address);
-    if (exceeded !== null) throw exceeded;
     for (const secret of candidates) {
-      if (!(await this.#hashed(() => isSecretOf(clientSecret, secret)))) continue;
+      if (!(await this.#isRight(clientSecret, secret, clientId, address))) continue;
       if (secret.expiresAt !== null && secret.expiresAt.getTime() <= Date.now())
         throw await refused(`The client secret ${secret.id} has expired. Make a new one.`);
       if (application.disabledAt !== null)
@@ -81,17 +74,20 @@ export class ClientCredentials {
     throw await refused(NO_CLIENT);
   }
 
-  async #hashed(check: () => Promise<boolean>): Promise<boolean> {
-    try {
-      return await this.#hashing.execute(check);
-    } catch (cause) {
-      if (!(cause instanceof BulkheadRejectedError)) throw cause;
-      throw new OAuthError('temporarily_unavailable', 'Too many tokens are asked for at once.', {
-        status: 429,
-        retryAfterSeconds: 1,
-        cause,
-      });
+  async #isRight(
+    given: string,
+    secret: ApplicationSecret,
+    clientId: string,
+    address: string,
+  ): Promise<boolean> {
+    if (!this.#proofs.knows(given, secret)) {
+      // It costs a hash: a guess does not come this far, who has seen how a secret begins does.
+      const exceeded = await this.#failures.exceeded(clientId, address);
+      if (exceeded !== null) throw exceeded;
     }
+    const isRight = await this.#proofs.isRight(given, secret);
+    if (!isRight) await this.#failures.hashed(clientId, address);
+    return isRight;
   }
 }
 

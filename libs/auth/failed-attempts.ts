@@ -8,12 +8,14 @@ const OF_ADDRESS = 60;
 const WINDOW_SECONDS = 60;
 
 /**
- * Counts failed attempts to authenticate, per process. It never refuses who has the right secret: a secret of 256
- * bits is not guessed, while a limit that locks out would let anyone stop any application whose client id is known,
- * and, behind a proxy, all of them.
+ * Counts failed attempts to authenticate, per process. It refuses nobody who has the right secret on account of
+ * others who have not: a secret of 256 bits is not guessed, while a limit that locks out would let anyone stop any
+ * application whose client id is known, and, behind a proxy, all of them. Only those who know how a secret begins,
+ * and make us compute hashes for nothing, are stopped before that.
  */
 export class FailedAttempts {
   readonly #ofClient = new RateLimiterMemory({ points: OF_CLIENT, duration: WINDOW_SECONDS });
+  readonly #hashesOfClient = new RateLimiterMemory({ points: OF_CLIENT, duration: WINDOW_SECONDS });
   readonly #ofAddress = new RateLimiterMemory({ points: OF_ADDRESS, duration: WINDOW_SECONDS });
 
   /**
@@ -21,20 +23,24 @@ export class FailedAttempts {
    * to wait.
    */
   async failed(clientId: string, address: string, failure: OAuthError): Promise<OAuthError> {
-    const from = networkOf(address);
     try {
       // The address first: past its limit, made-up client ids take no memory.
-      await this.#ofAddress.consume(from);
-      await this.#ofClient.consume(`${clientId.slice(0, 64)} ${from}`);
+      await this.#ofAddress.consume(networkOf(address));
+      await this.#ofClient.consume(placeOf(clientId, address));
       return failure;
     } catch (exceeded) {
       return tooMany(exceeded);
     }
   }
 
-  /** The 429 for a client that failed too often from this address; null while it may try. */
+  /** Counts a hash that was computed for a wrong secret of a client there is. */
+  async hashed(clientId: string, address: string): Promise<void> {
+    await this.#hashesOfClient.penalty(placeOf(clientId, address));
+  }
+
+  /** The 429 for a client that cost too many hashes from this address; null while it may try. */
   async exceeded(clientId: string, address: string): Promise<OAuthError | null> {
-    const state = await this.#ofClient.get(`${clientId.slice(0, 64)} ${networkOf(address)}`);
+    const state = await this.#hashesOfClient.get(placeOf(clientId, address));
     return state !== null && state.consumedPoints >= OF_CLIENT ? tooMany(state) : null;
   }
 }
@@ -47,6 +53,10 @@ function tooMany(state: unknown): OAuthError {
     `Too many failed attempts to authenticate. Correct the client id and secret, and try again in ${retryAfterSeconds} s.`,
     { status: 429, retryAfterSeconds },
   );
+}
+
+function placeOf(clientId: string, address: string): string {
+  return `${clientId.slice(0, 64)} ${networkOf(address)}`;
 }
 
 /** Of IPv6 the /64, which is one host's to choose from. */

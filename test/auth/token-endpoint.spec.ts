@@ -260,13 +260,12 @@ describe('failing again and again', () => {
     const { retryAfterSeconds } = (await refusal.catch((error: unknown) => error)) as OAuthError;
     expect(retryAfterSeconds).toBeGreaterThanOrEqual(1);
     expect(retryAfterSeconds).toBeLessThanOrEqual(60);
-    // Elsewhere nobody is locked out by it.
     expect(await failing(clients, appId, '192.0.2.2')).toBe('401 invalid_client');
-    expect(
-      await outcome(() =>
-        ask({ clients, address: '192.0.2.2', form: { client_id: appId, client_secret: secret } }),
-      ),
-    ).toBe('200');
+    // Nobody is locked out by it, also not behind the same proxy.
+    for (const address of [ADDRESS, '192.0.2.2']) {
+      const right = { client_id: appId, client_secret: secret };
+      expect(await outcome(() => ask({ clients, address, form: right }))).toBe('200');
+    }
   });
 
   it('is answered 429 after sixty times a minute from one address, or one IPv6 network', async () => {
@@ -286,18 +285,49 @@ describe('failing again and again', () => {
     const clients = clientsOf();
     const { appId, secret } = await register();
     const form = { client_id: appId, client_secret: secret.slice(0, 10).padEnd(47, 'A') };
+    const right = { client_id: appId, client_secret: secret };
+    expect(await outcome(() => ask({ clients, form: right }))).toBe('200');
     for (let index = 0; index < 10; index += 1)
       expect(await outcome(() => ask({ clients, form }))).toBe('401 invalid_client');
     expect(await outcome(() => ask({ clients, form }))).toBe('429 temporarily_unavailable');
+    // Of the right one it is known that it is right.
+    expect(await outcome(() => ask({ clients, form: right }))).toBe('200');
   });
 
-  it('does not let a flood of requests wait in line for ever', async () => {
+  it('does not let a flood of guesses wait in line for ever', async () => {
+    const clients = clientsOf();
+    const { appId, secret } = await register();
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => {
+        const guess = secret.slice(0, 10).padEnd(45, 'A') + String(index).padStart(2, '0');
+        return outcome(() => ask({ clients, form: { client_id: appId, client_secret: guess } }));
+      }),
+    );
+    expect(new Set(answers)).toEqual(new Set(['401 invalid_client', '429 temporarily_unavailable']));
+  });
+});
+
+describe('an application that asks for tokens in a loop', () => {
+  it('takes the endpoint from no other', async () => {
+    const clients = clientsOf();
+    const [greedy, other] = [await register(), await register()];
+    const by = ({ appId, secret }: typeof greedy) =>
+      outcome(() => ask({ clients, form: { client_id: appId, client_secret: secret } }));
+    const answers = await Promise.all([...Array.from({ length: 100 }, () => by(greedy)), by(other)]);
+    expect(new Set(answers)).toEqual(new Set(['200']));
+  });
+
+  it('is out as soon as its secret is removed, or the application revoked', async () => {
     const clients = clientsOf();
     const { appId, secret } = await register();
     const form = { client_id: appId, client_secret: secret };
-    const answers = await Promise.all(
-      Array.from({ length: 40 }, () => outcome(() => ask({ clients, form }))),
-    );
-    expect(new Set(answers)).toEqual(new Set(['200', '429 temporarily_unavailable']));
+    expect(await outcome(() => ask({ clients, form }))).toBe('200');
+    await database.applications.revoke(appId);
+    expect(await outcome(() => ask({ clients, form }))).toBe('400 unauthorized_client');
+    await database.applications.restore(appId);
+    expect(await outcome(() => ask({ clients, form }))).toBe('200');
+    const [kept] = (await database.applications.find(appId))?.secrets ?? [];
+    await database.applications.removeSecret(appId, kept?.id ?? '');
+    expect(await outcome(() => ask({ clients, form }))).toBe('401 invalid_client');
   });
 });
