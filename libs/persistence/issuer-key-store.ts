@@ -9,7 +9,7 @@ interface KeyDocument extends Omit<IssuerPublicKey, 'kid'> {
   readonly seenAt: Date;
   readonly retiredAt: Date | null;
   readonly revokedAt: Date | null;
-  /** Until when its tokens are accepted; of a revoked key: until when that is remembered. */
+  /** Until when its tokens are accepted; of a revoked key {@link FOR_GOOD}. */
   readonly validUntil: Date;
 }
 
@@ -20,6 +20,8 @@ const HOUR_MS = 3_600_000;
 const LONGEST_TOKEN_MS = 24 * HOUR_MS;
 /** And some more for clocks, and for an API process that does not yet know of a change. */
 const REMEMBER_MS = LONGEST_TOKEN_MS + HOUR_MS;
+/** A key that was revoked stays so: a copy of its data dir may be put to use, or to misuse, at any time. */
+const FOR_GOOD = new Date('9999-12-31T00:00:00Z');
 const DUPLICATE_KEY = 11_000;
 const ENDED = { $ne: [{ $ifNull: ['$retiredAt', '$revokedAt', null] }, null] };
 
@@ -78,13 +80,13 @@ export class IssuerKeyStore implements IssuerKeyBoard {
   }
 
   /**
-   * Its tokens end at once. It stays on the list of the revoked until the last of them has expired.
+   * Its tokens end at once, and it is accepted never again, whoever publishes it.
    * @returns false for a key that was never published, or whose tokens have all expired
    */
   revoke(kid: string): Promise<boolean> {
     return this.#change(kid, {
       revokedAt: { $ifNull: ['$revokedAt', NOW] },
-      validUntil: { $cond: [{ $eq: ['$revokedAt', null] }, inMs(REMEMBER_MS), '$validUntil'] },
+      validUntil: FOR_GOOD,
     });
   }
 
