@@ -1,7 +1,8 @@
 import mongoose from 'mongoose';
 import { UserError, type SecurityAction } from '#domain';
 import type { Filter, OrderKey } from '#odata';
-import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
+import { ACTIONS, type ActionDocument } from './action-document.js';
+import { boundedPage } from './bounded-page.js';
 import { allOf } from './condition.js';
 import { conditionOf } from './odata-filter.js';
 import { planOf, type SearchPlan } from './search-index.js';
@@ -70,7 +71,7 @@ export class ActionSearch {
   }
 
   /**
-   * One page.
+   * One page: shorter than `top` where its actions are large, see {@link boundedPage}.
    *
    * @throws UserError `invalidRequest` when too much is skipped, the position is of another order, or the answer
    *   was not found in time or memory
@@ -92,26 +93,22 @@ export class ActionSearch {
     ]);
     if (wanted === false) return { actions: [], next: null };
     const query = queryOf(tenantId, wanted);
-    const documents = await this.#bounded(plan, (maxTimeMS) =>
-      needsRank(sorted)
-        ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
-        : this.#actions
-            .find(query, {
+    const { actions, last, hasMore } = await this.#bounded(plan, (maxTimeMS) =>
+      boundedPage(
+        needsRank(sorted)
+          ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
+          : this.#actions.find(query, {
               ...maxTimeMS,
               hint: plan.hint,
               sort: sortOf(sorted),
               skip,
               limit: top + 1,
               allowDiskUse: false,
-            })
-            .toArray(),
+            }),
+        top,
+      ),
     );
-    const page = documents.slice(0, top);
-    const last = page.at(-1);
-    return {
-      actions: page.map(toAction),
-      next: documents.length > top && last !== undefined ? positionOf(sorted, last) : null,
-    };
+    return { actions, next: hasMore && last !== null ? positionOf(sorted, last) : null };
   }
 
   /**
@@ -137,20 +134,18 @@ export class ActionSearch {
     skip: number,
     limit: number,
     maxTimeMS: { readonly maxTimeMS?: number },
-  ): Promise<ActionDocument[]> {
-    return this.#actions
-      .aggregate<ActionDocument>(
-        [
-          { $match: query },
-          { $set: { [STATUS_RANK]: statusRank } },
-          { $sort: sortOf(order) },
-          { $skip: skip },
-          { $limit: limit },
-          { $unset: STATUS_RANK },
-        ],
-        { ...maxTimeMS, hint, allowDiskUse: false },
-      )
-      .toArray();
+  ): mongoose.mongo.AggregationCursor<ActionDocument> {
+    return this.#actions.aggregate<ActionDocument>(
+      [
+        { $match: query },
+        { $set: { [STATUS_RANK]: statusRank } },
+        { $sort: sortOf(order) },
+        { $skip: skip },
+        { $limit: limit },
+        { $unset: STATUS_RANK },
+      ],
+      { ...maxTimeMS, hint, allowDiskUse: false },
+    );
   }
 
   async #bounded<T>(

@@ -293,14 +293,16 @@ describe('$top and $skip', () => {
     expect(await pages({ $skip: '5' })).toMatchObject([{ value: [] }]);
   });
 
-  it('of more than 1,000 is served as 1,000 with a nextLink', async () => {
+  /** A client of a new tenant that has so many copies of an action. */
+  async function tenantWith(count: number, changes: object = {}): Promise<Client> {
     const tenantId = randomUUID();
     const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
     try {
       const actions = connection.collection('actions');
       const ended = await actions.findOne({ status: 'Completed' });
-      const copies = Array.from({ length: 1003 }, () => ({
+      const copies = Array.from({ length: count }, () => ({
         ...ended,
+        ...changes,
         _id: new mongoose.mongo.UUID() as unknown as mongoose.mongo.ObjectId,
         tenantId,
       }));
@@ -308,9 +310,32 @@ describe('$top and $skip', () => {
     } finally {
       await connection.close();
     }
-    const found = await pages({ $top: '5000', $select: 'id' }, await stack.client({ tenant: tenantId }));
+    return stack.client({ tenant: tenantId });
+  }
+
+  it('of more than 1,000 is served as 1,000 with a nextLink', async () => {
+    const found = await pages({ $top: '5000', $select: 'id' }, await tenantWith(1003));
     expect(found.map(({ value }) => value.length)).toEqual([1000, 3]);
     expect(new Set(found.flatMap(({ value }) => value.map(({ id }) => id))).size).toBe(1003);
+  });
+
+  it('of large actions is served as what fits into 4 MiB with a nextLink, on the native list, too', async () => {
+    const large = await tenantWith(100, { parameters: [{ name: 'IP', value: 'x'.repeat(60_000) }] });
+    for (const options of [{}, { $orderby: 'status' }]) {
+      const found = await pages({ $top: '1000', $select: 'id', ...options }, large);
+      expect(found.map(({ value }) => value.length)).toEqual([68, 32]);
+      expect(new Set(found.flatMap(({ value }) => value.map(({ id }) => id))).size).toBe(100);
+    }
+    const native = await large.request<{ value: unknown[]; nextLink: string }>(
+      'GET',
+      '/api/v1/actions?top=1000',
+    );
+    expect(native.body.value).toHaveLength(68);
+    const next = await large.request<{ value: unknown[] }>(
+      'GET',
+      native.body.nextLink.slice(stack.baseUrl.length),
+    );
+    expect(next.body.value).toHaveLength(32);
   });
 
   it.each([
