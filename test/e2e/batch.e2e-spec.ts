@@ -186,6 +186,8 @@ describe('a batch that cannot be understood', () => {
     ['with requests that are no list', { requests: { 0: one } }, /requests/],
     ['without any', { requests: [] }, /requests/],
     ['with 21', { requests: Array.from({ length: 21 }, (_, index) => get(String(index), ACTIONS)) }, /20/],
+    ['with 300,000', `{"requests":[${'{},'.repeat(300_000)}{}]}`, /more than 40000 values/],
+    ['with 30,000', { requests: Array.from({ length: 30_000 }, () => ({})) }, /20 elements; it has 30000/],
     ['with null for a request', { requests: [null] }, /requests/],
     ['without an id', { requests: [{ method: 'GET', url: ACTIONS }] }, /requests\.0\.id/],
     ['with an empty id', { requests: [get('', ACTIONS)] }, /requests\.0\.id/],
@@ -229,6 +231,7 @@ describe('a batch that cannot be understood', () => {
     const answer = await send(body);
     expect(answer).toMatchObject({ status: 400, body: { error: { code: 'invalidRequest' } } });
     expect(answer.body.error.message).toMatch(message);
+    expect(answer.body.error.message.length).toBeLessThan(500);
   });
 
   it('is another failure where the batch itself is refused', async () => {

@@ -25,6 +25,7 @@ export const BATCH_LIMITS: BodyLimits = {
   bytes: 1024 * 1024,
   depth: 2 * BODY_LIMITS.depth,
   keys: 2 * MOST_REQUESTS * BODY_LIMITS.keys,
+  values: 2 * MOST_REQUESTS * BODY_LIMITS.values,
 };
 
 /** One request of a batch, as far as the whole batch is malformed where it is not so. */

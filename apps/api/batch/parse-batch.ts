@@ -1,6 +1,6 @@
 import { UserError } from '#domain';
 import { objectOf, validated } from '../http/validated-body.js';
-import { BatchDto, type BatchRequestDto } from './batch.dto.js';
+import { BatchDto, MOST_REQUESTS, type BatchRequestDto } from './batch.dto.js';
 
 /** A request of a batch whose dependencies are in order; the rest of it is checked when its turn comes. */
 export interface BatchStep {
@@ -16,10 +16,7 @@ export interface BatchStep {
  *   dependency on what is not in it, or on itself
  */
 export async function parseBatch(body: unknown): Promise<readonly BatchStep[]> {
-  const { requests } = await validated(
-    BatchDto,
-    withoutAnnotations(objectOf(body, 'a batch with "requests"')),
-  );
+  const { requests } = await validated(BatchDto, ofBoundedLength(objectOf(body, 'a batch with "requests"')));
   const byId = new Map<string, BatchRequestDto>();
   for (const request of requests) {
     if (byId.has(keyOf(request.id)))
@@ -53,6 +50,18 @@ export async function parseBatch(body: unknown): Promise<readonly BatchStep[]> {
     return step;
   };
   return requests.map((request) => stepOf(request, []));
+}
+
+/** The batch without its annotations. Of one that is too long nothing else is checked, which could take seconds. */
+function ofBoundedLength(body: object): object {
+  const requests = (body as { readonly requests?: unknown }).requests;
+  if (Array.isArray(requests) && requests.length > MOST_REQUESTS) {
+    throw new UserError(
+      'invalidRequest',
+      `requests must contain no more than ${MOST_REQUESTS} elements; it has ${requests.length}.`,
+    );
+  }
+  return withoutAnnotations(body);
 }
 
 /** Graph tells ids apart without regard to case. */

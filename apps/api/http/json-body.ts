@@ -5,7 +5,7 @@ import type { BodyLimits } from './limits.js';
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 /**
- * Parses a JSON request body strictly: UTF-8, not too deep, no key twice in one object (which parsers read
+ * Parses a JSON request body strictly: UTF-8, not too deep or too much, no key twice in one object (which parsers read
  * differently, so that a check and an effect could see different values).
  *
  * @returns undefined for an empty body, which some clients send with a JSON content type
@@ -36,7 +36,14 @@ function checkStructure(text: string, limits: BodyLimits): void {
   const keysByDepth: Set<string>[] = [];
   let depth = 0;
   let keys = 0;
+  let values = 0;
+  const count = (): void => {
+    values += 1;
+    if (values > limits.values)
+      throw new UserError('invalidRequest', `The body has more than ${limits.values} values.`);
+  };
   const enter = (): void => {
+    count();
     depth += 1;
     if (depth > limits.depth)
       throw new UserError('invalidRequest', `The body is nested deeper than ${limits.depth} levels.`);
@@ -50,6 +57,7 @@ function checkStructure(text: string, limits: BodyLimits): void {
     onArrayBegin: enter,
     onObjectEnd: leave,
     onArrayEnd: leave,
+    onLiteralValue: count,
     onObjectProperty: (key, _offset, _length, line, character) => {
       const seen = keysByDepth[depth];
       const where = `line ${line + 1}, column ${character + 1}`;

@@ -8,10 +8,12 @@ export interface BodyLimits {
   readonly depth: number;
   /** Properties of all objects together. */
   readonly keys: number;
+  /** Objects, arrays, texts, numbers, … together: what is checked costs by their number, not by their bytes. */
+  readonly values: number;
 }
 
 /** Of a request, unless its route says otherwise. */
-export const BODY_LIMITS: BodyLimits = { bytes: 64 * 1024, depth: 20, keys: 500 };
+export const BODY_LIMITS: BodyLimits = { bytes: 64 * 1024, depth: 20, keys: 500, values: 1000 };
 
 /** Bytes of a request's line and headers. */
 export const HEADER_LIMIT = 16 * 1024;
