@@ -1,7 +1,7 @@
 import { SetMetadata, applyDecorators, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
 import { ApiSecurity } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { rolesFor, satisfies, type Identity, type Need, type TokenVerifier } from '#auth';
 import { DefectError, UserError, type RateLimit } from '#domain';
 import { limitApp } from './http/app-limit.js';
@@ -10,6 +10,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set once the bearer token has been verified. */
     identity?: Identity;
+  }
+  interface FastifyContextConfig {
+    /** Its callers are known in another way than by {@link AuthGuard}. */
+    readonly ownAuthentication?: true;
   }
 }
 
@@ -52,12 +56,31 @@ export class AuthGuard implements CanActivate {
     if (need === 'nothing') return true;
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    request.identity = await authenticate(request.headers.authorization, this.#verifier);
+    request.identity ??= await authenticate(request.headers.authorization, this.#verifier);
     if (this.#rateLimit !== null)
       await limitApp(this.#rateLimit, request.identity, http.getResponse<FastifyReply>());
     authorise(request.identity, need);
     return true;
   }
+}
+
+/**
+ * Refuses a request with a body before that is read where its token is not valid: a kilobyte from nobody, inflated to
+ * a megabyte and parsed, would cost a thousand times what it costs to send. The guard comes after the body.
+ */
+export function authenticateBeforeBodies(server: FastifyInstance, verifier: TokenVerifier): void {
+  server.addHook('onRequest', async (request) => {
+    const { headers, method, routeOptions } = request;
+    if (
+      request.is404 ||
+      method === 'GET' ||
+      method === 'HEAD' ||
+      routeOptions.config.ownAuthentication === true
+    )
+      return;
+    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+    request.identity = await authenticate(headers.authorization, verifier);
+  });
 }
 
 /** @throws UserError `unauthenticated` */

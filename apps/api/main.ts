@@ -11,6 +11,7 @@ import { plugins } from '#plugins';
 import { BullActionQueue, RedisRateLimiter } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
+import { authenticateBeforeBodies } from './auth.guard.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
@@ -59,6 +60,7 @@ await runProcess(log, stopWithin, async () => {
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
+  authenticateBeforeBodies(server, verifier);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,

@@ -42,16 +42,20 @@ export async function mountIssuer(server: FastifyInstance, parts: IssuerParts): 
     scope.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, log));
 
     for (const path of ['/oauth2/v2.0/token', '/:tenant/oauth2/v2.0/token']) {
-      scope.post<TenantRoute>(path, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
-        const tenantId = request.params.tenant === undefined ? null : tenantOf(request);
-        const form = parseTokenForm(textOf(request.body), request.headers.authorization);
-        const answer = await clients.grant(form, tenantId, request.ip);
-        log.info(
-          { requestId: request.id, appId: form.clientId.toLowerCase(), address: request.ip },
-          'token issued',
-        );
-        return reply.headers(UNCACHED).send(answer);
-      });
+      scope.post<TenantRoute>(
+        path,
+        { bodyLimit: BODY_LIMIT, config: { ownAuthentication: true } },
+        async (request, reply) => {
+          const tenantId = request.params.tenant === undefined ? null : tenantOf(request);
+          const form = parseTokenForm(textOf(request.body), request.headers.authorization);
+          const answer = await clients.grant(form, tenantId, request.ip);
+          log.info(
+            { requestId: request.id, appId: form.clientId.toLowerCase(), address: request.ip },
+            'token issued',
+          );
+          return reply.headers(UNCACHED).send(answer);
+        },
+      );
     }
     // The first is the standard's for the issuer; some clients leave the version out.
     for (const path of [

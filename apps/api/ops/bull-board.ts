@@ -30,6 +30,9 @@ export async function mountBullBoard(
   });
   await server.register(
     async (scope) => {
+      scope.addHook('onRoute', (route) => {
+        route.config = { ...route.config, ownAuthentication: true };
+      });
       scope.addHook('onRequest', async (request, reply) => {
         try {
           request.identity = await authenticateOperator(request, reply, parts.verifier);
