@@ -22,7 +22,9 @@ beforeAll(async () => {
       { length: 400 },
       () =>
         new Promise<Socket>((resolve, reject) => {
-          const socket = connect(Number(port), hostname, () => resolve(socket));
+          // They do not close their side when the server closes its own.
+          const options = { port: Number(port), host: hostname, allowHalfOpen: true };
+          const socket = connect(options, () => resolve(socket));
           socket.once('error', reject);
         }),
     ),
@@ -165,6 +167,9 @@ describe('a body that is not right', () => {
   const levels = (count: number): string => `{"x":${deep(count - 1)}}`;
   const keys = (count: number): string =>
     JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 0])));
+  /** The object and the list are two of them. */
+  const values = (count: number): string =>
+    JSON.stringify({ x: Array.from({ length: count - 2 }, (_, index) => (index % 2 === 0 ? {} : 0)) });
   it.each([
     ['64 KiB', padded(65_536), 201, /^$/],
     ['a byte more', padded(65_537), 413, /large/],
@@ -172,6 +177,8 @@ describe('a body that is not right', () => {
     ['a level more', levels(21), 400, /deeper than 20 levels/],
     ['500 properties', keys(500), 400, /k0 is not a known property/],
     ['a property more', keys(501), 400, /more than 500 properties/],
+    ['1,000 values', values(1000), 400, /x is not a known property/],
+    ['a value more', values(1001), 400, /more than 1000 values/],
   ])('may have %s, and no more', async (_what, body, status, message) => {
     const answer = await client.request<Partial<GraphError>>('POST', COLLECTION, {
       body,
@@ -187,6 +194,20 @@ describe('a body that is not right', () => {
   ])('over 64 KiB by its %s is refused before it has come', async (_what, rest) => {
     const head = `POST ${COLLECTION} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${client.token}\r\ncontent-type: application/json\r\n`;
     expect(await send(head + rest)).toMatch(/^HTTP\/1\.1 413 .*"requestTooLarge"/s);
+  });
+
+  it('from nobody is a 401 before it has come, whatever it is', async () => {
+    for (const [url, rest] of [
+      [COLLECTION, 'content-type: application/json\r\ncontent-length: 60000'],
+      [
+        '/beta/$batch',
+        'content-type: application/json\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked',
+      ],
+      ['/v1.0/$batch', 'authorization: Bearer a.b.c\r\ncontent-type: text/plain\r\ncontent-length: 9000000'],
+    ]) {
+      const answer = await send(`POST ${url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${rest}\r\n\r\n`);
+      expect(answer).toMatch(/^HTTP\/1\.1 401 .*www-authenticate: Bearer.*"unauthenticated"/is);
+    }
   });
 
   it.each(['utf-16', 'iso-8859-1', '"utf-7"', 'utf8x'])('in charset %s is a 415', async (charset) => {

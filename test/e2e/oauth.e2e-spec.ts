@@ -1,6 +1,7 @@
 import { ConfidentialClientApplication } from '@azure/msal-node';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
@@ -44,6 +45,8 @@ let second: ProductProcess;
 let secondDir: string;
 let secondUrl: string;
 let trusting: Dispatcher;
+/** Connects before the tests, and never begins to speak TLS. */
+let silent: Socket;
 /** One that nothing happens to. */
 let application: Registered;
 
@@ -62,6 +65,9 @@ beforeAll(async () => {
   trusting = getGlobalDispatcher();
   setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
   stack = await Stack.start({ tls: { cert, key } });
+  silent = connect(Number(new URL(stack.baseUrl).port), '127.0.0.1')
+    .on('error', () => undefined)
+    .resume();
   secondDir = await mkdtemp(path.join(tmpdir(), 'riposte-second-'));
   const port = String(await freePort());
   secondUrl = `https://127.0.0.1:${port}`;
@@ -71,6 +77,7 @@ beforeAll(async () => {
   application = await register();
 });
 afterAll(async () => {
+  silent.destroy();
   await second.end();
   await stack.stop();
   await rm(secondDir, { recursive: true, force: true });
@@ -412,5 +419,11 @@ describe('what the processes print', () => {
       expect(output).not.toContain(application.clientSecret);
       expect(output).not.toContain(token.slice(-40));
     }
+  });
+});
+
+describe('a client that never begins to speak TLS', () => {
+  it('is let go after 10 s', async () => {
+    await eventually(() => silent.closed, 20_000);
   });
 });

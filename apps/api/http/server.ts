@@ -30,6 +30,10 @@ declare module 'fastify' {
   }
 }
 
+/** Milliseconds a client has for reading why its connection ends. */
+const LINGER_MS = 2000;
+const TLS_LIMITS = { handshakeTimeout: CONNECTION_LIMITS.headersTimeout };
+
 const HTTP_LIMITS = {
   maxHeaderSize: HEADER_LIMIT,
   headersTimeout: CONNECTION_LIMITS.headersTimeout,
@@ -46,7 +50,7 @@ export async function createServer(
   isTrustedProxy: IsTrustedProxy,
 ): Promise<FastifyInstance> {
   const server = fastify({
-    ...(tls === null ? { http: HTTP_LIMITS } : { https: { ...HTTP_LIMITS, ...tls } }),
+    ...(tls === null ? { http: HTTP_LIMITS } : { https: { ...HTTP_LIMITS, ...TLS_LIMITS, ...tls } }),
     bodyLimit: BODY_LIMITS.bytes,
     trustProxy: isTrustedProxy,
     genReqId: newRequestId,
@@ -147,11 +151,13 @@ const CLIENT_ERRORS: Readonly<
 
 /** What is not even HTTP gets Graph's error body too, written to the socket by hand. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const { code = '' } = error;
+  // Whoever is not there any more, or never came to speak HTTP: where TLS has not begun, an answer would wait for ever.
+  if (!socket.writable || !(code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT')) {
     socket.destroy();
     return;
   }
-  const known = CLIENT_ERRORS[error.code ?? ''] ?? {
+  const known = CLIENT_ERRORS[code] ?? {
     status: 400,
     code: 'invalidRequest' as const,
     message: 'The request is not valid HTTP.',
@@ -164,4 +170,6 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
     `HTTP/1.1 ${known.status} ${STATUS_CODES[known.status]}\r\ncontent-type: application/json; charset=utf-8\r\nrequest-id: ${requestId}\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+  // Time to read it; then the connection ends, also of a client that does not close its side.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
