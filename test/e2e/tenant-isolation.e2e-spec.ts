@@ -147,14 +147,30 @@ describe('the inventory', () => {
   /** Pages and files of its own, for people: the documentation and the dashboard. */
   const PAGES = /^\/(?:docs|openapi\.json|ops\/queues)(?:[/-].*)?$/;
 
-  it('of the OpenAPI document is what is served: no route more, no route less', () => {
+  const served = (): [string, string][] => {
     const routes = stack.api.log.find(({ msg }) => msg === 'routes served')?.['routes'] as string[];
-    const served = routes
-      .map((route) => route.split(' ') as [string, string])
+    return routes.map((route) => route.split(' ') as [string, string]);
+  };
+
+  it('of the OpenAPI document is what is served: no route more, no route less', () => {
+    const told = served()
       .filter(([method, path]) => method !== 'HEAD' && !PAGES.test(path))
       .map(([method, path]) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     const documented = operations.map(({ method, path }) => `${method} ${path}`);
-    expect(new Set(served)).toEqual(new Set(documented));
+    expect(new Set(told)).toEqual(new Set(documented));
+  });
+
+  it('of the dashboard is for operators, route by route', async () => {
+    const viewer = await stack.client({ roles: ROLES.slice(0, 2) });
+    const nobody = Object.assign(Object.create(viewer), { token: '' }) as Client;
+    const routes = served().filter(([, path]) => /^\/ops\/queues\b/.test(path));
+    expect(routes.length).toBeGreaterThan(10);
+    for (const [method, path] of routes) {
+      const url = path.replaceAll(/:\w+|\*/g, 'mock');
+      const asked = [nobody, viewer].map((client) => client.request(method, url));
+      const statuses = (await Promise.all(asked)).map(({ status }) => status);
+      expect({ method, url, statuses }).toEqual({ method, url, statuses: [401, 403] });
+    }
   });
 
   it.each([
