@@ -61,9 +61,15 @@ export class TokenVerifier {
 
   async #verifyAndRemember(token: string, hash: string): Promise<VerifiedToken> {
     const nowMs = this.#now();
+    let audiences: readonly string[] = [];
+    const told = (cause: unknown): string =>
+      cause instanceof errors.JWTExpired
+        ? 'The access token has expired.'
+        : `The access token is not valid: ${whyNot(cause, audiences)}.`;
     try {
       const origin = originOf(decodeJwt(token));
       const issuer = this.#issuerOf(origin);
+      audiences = issuer.audiences;
       const { payload } = await jwtVerify(token, (header) => keyFor(header, issuer, origin), {
         algorithms: [...issuer.algorithms],
         audience: [...issuer.audiences],
@@ -81,22 +87,34 @@ export class TokenVerifier {
       return verified;
     } catch (cause) {
       if (cause instanceof RiposteError) throw cause;
-      throw new UserError(
-        'unauthenticated',
-        cause instanceof errors.JWTExpired
-          ? 'The access token has expired.'
-          : 'The access token is not valid.',
-        { cause },
-      );
+      throw new UserError('unauthenticated', told(cause), { cause });
     }
   }
 
   /** The issuer is read before the signature is verified: it says whose keys verify it, and is covered by it. */
   #issuerOf({ iss, tid }: Origin): TrustedIssuer {
     const issuer = this.#issuers.find((known) => known.accepts(iss, tid));
-    if (issuer === undefined) throw new errors.JWTInvalid('no trusted issuer');
+    if (issuer === undefined) throw new UnknownIssuer();
     return issuer;
   }
+}
+
+class UnknownIssuer extends Error {}
+
+/**
+ * For whoever set the caller up. Before the signature was verified one text for all, so that made-up tokens do not find
+ * out which issuers and tenants there are.
+ */
+function whyNot(cause: unknown, audiences: readonly string[]): string {
+  if (cause instanceof errors.JWTClaimValidationFailed) {
+    if (cause.claim === 'aud')
+      return `its audience (aud) has to be ${audiences.join(' or ')}; ask for it by the scope`;
+    return `its ${cause.claim} is missing, wrong, or not for this time`;
+  }
+  const foreign = [UnknownIssuer, errors.JWSSignatureVerificationFailed, errors.JWKSNoMatchingKey];
+  return foreign.some((known) => cause instanceof known)
+    ? 'no issuer that is accepted here signed it, for this tenant and with a key in use (iss, tid, kid)'
+    : 'it is not a signed JWT as it has to be';
 }
 
 function originOf({ iss, ...claims }: JWTPayload): Origin {

@@ -44,7 +44,8 @@ const verify = (issuer: BuiltinIssuer, token: string): Promise<string> =>
     () => 'accepted',
     (error: Error) => error.message,
   );
-const REFUSED = 'The access token is not valid.';
+const REFUSED =
+  'The access token is not valid: no issuer that is accepted here signed it, for this tenant and with a key in use (iss, tid, kid).';
 
 async function registered(): Promise<Application> {
   const appId = randomUUID();

@@ -280,6 +280,33 @@ describe('a token that is not for us, or not now', () => {
   });
 });
 
+describe('a token that is refused says why', () => {
+  const FOREIGN = /no issuer that is accepted here signed it/;
+
+  it.each<[string, () => JWTPayload | string, RegExp]>([
+    [
+      'another audience',
+      () => v2({ aud: 'https://graph.microsoft.com' }),
+      /\(aud\) has to be api:\/\/riposte or 4{8}/,
+    ],
+    ['no audience', () => v2({ aud: undefined }), /\(aud\) has to be/],
+    ['valid later', () => v2({ nbf: NOW_SECONDS + 3000 }), /its nbf is/],
+    ['no JWT', () => 'secret-of-mine', /it is not a signed JWT/],
+    // These three alike: who makes tokens up learns nothing of issuers and tenants.
+    ['another issuer', () => v2({ iss: 'https://evil.example/' }), FOREIGN],
+    ['a tenant that is not allowed', () => entraV2(fake.baseUrl, NOW, APP), FOREIGN],
+  ])('%s', async (_what, claims, message) => {
+    const token = claims();
+    const signed = typeof token === 'string' ? token : await fake.sign(token, { key: keys.rsa });
+    await expect(verifier.verify(signed)).rejects.toThrow(message);
+  });
+
+  it('a foreign key', async () => {
+    const token = await fake.sign(v2({ aud: 'api://other' }), { key: { ...foreign, kid: keys.rsa.kid } });
+    await expect(verifier.verify(token)).rejects.toThrow(FOREIGN);
+  });
+});
+
 describe('a token of a user, with all the roles', () => {
   it.each<[string, () => JWTPayload]>([
     ['scp', () => v2({ scp: 'SecurityActions.ReadWrite.All' })],
