@@ -14,6 +14,7 @@ import { ApiModule } from './api.module.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
+import { servedRoutes } from './http/served-routes.js';
 import { createServer } from './http/server.js';
 import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
@@ -57,6 +58,7 @@ await runProcess(log, stopWithin, async () => {
   const health = new Health(database, queue);
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
+  const routes = servedRoutes(server);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
@@ -99,6 +101,7 @@ await runProcess(log, stopWithin, async () => {
     throw error;
   }
   log.info({ host, port, publicUrl }, 'listening');
+  log.debug({ routes }, 'routes served');
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();

@@ -241,7 +241,7 @@ describe('the token endpoint', () => {
 
   it('takes nothing but POST, and no form goes anywhere else', async () => {
     const response = await fetch(`${stack.baseUrl}/${TENANT_A}/oauth2/v2.0/token`);
-    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'OPTIONS, POST']);
     const client = await stack.client();
     const answer = await client.request('POST', '/beta/security/securityActions', {
       body: 'a=b',

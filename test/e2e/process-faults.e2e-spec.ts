@@ -10,7 +10,7 @@ import { Stack } from '../support/stack.js';
 
 /** API and workers are killed and stopped while callers go on asking, at vendors that cannot tell a repeat. */
 
-const KILLS = 10;
+const KILLS = 4;
 
 let vendor: RunningVendor;
 let slow: SlowVendor;

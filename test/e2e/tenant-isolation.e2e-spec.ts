@@ -8,7 +8,7 @@ import { documentOf, operationsOf, type Operation } from '../support/openapi.js'
 
 /**
  * Walks every route of the OpenAPI document, so that a route that is added later is covered when it is documented;
- * that every served route is documented is told by inventory.e2e-spec.ts.
+ * that every served route is documented is seen at the end.
  */
 
 const ROLES = ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'] as const;
@@ -32,7 +32,7 @@ let stranger: Client;
 const ids: string[] = [];
 
 beforeAll(async () => {
-  stack = await Stack.start();
+  stack = await Stack.start({ env: { RIPOSTE_LOG_LEVEL: 'debug' } });
   document = await documentOf(stack.baseUrl);
   operations = operationsOf(document);
   owner = await stack.client({ tenant: TENANT_A, roles: ROLES });
@@ -49,13 +49,11 @@ const guarded = (): readonly Operation[] => operations.filter(({ roles }) => rol
 function call(client: Client, { method, path, body }: Operation, id: string): Promise<Answer> {
   const unknown = [...path.matchAll(/\{(?!id\})[^}]+\}/g)];
   if (unknown.length > 0) throw new Error(`say here what to put for ${unknown.join()} of ${path}`);
-  return client.request(method, path.replace('{id}', id), {
-    ...(body === null
-      ? {}
-      : {
-          body: JSON.stringify(sample(body, { skipReadOnly: true }, document)),
-          headers: { 'content-type': 'application/json' },
-        }),
+  const address = path.replace('{id}', id);
+  if (body === null) return client.request(method, address);
+  return client.request(method, address, {
+    body: JSON.stringify(sample(body, { skipReadOnly: true }, document)),
+    headers: { 'content-type': 'application/json' },
   });
 }
 
@@ -142,5 +140,33 @@ describe('what a role may call', () => {
       expect({ ...operation, refused: status === 403 }).toEqual({ ...operation, refused: !allowed });
       expect(status).not.toBe(401);
     }
+  });
+});
+
+describe('the inventory', () => {
+  /** Pages and files of its own, for people: the documentation and the dashboard. */
+  const PAGES = /^\/(?:docs|openapi\.json|ops\/queues)(?:[/-].*)?$/;
+
+  it('of the OpenAPI document is what is served: no route more, no route less', () => {
+    const routes = stack.api.log.find(({ msg }) => msg === 'routes served')?.['routes'] as string[];
+    const served = routes
+      .map((route) => route.split(' ') as [string, string])
+      .filter(([method, path]) => method !== 'HEAD' && !PAGES.test(path))
+      .map(([method, path]) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
+    const documented = operations.map(({ method, path }) => `${method} ${path}`);
+    expect(new Set(served)).toEqual(new Set(documented));
+  });
+
+  it.each([
+    '/metrics',
+    '/debug/pprof',
+    '/.env',
+    '/server-status',
+    '/api',
+    '/beta',
+    '/admin',
+    '/json/version',
+  ])('has nothing at %s', async (path) => {
+    expect((await owner.request('GET', path)).status).toBe(404);
   });
 });
