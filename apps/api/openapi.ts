@@ -1,6 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
+import { ERROR_STATUS } from '#domain';
 import { GraphErrorDto } from './http/api-graph-errors.js';
 import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
@@ -35,6 +36,13 @@ const OF_SOME: Readonly<Record<number, string>> = {
   409: 'It is too late for that: the message says what the action has become.',
   422: 'The Idempotency-Key was sent before with another body.',
 };
+
+/** The first of the codes that a status has: an example of it. */
+const CODE_OF = new Map(
+  Object.entries(ERROR_STATUS)
+    .toReversed()
+    .map(([code, status]) => [String(status), code]),
+);
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
@@ -121,7 +129,26 @@ function complete(operation: Operation, method: string, path: string): void {
     if (response === undefined || !('description' in response)) continue;
     response.description ||= meanings[status] ?? '';
     addHeaders(response, status);
+    addErrorExample(response, status);
   }
+}
+
+/** Made from the schema alone, the example of every error would have the same code. */
+function addErrorExample(response: Response, status: string): void {
+  const body = response.content?.['application/json'];
+  if (body?.schema === undefined || !('$ref' in body.schema)) return;
+  if (body.schema.$ref !== getSchemaPath(GraphErrorDto)) return;
+  body.example = {
+    error: {
+      code: CODE_OF.get(status),
+      message: response.description,
+      innerError: {
+        date: '2026-01-01T00:00:00.000Z',
+        'request-id': '8e4ac884-4c89-4813-8452-908b2bf144bd',
+        'client-request-id': null,
+      },
+    },
+  };
 }
 
 function addHeaders(response: Response, status: string): void {

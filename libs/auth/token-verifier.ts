@@ -94,27 +94,21 @@ export class TokenVerifier {
   /** The issuer is read before the signature is verified: it says whose keys verify it, and is covered by it. */
   #issuerOf({ iss, tid }: Origin): TrustedIssuer {
     const issuer = this.#issuers.find((known) => known.accepts(iss, tid));
-    if (issuer === undefined) throw new UnknownIssuer();
+    if (issuer === undefined) throw new errors.JWTInvalid('no trusted issuer');
     return issuer;
   }
 }
 
-class UnknownIssuer extends Error {}
-
 /**
  * For whoever set the caller up. Before the signature was verified one text for all, so that made-up tokens do not find
- * out which issuers and tenants there are.
+ * out which issuers, tenants and keys there are.
  */
 function whyNot(cause: unknown, audiences: readonly string[]): string {
-  if (cause instanceof errors.JWTClaimValidationFailed) {
-    if (cause.claim === 'aud')
-      return `its audience (aud) has to be ${audiences.join(' or ')}; ask for it by the scope`;
-    return `its ${cause.claim} is missing, wrong, or not for this time`;
-  }
-  const foreign = [UnknownIssuer, errors.JWSSignatureVerificationFailed, errors.JWKSNoMatchingKey];
-  return foreign.some((known) => cause instanceof known)
-    ? 'no issuer that is accepted here signed it, for this tenant and with a key in use (iss, tid, kid)'
-    : 'it is not a signed JWT as it has to be';
+  if (!(cause instanceof errors.JWTClaimValidationFailed))
+    return 'it has to be a JWT that an issuer accepted here signed for its tenant, with a key in use';
+  if (cause.claim === 'aud')
+    return `its audience (aud) has to be ${audiences.join(' or ')}; ask for it by the scope`;
+  return `its ${cause.claim} is missing, wrong, or not for this time`;
 }
 
 function originOf({ iss, ...claims }: JWTPayload): Origin {

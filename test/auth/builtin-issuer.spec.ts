@@ -45,7 +45,7 @@ const verify = (issuer: BuiltinIssuer, token: string): Promise<string> =>
     (error: Error) => error.message,
   );
 const REFUSED =
-  'The access token is not valid: no issuer that is accepted here signed it, for this tenant and with a key in use (iss, tid, kid).';
+  'The access token is not valid: it has to be a JWT that an issuer accepted here signed for its tenant, with a key in use.';
 
 async function registered(): Promise<Application> {
   const appId = randomUUID();

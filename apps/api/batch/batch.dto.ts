@@ -11,6 +11,7 @@ import {
   Length,
   ValidateNested,
 } from 'class-validator';
+import { CREATE_EXAMPLES } from '../security-actions/create-security-action.dto.js';
 import { BODY_LIMITS, type BodyLimits } from '../http/limits.js';
 
 /** Requests of one batch. */
@@ -116,3 +117,22 @@ export class BatchResponsesDto {
   @ApiProperty({ type: [BatchResponseDto], description: 'In the order of the requests.' })
   responses!: readonly BatchResponseDto[];
 }
+
+/** Bodies that can be sent as they are, where the mock provider is on. */
+export const BATCH_EXAMPLES = {
+  createThenList: {
+    summary: 'Create an action, then list the newest',
+    value: {
+      requests: [
+        {
+          id: '1',
+          method: 'POST',
+          url: '/security/securityActions',
+          headers: { 'Content-Type': 'application/json' },
+          body: CREATE_EXAMPLES.blockIp.value,
+        },
+        { id: '2', method: 'GET', url: '/security/securityActions?$top=10', dependsOn: ['1'] },
+      ],
+    },
+  },
+};
