@@ -7,6 +7,7 @@ import { FakeIssuer, makeKey, type SigningKey } from '../simulators/oidc-issuer/
 import { Client, mockAction, type GraphAction, type GraphError } from '../support/client.js';
 import { APP, TENANT_A, TENANT_B } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { documentOf } from '../support/openapi.js';
 import { entraV1, entraV2, keycloak, keycloakUser } from '../support/outside-tokens.js';
 import { DIST_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
@@ -134,11 +135,32 @@ describe('the built-in issuer beside an outside one', () => {
     expect((await client.post(mockAction('BlockIp', { IP: '1.2.3.4' }))).status).toBe(401);
   });
 
-  it('signs nothing by npm run token, which says why', async () => {
-    const args = ['--tenant', TENANT_A, '--app', APP, '--role', 'SecurityActions.Read.All'];
-    const run = promisify(execFile)(process.execPath, [path.join(DIST_DIR, 'apps/cli/token.js'), ...args], {
-      env: { RIPOSTE_DATA_DIR: stack.dataDir, RIPOSTE_CONFIG: stack.env['RIPOSTE_CONFIG'] },
-    });
+  it('has no token endpoint, keys or discovery, and none in the OpenAPI document', async () => {
+    const client = await stack.client();
+    for (const route of [
+      'oauth2/v2.0/token',
+      'v2.0/.well-known/openid-configuration',
+      'discovery/v2.0/keys',
+    ]) {
+      const method = route.endsWith('token') ? 'POST' : 'GET';
+      expect((await client.request(method, `/${TENANT_A}/${route}`)).status).toBe(404);
+    }
+    const paths = Object.keys((await documentOf(stack.baseUrl)).paths);
+    expect(paths.filter((one) => one.includes('{tenant}'))).toEqual([]);
+  });
+
+  it.each([
+    ['token', ['--tenant', TENANT_A, '--app', APP, '--role', 'SecurityActions.Read.All']],
+    ['riposte', ['apps', 'list']],
+    ['riposte', ['issuer', 'keys']],
+  ])('does nothing by npm run %s %j, which says why', async (script, args) => {
+    const run = promisify(execFile)(
+      process.execPath,
+      [path.join(DIST_DIR, `apps/cli/${script}.js`), ...args],
+      {
+        env: { ...stack.env },
+      },
+    );
     await expect(run).rejects.toMatchObject({
       code: 1,
       stdout: '',

@@ -67,23 +67,25 @@ export class BatchRequestDto {
   @ApiProperty({
     type: [String],
     required: false,
+    nullable: true,
     description: 'Ids of requests that have to succeed before this one is begun.',
   })
   @IsOptional()
   @IsArray()
   @IsString({ each: true })
-  dependsOn?: readonly string[];
+  dependsOn?: readonly string[] | null;
 
   @ApiProperty({
     type: [String],
     required: false,
+    nullable: true,
     deprecated: true,
     description: "The same, as Microsoft's SDK for Python spells it.",
   })
   @IsOptional()
   @IsArray()
   @IsString({ each: true })
-  depends_on?: readonly string[];
+  depends_on?: readonly string[] | null;
 }
 
 /** https://learn.microsoft.com/graph/json-batching */

@@ -19,7 +19,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.UUID;
 
 /**
@@ -28,8 +27,6 @@ import java.util.UUID;
  */
 public class Acceptance {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final List<String> CAPABILITIES =
-      Arrays.asList(Objects.requireNonNullElse(System.getenv("RIPOSTE_CAPABILITIES"), "").split(","));
   private static final String MARKER = System.getenv("RIPOSTE_MARKER");
   private static final String BASE_URL = System.getenv("RIPOSTE_URL") + "/beta";
 
@@ -146,8 +143,8 @@ public class Acceptance {
     }));
     steps.put("badOption", () -> failureOf(
         () -> actions.get(request -> request.queryParameters.filter = "status equals 'Running'")));
-    if (CAPABILITIES.contains("odata")) addODataSteps(steps);
-    if (CAPABILITIES.contains("batch")) steps.put("batch", this::batch);
+    addODataSteps(steps);
+    steps.put("batch", this::batch);
     return steps;
   }
 

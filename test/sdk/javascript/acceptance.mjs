@@ -26,7 +26,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 
 const { RIPOSTE_URL, RIPOSTE_MARKER: MARKER, RIPOSTE_TOKEN, RIPOSTE_READER_TOKEN } = process.env;
-const CAPABILITIES = (process.env.RIPOSTE_CAPABILITIES ?? '').split(',');
 const ERRORS = { XXX: createODataErrorFromDiscriminatorValue };
 const COLLECTION = '{+baseurl}/security/securityActions';
 const LIST = `${COLLECTION}{?%24count,%24filter,%24orderby,%24search,%24select,%24skip,%24top}`;
@@ -264,7 +263,7 @@ const STORY_OF_ODATA = {
   },
 };
 
-const steps = { ...STORY, ...(CAPABILITIES.includes('odata') ? STORY_OF_ODATA : {}) };
+const steps = { ...STORY, ...STORY_OF_ODATA };
 for (const [step, tell] of Object.entries(steps)) {
   try {
     console.log(JSON.stringify({ step, facts: await tell() }));
