@@ -140,12 +140,9 @@ describe('docker-compose.yml', () => {
     );
     expect(named).toHaveLength(6);
     for (const [name, value] of named) expect(composeText).toContain(`\${${name}:-${value}}`);
-    expect(api.environment).toMatchObject({
-      PUBLIC_URL: expect.any(String),
-      RIPOSTE_TRUSTED_PROXIES: expect.any(String),
-      RIPOSTE_DRAIN_MS: expect.any(String),
-      RIPOSTE_LOG_LEVEL: worker.environment?.['RIPOSTE_LOG_LEVEL'],
-    });
+    const passedOn = ['PUBLIC_URL', 'RIPOSTE_TRUSTED_PROXIES', 'RIPOSTE_DRAIN_MS', 'RIPOSTE_LOG_LEVEL'];
+    expect(Object.keys(api.environment ?? {})).toEqual(expect.arrayContaining(passedOn));
+    expect(Object.keys(worker.environment ?? {})).toContain('RIPOSTE_LOG_LEVEL');
   });
 
   it('runs MongoDB 7 or later as a replica set of one', () => {

@@ -349,8 +349,9 @@ describe('the documents', () => {
       ),
     );
     expect(silent).toEqual([]);
-    const { responses } = body.paths[COLLECTION]?.['post'] as Described;
-    const codeOf = (status: string) => responses[status]?.content?.['application/json']?.example?.error.code;
+    const created = body.paths[COLLECTION]?.['post'];
+    const codeOf = (status: string) =>
+      created?.responses[status]?.content?.['application/json']?.example?.error.code;
     expect(['401', '422', '500'].map(codeOf)).toEqual([
       'unauthenticated',
       'idempotencyKeyReused',
