@@ -17,6 +17,10 @@ import { BODY_LIMITS, type BodyLimits } from '../http/limits.js';
 /** Requests of one batch. */
 export const MOST_REQUESTS = 20;
 const LONGEST_ID = 256;
+/** Any JSON. */
+const ANYTHING = {
+  anyOf: ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+} as const;
 
 /**
  * Room for twenty bodies, each with its place in the batch, its headers and its dependencies, and some more: a
@@ -60,7 +64,10 @@ export class BatchRequestDto {
   @IsObject()
   headers?: object;
 
-  @ApiPropertyOptional({ type: 'object', additionalProperties: true })
+  @ApiPropertyOptional({
+    ...ANYTHING,
+    description: 'Of that request. What is wrong with it is the failure of that one.',
+  })
   @Allow()
   body?: unknown;
 
@@ -108,6 +115,7 @@ export class BatchResponseDto {
   @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } })
   headers!: Readonly<Record<string, string>>;
   @ApiProperty({
+    ...ANYTHING,
     required: false,
     description:
       'The JSON value; of a text a string; of anything else its bytes in base64url. Absent where there is none.',
