@@ -96,12 +96,13 @@ describe('a batch', () => {
       get('text', `${ACTIONS}/$count`),
       get('object', `${ACTIONS}?$top=1`),
       create('list', {}, [null]),
+      create('header', { headers: { ...JSON_TYPE, 'x-own': {} } }),
     ];
     const { body } = await send({ requests });
     expect(ajv.validate('api#/components/schemas/BatchDto', { requests }), ajv.errorsText()).toBe(true);
     expect(ajv.validate('api#/components/schemas/BatchResponsesDto', body), ajv.errorsText()).toBe(true);
     const { responses } = body as unknown as { responses: readonly InnerAnswer[] };
-    expect(responses.map(({ status }) => status)).toEqual([200, 200, 400]);
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 400, 400]);
     expect(typeof responses[0]?.body).toBe('string');
   });
 

@@ -57,8 +57,10 @@ export class BatchRequestDto {
 
   @ApiPropertyOptional({
     type: 'object',
-    additionalProperties: { type: 'string' },
+    nullable: true,
+    additionalProperties: true,
     example: { 'Content-Type': 'application/json' },
+    description: 'Texts; anything else is the failure of that request.',
   })
   @IsOptional()
   @IsObject()
