@@ -26,12 +26,13 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY LICENSE ./
 # A named volume takes over owner and mode of what it covers.
-RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive
 # The user `node` of the base image, by number so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 3000
-# For the API. A worker brings its own check, see docker-compose.yml.
+# For the API, also where it serves TLS: its certificate is made for its public name, not for this address. A worker
+# brings its own check, see docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live', { signal: AbortSignal.timeout(4000) }).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "require(process.env.TLS_CERT ? 'node:https' : 'node:http').get({ host: '127.0.0.1', port: process.env.PORT || 3000, path: '/health/live', timeout: 4000, rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
 # The worker's command: node --max-old-space-size=192 --max-semi-space-size=8 dist/apps/worker/main.js
 CMD ["node", "--max-old-space-size=192", "--max-semi-space-size=8", "dist/apps/api/main.js"]

@@ -1,6 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
+import { ERROR_STATUS } from '#domain';
 import { GraphErrorDto } from './http/api-graph-errors.js';
 import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
@@ -27,6 +28,21 @@ const WITH_BODY: Readonly<Record<number, string>> = {
   413: 'The body is too large.',
   415: 'The body is of a type, charset or encoding that is not supported.',
 };
+/** What a route's own answers mean, where it does not say so itself. */
+const OF_SOME: Readonly<Record<number, string>> = {
+  200: 'What was asked for.',
+  201: 'Recorded; it will end.',
+  404: 'The tenant has no such action.',
+  409: 'It is too late for that: the message says what the action has become.',
+  422: 'The Idempotency-Key was sent before with another body.',
+};
+
+/** The first of the codes that a status has: an example of it. */
+const CODE_OF = new Map(
+  Object.entries(ERROR_STATUS)
+    .toReversed()
+    .map(([code, status]) => [String(status), code]),
+);
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
@@ -37,7 +53,7 @@ export function mountOpenApi(
   linkBase: LinkBase,
   others: OpenAPIObject['paths'] = {},
 ): void {
-  const description = new DocumentBuilder()
+  const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Riposte')
     .setDescription(
@@ -46,8 +62,12 @@ export function mountOpenApi(
     .setVersion('0.1.0')
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
-    .build();
-  const document = SwaggerModule.createDocument(app, description, { extraModels: [GraphErrorDto] });
+    .addTag('securityActions', "Microsoft Graph's surface; /beta and /v1.0 are the same.")
+    .addTag('batch', "Graph's JSON batching: several requests in one.")
+    .addTag('native', 'What Graph has no word for: phases, attempts, unknown outcomes, workers.');
+  if (Object.keys(others).length > 0) builder.addTag('issuer', 'Access tokens for registered applications.');
+  builder.addTag('health', 'Probes; no token is asked for.');
+  const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const method of METHODS) {
       const operation = operations[method];
@@ -104,9 +124,31 @@ function complete(operation: Operation, method: string, path: string): void {
       content: { 'application/json': { schema: { $ref: getSchemaPath(GraphErrorDto) } } },
     };
   }
+  const meanings: Readonly<Record<string, string>> = { ...OF_SOME, ...failures };
   for (const [status, response] of Object.entries(operation.responses)) {
-    if (response !== undefined && 'description' in response) addHeaders(response, status);
+    if (response === undefined || !('description' in response)) continue;
+    response.description ||= meanings[status] ?? '';
+    addHeaders(response, status);
+    addErrorExample(response, status);
   }
+}
+
+/** Made from the schema alone, the example of every error would have the same code. */
+function addErrorExample(response: Response, status: string): void {
+  const body = response.content?.['application/json'];
+  if (body?.schema === undefined || !('$ref' in body.schema)) return;
+  if (body.schema.$ref !== getSchemaPath(GraphErrorDto)) return;
+  body.example = {
+    error: {
+      code: CODE_OF.get(status),
+      message: response.description,
+      innerError: {
+        date: '2026-01-01T00:00:00.000Z',
+        'request-id': '8e4ac884-4c89-4813-8452-908b2bf144bd',
+        'client-request-id': null,
+      },
+    },
+  };
 }
 
 function addHeaders(response: Response, status: string): void {

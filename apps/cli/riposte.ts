@@ -6,11 +6,12 @@ import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
+import { commandName } from './command-name.js';
 import { issuerCommand } from './issuer.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
-const program = new Command('npm run riposte --')
+const program = new Command(commandName('riposte'))
   .description('Tools for operators. They work on the database itself.')
   .addCommand(exportCommand())
   .addCommand(importCommand())

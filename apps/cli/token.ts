@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer, ROLES } from '#auth';
 import { ConfigurationError } from '#domain';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
+import { commandName } from './command-name.js';
 import { guid } from './guid.js';
 import { collectRoles } from './roles.js';
 
@@ -14,7 +15,7 @@ import { collectRoles } from './roles.js';
 const UNIT_SECONDS = { '': 1, s: 1, m: 60, h: 3600 } as const;
 const MOST_SECONDS = 24 * 3600;
 
-const program = new Command('npm run --silent token --')
+const program = new Command(commandName('token'))
   .description('Sign an access token with the key of the built-in issuer.')
   .requiredOption('--tenant <guid>', 'tenant the token is for', guid)
   .requiredOption('--app <guid>', 'application (client id) the token is for', guid)

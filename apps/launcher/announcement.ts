@@ -16,7 +16,7 @@ export async function announcement(
 ): Promise<string> {
   const token = await demoToken(tokenScript, settings.dataDir);
   const body = `{"name":"BlockIp","actionReason":"Test","parameters":[{"name":"IP","value":"203.0.113.7"}],"vendorInformation":{"vendor":"Mock","provider":"Mock"}}`;
-  const operator = `npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
+  const operator = `${ofDataDir(settings.dataDir)}npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
   return `
 Riposte is ready.
 
@@ -43,6 +43,11 @@ curl -s ${baseUrl}/beta/security/securityActions \\
 
 Ctrl-C stops everything; the data stays.
 `;
+}
+
+/** What a command begins with so that it finds a data dir other than the default. */
+function ofDataDir(dataDir: string): string {
+  return dataDir === path.resolve('.riposte') ? '' : `RIPOSTE_DATA_DIR='${dataDir}' `;
 }
 
 async function demoToken(script: string, dataDir: string): Promise<string> {

@@ -79,7 +79,10 @@ export class OidcIssuer implements TrustedIssuer {
     if ('always' in tenant) return tenant.always;
     const tenantId = tenantIdOf(claimAt(payload, tenant.claim));
     if (tenantId === null || tenant.allowed?.has(tenantId) === false)
-      throw new UserError('unauthenticated', 'The access token is not valid.');
+      throw new UserError(
+        'unauthenticated',
+        'The access token is not valid: it is for a tenant that is not accepted here.',
+      );
     return tenantId;
   }
 }

@@ -61,9 +61,15 @@ export class TokenVerifier {
 
   async #verifyAndRemember(token: string, hash: string): Promise<VerifiedToken> {
     const nowMs = this.#now();
+    let audiences: readonly string[] = [];
+    const told = (cause: unknown): string =>
+      cause instanceof errors.JWTExpired
+        ? 'The access token has expired.'
+        : `The access token is not valid: ${whyNot(cause, audiences)}.`;
     try {
       const origin = originOf(decodeJwt(token));
       const issuer = this.#issuerOf(origin);
+      audiences = issuer.audiences;
       const { payload } = await jwtVerify(token, (header) => keyFor(header, issuer, origin), {
         algorithms: [...issuer.algorithms],
         audience: [...issuer.audiences],
@@ -81,13 +87,7 @@ export class TokenVerifier {
       return verified;
     } catch (cause) {
       if (cause instanceof RiposteError) throw cause;
-      throw new UserError(
-        'unauthenticated',
-        cause instanceof errors.JWTExpired
-          ? 'The access token has expired.'
-          : 'The access token is not valid.',
-        { cause },
-      );
+      throw new UserError('unauthenticated', told(cause), { cause });
     }
   }
 
@@ -97,6 +97,18 @@ export class TokenVerifier {
     if (issuer === undefined) throw new errors.JWTInvalid('no trusted issuer');
     return issuer;
   }
+}
+
+/**
+ * For whoever set the caller up. Before the signature was verified one text for all, so that made-up tokens do not find
+ * out which issuers, tenants and keys there are.
+ */
+function whyNot(cause: unknown, audiences: readonly string[]): string {
+  if (!(cause instanceof errors.JWTClaimValidationFailed))
+    return 'it has to be a JWT that an issuer accepted here signed for its tenant, with a key in use';
+  if (cause.claim === 'aud')
+    return `its audience (aud) has to be ${audiences.join(' or ')}; ask for it by the scope`;
+  return `its ${cause.claim} is missing, wrong, or not for this time`;
 }
 
 function originOf({ iss, ...claims }: JWTPayload): Origin {

@@ -44,7 +44,8 @@ const verify = (issuer: BuiltinIssuer, token: string): Promise<string> =>
     () => 'accepted',
     (error: Error) => error.message,
   );
-const REFUSED = 'The access token is not valid.';
+const REFUSED =
+  'The access token is not valid: it has to be a JWT that an issuer accepted here signed for its tenant, with a key in use.';
 
 async function registered(): Promise<Application> {
   const appId = randomUUID();

@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import https from 'node:https';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import vm from 'node:vm';
 import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
+import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseConfig } from '#config';
@@ -38,9 +40,8 @@ interface Instruction {
   readonly value: string;
 }
 
-const compose = parse(await readFile(path.join(ROOT, 'docker-compose.yml'), 'utf8'), {
-  merge: true,
-}) as Compose;
+const composeText = await readFile(path.join(ROOT, 'docker-compose.yml'), 'utf8');
+const compose = parse(composeText, { merge: true }) as Compose;
 const dockerfile = instructions(await readFile(path.join(ROOT, 'Dockerfile'), 'utf8'));
 const { api, worker, mongodb, redis } = compose.services;
 const services = Object.entries(compose.services);
@@ -123,10 +124,25 @@ describe('docker-compose.yml', () => {
   });
 
   it('gives API and worker longer to stop than they take', () => {
-    // The API: RIPOSTE_DRAIN_MS and the longest wait for the database. A worker: what it runs, then handing over.
-    const drainSeconds = Number(api.environment?.['RIPOSTE_DRAIN_MS'] ?? 3000) / 1000;
-    expect(seconds(api)).toBeGreaterThan(drainSeconds + 20);
+    // The API: RIPOSTE_DRAIN_MS, as long as the file says it may be, and the longest wait for the database. A
+    // worker: what it runs, then handing over.
+    const most = Number(/RIPOSTE_DRAIN_MS .* at most (\d+)\. Default 3000/.exec(composeText)?.[1]);
+    expect(seconds(api)).toBeGreaterThan(most / 1000 + 20);
     expect(seconds(worker)).toBeGreaterThan(25);
+  });
+
+  it('passes on each setting that it names, with the default that it names', () => {
+    const named = [...composeText.matchAll(/^# {3}([A-Z_]+) {2,}.* Default (\S+)$/gm)].map(
+      ([, name, value]) => [
+        name,
+        value?.replace('RIPOSTE_PORT', '${RIPOSTE_PORT:-3000}').replace('none', ''),
+      ],
+    );
+    expect(named).toHaveLength(6);
+    for (const [name, value] of named) expect(composeText).toContain(`\${${name}:-${value}}`);
+    const passedOn = ['PUBLIC_URL', 'RIPOSTE_TRUSTED_PROXIES', 'RIPOSTE_DRAIN_MS', 'RIPOSTE_LOG_LEVEL'];
+    expect(Object.keys(api.environment ?? {})).toEqual(expect.arrayContaining(passedOn));
+    expect(Object.keys(worker.environment ?? {})).toContain('RIPOSTE_LOG_LEVEL');
   });
 
   it('runs MongoDB 7 or later as a replica set of one', () => {
@@ -152,7 +168,7 @@ describe('docker-compose.yml', () => {
   it('mounts a configuration that is there and valid, and leaves the mock provider off', async () => {
     const mounted = api.volumes?.find((volume) => typeof volume === 'object');
     expect(mounted).toMatchObject({ source: './deploy/compose/riposte.config.yaml', read_only: true });
-    expect(worker.volumes).toEqual([mounted]);
+    expect(worker.volumes).toContainEqual(mounted);
     const file = path.join(ROOT, 'deploy/compose/riposte.config.yaml');
     expect(parseConfig(await readFile(file, 'utf8'), file)).toEqual({
       providers: [],
@@ -160,12 +176,21 @@ describe('docker-compose.yml', () => {
     });
   });
 
-  it('shows in its configuration an example that is valid', async () => {
-    const text = await readFile(path.join(ROOT, 'deploy/compose/riposte.config.yaml'), 'utf8');
-    const example = /^# providers:\n(?:# {2}.*\n)+/m.exec(text)?.[0].replace(/^# /gm, '') ?? '';
-    expect(parseConfig(example, 'the example').providers).toMatchObject([
-      { id: 'mock', plugin: 'mock', tenants: ['*'] },
-    ]);
+  it('shows in its configuration an example of each part that is valid', async () => {
+    const file = await readFile(path.join(ROOT, 'deploy/compose/riposte.config.yaml'), 'utf8');
+    const parts = file.match(/^# (?:providers|limits|auth|retention):\n(?:# {2,}.*\n)+/gm) ?? [];
+    const example = parseConfig(parts.join('').replaceAll(/^# /gm, ''), 'the example');
+    expect(example).toMatchObject({
+      providers: [{ id: 'mock', plugin: 'mock', tenants: ['*'] }],
+      limits: { perApp: 100 },
+      auth: { builtin: false, issuers: [{ type: 'entra' }] },
+    });
+    // Where the workers may write, and nothing that is there is lost with a container.
+    const { archiveDir } = example.retention ?? {};
+    expect(worker.volumes).toContain(`riposte-archive:${archiveDir}`);
+    expect(values(dockerfile, 'RUN').join()).toMatch(
+      new RegExp(String.raw`install -d -o 1000 -g 1000 -m 0700 .*${archiveDir}\b`),
+    );
   });
 
   it('keeps the key of the token issuer on a volume', () => {
@@ -295,6 +320,15 @@ describe.each(apiChecks)('the health check of the API in %s', (_file, command, r
 
   it('fails when nobody listens', async () => {
     expect(await exitCode(command, { PORT: '1' })).toBe(1);
+  });
+
+  it('asks over TLS where the API serves it, whatever name its certificate has', async () => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'riposte.example' }]);
+    const secure = https.createServer({ cert, key }, (_request, response) => response.end('{}'));
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    const { port } = secure.address() as { readonly port: number };
+    expect(await exitCode(command, { PORT: String(port), TLS_CERT: '/tls/cert.pem' })).toBe(0);
+    secure.close();
   });
 });
 

@@ -325,6 +325,59 @@ describe('another tenant', () => {
 });
 
 describe('the documents', () => {
+  it('say what every answer means, and show an error of its own code and bodies that can be sent', async () => {
+    interface Content {
+      readonly example?: { readonly error: { readonly code: string } };
+      readonly examples?: Readonly<Record<string, { readonly value: object }>>;
+    }
+    interface Described {
+      readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
+      readonly responses: Readonly<
+        Record<string, { readonly description: string; readonly content?: Readonly<Record<string, Content>> }>
+      >;
+    }
+    const { body } = await client.request<{ paths: Record<string, Record<string, Described>> }>(
+      'GET',
+      '/openapi.json',
+    );
+    const operations = Object.entries(body.paths).flatMap(([path, methods]) =>
+      Object.values(methods).map((operation) => [path, operation] as const),
+    );
+    const silent = operations.flatMap(([path, { responses }]) =>
+      Object.entries(responses).flatMap(([status, { description }]) =>
+        description === '' ? `${path} ${status}` : [],
+      ),
+    );
+    expect(silent).toEqual([]);
+    const created = body.paths[COLLECTION]?.['post'];
+    const codeOf = (status: string) =>
+      created?.responses[status]?.content?.['application/json']?.example?.error.code;
+    expect(['401', '422', '500'].map(codeOf)).toEqual([
+      'unauthenticated',
+      'idempotencyKeyReused',
+      'generalException',
+    ]);
+    const bodies = operations.flatMap(([path, { requestBody }]) =>
+      Object.values(requestBody?.content['application/json']?.examples ?? {}).map(
+        ({ value }) => [path, JSON.stringify(value)] as const,
+      ),
+    );
+    expect(bodies.length).toBeGreaterThan(5);
+    for (const [path, text] of bodies) {
+      const answer = await client.request<Partial<GraphAction> & { responses?: { status: number }[] }>(
+        'POST',
+        path,
+        { body: text, headers: { 'content-type': 'application/json' } },
+      );
+      const statuses = answer.body.responses?.map(({ status }) => status) ?? [];
+      expect({ path, statuses: [answer.status, ...statuses] }).toEqual({
+        path,
+        statuses: path.endsWith('$batch') ? [200, 201, 200] : [201],
+      });
+      if (answer.body.name === 'LongRunning') await client.cancel(answer.body.id ?? '');
+    }
+  });
+
   it('describe every route in OpenAPI 3.1, and show it on a page', async () => {
     const { body } = await client.request<{ openapi: string; paths: Record<string, object> }>(
       'GET',

@@ -268,6 +268,11 @@ describe('a path or method that is not there', () => {
     expectGraphError(await client.request(method, path), 404, 'itemNotFound');
   });
 
+  it('says where the API is, whoever forgot the version', async () => {
+    const { body } = await client.request('GET', '/security/securityActions');
+    expect(JSON.stringify(body)).toContain('begins with /beta or /v1.0');
+  });
+
   it.each([
     ['PATCH', `${COLLECTION}/11111111-1111-4111-8111-111111111111`, 'GET, HEAD, OPTIONS'],
     ['DELETE', `${COLLECTION}/11111111-1111-4111-8111-111111111111`, 'GET, HEAD, OPTIONS'],

@@ -5,6 +5,7 @@ import {
   type AuthenticationProvider,
   type BatchRequestStep,
 } from '@microsoft/microsoft-graph-client';
+import { Ajv } from 'ajv';
 import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { generate } from 'selfsigned';
@@ -87,6 +88,24 @@ const create = (
 });
 
 describe('a batch', () => {
+  it('answers as it is documented, and says that a body may be anything', async () => {
+    const { body: document } = await client.request<{ components: object }>('GET', '/openapi.json');
+    const ajv = new Ajv({ strict: false, validateFormats: false });
+    ajv.addSchema(document, 'api');
+    const requests = [
+      get('text', `${ACTIONS}/$count`),
+      get('object', `${ACTIONS}?$top=1`),
+      create('list', {}, [null]),
+      create('header', { headers: { ...JSON_TYPE, 'x-own': {} } }),
+    ];
+    const { body } = await send({ requests });
+    expect(ajv.validate('api#/components/schemas/BatchDto', { requests }), ajv.errorsText()).toBe(true);
+    expect(ajv.validate('api#/components/schemas/BatchResponsesDto', body), ajv.errorsText()).toBe(true);
+    const { responses } = body as unknown as { responses: readonly InnerAnswer[] };
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 400, 400]);
+    expect(typeof responses[0]?.body).toBe('string');
+  });
+
   it('answers each request as if it had come alone, in the order of the requests', async () => {
     await client.act('BlockIp', { IP: '1.2.3.4' });
     const known = await client.act('BlockIp', { IP: '1.2.3.4' });

@@ -135,6 +135,8 @@ describe('npm start', () => {
     expect(answer.status).toBe('NotStarted');
     const client = await clientOf(first);
     expect((await client.ended(answer.id)).status).toBe('Completed');
+    // An operator's token is made with the key of this data dir.
+    expect(first.output).toContain(`RIPOSTE_DATA_DIR='${env['RIPOSTE_DATA_DIR']}' npm run --silent token`);
 
     // What dies is started again.
     for (const kind of [

@@ -10,7 +10,13 @@ import { enclosingBatch, withinBatch } from '../http/enclosing-batch.js';
 import { answerTo, graphErrorBody } from '../http/graph-error.js';
 import { clientRequestIdOf, idsOf, newRequestId } from '../http/request-ids.js';
 import { LOG } from '../tokens.js';
-import { BATCH_LIMITS, BatchDto, BatchResponsesDto, type BatchResponseDto } from './batch.dto.js';
+import {
+  BATCH_EXAMPLES,
+  BATCH_LIMITS,
+  BatchDto,
+  BatchResponsesDto,
+  type BatchResponseDto,
+} from './batch.dto.js';
 import { innerRequest, send } from './inner-request.js';
 import { parseBatch, type BatchStep } from './parse-batch.js';
 import { runBatch } from './run-batch.js';
@@ -31,7 +37,7 @@ export class BatchController {
     description:
       'Each goes its own way and has an answer of its own: 200 says nothing of them. 400: the batch as a whole cannot be understood.',
   })
-  @ApiBody({ type: BatchDto })
+  @ApiBody({ type: BatchDto, examples: BATCH_EXAMPLES })
   @ApiOkResponse({ type: BatchResponsesDto })
   @ApiGraphErrors(400, 401, 403, 413, 415, 429, 500)
   async batch(

@@ -11,11 +11,16 @@ import {
   Length,
   ValidateNested,
 } from 'class-validator';
+import { CREATE_EXAMPLES } from '../security-actions/create-security-action.dto.js';
 import { BODY_LIMITS, type BodyLimits } from '../http/limits.js';
 
 /** Requests of one batch. */
 export const MOST_REQUESTS = 20;
 const LONGEST_ID = 256;
+/** Any JSON. */
+const ANYTHING = {
+  anyOf: ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+} as const;
 
 /**
  * Room for twenty bodies, each with its place in the batch, its headers and its dependencies, and some more: a
@@ -53,14 +58,19 @@ export class BatchRequestDto {
 
   @ApiPropertyOptional({
     type: 'object',
-    additionalProperties: { type: 'string' },
+    nullable: true,
+    additionalProperties: true,
     example: { 'Content-Type': 'application/json' },
+    description: 'Texts; anything else is the failure of that request.',
   })
   @IsOptional()
   @IsObject()
   headers?: object;
 
-  @ApiPropertyOptional({ type: 'object', additionalProperties: true })
+  @ApiPropertyOptional({
+    ...ANYTHING,
+    description: 'Of that request. What is wrong with it is the failure of that one.',
+  })
   @Allow()
   body?: unknown;
 
@@ -108,6 +118,7 @@ export class BatchResponseDto {
   @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } })
   headers!: Readonly<Record<string, string>>;
   @ApiProperty({
+    ...ANYTHING,
     required: false,
     description:
       'The JSON value; of a text a string; of anything else its bytes in base64url. Absent where there is none.',
@@ -119,3 +130,22 @@ export class BatchResponsesDto {
   @ApiProperty({ type: [BatchResponseDto], description: 'In the order of the requests.' })
   responses!: readonly BatchResponseDto[];
 }
+
+/** Bodies that can be sent as they are, where the mock provider is on. */
+export const BATCH_EXAMPLES = {
+  createThenList: {
+    summary: 'Create an action, then list the newest',
+    value: {
+      requests: [
+        {
+          id: '1',
+          method: 'POST',
+          url: '/security/securityActions',
+          headers: { 'Content-Type': 'application/json' },
+          body: CREATE_EXAMPLES.blockIp.value,
+        },
+        { id: '2', method: 'GET', url: '/security/securityActions?$top=10', dependsOn: ['1'] },
+      ],
+    },
+  },
+};

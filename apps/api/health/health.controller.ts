@@ -40,8 +40,11 @@ export class HealthController {
 
   @Get('ready')
   @ApiOperation({ summary: 'Actions are accepted; says what is missing to carry them out' })
-  @ApiOkResponse({ type: ReadinessDto })
-  @ApiServiceUnavailableResponse({ type: ReadinessDto })
+  @ApiOkResponse({ type: ReadinessDto, description: 'ready or degraded: actions are accepted.' })
+  @ApiServiceUnavailableResponse({
+    type: ReadinessDto,
+    description: 'unavailable or stopping: requests belong elsewhere.',
+  })
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadinessDto> {
     const readiness = await this.health.readiness();
     reply.status(IN_SERVICE.has(readiness.status) ? 200 : 503).header('cache-control', 'no-store');

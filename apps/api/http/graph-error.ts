@@ -57,6 +57,7 @@ export function answerTo(error: unknown): GraphErrorAnswer {
   const code =
     CODE_BY_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalidRequest' : 'generalException');
   const isDefect = code === 'generalException';
+  if (status === 404) return { status, headers: {}, code, message: NO_SUCH_ADDRESS, isDefect };
   const message = isDefect || !(error instanceof Error) ? GENERAL_MESSAGE : error.message;
   return { status: ERROR_STATUS[code], headers: {}, code, message, isDefect };
 }
@@ -77,6 +78,10 @@ export function graphErrorBody(code: ErrorCode, message: string, ids: RequestIds
 }
 
 const GENERAL_MESSAGE = 'Something went wrong on our side. The request-id finds it in the log.';
+
+/** The router's own says no more than the request did. What a route does not find is a `UserError`. */
+const NO_SUCH_ADDRESS =
+  'Nothing is served at this address. The Graph API begins with /beta or /v1.0, the native one with /api/v1; all of it is shown at /docs.';
 
 function headersFor(error: RiposteError): Readonly<Record<string, string>> {
   if (error instanceof OperationalError) return { 'retry-after': String(error.retryAfterSeconds) };

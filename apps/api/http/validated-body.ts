@@ -47,6 +47,8 @@ function problems(errors: readonly ValidationError[], parent = ''): string[] {
       return [`${place} is needed`];
     const own = rules.map(([rule, message]) => {
       if (rule === 'whitelistValidation') return `${place} is not a known property`;
+      if (rule === 'nestedValidation')
+        return `${place} has to be ${message.startsWith('each value') ? 'a list of objects' : 'an object'}`;
       return parent === ''
         ? message
         : message.startsWith(error.property)

@@ -108,3 +108,19 @@ export class CreateSecurityActionDto {
   })
   '@riposte.startBefore'?: string | null;
 }
+
+const BLOCK_IP = {
+  name: 'BlockIp',
+  actionReason: 'Test',
+  parameters: [{ name: 'IP', value: '203.0.113.7' }],
+  vendorInformation: { vendor: 'Mock', provider: 'Mock' },
+};
+
+/** Bodies that can be sent as they are, where the mock provider is on. */
+export const CREATE_EXAMPLES = {
+  blockIp: { summary: 'Block an IP address', value: BLOCK_IP },
+  longRunning: {
+    summary: 'Begin something long, to cancel it',
+    value: { ...BLOCK_IP, name: 'LongRunning', parameters: [{ name: 'durationMs', value: '600000' }] },
+  },
+};

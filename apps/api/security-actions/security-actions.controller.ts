@@ -1,5 +1,15 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore, type SecurityAction } from '#domain';
 import type { CancelAction, SubmitAction } from '#engine';
@@ -10,7 +20,7 @@ import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
 import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
-import { CreateSecurityActionDto } from './create-security-action.dto.js';
+import { CREATE_EXAMPLES, CreateSecurityActionDto } from './create-security-action.dto.js';
 import { ApiODataOptions } from './api-odata-options.js';
 import type { ListActions } from './list-actions.js';
 import {
@@ -47,9 +57,19 @@ export class SecurityActionsController {
   @AnswersEntity()
   @Requires('write')
   @ApiOperation({ summary: 'Create a security action' })
-  @ApiBody({ type: CreateSecurityActionDto })
+  @ApiBody({ type: CreateSecurityActionDto, examples: CREATE_EXAMPLES })
   @ApiIdempotencyKey()
+  @ApiHeader({
+    name: 'Prefer',
+    required: false,
+    description: 'return=minimal: a 204 without the action.',
+    schema: { type: 'string' },
+  })
   @ApiCreatedResponse({ type: SecurityActionDto, headers: REPLAYED_HEADER })
+  @ApiNoContentResponse({
+    description: 'Recorded, as 201, with Prefer: return=minimal; Location names the action.',
+    headers: REPLAYED_HEADER,
+  })
   @ApiGraphErrors(400, 401, 403, 413, 415, 422, 429, 500, 503)
   async create(
     @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
@@ -122,7 +142,14 @@ export class SecurityActionsController {
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiODataOptions('select', 'format')
+  @ApiHeader({
+    name: 'If-None-Match',
+    required: false,
+    description: 'An ETag of before.',
+    schema: { type: 'string' },
+  })
   @ApiOkResponse({ schema: WHOLE_OR_SELECTED })
+  @ApiResponse({ status: 304, description: 'It is still as the ETag in If-None-Match says.' })
   @ApiGraphErrors(400, 401, 403, 404, 500, 503)
   async get(
     @Param('id') id: string,
