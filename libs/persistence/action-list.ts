@@ -1,6 +1,7 @@
 import mongoose from 'mongoose';
 import { UserError, type ActionFilter, type ActionPage, type ListPosition } from '#domain';
 import { UNRESOLVED_INDEX, toAction, type ActionDocument } from './action-document.js';
+import { boundedPage } from './bounded-page.js';
 import { uuidOf } from './uuid.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
@@ -41,7 +42,7 @@ export async function readPage(
     .limit(top + 1);
   if (isInbox) cursor.hint(UNRESOLVED_INDEX);
   if (filter.phase !== undefined) cursor.maxTimeMS(phaseScanMs);
-  const documents = await cursor.toArray().catch((error: unknown) => {
+  const { documents, hasMore } = await boundedPage(cursor, top).catch((error: unknown) => {
     if (error instanceof mongoose.mongo.MongoServerError && error.code === MAX_TIME_EXPIRED) {
       throw new UserError(
         'invalidRequest',
@@ -51,12 +52,12 @@ export async function readPage(
     }
     throw error;
   });
-  const page = documents.slice(0, top).map(toAction);
+  const page = documents.map(toAction);
   const last = page.at(-1);
   const at = last?.[time] ?? null;
   return {
     actions: page,
-    next: documents.length > top && last !== undefined && at !== null ? { at, id: last.id } : null,
+    next: hasMore && last !== undefined && at !== null ? { at, id: last.id } : null,
   };
 }
 

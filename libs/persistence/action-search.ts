@@ -2,7 +2,9 @@ import mongoose from 'mongoose';
 import { UserError, type SecurityAction } from '#domain';
 import type { Filter, OrderKey } from '#odata';
 import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
+import { boundedPage } from './bounded-page.js';
 import { allOf } from './condition.js';
+import { LongReads } from './long-reads.js';
 import { conditionOf } from './odata-filter.js';
 import { planOf, type SearchPlan } from './search-index.js';
 import {
@@ -32,7 +34,7 @@ export interface ActionQuery {
   readonly filter: Filter | null;
   /** None: newest first. The id decides between what is equal, in the direction of the last key. */
   readonly order: readonly OrderKey[];
-  /** The most actions on the page, from 1. */
+  /** The most actions on the page, from 1. Fewer are on it when they are large. */
   readonly top: number;
   /** How many to leave out, at most 10,000. */
   readonly skip: number;
@@ -52,21 +54,29 @@ export interface SearchPage {
  * other action appear twice or not at all; one whose own values change may move.
  *
  * What no index has in order, or bounds by all of the filter, is looked for among the tenant's actions for
- * `scanMs` at most.
+ * `scanMs` at most, and a few such at a time.
  */
 export class ActionSearch {
   readonly #actions: Collection;
   readonly #budgetMs: number;
   readonly #scanMs: number;
+  readonly #longReads: LongReads;
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
    * @param scanMs milliseconds the database may look for what is asked for; default 2,000
+   * @param longReads whose turn it is to look for something
    */
-  constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS, scanMs = DEFAULT_SCAN_MS) {
+  constructor(
+    db: mongoose.mongo.Db,
+    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
+    scanMs = DEFAULT_SCAN_MS,
+    longReads = new LongReads(),
+  ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#budgetMs = retryBudgetMs;
     this.#scanMs = scanMs;
+    this.#longReads = longReads;
   }
 
   /**
@@ -74,7 +84,7 @@ export class ActionSearch {
    *
    * @throws UserError `invalidRequest` when too much is skipped, the position is of another order, or the answer
    *   was not found in time or memory
-   * @throws OperationalError when the database does not answer
+   * @throws OperationalError when the database does not answer, or too much is being looked for
    */
   async page(tenantId: string, { filter, order, top, skip, after }: ActionQuery): Promise<SearchPage> {
     if (skip > MOST_SKIPPED) {
@@ -92,25 +102,23 @@ export class ActionSearch {
     ]);
     if (wanted === false) return { actions: [], next: null };
     const query = queryOf(tenantId, wanted);
-    const documents = await this.#bounded(plan, (maxTimeMS) =>
-      needsRank(sorted)
+    const { documents, hasMore } = await this.#bounded(tenantId, plan, (maxTimeMS) => {
+      const cursor = needsRank(sorted)
         ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
-        : this.#actions
-            .find(query, {
-              ...maxTimeMS,
-              hint: plan.hint,
-              sort: sortOf(sorted),
-              skip,
-              limit: top + 1,
-              allowDiskUse: false,
-            })
-            .toArray(),
-    );
-    const page = documents.slice(0, top);
-    const last = page.at(-1);
+        : this.#actions.find(query, {
+            ...maxTimeMS,
+            hint: plan.hint,
+            sort: sortOf(sorted),
+            skip,
+            limit: top + 1,
+            allowDiskUse: false,
+          });
+      return boundedPage(cursor, top);
+    });
+    const last = documents.at(-1);
     return {
-      actions: page.map(toAction),
-      next: documents.length > top && last !== undefined ? positionOf(sorted, last) : null,
+      actions: documents.map(toAction),
+      next: hasMore && last !== undefined ? positionOf(sorted, last) : null,
     };
   }
 
@@ -118,14 +126,14 @@ export class ActionSearch {
    * How many actions there are.
    *
    * @throws UserError `invalidRequest` when they could not be counted in time
-   * @throws OperationalError when the database does not answer
+   * @throws OperationalError when the database does not answer, or too much is being looked for
    */
   async count(tenantId: string, filter: Filter | null): Promise<number> {
     const plan = planOf(filter, null);
     const wanted = allOf([filter === null || conditionOf(filter, tenantId), plan.implied]);
     if (wanted === false) return 0;
     // However exact: the more there are, the longer it takes to count them.
-    return this.#bounded({ ...plan, exact: false }, (maxTimeMS) =>
+    return this.#bounded(tenantId, { ...plan, exact: false }, (maxTimeMS) =>
       this.#actions.countDocuments(queryOf(tenantId, wanted), { ...maxTimeMS, hint: plan.hint }),
     );
   }
@@ -137,28 +145,30 @@ export class ActionSearch {
     skip: number,
     limit: number,
     maxTimeMS: { readonly maxTimeMS?: number },
-  ): Promise<ActionDocument[]> {
-    return this.#actions
-      .aggregate<ActionDocument>(
-        [
-          { $match: query },
-          { $set: { [STATUS_RANK]: statusRank } },
-          { $sort: sortOf(order) },
-          { $skip: skip },
-          { $limit: limit },
-          { $unset: STATUS_RANK },
-        ],
-        { ...maxTimeMS, hint, allowDiskUse: false },
-      )
-      .toArray();
+  ): mongoose.mongo.AggregationCursor<ActionDocument> {
+    return this.#actions.aggregate<ActionDocument>(
+      [
+        { $match: query },
+        { $set: { [STATUS_RANK]: statusRank } },
+        { $sort: sortOf(order) },
+        { $skip: skip },
+        { $limit: limit },
+        { $unset: STATUS_RANK },
+      ],
+      { ...maxTimeMS, hint, allowDiskUse: false },
+    );
   }
 
   async #bounded<T>(
+    tenantId: string,
     { exact }: SearchPlan,
     read: (maxTimeMS: { readonly maxTimeMS?: number }) => Promise<T>,
   ): Promise<T> {
     try {
-      return await repeatedRead(this.#budgetMs, () => read(exact ? {} : { maxTimeMS: this.#scanMs }));
+      if (exact) return await repeatedRead(this.#budgetMs, () => read({}));
+      return await this.#longReads.run(tenantId, () =>
+        repeatedRead(this.#budgetMs, () => read({ maxTimeMS: this.#scanMs })),
+      );
     } catch (cause) {
       if (!(cause instanceof mongoose.mongo.MongoServerError)) throw cause;
       switch (cause.code) {

@@ -5,6 +5,7 @@ import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
+import { LongReads } from './long-reads.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
@@ -26,6 +27,8 @@ export interface DatabaseOptions {
   readonly phaseScanMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
+  /** Milliseconds that what has to be looked for waits for its turn. Default 5,000. */
+  readonly longReadsBeginMs?: number;
 }
 
 export interface Database {
@@ -85,10 +88,11 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     await Promise.all([workers, idempotencyKeys, applications, issuerKeys].map((one) => one.ensureIndexes()));
+    const longReads = new LongReads(options.longReadsBeginMs);
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
-      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, longReads),
+      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, longReads),
       idempotencyKeys,
       workers,
       retention: new MongoRetentionStore(native, clock),
