@@ -341,6 +341,11 @@ describe('dependencies within a batch', () => {
 });
 
 describe('a request of a batch', () => {
+  it('may have its $ encoded in the path, as the batch itself', async () => {
+    const [answer] = await batch([get('1', `${ACTIONS}/%24count`)], { to: '/beta/%24batch' });
+    expect(answer).toMatchObject({ status: 200, body: expect.stringMatching(/^\d+$/) as string });
+  });
+
   it('is made by the caller of the batch', async () => {
     const reader = await stack.client({ roles: ['SecurityActions.Read.All'] });
     const answers = await batch(

@@ -274,6 +274,8 @@ describe('$count', () => {
     expect(await count({ $filter: "status eq 'Failed'" })).toBe('2');
     expect(await count({ filter: "status eq 'Failed'", $search: 'machine' })).toBe('1');
     expect(await count({ $filter: "id eq 'none'" })).toBe('0');
+    for (const path of ['%24count', '%24count/', '%24count?$filter=true'])
+      expect((await client.request('GET', `${COLLECTION}/${path}`)).body).toBe('5');
   });
 
   it('answers what is wrong by a 400 in JSON', async () => {
@@ -322,6 +324,24 @@ describe('$top and $skip', () => {
     ['$skip=100000', /^\$skip/],
   ])('%s is refused', async (query, message) => {
     expect(await refused(`${COLLECTION}?${query}`)).toMatch(message);
+  });
+});
+
+describe('an option that is written wrong', () => {
+  it.each([
+    '%2524filter=name%20eq%20%27x%27',
+    '$top=1&amp;$filter=false',
+    '$top=1&%20$filter=false',
+    '$filter%20=false',
+    '@filter=false',
+    '$filter[]=false',
+    'filter[]=false',
+  ])('%s is not ignored', async (query) => {
+    expect(await refused(`${COLLECTION}?${query}`)).toMatch(/^The query option ".*" is not supported here/);
+  });
+
+  it('is told from one of the caller', async () => {
+    expect((await client.request('GET', `${COLLECTION}?x-trace=1&x-trace=2&mine=$filter`)).status).toBe(200);
   });
 });
 
