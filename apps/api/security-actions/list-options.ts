@@ -118,14 +118,11 @@ function optionsOf(query: Query, supported: readonly OptionName[]): ReadonlyMap<
   for (const [key, value] of Object.entries(query)) {
     const name = key.replace(/^\$/, '').toLowerCase();
     const option = supported.find((one) => one === name);
-    if (option !== undefined) {
-      if (typeof value !== 'string' || options.has(option))
-        throw new UserError('invalidRequest', `The query option "${printable(key)}" is given twice.`);
-      options.set(option, value);
-    }
-    // What else there is may be a caller's own, as OData allows. One with a $ inside, as `amp;$filter`, or encoded
-    // twice, was meant to be an option.
-    else if (/^@|\$|%24/.test(key) || OPTION_NAMES.includes(/^\w*/.exec(name)?.[0] ?? ''))
+    if (typeof value !== 'string' || (option !== undefined && options.has(option)))
+      throw new UserError('invalidRequest', `The query option "${printable(key)}" is given twice.`);
+    if (option !== undefined) options.set(option, value);
+    // What else there is may be a caller's own, as OData allows. `amp;$filter`, or one that was encoded twice, is not.
+    else if (/^(?:@|(?:amp;|\W)*(?:\$|%24))/.test(key) || OPTION_NAMES.includes(/^\w*/.exec(name)?.[0] ?? ''))
       throw new UserError('invalidRequest', notSupported(key, supported));
   }
   const format = options.get('format');
