@@ -427,6 +427,33 @@ describe('a request of a batch', () => {
   });
 });
 
+describe('answers that are very large together', () => {
+  it('are no more than fit: what has not begun is a 429, and nothing of it is done', async () => {
+    const owner = await stack.client({ tenant: randomUUID() });
+    const large = mockAction('BlockIp', { IP: '1.2.3.4' }, { actionReason: 'é'.repeat(4096) });
+    for (let round = 0; round < 3; round += 1) {
+      await batch(
+        Array.from({ length: 20 }, (_, index) => create(String(index), {}, large)),
+        { as: owner },
+      );
+    }
+    const lists = Array.from({ length: 19 }, (_, index) => get(String(index), ACTIONS));
+    const answers = await batch([...lists, create('last', { dependsOn: ['18'] })], { as: owner });
+    const statuses = answers.map(({ status }) => status);
+    const shown = statuses.filter((status) => status === 200).length;
+    // Nine have more than 4 MiB; five are under way at a time.
+    expect(shown).toBeGreaterThanOrEqual(9);
+    expect(shown).toBeLessThanOrEqual(13);
+    expect(statuses).toEqual([
+      ...Array.from({ length: shown }, () => 200),
+      ...Array.from({ length: 19 - shown }, () => 429),
+      424,
+    ]);
+    expect(answers[18]?.headers['Retry-After']).toBe('1');
+    expect(answers[0]?.body?.value).toHaveLength(60);
+  });
+});
+
 describe('a caller that goes away', () => {
   it('has no more begun of its batch', async () => {
     const gone = await stack.client({ tenant: randomUUID() });
