@@ -4,8 +4,8 @@ import type { Filter, OrderKey } from '#odata';
 import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
 import { boundedPage } from './bounded-page.js';
 import { allOf } from './condition.js';
-import { LongReads } from './long-reads.js';
 import { conditionOf } from './odata-filter.js';
+import { ReadTurns } from './read-turns.js';
 import { planOf, type SearchPlan } from './search-index.js';
 import {
   STATUS_RANK,
@@ -60,23 +60,23 @@ export class ActionSearch {
   readonly #actions: Collection;
   readonly #budgetMs: number;
   readonly #scanMs: number;
-  readonly #longReads: LongReads;
+  readonly #turns: ReadTurns;
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
    * @param scanMs milliseconds the database may look for what is asked for; default 2,000
-   * @param longReads whose turn it is to look for something
+   * @param turns shared by all that reads lists
    */
   constructor(
     db: mongoose.mongo.Db,
     retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
     scanMs = DEFAULT_SCAN_MS,
-    longReads = new LongReads(),
+    turns = new ReadTurns(),
   ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#budgetMs = retryBudgetMs;
     this.#scanMs = scanMs;
-    this.#longReads = longReads;
+    this.#turns = turns;
   }
 
   /**
@@ -165,8 +165,8 @@ export class ActionSearch {
     read: (maxTimeMS: { readonly maxTimeMS?: number }) => Promise<T>,
   ): Promise<T> {
     try {
-      if (exact) return await repeatedRead(this.#budgetMs, () => read({}));
-      return await this.#longReads.run(tenantId, () =>
+      if (exact) return await this.#turns.short(() => repeatedRead(this.#budgetMs, () => read({})));
+      return await this.#turns.long(tenantId, () =>
         repeatedRead(this.#budgetMs, () => read({ maxTimeMS: this.#scanMs })),
       );
     } catch (cause) {

@@ -1,11 +1,8 @@
-import { bulkhead } from 'cockatiel';
 import mongoose from 'mongoose';
 import type { ActionDocument } from './action-document.js';
 
 /** Bytes of BSON on a page of more than one action. A thousand ordinary actions are fewer. */
 const PAGE_BYTES = 2 * 1024 * 1024;
-/** Pages that this process reads at the same time; together they have to fit into its memory. */
-const pages = bulkhead(8, Infinity);
 
 type Cursor = mongoose.mongo.AbstractCursor<ActionDocument>;
 
@@ -16,14 +13,10 @@ interface BoundedPage {
 }
 
 /**
- * Reads a page of at most `top` actions and 2 MiB, but of one action at least; eight pages at a time.
+ * Reads a page of at most `top` actions and 2 MiB, but of one action at least.
  * @param cursor not yet read from; gives one action more than `top` where there is one. Closed in the end
  */
-export function boundedPage(cursor: Cursor, top: number): Promise<BoundedPage> {
-  return pages.execute(() => read(cursor, top));
-}
-
-async function read(cursor: Cursor, top: number): Promise<BoundedPage> {
+export async function boundedPage(cursor: Cursor, top: number): Promise<BoundedPage> {
   const documents: ActionDocument[] = [];
   let bytes = 0;
   try {

@@ -31,7 +31,6 @@ import { grouped } from '#grouping';
 import { ACTIONS, WAITING_INDEX, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
-import { LongReads } from './long-reads.js';
 import {
   CLOSED,
   NOW,
@@ -47,6 +46,7 @@ import {
   statesAfter,
   type Expression,
 } from './pipeline.js';
+import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Together } from './together.js';
@@ -91,7 +91,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
   readonly #phaseScanMs: number;
-  readonly #longReads: LongReads;
+  readonly #turns: ReadTurns;
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
@@ -101,20 +101,20 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
    * @param phaseScanMs milliseconds the database may look for a tenant's actions of a phase; default 2,000
-   * @param longReads whose turn it is to look for them
+   * @param turns shared by all that reads lists
    */
   constructor(
     db: mongoose.mongo.Db,
     clock: ServerClock,
     retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
     phaseScanMs = DEFAULT_PHASE_SCAN_MS,
-    longReads = new LongReads(),
+    turns = new ReadTurns(),
   ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
     this.#phaseScanMs = phaseScanMs;
-    this.#longReads = longReads;
+    this.#turns = turns;
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
     this.#take = this.#grouped((claims) => this.#takeTogether(claims));
@@ -174,7 +174,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   ): Promise<ActionPage> {
     const query = { tenantId, top, after, filter, phaseScanMs: this.#phaseScanMs };
     const read = (): Promise<ActionPage> => this.#read(() => readPage(this.#actions, query));
-    return filter.phase === undefined ? read() : this.#longReads.run(tenantId, read);
+    return filter.phase === undefined ? this.#turns.short(read) : this.#turns.long(tenantId, read);
   }
 
   countWaiting(instance: string, atMost: number): Promise<number> {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Comparison, Filter, FilterValue, OrderKey, Property, PropertyType } from '#odata';
 import {
   INDEXED_LISTS,
-  LongReads,
+  ReadTurns,
   connectDatabase,
   type ActionQuery,
   type ActionSearch,
@@ -338,15 +338,15 @@ describe('a page of large actions', () => {
 
 describe('what has to be looked for', () => {
   /** Reads that end when they are told to, in the order they began. */
-  function held(reads: LongReads) {
+  function held(turns: ReadTurns) {
     const running: { readonly tenant: string; readonly end: () => void }[] = [];
     const begin = (tenant: string) =>
-      reads.run(tenant, () => new Promise<void>((end) => running.push({ tenant, end })));
+      turns.long(tenant, () => new Promise<void>((end) => running.push({ tenant, end })));
     return { running, begin, tenants: () => running.map(({ tenant }) => tenant).join('') };
   }
 
   it('is so for two of a tenant and four of all at a time, each in its turn', async () => {
-    const { running, begin, tenants } = held(new LongReads());
+    const { running, begin, tenants } = held(new ReadTurns());
     const answers = [...'aaaabcc'].map(begin);
     await eventually(() => running.length === 4);
     // Others are not behind what a tenant has waiting.
@@ -361,7 +361,7 @@ describe('what has to be looked for', () => {
   });
 
   it('is refused when its turn comes too late, and not begun', async () => {
-    const { running, begin } = held(new LongReads(50));
+    const { running, begin } = held(new ReadTurns(50));
     const [first, second, late] = [...'aaa'].map(begin);
     const refused = expect(late).rejects.toMatchObject({ code: 'tooManyRequests', retryAfterSeconds: 2 });
     await sleep(100);
@@ -372,8 +372,22 @@ describe('what has to be looked for', () => {
     await Promise.all([first, second]);
   });
 
+  it('is told from what an index answers, of which eight are read at a time', async () => {
+    const turns = new ReadTurns();
+    const { running, begin } = held(turns);
+    const long = [...'aabb'].map(begin);
+    const short = Array.from({ length: 9 }, () =>
+      turns.short(() => new Promise<void>((end) => running.push({ tenant: 's', end }))),
+    );
+    await eventually(() => running.length === 12);
+    running.splice(0).forEach(({ end }) => end());
+    await eventually(() => running.length === 1);
+    running[0]?.end();
+    await Promise.all([...long, ...short]);
+  });
+
   it('leaves connections to what an index answers, and to writes', async () => {
-    const busy = await connectDatabase(uri, { appName: 'riposte-test', longReadsBeginMs: 1 });
+    const busy = await connectDatabase(uri, { appName: 'riposte-test', readsBeginMs: 1 });
     try {
       const tenantId = await tenantWith(1);
       const record = await collection().findOne({ tenantId });
