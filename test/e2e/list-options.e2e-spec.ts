@@ -274,8 +274,8 @@ describe('$count', () => {
     expect(await count({ $filter: "status eq 'Failed'" })).toBe('2');
     expect(await count({ filter: "status eq 'Failed'", $search: 'machine' })).toBe('1');
     expect(await count({ $filter: "id eq 'none'" })).toBe('0');
-    for (const path of ['%24count', '%24count/', '%24count?$filter=true'])
-      expect((await client.request('GET', `${COLLECTION}/${path}`)).body).toBe('5');
+    for (const segment of ['%24count', '%24count/', '%24count?$filter=true'])
+      expect((await client.request('GET', `${COLLECTION}/${segment}`)).body).toBe('5');
   });
 
   it('answers what is wrong by a 400 in JSON', async () => {
