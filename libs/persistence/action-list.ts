@@ -1,6 +1,6 @@
 import mongoose from 'mongoose';
 import { UserError, type ActionFilter, type ActionPage, type ListPosition } from '#domain';
-import { UNRESOLVED_INDEX, type ActionDocument } from './action-document.js';
+import { UNRESOLVED_INDEX, toAction, type ActionDocument } from './action-document.js';
 import { boundedPage } from './bounded-page.js';
 import { uuidOf } from './uuid.js';
 
@@ -42,7 +42,7 @@ export async function readPage(
     .limit(top + 1);
   if (isInbox) cursor.hint(UNRESOLVED_INDEX);
   if (filter.phase !== undefined) cursor.maxTimeMS(phaseScanMs);
-  const { actions: page, hasMore } = await boundedPage(cursor, top).catch((error: unknown) => {
+  const { documents, hasMore } = await boundedPage(cursor, top).catch((error: unknown) => {
     if (error instanceof mongoose.mongo.MongoServerError && error.code === MAX_TIME_EXPIRED) {
       throw new UserError(
         'invalidRequest',
@@ -52,6 +52,7 @@ export async function readPage(
     }
     throw error;
   });
+  const page = documents.map(toAction);
   const last = page.at(-1);
   const at = last?.[time] ?? null;
   return {

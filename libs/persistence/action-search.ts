@@ -1,10 +1,11 @@
 import mongoose from 'mongoose';
 import { UserError, type SecurityAction } from '#domain';
 import type { Filter, OrderKey } from '#odata';
-import { ACTIONS, type ActionDocument } from './action-document.js';
+import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
 import { boundedPage } from './bounded-page.js';
 import { allOf } from './condition.js';
 import { conditionOf } from './odata-filter.js';
+import { ReadTurns } from './read-turns.js';
 import { planOf, type SearchPlan } from './search-index.js';
 import {
   STATUS_RANK,
@@ -33,7 +34,7 @@ export interface ActionQuery {
   readonly filter: Filter | null;
   /** None: newest first. The id decides between what is equal, in the direction of the last key. */
   readonly order: readonly OrderKey[];
-  /** The most actions on the page, from 1. */
+  /** The most actions on the page, from 1. Fewer are on it when they are large. */
   readonly top: number;
   /** How many to leave out, at most 10,000. */
   readonly skip: number;
@@ -53,29 +54,37 @@ export interface SearchPage {
  * other action appear twice or not at all; one whose own values change may move.
  *
  * What no index has in order, or bounds by all of the filter, is looked for among the tenant's actions for
- * `scanMs` at most.
+ * `scanMs` at most, and a few such at a time.
  */
 export class ActionSearch {
   readonly #actions: Collection;
   readonly #budgetMs: number;
   readonly #scanMs: number;
+  readonly #turns: ReadTurns;
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
    * @param scanMs milliseconds the database may look for what is asked for; default 2,000
+   * @param turns shared by all that reads lists
    */
-  constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS, scanMs = DEFAULT_SCAN_MS) {
+  constructor(
+    db: mongoose.mongo.Db,
+    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
+    scanMs = DEFAULT_SCAN_MS,
+    turns = new ReadTurns(),
+  ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#budgetMs = retryBudgetMs;
     this.#scanMs = scanMs;
+    this.#turns = turns;
   }
 
   /**
-   * One page: shorter than `top` where its actions are large, see {@link boundedPage}.
+   * One page.
    *
    * @throws UserError `invalidRequest` when too much is skipped, the position is of another order, or the answer
    *   was not found in time or memory
-   * @throws OperationalError when the database does not answer
+   * @throws OperationalError when the database does not answer, or too much is being looked for
    */
   async page(tenantId: string, { filter, order, top, skip, after }: ActionQuery): Promise<SearchPage> {
     if (skip > MOST_SKIPPED) {
@@ -93,36 +102,38 @@ export class ActionSearch {
     ]);
     if (wanted === false) return { actions: [], next: null };
     const query = queryOf(tenantId, wanted);
-    const { actions, last, hasMore } = await this.#bounded(plan, (maxTimeMS) =>
-      boundedPage(
-        needsRank(sorted)
-          ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
-          : this.#actions.find(query, {
-              ...maxTimeMS,
-              hint: plan.hint,
-              sort: sortOf(sorted),
-              skip,
-              limit: top + 1,
-              allowDiskUse: false,
-            }),
-        top,
-      ),
-    );
-    return { actions, next: hasMore && last !== null ? positionOf(sorted, last) : null };
+    const { documents, hasMore } = await this.#bounded(tenantId, plan, (maxTimeMS) => {
+      const cursor = needsRank(sorted)
+        ? this.#ranked(query, plan, sorted, skip, top + 1, maxTimeMS)
+        : this.#actions.find(query, {
+            ...maxTimeMS,
+            hint: plan.hint,
+            sort: sortOf(sorted),
+            skip,
+            limit: top + 1,
+            allowDiskUse: false,
+          });
+      return boundedPage(cursor, top);
+    });
+    const last = documents.at(-1);
+    return {
+      actions: documents.map(toAction),
+      next: hasMore && last !== undefined ? positionOf(sorted, last) : null,
+    };
   }
 
   /**
    * How many actions there are.
    *
    * @throws UserError `invalidRequest` when they could not be counted in time
-   * @throws OperationalError when the database does not answer
+   * @throws OperationalError when the database does not answer, or too much is being looked for
    */
   async count(tenantId: string, filter: Filter | null): Promise<number> {
     const plan = planOf(filter, null);
     const wanted = allOf([filter === null || conditionOf(filter, tenantId), plan.implied]);
     if (wanted === false) return 0;
     // However exact: the more there are, the longer it takes to count them.
-    return this.#bounded({ ...plan, exact: false }, (maxTimeMS) =>
+    return this.#bounded(tenantId, { ...plan, exact: false }, (maxTimeMS) =>
       this.#actions.countDocuments(queryOf(tenantId, wanted), { ...maxTimeMS, hint: plan.hint }),
     );
   }
@@ -149,11 +160,15 @@ export class ActionSearch {
   }
 
   async #bounded<T>(
+    tenantId: string,
     { exact }: SearchPlan,
     read: (maxTimeMS: { readonly maxTimeMS?: number }) => Promise<T>,
   ): Promise<T> {
     try {
-      return await repeatedRead(this.#budgetMs, () => read(exact ? {} : { maxTimeMS: this.#scanMs }));
+      if (exact) return await this.#turns.short(() => repeatedRead(this.#budgetMs, () => read({})));
+      return await this.#turns.long(tenantId, () =>
+        repeatedRead(this.#budgetMs, () => read({ maxTimeMS: this.#scanMs })),
+      );
     } catch (cause) {
       if (!(cause instanceof mongoose.mongo.MongoServerError)) throw cause;
       switch (cause.code) {

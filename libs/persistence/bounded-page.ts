@@ -1,37 +1,44 @@
 import mongoose from 'mongoose';
-import { toAction, type ActionDocument } from './action-document.js';
-import type { SecurityAction } from '#domain';
+import type { ActionDocument } from './action-document.js';
 
-/**
- * Bytes of the documents of one page. A thousand ordinary actions have less than half of it; a thousand of the
- * largest (a body of 64 KiB, a result of 256 KiB) would be a third of a gigabyte, and some such pages at once more
- * memory than a process has.
- */
-const MOST_BYTES = 4 * 1024 * 1024;
+/** Bytes of BSON on a page of more than one action. A thousand ordinary actions are fewer. */
+const PAGE_BYTES = 2 * 1024 * 1024;
 
-/** The actions of a page, and whether there are more behind the last. */
-export interface BoundedPage {
-  readonly actions: readonly SecurityAction[];
-  readonly last: ActionDocument | null;
+type Cursor = mongoose.mongo.AbstractCursor<ActionDocument>;
+
+/** Actions of a page, and whether there is another. */
+interface BoundedPage {
+  readonly documents: readonly ActionDocument[];
   readonly hasMore: boolean;
 }
 
 /**
- * Reads a page to its end: `top` actions, or as many as fit into 4 MiB, but one at least.
- * @param found all there is for the page, and one more where there are more than `top`; closed after that
+ * Reads a page of at most `top` actions and 2 MiB, but of one action at least.
+ * @param cursor not yet read from; gives one action more than `top` where there is one. Closed in the end
  */
-export async function boundedPage(found: AsyncIterable<ActionDocument>, top: number): Promise<BoundedPage> {
+export async function boundedPage(cursor: Cursor, top: number): Promise<BoundedPage> {
   const documents: ActionDocument[] = [];
-  const page = (hasMore: boolean): BoundedPage => ({
-    actions: documents.map(toAction),
-    last: documents.at(-1) ?? null,
-    hasMore,
-  });
   let bytes = 0;
-  for await (const document of found) {
-    bytes += mongoose.mongo.BSON.calculateObjectSize(document);
-    if (documents.length === top || (documents.length > 0 && bytes > MOST_BYTES)) return page(true);
-    documents.push(document);
+  try {
+    while (await cursor.hasNext()) {
+      // One by one: only what was taken from the driver's batch, which may be 16 MiB, becomes objects.
+      for (const document of oneByOne(cursor)) {
+        bytes += mongoose.mongo.BSON.calculateObjectSize(document);
+        if (documents.length === top || (documents.length > 0 && bytes > PAGE_BYTES))
+          return { documents, hasMore: true };
+        documents.push(document);
+      }
+    }
+    return { documents, hasMore: false };
+  } finally {
+    await cursor.close();
   }
-  return page(false);
+}
+
+function* oneByOne(cursor: Cursor): Generator<ActionDocument> {
+  for (;;) {
+    const [document] = cursor.readBufferedDocuments(1);
+    if (document === undefined) return;
+    yield document;
+  }
 }

@@ -8,6 +8,7 @@ import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
+import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
 import { sharedKey } from './shared-key.js';
 import { WorkerRegistry } from './worker-registry.js';
@@ -26,6 +27,8 @@ export interface DatabaseOptions {
   readonly phaseScanMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
+  /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
+  readonly readsBeginMs?: number;
 }
 
 export interface Database {
@@ -85,10 +88,11 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     await Promise.all([workers, idempotencyKeys, applications, issuerKeys].map((one) => one.ensureIndexes()));
+    const turns = new ReadTurns(options.readsBeginMs);
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs),
-      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),
+      search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       idempotencyKeys,
       workers,
       retention: new MongoRetentionStore(native, clock),

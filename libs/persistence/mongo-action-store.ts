@@ -46,6 +46,7 @@ import {
   statesAfter,
   type Expression,
 } from './pipeline.js';
+import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Together } from './together.js';
@@ -90,6 +91,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
   readonly #phaseScanMs: number;
+  readonly #turns: ReadTurns;
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
@@ -99,17 +101,20 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
    * @param phaseScanMs milliseconds the database may look for a tenant's actions of a phase; default 2,000
+   * @param turns shared by all that reads lists
    */
   constructor(
     db: mongoose.mongo.Db,
     clock: ServerClock,
     retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
     phaseScanMs = DEFAULT_PHASE_SCAN_MS,
+    turns = new ReadTurns(),
   ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
     this.#phaseScanMs = phaseScanMs;
+    this.#turns = turns;
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
     this.#take = this.#grouped((claims) => this.#takeTogether(claims));
@@ -168,7 +173,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     filter: ActionFilter = {},
   ): Promise<ActionPage> {
     const query = { tenantId, top, after, filter, phaseScanMs: this.#phaseScanMs };
-    return this.#read(() => readPage(this.#actions, query));
+    const read = (): Promise<ActionPage> => this.#read(() => readPage(this.#actions, query));
+    return filter.phase === undefined ? this.#turns.short(read) : this.#turns.long(tenantId, read);
   }
 
   countWaiting(instance: string, atMost: number): Promise<number> {

@@ -120,12 +120,18 @@ function factsOf(filter: Filter | null): Facts {
         statuses = before === null ? holds : new Set([...holds].filter((status) => before.has(status)));
         break;
       }
-      case 'createdAt':
-        created = narrowed(created, asked);
+      case 'createdAt': {
+        const before = created;
+        created = narrowed(before, asked);
+        rest ||= created === before;
         break;
-      case 'lastActionAt':
-        changed = narrowed(changed, asked);
+      }
+      case 'lastActionAt': {
+        const before = changed;
+        changed = narrowed(before, asked);
+        rest ||= changed === before;
         break;
+      }
       case 'completedAt':
         ended = narrowed(ended, asked);
         rest = true;
@@ -159,6 +165,7 @@ function questionOf(filter: Filter): Question | null {
     : { field, operators: filter.values.map(() => 'eq'), values: filter.values };
 }
 
+/** The range as it is where nothing follows from the question, as from one with null: that is looked for. */
 function narrowed(range: Range, { operators, values }: Question): Range {
   const [operator] = operators;
   const times = values.filter((value) => value instanceof Date);

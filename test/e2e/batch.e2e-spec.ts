@@ -363,6 +363,11 @@ describe('dependencies within a batch', () => {
 });
 
 describe('a request of a batch', () => {
+  it('may have its $ encoded in the path, as the batch itself', async () => {
+    const [answer] = await batch([get('1', `${ACTIONS}/%24count`)], { to: '/beta/%24batch' });
+    expect(answer).toMatchObject({ status: 200, body: expect.stringMatching(/^\d+$/) as string });
+  });
+
   it('is made by the caller of the batch', async () => {
     const reader = await stack.client({ roles: ['SecurityActions.Read.All'] });
     const answers = await batch(
@@ -441,6 +446,33 @@ describe('a request of a batch', () => {
     expect((await alone(create('1', { '@note': 'x' }, body))).status).toBe(201);
     const late = { ...body, '@riposte.startBefore': '2020-01-01T00:00:00Z' };
     expect((await alone(create('1', {}, late))).status).toBe(400);
+  });
+});
+
+describe('answers that are very large together', () => {
+  it('are no more than fit: what has not begun is a 429, and nothing of it is done', async () => {
+    const owner = await stack.client({ tenant: randomUUID() });
+    const large = mockAction('BlockIp', { IP: '1.2.3.4' }, { actionReason: 'é'.repeat(4096) });
+    for (let round = 0; round < 3; round += 1) {
+      await batch(
+        Array.from({ length: 20 }, (_, index) => create(String(index), {}, large)),
+        { as: owner },
+      );
+    }
+    const lists = Array.from({ length: 19 }, (_, index) => get(String(index), ACTIONS));
+    const answers = await batch([...lists, create('last', { dependsOn: ['18'] })], { as: owner });
+    const statuses = answers.map(({ status }) => status);
+    const shown = statuses.filter((status) => status === 200).length;
+    // Nine have more than 4 MiB; five are under way at a time.
+    expect(shown).toBeGreaterThanOrEqual(9);
+    expect(shown).toBeLessThanOrEqual(13);
+    expect(statuses).toEqual([
+      ...Array.from({ length: shown }, () => 200),
+      ...Array.from({ length: 19 - shown }, () => 429),
+      424,
+    ]);
+    expect(answers[18]?.headers['Retry-After']).toBe('1');
+    expect(answers[0]?.body?.value).toHaveLength(60);
   });
 });
 

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Comparison, Filter, FilterValue, OrderKey, Property, PropertyType } from '#odata';
 import {
   INDEXED_LISTS,
+  ReadTurns,
   connectDatabase,
   type ActionQuery,
   type ActionSearch,
@@ -12,6 +14,7 @@ import {
   type SearchPosition,
 } from '#persistence';
 import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { actionRecord, filters, orders } from '../support/odata-arbitraries.js';
 import { boundsOf, profiled, type Profile } from '../support/profile.js';
 
@@ -237,7 +240,12 @@ describe('any list', () => {
       const createdAt = new Date();
       for (let round = 0; round < 4; round += 1) {
         await collection().insertMany(
-          Array.from({ length: 5000 }, () => ({ _id: new mongoose.mongo.UUID(), tenantId, createdAt })),
+          Array.from({ length: 5000 }, () => ({
+            _id: new mongoose.mongo.UUID(),
+            tenantId,
+            createdAt,
+            lastActionAt: createdAt,
+          })),
         );
       }
       const filter = compare('name', 'eq', 'NotThere');
@@ -247,6 +255,16 @@ describe('any list', () => {
       };
       await expect(hasty.search.page(tenantId, query({ filter }))).rejects.toMatchObject(refused);
       await expect(hasty.search.count(tenantId, filter)).rejects.toMatchObject(refused);
+      // Nothing has these times, which no index bounds by them is known to have.
+      for (const [never, order] of [
+        [compare('lastActionDateTime', 'eq', null), []],
+        [among('lastActionDateTime', null, new Date(0)), []],
+        [compare('createdDateTime', 'eq', null), [by('lastActionDateTime', true)]],
+        [among('createdDateTime', new Date(0), null), [by('lastActionDateTime', true)]],
+      ] as const)
+        await expect(hasty.search.page(tenantId, query({ filter: never, order }))).rejects.toMatchObject(
+          refused,
+        );
       // What an index answers has all the time it needs.
       expect((await hasty.search.page(tenantId, query({ top: 1000 }))).actions).toHaveLength(1000);
     } finally {
@@ -281,6 +299,121 @@ describe('any list', () => {
       });
     } finally {
       await set(was);
+    }
+  });
+});
+
+describe('a page of large actions', () => {
+  it('has as many as 2 MiB take, but one at least, and is followed like any other', async () => {
+    const tenantId = randomUUID();
+    const megabytes = [0.9, 0.9, 0.9, 3, 0.1, 0.1];
+    await collection().insertMany(
+      megabytes.map((size, index) => ({
+        _id: new mongoose.mongo.UUID(),
+        tenantId,
+        name: String(index),
+        status: 'Completed',
+        phase: 'done',
+        createdAt: new Date(index),
+        result: 'x'.repeat(size * 1024 * 1024),
+      })),
+    );
+    for (const order of [
+      [by('createdDateTime', false)],
+      [by('status', false), by('createdDateTime', false)],
+    ]) {
+      const sizes: string[] = [];
+      let after: SearchPosition | null = null;
+      do {
+        const page = await search.page(tenantId, query({ order, top: 1000, after }));
+        sizes.push(page.actions.map(({ name }) => name).join());
+        after = page.next;
+      } while (after !== null && sizes.length < 10);
+      expect(sizes).toEqual(['0,1', '2', '3', '4,5']);
+    }
+    const { actions } = await database.actions.list(tenantId, 1000, null, { phase: 'done' });
+    expect(actions.map(({ name }) => name)).toEqual(['5', '4']);
+  });
+});
+
+describe('what has to be looked for', () => {
+  /** Reads that end when they are told to, in the order they began. */
+  function held(turns: ReadTurns) {
+    const running: { readonly tenant: string; readonly end: () => void }[] = [];
+    const begin = (tenant: string) =>
+      turns.long(tenant, () => new Promise<void>((end) => running.push({ tenant, end })));
+    return { running, begin, tenants: () => running.map(({ tenant }) => tenant) };
+  }
+
+  it('is so for two of a tenant and four of all at a time, each in its turn', async () => {
+    const { running, begin, tenants } = held(new ReadTurns());
+    const answers = Array.from('aaaabcc', begin);
+    await eventually(() => running.length === 4);
+    // Others are not behind what a tenant has waiting.
+    expect(tenants().join('')).toBe('aabc');
+    for (const expected of ['abcc', 'abcc', 'aacc', 'aac', 'aa', 'a']) {
+      running.shift()?.end();
+      await eventually(() => running.length === expected.length);
+      expect(tenants().toSorted().join('')).toBe(expected);
+    }
+    running.shift()?.end();
+    await Promise.all(answers);
+  });
+
+  it('is refused when its turn comes too late, and not begun', async () => {
+    const { running, begin } = held(new ReadTurns(50));
+    const [first, second, late] = Array.from('aaa', begin);
+    const refused = expect(late).rejects.toMatchObject({ code: 'tooManyRequests', retryAfterSeconds: 2 });
+    await sleep(100);
+    running.shift()?.end();
+    await refused;
+    expect(running).toHaveLength(1);
+    running.shift()?.end();
+    await Promise.all([first, second]);
+  });
+
+  it('is told from what an index answers, of which eight are read at a time', async () => {
+    const turns = new ReadTurns();
+    const { running, begin } = held(turns);
+    const long = Array.from('aabb', begin);
+    const short = Array.from({ length: 9 }, () =>
+      turns.short(() => new Promise<void>((end) => running.push({ tenant: 's', end }))),
+    );
+    await eventually(() => running.length === 12);
+    running.splice(0).forEach(({ end }) => end());
+    await eventually(() => running.length === 1);
+    running[0]?.end();
+    await Promise.all([...long, ...short]);
+  });
+
+  it('leaves connections to what an index answers, and to writes', async () => {
+    const busy = await connectDatabase(uri, { appName: 'riposte-test', readsBeginMs: 1 });
+    try {
+      const tenantId = await tenantWith(1);
+      const record = await collection().findOne({ tenantId });
+      for (let round = 0; round < 4; round += 1) {
+        await collection().insertMany(
+          Array.from({ length: 2500 }, () => ({ ...record, _id: new mongoose.mongo.UUID() })),
+        );
+      }
+      const filter: Filter = {
+        kind: 'match',
+        how: 'contains',
+        left: { property: named('name'), fold: 'lower' },
+        value: 'nothing',
+      };
+      const looked = Array.from({ length: 10 }, (_, index) =>
+        index % 2 === 0 ? busy.search.page(tenantId, query({ filter })) : busy.search.count(tenantId, filter),
+      );
+      const outcomes = Promise.allSettled(looked);
+      expect((await busy.search.page(tenantId, query({ top: 5 }))).actions).toHaveLength(5);
+      const refused = (await outcomes).filter(({ status }) => status === 'rejected');
+      expect(refused).toHaveLength(8);
+      for (const { reason } of refused as readonly PromiseRejectedResult[])
+        expect(reason).toMatchObject({ code: 'tooManyRequests' });
+      await expect(busy.search.count(tenantId, filter)).resolves.toBe(0);
+    } finally {
+      await busy.close();
     }
   });
 });

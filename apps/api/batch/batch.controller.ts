@@ -10,13 +10,8 @@ import { enclosingBatch, withinBatch } from '../http/enclosing-batch.js';
 import { answerTo, graphErrorBody } from '../http/graph-error.js';
 import { clientRequestIdOf, idsOf, newRequestId } from '../http/request-ids.js';
 import { LOG } from '../tokens.js';
-import {
-  BATCH_EXAMPLES,
-  BATCH_LIMITS,
-  BatchDto,
-  BatchResponsesDto,
-  type BatchResponseDto,
-} from './batch.dto.js';
+import { batchAnswer, type BatchAnswer } from './batch-answer.js';
+import { BATCH_EXAMPLES, BATCH_LIMITS, BatchDto, BatchResponsesDto } from './batch.dto.js';
 import { innerRequest, send } from './inner-request.js';
 import { parseBatch, type BatchStep } from './parse-batch.js';
 import { runBatch } from './run-batch.js';
@@ -44,7 +39,7 @@ export class BatchController {
     @Body() body: unknown,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<BatchResponsesDto> {
+  ): Promise<Buffer> {
     if (enclosingBatch() !== undefined)
       throw new UserError('invalidRequest', 'A batch cannot be part of a batch.');
     const steps = await parseBatch(body);
@@ -56,10 +51,11 @@ export class BatchController {
         isAbandoned: () => reply.raw.destroyed,
       }),
     );
-    return { responses };
+    reply.type('application/json; charset=utf-8');
+    return batchAnswer(responses);
   }
 
-  async #carryOut(step: BatchStep, batch: FastifyRequest, root: string): Promise<BatchResponseDto> {
+  async #carryOut(step: BatchStep, batch: FastifyRequest, root: string): Promise<BatchAnswer> {
     try {
       return await send(step.id, innerRequest(step.request, batch, root), batch);
     } catch (error) {
@@ -67,7 +63,7 @@ export class BatchController {
     }
   }
 
-  #refused(step: BatchStep, error: unknown, batch: FastifyRequest): BatchResponseDto {
+  #refused(step: BatchStep, error: unknown, batch: FastifyRequest): BatchAnswer {
     const { status, headers, code, message, isDefect } = answerTo(error);
     const [, own] =
       Object.entries(step.request.headers ?? {}).find(
@@ -92,7 +88,7 @@ export class BatchController {
         ...(ids.clientRequestId === null ? {} : { 'client-request-id': ids.clientRequestId }),
         ...(headers['retry-after'] === undefined ? {} : { 'Retry-After': headers['retry-after'] }),
       },
-      body: graphErrorBody(code, message, ids),
+      body: Buffer.from(JSON.stringify(graphErrorBody(code, message, ids))),
     };
   }
 }

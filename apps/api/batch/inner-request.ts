@@ -2,7 +2,8 @@ import { METHODS, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import inject, { type Response } from 'light-my-request';
 import { UserError } from '#domain';
-import type { BatchRequestDto, BatchResponseDto } from './batch.dto.js';
+import type { BatchAnswer } from './batch-answer.js';
+import type { BatchRequestDto } from './batch.dto.js';
 
 /**
  * Said by the connection or by proxies on the way, so never by the request in a batch: these are left out of its
@@ -57,11 +58,7 @@ export function innerRequest(given: BatchRequestDto, batch: FastifyRequest, root
 }
 
 /** Sends it through the whole server, and puts the answer into the form of the batch. */
-export async function send(
-  id: string,
-  request: InnerRequest,
-  batch: FastifyRequest,
-): Promise<BatchResponseDto> {
+export async function send(id: string, request: InnerRequest, batch: FastifyRequest): Promise<BatchAnswer> {
   // Not by the server's own inject, which a server that is closing refuses.
   const response = await inject((incoming, outgoing) => batch.server.routing(incoming, outgoing), {
     method: request.method,
@@ -75,7 +72,7 @@ export async function send(
     id,
     status: response.statusCode,
     headers: shownHeaders(response),
-    ...shownBody(request, response),
+    body: shownBody(request, response),
   };
 }
 
@@ -142,13 +139,16 @@ function shownHeaders(response: Response): Record<string, string> {
   );
 }
 
-function shownBody(request: InnerRequest, response: Response): { readonly body?: unknown } {
+/** As JSON, which an answer in JSON is already. */
+function shownBody(request: InnerRequest, response: Response): Buffer | null {
   const { statusCode: status, rawPayload } = response;
-  if (request.method === 'HEAD' || status === 204 || status === 304 || rawPayload.length === 0) return {};
+  if (request.method === 'HEAD' || status === 204 || status === 304 || rawPayload.length === 0) return null;
   const type = String(response.headers['content-type'] ?? '');
   // OData JSON Format 4.01, 19.2.
-  if (/^application\/(?:[a-z0-9.+-]+\+)?json\b/i.test(type)) return { body: response.json<unknown>() };
-  return { body: /^text\//i.test(type) ? response.payload : rawPayload.toString('base64url') };
+  if (/^application\/(?:[a-z0-9.+-]+\+)?json\b/i.test(type)) return rawPayload;
+  return Buffer.from(
+    JSON.stringify(/^text\//i.test(type) ? response.payload : rawPayload.toString('base64url')),
+  );
 }
 
 /** Something of the caller's as it may stand in a message. */

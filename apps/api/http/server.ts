@@ -62,6 +62,7 @@ export async function createServer(
     forceCloseConnections: 'idle',
     // What comes on a connection from before is served like any other.
     return503OnClosing: false,
+    rewriteUrl: ({ url = '/' }) => plainDollar(url),
     routerOptions: { maxParamLength: URL_LIMIT, ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => sendError(error, request, reply, log),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
@@ -99,6 +100,14 @@ export async function createServer(
   answerWrongMethods(server);
   answerEntities(server);
   return server;
+}
+
+/**
+ * The `$` of `$count` and `$batch` may be percent-encoded like any character of a segment (OData 4.01, Part 2, 2);
+ * the router leaves the reserved ones as they came.
+ */
+function plainDollar(url: string): string {
+  return url.replace(/^([^?]*)\/%24(?=(?:count|batch)\/?(?:\?|$))/, '$1/$$');
 }
 
 function acceptJsonOnly(server: FastifyInstance): void {

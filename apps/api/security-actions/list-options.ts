@@ -121,8 +121,8 @@ function optionsOf(query: Query, supported: readonly OptionName[]): ReadonlyMap<
     if (typeof value !== 'string' || (option !== undefined && options.has(option)))
       throw new UserError('invalidRequest', `The query option "${printable(key)}" is given twice.`);
     if (option !== undefined) options.set(option, value);
-    // What else there is may be a caller's own, as OData allows.
-    else if (/^[$@]/.test(key) || OPTION_NAMES.includes(/^\w*/.exec(name)?.[0] ?? ''))
+    // What else there is may be a caller's own, as OData allows. `amp;$filter`, or one that was encoded twice, is not.
+    else if (/^(?:@|(?:amp;|\W)*(?:\$|%24))/.test(key) || OPTION_NAMES.includes(/^\w*/.exec(name)?.[0] ?? ''))
       throw new UserError('invalidRequest', notSupported(key, supported));
   }
   const format = options.get('format');
