@@ -27,6 +27,11 @@ export const CONNECTION_LIMITS = {
   requestTimeout: 20_000,
   connectionsCheckingInterval: 2000,
   keepAliveTimeout: 5000,
+  /**
+   * Nothing read or written for so long: a client that does not take its answer. Longer than any answer takes; Node
+   * looks twice, so that such a client is let go after one to two times this.
+   */
+  connectionTimeout: 40_000,
   maxRequestsPerSocket: 1000,
   /** Far above what clients need; a flood beyond it is turned away before the process runs out of memory or files. */
   maxConnections: 10_000,

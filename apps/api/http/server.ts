@@ -56,7 +56,7 @@ export async function createServer(
     genReqId: newRequestId,
     requestIdHeader: false,
     requestTimeout: CONNECTION_LIMITS.requestTimeout,
-    connectionTimeout: 0,
+    connectionTimeout: CONNECTION_LIMITS.connectionTimeout,
     keepAliveTimeout: CONNECTION_LIMITS.keepAliveTimeout,
     maxRequestsPerSocket: CONNECTION_LIMITS.maxRequestsPerSocket,
     forceCloseConnections: 'idle',
