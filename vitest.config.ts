@@ -19,6 +19,8 @@ export default defineConfig({
           name: 'specs',
           include: ['test/**/*.spec.ts', 'test/**/*.e2e-spec.ts'],
           globalSetup: ['test/support/global-servers.ts'],
+          // One more than the cores there are on a small machine: most of a file's time is waiting.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },

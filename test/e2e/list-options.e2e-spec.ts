@@ -528,7 +528,7 @@ describe('the OpenAPI document', () => {
   it.each([
     ['', '$filter $search $orderby $select $top $skip $count $skiptoken $format'],
     ['/$count', '$filter $search'],
-    ['/{id}', 'id $select $format'],
+    ['/{id}', 'id If-None-Match $select $format'],
   ])('names every option of securityActions%s', async (suffix, names) => {
     const { body } = await client.request<{
       readonly paths: Readonly<

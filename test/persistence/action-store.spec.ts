@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { errorInfo, type ActionStore, type Claim } from '#domain';
 import { APP, CALLER, TENANT_B, freshDatabase, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 
 const LEASE_MS = 30_000;
 let store: ActionStore;
@@ -261,7 +262,7 @@ describe('what nobody carries out', () => {
   });
 
   it('ends as outcome unknown when it was issued and its deadline is long past', async () => {
-    const { action, lease } = await claimed({ deadlineMs: 40 });
+    const { action, lease } = await claimed({ deadlineMs: 1500 });
     await store.park(lease, {
       operation: { id: 'op' },
       progress: null,
@@ -269,7 +270,7 @@ describe('what nobody carries out', () => {
       phase: 'waitingOnVendor',
       sawCancel: false,
     });
-    await sleep(60);
+    await eventually(() => Date.now() > action.deadlineAt.getTime() + 20);
     expect(await store.closeOverdue(action.id, 60_000)).toBeNull();
     expect(await store.closeOverdue(action.id, 0)).toMatchObject({
       phase: 'outcomeUnknown',
@@ -278,8 +279,9 @@ describe('what nobody carries out', () => {
   });
 
   it('is left to a worker that holds it', async () => {
-    const { action } = await claimed({ deadlineMs: 20 });
-    await sleep(40);
+    // Long enough for the claim to come before it.
+    const { action } = await claimed({ deadlineMs: 1500 });
+    await eventually(() => Date.now() > action.deadlineAt.getTime() + 20);
     expect(await store.closeOverdue(action.id, 0)).toBeNull();
   });
 });
