@@ -141,7 +141,7 @@ async function launch(options: MongodOptions): Promise<GuardedProcess> {
     [
       '--replSet', options.setName, '--bind_ip', '127.0.0.1', '--port', String(options.port),
       '--dbpath', options.dbPath, '--wiredTigerCacheSizeGB', String(options.cacheSizeGB ?? 0.5),
-      '--nounixsocket', '--quiet',
+      '--nounixsocket', '--noscripting', '--quiet',
       // How long a primary that is stopped first sees to its clients' moving on: 15 s by default.
       '--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=1000',
       ...(options.parameters ?? []).flatMap((parameter) => ['--setParameter', parameter]),

@@ -148,6 +148,8 @@ describe('docker-compose.yml', () => {
   it('runs MongoDB 7 or later as a replica set of one', () => {
     expect(Number(/^mongo:(\d+)/.exec(mongodb.image)?.[1])).toBeGreaterThanOrEqual(7);
     expect(option(mongodb, '--replSet')).toBe('rs0');
+    // Nothing asks it to run JavaScript, so nothing that gets in can.
+    expect(mongodb.command).toContain('--noscripting');
     expect(mongodb.volumes).toContain('mongodb-data:/data/db');
     for (const { environment } of [api, worker]) {
       const uri = new URL(environment?.['MONGODB_URI'] ?? '');

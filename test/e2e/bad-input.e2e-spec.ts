@@ -85,6 +85,21 @@ describe('clients that never finish their requests', () => {
   });
 });
 
+describe('a connection', () => {
+  it('serves 1,000 requests and is closed with the answer to the last', async () => {
+    const request = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n';
+    const answers = await send(request.repeat(1001));
+    expect(answers.match(/^HTTP\/1\.1 200 /gm)).toHaveLength(1000);
+    expect(answers.match(/^connection: close/gim)?.length).toBeGreaterThan(0);
+  });
+
+  it('that is idle is closed after 5 s', async () => {
+    const begun = performance.now();
+    expect(await send('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')).toMatch(/keep-alive: timeout=5/i);
+    expect(performance.now() - begun).toBeGreaterThan(4000);
+  });
+});
+
 describe('a body that is not right', () => {
   const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
   const cases: [string, string | Buffer, number, string][] = [

@@ -49,6 +49,11 @@ describe('a replica set of one', () => {
     expect(await things(second.uri).countDocuments()).toBe(2);
   });
 
+  it('runs no JavaScript', async () => {
+    const { uri } = await start('scriptless');
+    await expect(things(uri).find({ $where: 'true' }).toArray()).rejects.toThrow(/script|javascript/i);
+  });
+
   it('keeps its data when its port is taken and it has to move to another', async () => {
     const first = await start('moved');
     await things(first.uri).insertOne({ n: 1 }, majority);
