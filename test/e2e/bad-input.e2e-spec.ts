@@ -89,7 +89,7 @@ describe('a connection', () => {
   it('serves 1,000 requests and is closed with the answer to the last', async () => {
     const request = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n';
     const answers = await send(request.repeat(1001));
-    expect(answers.match(/^HTTP\/1\.1 200 /gm)).toHaveLength(1000);
+    expect(answers.match(/HTTP\/1\.1 200 /g)).toHaveLength(1000);
     expect(answers.match(/^connection: close/gim)?.length).toBeGreaterThan(0);
   });
 
