@@ -1,8 +1,7 @@
 import type { JWTPayload } from 'jose';
-import { UserError } from '#domain';
+import { UserError, isGuid } from '#domain';
 import type { Identity } from './trusted-issuer.js';
 
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const MOST_NAME_LENGTH = 256;
 
 /**
@@ -63,7 +62,7 @@ export function identity(tenant: unknown, app: unknown, user: unknown, roles: un
 /** GUIDs compare without regard to case, and two spellings must not be two tenants: small letters. Null: no GUID. */
 export function tenantIdOf(value: unknown): string | null {
   const text = typeof value === 'string' ? value.toLowerCase() : '';
-  return GUID.test(text) ? text : null;
+  return isGuid(text) ? text : null;
 }
 
 /** The strings of a claim that is a list, or is one string. */

@@ -9,7 +9,7 @@ import {
   type IssuerPublicKey,
   type Revocation,
 } from '#domain';
-import { appIdentityOf } from './app-identity.js';
+import { appIdentityOf, tenantIdOf } from './app-identity.js';
 import {
   SIGNING_ALGORITHM,
   importPublicKey,
@@ -21,7 +21,6 @@ import type { Identity, TrustedIssuer } from './trusted-issuer.js';
 
 /** `iss` of what `npm run token` signs: it knows no address and no database. */
 const LOCAL_ISSUER = 'urn:riposte:issuer';
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** `aud` of all its tokens. */
 const DEFAULT_AUDIENCE = 'api://riposte';
 
@@ -119,7 +118,9 @@ export class BuiltinIssuer implements TrustedIssuer {
 
   accepts(iss: string, tid: string | null): boolean {
     if (iss === LOCAL_ISSUER) return true;
-    return this.#installation !== null && tid !== null && GUID.test(tid) && iss === this.issuerFor(tid);
+    return (
+      this.#installation !== null && tid !== null && tenantIdOf(tid) === tid && iss === this.issuerFor(tid)
+    );
   }
 
   async keyOf({ kid }: JWSHeaderParameters): Promise<CryptoKey> {

@@ -1,4 +1,4 @@
-import type { Application, ApplicationDirectory, ApplicationSecret } from '#domain';
+import { isGuid, type Application, type ApplicationDirectory, type ApplicationSecret } from '#domain';
 import type { BuiltinIssuer } from './builtin-issuer.js';
 import { candidatesFor } from './client-secret.js';
 import { FailedAttempts } from './failed-attempts.js';
@@ -57,7 +57,7 @@ export class ClientCredentials {
         address,
         new OAuthError('invalid_client', message, { challenge: byHeader }),
       );
-    const application = GUID.test(clientId) ? await this.#applications.find(clientId) : null;
+    const application = isGuid(clientId) ? await this.#applications.find(clientId) : null;
     // One answer for all of these: whoever has no secret learns nothing about applications.
     if (application === null || (tenantId !== null && application.tenantId !== tenantId))
       throw await refused(NO_CLIENT);
@@ -91,6 +91,5 @@ export class ClientCredentials {
   }
 }
 
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const NO_CLIENT =
   'The tenant has no such application, or the client secret is not one of its secrets (a secret begins with rps_).';

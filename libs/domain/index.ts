@@ -35,6 +35,7 @@ export type {
   Revocation,
 } from './application.js';
 export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
+export { isGuid } from './guid.js';
 export {
   ConfigurationError,
   DefectError,

@@ -1,7 +1,6 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { ArchiveError, type ActionArchive, type ArchiveRecord } from '#domain';
-import { isGuid } from './uuid.js';
+import { ArchiveError, isGuid, type ActionArchive, type ArchiveRecord } from '#domain';
 
 const LINE_END = '\n'.codePointAt(0);
 

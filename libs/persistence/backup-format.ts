@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
-import { isFinal, isLegalHistory, phaseFits, STATUSES, type ActionPhase, type ActionStatus } from '#domain';
+import {
+  isFinal,
+  isLegalHistory,
+  phaseFits,
+  STATUSES,
+  isGuid,
+  type ActionPhase,
+  type ActionStatus,
+} from '#domain';
 import mongoose from 'mongoose';
 import { lineOf, parseLine, type ExactDocument } from './exact-record.js';
-import { isGuid } from './uuid.js';
 
 /**
  * A backup is NDJSON: a header, one action a line in canonical Extended JSON, and a trailer with their number and

@@ -17,7 +17,6 @@ export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
 export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
-export { isGuid } from './uuid.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';
 export type { ExactDocument } from './exact-record.js';

@@ -5,6 +5,7 @@ import {
   OutcomeUnknownError,
   errorInfo,
   isFinal,
+  isGuid,
   type ActionFilter,
   type ActionPage,
   type ActionStore,
@@ -50,7 +51,7 @@ import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Together } from './together.js';
-import { isGuid, uuidOf } from './uuid.js';
+import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;

@@ -1,8 +1,15 @@
 import type mongoose from 'mongoose';
-import { OutcomeUnknownError, isUnresolved, type Caller, type Finding, type ResolveAnswer } from '#domain';
+import {
+  OutcomeUnknownError,
+  isUnresolved,
+  isGuid,
+  type Caller,
+  type Finding,
+  type ResolveAnswer,
+} from '#domain';
 import { toAction, type ActionDocument } from './action-document.js';
 import { STAMP, literal } from './pipeline.js';
-import { isGuid, uuidOf } from './uuid.js';
+import { uuidOf } from './uuid.js';
 import { WriteUnconfirmedError, repeatable } from './write-retry.js';
 
 /**

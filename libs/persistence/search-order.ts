@@ -1,9 +1,9 @@
-import { STATUSES, UserError } from '#domain';
+import { STATUSES, UserError, isGuid } from '#domain';
 import type { OrderKey } from '#odata';
 import type { ActionDocument } from './action-document.js';
 import { allOf, anyOf, type Condition } from './condition.js';
 import { ENTITY_SCOPE, fieldOf, isNullable } from './graph-fields.js';
-import { isGuid, uuidOf } from './uuid.js';
+import { uuidOf } from './uuid.js';
 
 /** Where a page ended: the values of the order's keys (of `createdDateTime` for the default order), then the id. */
 export interface SearchPosition {

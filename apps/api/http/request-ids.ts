@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { isGuid } from '#persistence';
+import { isGuid } from '#domain';
 import type { RequestIds } from './graph-error.js';
 
 /** A new `request-id`. */

@@ -7,8 +7,7 @@ import {
   type BuiltinIssuer,
   type ClientCredentials,
 } from '#auth';
-import { RiposteError } from '#domain';
-import { isGuid } from '#persistence';
+import { RiposteError, isGuid } from '#domain';
 import type { Logger } from '#telemetry';
 import { answerTo } from '../http/graph-error.js';
 
