@@ -8,8 +8,6 @@ import {
 import { Ajv } from 'ajv';
 import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { generate } from 'selfsigned';
-import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   mockAction,
@@ -20,6 +18,7 @@ import {
 } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
+import { trustedCertificate, type TrustedCertificate } from '../support/tls.js';
 
 interface InnerAnswer {
   readonly id: string;
@@ -34,22 +33,17 @@ const NOBODY = '11111111-1111-4111-8111-111111111111';
 
 let stack: Stack;
 let client: Client;
-let trusting: Dispatcher;
+let certificate: TrustedCertificate;
 
 beforeAll(async () => {
   // Graph's own client sends its token over TLS only.
-  const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
-  });
-  trusting = getGlobalDispatcher();
-  setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
-  stack = await Stack.start({ tls: { cert, key } });
+  certificate = await trustedCertificate();
+  stack = await Stack.start({ tls: certificate });
   client = await stack.client({ tenant: randomUUID() });
 });
 afterAll(async () => {
   await stack.stop();
-  await getGlobalDispatcher().close();
-  setGlobalDispatcher(trusting);
+  await certificate.distrust();
 });
 
 const send = (

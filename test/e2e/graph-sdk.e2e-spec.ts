@@ -6,12 +6,11 @@ import {
   type PageCollection,
 } from '@microsoft/microsoft-graph-client';
 import { randomUUID } from 'node:crypto';
-import { generate } from 'selfsigned';
-import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mockAction, type GraphAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
+import { trustedCertificate, type TrustedCertificate } from '../support/tls.js';
 
 /**
  * Microsoft's own Graph client for JavaScript, unchanged but for its base URL. It sends its token over TLS only,
@@ -20,15 +19,11 @@ import { Stack } from '../support/stack.js';
 
 let stack: Stack;
 let graph: GraphClient;
-let trusting: Dispatcher;
+let certificate: TrustedCertificate;
 
 beforeAll(async () => {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
-  });
-  trusting = getGlobalDispatcher();
-  setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
-  stack = await Stack.start({ tls: { cert, key } });
+  certificate = await trustedCertificate();
+  stack = await Stack.start({ tls: certificate });
   const { token } = await stack.client({ tenant: randomUUID() });
   const authProvider: AuthenticationProvider = { getAccessToken: () => Promise.resolve(token) };
   graph = GraphClient.initWithMiddleware({
@@ -40,8 +35,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await stack.stop();
-  await getGlobalDispatcher().close();
-  setGlobalDispatcher(trusting);
+  await certificate.distrust();
 });
 
 const create = (name: string, parameters: Record<string, string | number>): Promise<GraphAction> =>

@@ -8,12 +8,11 @@ import {
   type PageCollection,
 } from '@microsoft/microsoft-graph-client';
 import mongoose from 'mongoose';
-import { generate } from 'selfsigned';
-import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Client, GraphAction, GraphError } from '../support/client.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
+import { trustedCertificate, type TrustedCertificate } from '../support/tls.js';
 
 /** Microsoft's own client, which follows the links here, speaks TLS only. */
 const COLLECTION = '/beta/security/securityActions';
@@ -27,18 +26,14 @@ interface List {
 type Options = Readonly<Record<string, string>>;
 
 let stack: Stack;
-let trusting: Dispatcher;
+let certificate: TrustedCertificate;
 /** Of a tenant with five actions, told apart by their clientContext. */
 let client: Client;
 let ids: Readonly<Record<string, string>>;
 
 beforeAll(async () => {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
-  });
-  trusting = getGlobalDispatcher();
-  setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
-  stack = await Stack.start({ tls: { cert, key } });
+  certificate = await trustedCertificate();
+  stack = await Stack.start({ tls: certificate });
   client = await stack.client({ tenant: randomUUID() });
   const made: Record<string, string> = {};
   const make = async (
@@ -60,8 +55,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await stack.stop();
-  await getGlobalDispatcher().close();
-  setGlobalDispatcher(trusting);
+  await certificate.distrust();
 });
 
 const queryOf = (options: Options): string =>

@@ -12,8 +12,6 @@ import {
   discovery,
   type Configuration,
 } from 'openid-client';
-import { generate } from 'selfsigned';
-import { Agent, getGlobalDispatcher, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '#embedded-servers';
 import { riposte, type CommandResult } from '../support/cli.js';
@@ -23,6 +21,7 @@ import { eventually } from '../support/eventually.js';
 import { API_COMMAND } from '../deploy/start-commands.js';
 import { ProductProcess } from '../support/product-process.js';
 import { Stack } from '../support/stack.js';
+import { trustedCertificate, type TrustedCertificate } from '../support/tls.js';
 
 /**
  * The built-in issuer as its clients see it: Microsoft's MSAL and panva's openid-client, unchanged, over TLS, which
@@ -44,27 +43,15 @@ let stack: Stack;
 let second: ProductProcess;
 let secondDir: string;
 let secondUrl: string;
-let trusting: Dispatcher;
+let certificate: TrustedCertificate;
 /** Connects before the tests, and never begins to speak TLS. */
 let silent: Socket;
 /** One that nothing happens to. */
 let application: Registered;
 
 beforeAll(async () => {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
-    extensions: [
-      {
-        name: 'subjectAltName',
-        altNames: [
-          { type: 7, ip: '127.0.0.1' },
-          { type: 2, value: 'localhost' },
-        ],
-      },
-    ],
-  });
-  trusting = getGlobalDispatcher();
-  setGlobalDispatcher(new Agent({ connect: { ca: cert } }));
-  stack = await Stack.start({ tls: { cert, key } });
+  certificate = await trustedCertificate();
+  stack = await Stack.start({ tls: certificate });
   silent = connect(Number(new URL(stack.baseUrl).port), '127.0.0.1')
     .on('error', () => undefined)
     .resume();
@@ -81,8 +68,7 @@ afterAll(async () => {
   await second.end();
   await stack.stop();
   await rm(secondDir, { recursive: true, force: true });
-  await getGlobalDispatcher().close();
-  setGlobalDispatcher(trusting);
+  await certificate.distrust();
 });
 
 const command = (...args: readonly string[]): Promise<CommandResult> =>
