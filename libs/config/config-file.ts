@@ -14,8 +14,36 @@ const DEFAULT_BACKLOG = 100_000;
 /** Requests a second of one application. */
 const DEFAULT_PER_APP = 100;
 
+/** Share of a vendor's quota that is kept for cancels and releases. */
+const DEFAULT_RESERVE = 0.2;
+
+const rateWindow = Type.Object(
+  {
+    calls: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    perSeconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
+    actions: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
+  },
+  { additionalProperties: false },
+);
+
+/** A plugin that is not shipped: a package, or a description of a simple vendor. */
+const outsidePlugin = Type.Object(
+  {
+    package: Type.Optional(Type.String({ minLength: 1 })),
+    definition: Type.Optional(Type.String({ minLength: 1 })),
+    memoryMb: Type.Integer({ minimum: 32, maximum: 8192, default: 256 }),
+    sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    watch: Type.Boolean({ default: false }),
+  },
+  { additionalProperties: false },
+);
+
 const schema = Type.Object(
   {
+    plugins: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' }), outsidePlugin, {
+      additionalProperties: false,
+      default: {},
+    }),
     providers: Type.Array(
       Type.Object(
         {
@@ -32,6 +60,15 @@ const schema = Type.Object(
             {
               concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }),
               backlog: Type.Integer({ minimum: 1, maximum: 10_000_000, default: DEFAULT_BACKLOG }),
+              windows: Type.Optional(Type.Array(rateWindow, { maxItems: 20 })),
+              reserve: Type.Number({ minimum: 0, maximum: 0.9, default: DEFAULT_RESERVE }),
+            },
+            { additionalProperties: false, default: {} },
+          ),
+          network: Type.Object(
+            {
+              allow: Type.Array(Type.String({ format: 'cidr' }), { default: [] }),
+              ports: Type.Array(Type.Integer({ minimum: 1, maximum: 65_535 }), { default: [] }),
             },
             { additionalProperties: false, default: {} },
           ),
@@ -69,6 +106,7 @@ export type RiposteConfig = Static<typeof schema>;
 
 /** What runs when `npm start` finds no configuration: the mock provider, for every tenant. */
 export const EMBEDDED_DEFAULT: RiposteConfig = {
+  plugins: {},
   providers: [
     {
       id: 'mock',
@@ -76,7 +114,8 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
       tenants: ['*'],
       settings: {},
       secrets: {},
-      limits: { concurrency: 16, backlog: DEFAULT_BACKLOG },
+      limits: { concurrency: 16, backlog: DEFAULT_BACKLOG, reserve: DEFAULT_RESERVE },
+      network: { allow: [], ports: [] },
     },
   ],
   limits: { perApp: DEFAULT_PER_APP },

@@ -15,6 +15,8 @@ export async function instancesOf(
     config.providers.map(async ({ limits, secrets, ...instance }, index) => ({
       ...instance,
       concurrency: limits.concurrency,
+      rateLimits: limits.windows,
+      reserve: limits.reserve,
       secrets:
         env === null
           ? {}

@@ -24,6 +24,38 @@ export type ActionPhase = NotStartedPhase | RunningPhase | 'done' | FailedPhase;
 /** How a vendor treats the same request sent twice; it decides what may be done after a crash. */
 export type Idempotency = 'key' | 'natural' | 'lookup' | 'none';
 
+/**
+ * How urgent an action's calls to the vendor are while its quota is short: what lets go (`release`) before what
+ * shuts off (`containment`) before the rest.
+ */
+export const LANES = ['release', 'containment', 'routine'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** Why an action that was not started yet waits for more than its turn. */
+export const WAIT_REASONS = ['quota', 'vendorBusy', 'breakerOpen', 'paused', 'targetBusy'] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
+
+/** What a throttled action waits for. */
+export interface Waiting {
+  readonly reason: WaitReason;
+  /** When it is expected to start; null: nobody can say. */
+  readonly until: Date | null;
+  /** The action that holds or comes before it at the same target, where that is the reason. */
+  readonly blockedBy: string | null;
+}
+
+/** What a plugin says it changed, so that it can be undone. */
+export interface EffectRecord {
+  /** False: the target was in the wanted state before; to undo it is to do nothing. */
+  readonly changed: boolean;
+  /** What was there before, for `revert` to put back. */
+  readonly previous?: Json;
+  /** The vendor's ids of what was made. */
+  readonly ids?: readonly string[];
+  /** When the vendor lifts it by itself, ISO 8601. */
+  readonly expiresAt?: string;
+}
+
 /** JSON as it may be stored and shown. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -77,13 +109,19 @@ export interface Intent {
   readonly at: Date;
   /** How the vendor treats a repeat, as declared when it was issued. */
   readonly idempotency: Idempotency;
+  /** Version of the plugin that issues it. */
+  readonly providerVersion: string;
   readonly operation: VendorOperation | null;
+  /** What the plugin noted with a heartbeat, for the attempt after this. */
+  readonly checkpoint: Json;
 }
 
 /** One ended (or, with outcome `unknown`, unsettled) call of the plugin's `execute`. */
 export interface Attempt {
   readonly number: number;
   readonly epoch: number;
+  /** Version of the plugin that ran it; null in records of before it was noted. */
+  readonly providerVersion: string | null;
   readonly startedAt: Date;
   readonly endedAt: Date;
   readonly outcome: 'completed' | 'failed' | 'unknown' | 'cancelled';
@@ -134,14 +172,23 @@ export interface SecurityAction {
   readonly actionName: string;
   readonly providerVersion: string;
   readonly idempotency: Idempotency;
+  readonly lane: Lane;
+  /** What it acts upon, across tenants; one at a time is Running. Null: others may act beside it. */
+  readonly mutexKey: string | null;
+  /** Id of the completed action that it undoes; null for one that does something of its own. */
+  readonly reverts: string | null;
   readonly status: ActionStatus;
   readonly phase: ActionPhase;
+  /** Null unless its phase is `throttled` and it was not started. */
+  readonly waiting: Waiting | null;
   readonly states: readonly ActionState[];
   readonly createdAt: Date;
   readonly lastActionAt: Date;
   readonly completedAt: Date | null;
   readonly errorInfo: ErrorInfo | null;
   readonly result: Json;
+  /** What its plugin says it changed; null until it completed, or where it does not say. */
+  readonly effect: EffectRecord | null;
   readonly progress: Json;
   readonly deadlineAt: Date;
   readonly startBefore: Date | null;
@@ -156,6 +203,8 @@ export interface SecurityAction {
   readonly cancel: CancelWish | null;
   /** Null until somebody has said what became of an unknown outcome. */
   readonly resolution: Resolution | null;
+  /** The action that undoes, or undid, this one. */
+  readonly revertedBy: string | null;
 }
 
 /** What a submitter decides; the store adds ids of time and state. */
@@ -171,6 +220,12 @@ export interface NewAction {
   readonly actionName: string;
   readonly providerVersion: string;
   readonly idempotency: Idempotency;
+  /** Default `routine`. */
+  readonly lane?: Lane;
+  /** Default null. */
+  readonly mutexKey?: string | null;
+  /** Default null. */
+  readonly reverts?: string | null;
   /** Milliseconds from creation until the action has to have ended. */
   readonly deadlineMs: number;
   readonly startBefore: Date | null;
@@ -184,11 +239,13 @@ export function asCreated(action: SecurityAction): SecurityAction {
     ...action,
     status: 'NotStarted',
     phase: 'queued',
+    waiting: null,
     states: action.states.slice(0, 1),
     lastActionAt: action.createdAt,
     completedAt: null,
     errorInfo: null,
     result: null,
+    effect: null,
     progress: null,
     epoch: 0,
     owner: null,
@@ -199,6 +256,7 @@ export function asCreated(action: SecurityAction): SecurityAction {
     attempts: [],
     cancel: null,
     resolution: null,
+    revertedBy: null,
   };
 }
 

@@ -1,7 +1,9 @@
 export {
+  LANES,
   PHASES,
   STATUSES,
   VERDICTS,
+  WAIT_REASONS,
   asCreated,
   isFinal,
   isUnresolved,
@@ -12,12 +14,14 @@ export {
   type Caller,
   type CancelOutcome,
   type CancelWish,
+  type EffectRecord,
   type ErrorInfo,
   type FailedPhase,
   type Idempotency,
   type Intent,
   type Json,
   type KeyValuePair,
+  type Lane,
   type NewAction,
   type Resolution,
   type RunningPhase,
@@ -25,6 +29,8 @@ export {
   type Verdict,
   type VendorInformation,
   type VendorOperation,
+  type WaitReason,
+  type Waiting,
 } from './action.js';
 export type {
   Application,
@@ -34,6 +40,19 @@ export type {
   IssuerPublicKey,
   Revocation,
 } from './application.js';
+export type {
+  HealthReport,
+  InstanceRecord,
+  InstanceRecords,
+  InstanceState,
+  Permit,
+  PermitAnswer,
+  PermitRequest,
+  RateWindow,
+  RecentCall,
+  RecentCalls,
+  VendorPermits,
+} from './vendor-permits.js';
 export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
 export { isGuid } from './guid.js';
 export {
@@ -54,10 +73,12 @@ export type {
   ActionStore,
   CancelAnswer,
   Claim,
+  ClaimAnswer,
   DueAction,
   DueTime,
   FinalFailure,
   Finding,
+  HeartbeatReport,
   Hint,
   HintAnswer,
   IdempotencyKeys,

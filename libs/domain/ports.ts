@@ -3,14 +3,17 @@ import type {
   ActionStatus,
   Caller,
   CancelOutcome,
+  EffectRecord,
   ErrorInfo,
   FailedPhase,
   Json,
+  Lane,
   NewAction,
   Resolution,
   RunningPhase,
   SecurityAction,
   VendorOperation,
+  Waiting,
 } from './action.js';
 
 /** Proof of ownership: every write of a worker names it, and matches nothing once another epoch began. */
@@ -28,6 +31,14 @@ export interface Claim {
   readonly freshIntent: boolean;
 }
 
+/** What a claim came to. */
+export type ClaimAnswer =
+  | { readonly kind: 'claimed'; readonly claim: Claim }
+  /** Nothing to do here: ended, not due, or somebody else has it. */
+  | { readonly kind: 'none' }
+  /** Another action is Running at the same target, or waits for it longer; this one is now throttled behind it. */
+  | { readonly kind: 'targetBusy' };
+
 /** What a cancel came to, at the moment it is answered. */
 export type CancelAnswer =
   | { readonly kind: 'cancelled'; readonly action: SecurityAction }
@@ -38,8 +49,10 @@ export type CancelAnswer =
 /** Where an action is looked for when it is due: enough to hint it, nothing about its content. */
 export interface DueAction {
   readonly id: string;
+  readonly tenantId: string;
   readonly instance: string;
   readonly actionName: string;
+  readonly lane: Lane;
   readonly epoch: number;
   readonly nextAt: Date;
   /** True when `closeOverdue` may end it: its deadline or `startBefore` has passed, or it is unissued and unwanted. */
@@ -87,6 +100,13 @@ export interface FinalFailure {
   readonly applied?: 'no' | 'unknown';
 }
 
+/** What a plugin tells with a heartbeat. */
+export interface HeartbeatReport {
+  readonly progress?: Json;
+  /** For the attempt after this, should this one not end. */
+  readonly checkpoint?: Json;
+}
+
 /** How a lease is given back for later. */
 export interface Release {
   readonly delayMs: number;
@@ -117,12 +137,15 @@ export interface ActionStore {
    */
   list(tenantId: string, top: number, after: ListPosition | null, filter?: ActionFilter): Promise<ActionPage>;
 
-  /** Takes a due action whose lease is free or expired; raises the epoch. Null: nothing to do here. */
-  claim(id: string, owner: string, leaseMs: number): Promise<Claim | null>;
+  /**
+   * Takes a due action, or one that was not started, whose lease is free or expired; raises the epoch.
+   * @param providerVersion version of the plugin that will run it
+   */
+  claim(id: string, owner: string, leaseMs: number, providerVersion: string): Promise<ClaimAnswer>;
   /** Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. */
-  renew(lease: Lease, leaseMs: number): Promise<SecurityAction | null>;
+  renew(lease: Lease, leaseMs: number, report?: HeartbeatReport): Promise<SecurityAction | null>;
   /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
-  recordIntent(lease: Lease): Promise<SecurityAction | null>;
+  recordIntent(lease: Lease, providerVersion: string): Promise<SecurityAction | null>;
   /**
    * Takes back the intent that this very claim recorded, for nothing was sent under it, and gives the lease back,
    * due at once. Costs no attempt.
@@ -150,12 +173,15 @@ export interface ActionStore {
   /** Gives the lease back as it is, due at once: a graceful stop. */
   handOver(lease: Lease): Promise<SecurityAction | null>;
   /** Ends it. False: fenced out, or ended already. */
-  complete(lease: Lease, result: Json): Promise<boolean>;
+  complete(lease: Lease, result: Json, effect?: EffectRecord | null): Promise<boolean>;
   /** Ends it. False: fenced out, or ended already. */
   fail(lease: Lease, failure: FinalFailure): Promise<boolean>;
 
-  /** Sets a not yet claimed action aside for `delayMs` for want of a permit. */
-  throttle(id: string, delayMs: number): Promise<SecurityAction | null>;
+  /**
+   * Notes of actions that were not started what they wait for, and sets them aside for `delayMs`. Those that have
+   * begun or ended meanwhile are left alone.
+   */
+  throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void>;
   /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */
   requestCancel(caller: Caller, id: string): Promise<CancelAnswer>;
   /**
@@ -202,7 +228,9 @@ export interface IdempotencyKeys {
 /** "Look at action X." Losing one costs time, never an action. */
 export interface Hint {
   readonly actionId: string;
+  readonly tenantId: string;
   readonly instance: string;
+  readonly lane: Lane;
   /** The action's name, so that operators can read the dashboard. */
   readonly actionName: string;
   readonly epoch: number;

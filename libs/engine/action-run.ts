@@ -5,6 +5,7 @@ import {
   type ActionStore,
   type CancelOutcome,
   type Claim,
+  type EffectRecord,
   type ErrorInfo,
   type FailedPhase,
   type Intent,
@@ -17,6 +18,7 @@ import {
   canonicalName,
   parseParameters,
   secretParameterNames,
+  vendorHttp,
   type ActionManifest,
   type CallContext,
   type ExecutionContext,
@@ -27,7 +29,7 @@ import {
 import { withoutSecrets, type Logger } from '#telemetry';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { checkedCancelOutcome, checkedOperation, checkedOutcome } from './plugin-answer.js';
+import { checkedCancelOutcome, checkedOperation, checkedOutcome, checkedReport } from './plugin-answer.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -199,7 +201,10 @@ export class ActionRun {
   /** Nothing was issued yet under this action's current attempt. */
   async #begin(target: Target): Promise<void> {
     if (this.#draining) return this.#handOver();
-    const recorded = await this.#store.recordIntent(this.#claim.lease);
+    const recorded = await this.#store.recordIntent(
+      this.#claim.lease,
+      target.instance.provider.manifest.version,
+    );
     if (recorded === null) return;
     // A wish that was heard of while it was recorded came after it, and is not in its answer.
     this.#action = { ...recorded, cancel: recorded.cancel ?? this.#action.cancel };
@@ -229,6 +234,11 @@ export class ActionRun {
           saved = operation;
           const action = await this.#store.saveOperation(this.#claim.lease, operation);
           if (action === null) throw new Error('another worker has taken over');
+        },
+        lastCheckpoint: this.#action.intent?.checkpoint ?? null,
+        heartbeat: async (report = {}) => {
+          await this.#keeper.report(checkedReport(report));
+          if (this.#lost) throw new Error('another worker has taken over');
         },
       };
       return checkedOutcome(await target.instance.provider.calls.execute(execution, target.request));
@@ -267,7 +277,7 @@ export class ActionRun {
   async #settle(target: Target, outcome: StepOutcome): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
-        return this.#complete(outcome.result ?? null);
+        return this.#complete(outcome.result ?? null, outcome.effect ?? null);
       case 'failed':
         return this.#failedCall(target, outcome.error, null, false);
       case 'stopped':
@@ -571,8 +581,8 @@ export class ActionRun {
         );
   }
 
-  async #complete(result: Json): Promise<void> {
-    const ended = await this.#store.complete(this.#claim.lease, result);
+  async #complete(result: Json, effect: EffectRecord | null): Promise<void> {
+    const ended = await this.#store.complete(this.#claim.lease, result, effect);
     this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
 
@@ -652,9 +662,9 @@ export class ActionRun {
   /** A delayed hint saves the sweep's period; `nextAt` on the record is what counts. */
   #hintAgain(action: SecurityAction | null): void {
     if (action?.nextAt == null) return;
-    const { id: actionId, instance, actionName, epoch, nextAt: at } = action;
+    const { id: actionId, tenantId, instance, lane, actionName, epoch, nextAt: at } = action;
     void this.#queue.hint(
-      { actionId, instance, actionName, epoch },
+      { actionId, tenantId, instance, lane, actionName, epoch },
       { at, inMs: Math.max(0, at.getTime() - this.#serverNow()) },
     );
   }
@@ -696,6 +706,13 @@ export class ActionRun {
       signal,
       attempt: this.#action.intent?.attempt ?? 1,
       idempotencyKey: this.#action.id,
+      issuedAt: this.#action.intent?.at ?? null,
+      http: vendorHttp({
+        network: config.network ?? PUBLIC_ONLY,
+        signal,
+        spend: () => Promise.resolve(),
+        secrets: target.secrets,
+      }),
       deadlineAt: this.#action.deadlineAt,
       log,
     };
@@ -746,6 +763,9 @@ export class ActionRun {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
 }
+
+/** Where a plugin's calls may go unless the configuration allows more. */
+const PUBLIC_ONLY = { allow: [], ports: [] } as const;
 
 const NEVER_ISSUED = errorInfo(
   ERROR_INFO_CODES.timedOut,

@@ -34,7 +34,9 @@ export class CancelAction {
         void this.#queue.announceCancel(action.id);
         void this.#queue.hint({
           actionId: action.id,
+          tenantId: action.tenantId,
           instance: action.instance,
+          lane: action.lane,
           actionName: action.actionName,
           epoch: action.epoch,
           kind: 'cancel',

@@ -1,4 +1,4 @@
-import type { ActionStore, Claim, SecurityAction } from '#domain';
+import type { ActionStore, Claim, HeartbeatReport, SecurityAction } from '#domain';
 
 /** Part of the lease kept free at its end: no call starts that late. */
 const MARGIN = 0.2;
@@ -63,18 +63,23 @@ export class LeaseKeeper {
 
   /** One heartbeat now; several at once become one. */
   renew(): Promise<void> {
-    this.#renewing ??= this.#renew().finally(() => {
+    this.#renewing ??= this.#renew({}).finally(() => {
       this.#renewing = undefined;
     });
     return this.#renewing;
   }
 
-  async #renew(): Promise<void> {
+  /** One heartbeat now that brings what the plugin reports. */
+  report(report: HeartbeatReport): Promise<void> {
+    return this.#renew(report);
+  }
+
+  async #renew(report: HeartbeatReport): Promise<void> {
     const startedAt = performance.now();
     const startedAtWall = Date.now();
     let action: SecurityAction | null;
     try {
-      action = await this.#store.renew(this.#claim.lease, this.#leaseMs);
+      action = await this.#store.renew(this.#claim.lease, this.#leaseMs, report);
     } catch {
       // The database is away. The next beat tries again; `mayCall` turns false in time by itself.
       if (!this.mayCall) this.#onLost();

@@ -1,4 +1,4 @@
-import type { CancelOutcome, Json, VendorOperation } from '#domain';
+import type { CancelOutcome, HeartbeatReport, Json, VendorOperation } from '#domain';
 import type { ReconcileOutcome, StepOutcome } from '#provider-sdk';
 
 /** Bytes of JSON that are kept of what a plugin reports. */
@@ -50,6 +50,14 @@ export function checkedOperation(operation: VendorOperation): VendorOperation {
   if (Buffer.byteLength(text) > OPERATION_LIMIT)
     throw new TypeError(`the plugin's operation is over ${OPERATION_LIMIT} bytes`);
   return JSON.parse(text) as VendorOperation;
+}
+
+/** A heartbeat's report, as plain and bounded JSON. */
+export function checkedReport({ progress, checkpoint }: HeartbeatReport): HeartbeatReport {
+  return {
+    ...(progress === undefined ? {} : { progress: bounded('progress', progress, PROGRESS_LIMIT) }),
+    ...(checkpoint === undefined ? {} : { checkpoint: bounded('checkpoint', checkpoint, PROGRESS_LIMIT) }),
+  };
 }
 
 /** @throws TypeError for anything but a CancelOutcome */

@@ -1,9 +1,16 @@
-import { ConfigurationError, UserError, type Idempotency, type VendorInformation } from '#domain';
+import {
+  ConfigurationError,
+  UserError,
+  type Idempotency,
+  type RateWindow,
+  type VendorInformation,
+} from '#domain';
 import {
   canonicalName,
   compileSchema,
   describeSchemaError,
   type ActionManifest,
+  type NetworkPolicy,
   type Provider,
 } from '#provider-sdk';
 
@@ -22,6 +29,12 @@ export interface InstanceConfig {
   readonly concurrency: number;
   readonly deadlineMs?: number | undefined;
   readonly attemptTimeoutMs?: number | undefined;
+  /** The vendor's quota where it is another than the plugin declares. */
+  readonly rateLimits?: readonly RateWindow[] | undefined;
+  /** Share of each window that is kept for cancels and releases: 0 … 0.9. Default 0.2. */
+  readonly reserve?: number;
+  /** Where its calls may go. Default: to public addresses, by https. */
+  readonly network?: NetworkPolicy;
 }
 
 const DEFAULT_DEADLINE_MS = 3_600_000;
@@ -51,6 +64,22 @@ export class ProviderInstance {
 
   idempotencyOf(actionName: string, manifest: ActionManifest): Idempotency {
     return this.provider.calls.idempotencyOf?.(this.config.settings, actionName) ?? manifest.idempotency;
+  }
+
+  /**
+   * What an action with these parameters acts upon, as one text; null where the plugin names no target. Of the instance,
+   * whatever tenant asks: it is one vendor.
+   */
+  mutexKeyOf(manifest: ActionManifest, values: Readonly<Record<string, unknown>>): string | null {
+    const names = manifest.mutexKey ?? [];
+    if (names.length === 0) return null;
+    const target = names.map((name) => JSON.stringify(values[name] ?? null).toLowerCase());
+    return JSON.stringify([this.id, ...target]);
+  }
+
+  /** The windows of the vendor's quota: as configured, else as the plugin declares. */
+  get rateLimits(): readonly RateWindow[] {
+    return this.config.rateLimits ?? this.provider.manifest.rateLimits ?? [];
   }
 
   deadlineMs(manifest: ActionManifest): number {

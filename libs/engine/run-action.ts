@@ -16,7 +16,7 @@ export interface RunActionOptions {
 }
 
 const DEFAULT_LEASE_MS = 15_000;
-/** Milliseconds a hint waits in hand for a permit before the action is shown as throttled. */
+/** Milliseconds a hint waits in hand for a permit before it is looked at again. */
 const PERMIT_WAIT_MS = 1000;
 
 /** The worker's side of the story: hint → permit → claim → run → settle. */
@@ -56,14 +56,11 @@ export class RunAction {
       ? () => undefined
       : await this.#permits.get(hint.instance)?.acquire(PERMIT_WAIT_MS);
     if (release === undefined) return undefined;
-    if (release === null) {
-      await this.#options.store.throttle(actionId, PERMIT_WAIT_MS);
-      return { lookAgainMs: PERMIT_WAIT_MS };
-    }
+    if (release === null) return { lookAgainMs: PERMIT_WAIT_MS };
     try {
       // Another worker may look at it now.
       if (this.#draining) return { lookAgainMs: 0 };
-      return await this.#claimAndRun(actionId, shutdown);
+      return await this.#claimAndRun(hint, shutdown);
     } finally {
       release();
     }
@@ -94,12 +91,17 @@ export class RunAction {
     return this.#running.size;
   }
 
-  async #claimAndRun(actionId: string, shutdown: AbortSignal): Promise<HintAnswer> {
+  async #claimAndRun(
+    { actionId, instance }: { readonly actionId: string; readonly instance: string },
+    shutdown: AbortSignal,
+  ): Promise<HintAnswer> {
     const { store, workerId } = this.#options;
     if (shutdown.aborted) return undefined;
     const claimedAt = performance.now();
-    const claim = await store.claim(actionId, `${workerId}/${randomUUID()}`, this.#leaseMs);
-    if (claim === null) return undefined;
+    const version = this.#options.registry.byId(instance)?.provider.manifest.version ?? 'unknown';
+    const answer = await store.claim(actionId, `${workerId}/${randomUUID()}`, this.#leaseMs, version);
+    if (answer.kind !== 'claimed') return undefined;
+    const { claim } = answer;
     const run = new ActionRun({ ...this.#options, claim, claimedAt, leaseMs: this.#leaseMs });
     this.#running.set(actionId, run);
     if (this.#draining) run.drain();

@@ -203,6 +203,8 @@ export class SubmitAction {
         actionName: found.name,
         providerVersion: provider.version,
         idempotency: instance.idempotencyOf(found.name, found.manifest),
+        lane: found.manifest.lane ?? 'routine',
+        mutexKey: instance.mutexKeyOf(found.manifest, parsed.values),
         deadlineMs: instance.deadlineMs(found.manifest),
       },
       secret: secretParameterNames(found.manifest),
@@ -226,7 +228,14 @@ export class SubmitAction {
       },
       'action submitted',
     );
-    void this.#queue.hint({ actionId: action.id, instance, actionName, epoch: 0 });
+    void this.#queue.hint({
+      actionId: action.id,
+      tenantId: caller.tenantId,
+      instance,
+      lane: action.lane,
+      actionName,
+      epoch: 0,
+    });
     return asCreated(action);
   }
 }

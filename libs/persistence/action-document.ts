@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import type { Resolution, SecurityAction } from '#domain';
+import type { SecurityAction } from '#domain';
 
 export type Uuid = mongoose.mongo.UUID;
 
@@ -7,15 +7,17 @@ export type Uuid = mongoose.mongo.UUID;
  * An action as MongoDB holds it. Two fields are there only while they are true, and carry partial indexes: `open`
  * until the action is final, `unresolved` from an end of unknown outcome until somebody has resolved it.
  */
-export type ActionDocument = Omit<SecurityAction, 'id' | 'resolution'> & {
-  readonly _id: Uuid;
-  readonly open?: true;
-  readonly unresolved?: true;
-  /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
-  readonly keptUntil?: Date;
-  /** Records of the time before there were resolutions have none. */
-  readonly resolution?: Resolution | null;
-};
+export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
+  Partial<Pick<SecurityAction, AddedLater>> & {
+    readonly _id: Uuid;
+    readonly open?: true;
+    readonly unresolved?: true;
+    /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
+    readonly keptUntil?: Date;
+  };
+
+/** Records of the time before there was such a thing have none. */
+type AddedLater = 'resolution' | 'lane' | 'mutexKey' | 'reverts' | 'waiting' | 'effect' | 'revertedBy';
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
@@ -62,12 +64,17 @@ export const actionSchema = new mongoose.Schema(
     idempotency: { type: String, required: true },
     status: { type: String, required: true },
     phase: { type: String, required: true },
+    lane: { type: String, default: 'routine' },
+    mutexKey: text,
+    reverts: text,
+    waiting: json,
     states: [{ _id: false, status: String, updatedAt: Date, appId: String, user: String }],
     createdAt: { type: Date, required: true },
     lastActionAt: { type: Date, required: true },
     completedAt: Date,
     errorInfo: json,
     result: json,
+    effect: json,
     progress: json,
     deadlineAt: { type: Date, required: true },
     startBefore: Date,
@@ -80,6 +87,7 @@ export const actionSchema = new mongoose.Schema(
     attempts: [json],
     cancel: json,
     resolution: json,
+    revertedBy: text,
     open: Boolean,
     unresolved: Boolean,
     keptUntil: Date,
@@ -98,15 +106,18 @@ actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: tru
 // How many wait per instance: the status is in it so that a count reads the index alone.
 actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
 
+const NONE_OF_THESE = {
+  resolution: null,
+  lane: 'routine',
+  mutexKey: null,
+  reverts: null,
+  waiting: null,
+  effect: null,
+  revertedBy: null,
+} as const;
+
 /** The record as the rest of the product sees it. */
 export function toAction(document: ActionDocument): SecurityAction {
-  const {
-    _id,
-    open: _open,
-    unresolved: _unresolved,
-    keptUntil: _keptUntil,
-    resolution = null,
-    ...rest
-  } = document;
-  return { id: _id.toString(), ...rest, resolution };
+  const { _id, open: _open, unresolved: _unresolved, keptUntil: _keptUntil, ...rest } = document;
+  return { id: _id.toString(), ...NONE_OF_THESE, ...rest };
 }

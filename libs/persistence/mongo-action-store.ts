@@ -1,6 +1,7 @@
 import type mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
+  TRANSITIONS,
   OperationalError,
   OutcomeUnknownError,
   errorInfo,
@@ -12,12 +13,15 @@ import {
   type Caller,
   type CancelAnswer,
   type CancelOutcome,
-  type Claim,
+  type ClaimAnswer,
   type DueAction,
+  type EffectRecord,
   type ErrorInfo,
   type FinalFailure,
   type Finding,
+  type HeartbeatReport,
   type Json,
+  type Lane,
   type Lease,
   type ListPosition,
   type NewAction,
@@ -26,6 +30,7 @@ import {
   type SecurityAction,
   type TransitionName,
   type VendorOperation,
+  type Waiting,
   type WaitingCounter,
 } from '#domain';
 import { grouped } from '#grouping';
@@ -123,22 +128,36 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
-    const { id, caller, deadlineMs, keyed = false, ...given } = action;
+    const {
+      id,
+      caller,
+      deadlineMs,
+      keyed = false,
+      lane = 'routine',
+      mutexKey = null,
+      reverts = null,
+      ...given
+    } = action;
     const createdAt = this.#clock.now();
     const document: ActionDocument = {
       _id: uuidOf(id),
       ...given,
+      lane,
+      mutexKey,
+      reverts,
       tenantId: caller.tenantId,
       appId: caller.appId,
       user: caller.user,
       status: 'NotStarted',
       phase: 'queued',
+      waiting: null,
       states: [{ status: 'NotStarted', updatedAt: createdAt, appId: caller.appId, user: caller.user }],
       createdAt,
       lastActionAt: createdAt,
       completedAt: null,
       errorInfo: null,
       result: null,
+      effect: null,
       progress: null,
       deadlineAt: new Date(createdAt.getTime() + deadlineMs),
       epoch: 0,
@@ -150,6 +169,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       attempts: [],
       cancel: null,
       resolution: null,
+      revertedBy: null,
       open: true,
       ...(keyed ? { keptUntil: new Date(createdAt.getTime() + KEYED_ACTION_STAYS_MS) } : {}),
     };
@@ -186,7 +206,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  async claim(id: string, owner: string, leaseMs: number): Promise<Claim | null> {
+  async claim(id: string, owner: string, leaseMs: number, providerVersion: string): Promise<ClaimAnswer> {
     const mayIssue = {
       $and: [
         { $eq: ['$intent', null] },
@@ -197,6 +217,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     const nextEpoch = { $add: ['$epoch', 1] };
     const changes: Changes = {
       status: 'Running',
+      waiting: null,
       phase: {
         $switch: {
           branches: [
@@ -219,13 +240,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       // Whoever held it did not come back: only that counts towards poison.
       crashes: { $cond: [{ $eq: ['$owner', null] }, '$crashes', { $add: ['$crashes', 1] }] },
       // Claim and intent are one write where issuing twice does no harm.
-      intent: { $cond: [mayIssue, intentOf(nextEpoch), '$intent'] },
+      intent: { $cond: [mayIssue, intentOf(nextEpoch, providerVersion), '$intent'] },
     };
     const due: Filter = {
       ...startsFrom('claim', id),
       $expr: {
         $and: [
-          { $lte: ['$nextAt', NOW] },
+          // Of what was not started the time says only when it is looked at again, if nobody does before.
+          { $or: [{ $eq: ['$status', 'NotStarted'] }, { $lte: ['$nextAt', NOW] }] },
           // What was never issued and is late is closed by the sweep, not begun.
           { $or: [{ $ne: ['$intent', null] }, { $gt: ['$deadlineAt', NOW] }] },
           {
@@ -239,24 +261,43 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       },
     };
     const document = await this.#take({ id, owner, filter: due, changes });
-    if (document === null) return null;
+    if (document === null) return { kind: 'none' };
     const action = toAction(document);
     return {
-      action,
-      lease: { actionId: id, epoch: action.epoch, owner },
-      freshIntent: action.intent?.epoch === action.epoch,
+      kind: 'claimed',
+      claim: {
+        action,
+        lease: { actionId: id, epoch: action.epoch, owner },
+        freshIntent: action.intent?.epoch === action.epoch,
+      },
     };
   }
 
-  renew(lease: Lease, leaseMs: number): Promise<SecurityAction | null> {
-    return this.#held('renew', lease, { leaseUntil: inMs(leaseMs), nextAt: inMs(leaseMs) });
+  renew(lease: Lease, leaseMs: number, report: HeartbeatReport = {}): Promise<SecurityAction | null> {
+    const { progress, checkpoint } = report;
+    return this.#held('renew', lease, {
+      leaseUntil: inMs(leaseMs),
+      nextAt: inMs(leaseMs),
+      ...(progress === undefined ? {} : { progress: literal(progress) }),
+      ...(checkpoint === undefined
+        ? {}
+        : {
+            intent: {
+              $cond: [
+                { $eq: ['$intent', null] },
+                null,
+                { $mergeObjects: ['$intent', { checkpoint: literal(checkpoint) }] },
+              ],
+            },
+          }),
+    });
   }
 
-  recordIntent(lease: Lease): Promise<SecurityAction | null> {
+  recordIntent(lease: Lease, providerVersion: string): Promise<SecurityAction | null> {
     return this.#held(
       'recordIntent',
       lease,
-      { phase: phaseAfter('recordIntent', 'executing'), intent: intentOf('$epoch') },
+      { phase: phaseAfter('recordIntent', 'executing'), intent: intentOf('$epoch', providerVersion) },
       { cancel: null, $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] },
       // A cancel that came after it must not hide that it was recorded.
       { 'intent.epoch': lease.epoch },
@@ -344,7 +385,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     return this.#held('handOver', lease, { ...RELEASED, nextAt: NOW });
   }
 
-  complete(lease: Lease, result: Json): Promise<boolean> {
+  complete(lease: Lease, result: Json, effect: EffectRecord | null = null): Promise<boolean> {
     return this.#close('complete', lease, {
       ...CLOSED,
       status: 'Completed',
@@ -352,6 +393,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       states: statesAfter('complete'),
       attempts: attemptsAfter('completed', null),
       result: literal(result),
+      effect: literal(effect),
     });
   }
 
@@ -384,15 +426,21 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
-  async throttle(id: string, delayMs: number): Promise<SecurityAction | null> {
-    return this.#free(
-      'throttle',
-      id,
-      { $lte: ['$nextAt', NOW] },
-      {
-        phase: phaseAfter('throttle', 'throttled'),
-        nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
-      },
+  async throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void> {
+    if (ids.length === 0) return;
+    await repeatable(this.#budgetMs, () =>
+      this.#actions.updateMany(
+        { _id: { $in: ids.map(uuidOf) }, open: true, status: { $in: [...TRANSITIONS.throttle.from] } },
+        [
+          {
+            $set: {
+              phase: phaseAfter('throttle', 'throttled'),
+              waiting: literal(waiting),
+              nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
+            },
+          },
+        ],
+      ),
     );
   }
 
@@ -419,6 +467,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       completedAt: { $cond: [unissued, STAMP, null] },
       open: { $cond: [unissued, '$$REMOVE', true] },
       cancel: { $ifNull: ['$cancel', wish] },
+      waiting: { $cond: [unissued, null, '$waiting'] },
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
       },
@@ -474,14 +523,18 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         .find({ open: true, nextAt: { $lte: new Date(this.#clock.now().getTime() - graceMs) }, ...beyond })
         .project<{
           _id: Uuid;
+          tenantId: string;
           instance: string;
           actionName: string;
+          lane?: Lane;
           epoch: number;
           nextAt: Date;
           overdue: boolean;
         }>({
+          tenantId: 1,
           instance: 1,
           actionName: 1,
+          lane: 1,
           epoch: 1,
           nextAt: 1,
           overdue: { $or: [DEADLINE_PASSED, START_BEFORE_PASSED, UNISSUED_AND_UNWANTED] },
@@ -490,7 +543,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         .limit(limit)
         .toArray(),
     );
-    return documents.map(({ _id, ...rest }) => ({ id: _id.toString(), ...rest }));
+    return documents.map(({ _id, lane = 'routine', ...rest }) => ({ id: _id.toString(), lane, ...rest }));
   }
 
   async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
@@ -672,13 +725,15 @@ function updateOf({ filter, changes }: { readonly filter: object; readonly chang
   return { q: filter, u: [{ $set: changes }] };
 }
 
-function intentOf(epoch: Expression): Expression {
+function intentOf(epoch: Expression, providerVersion: string): Expression {
   return {
     epoch,
     attempt: { $add: [{ $size: '$attempts' }, 1] },
     at: STAMP,
     idempotency: '$idempotency',
+    providerVersion: literal(providerVersion),
     operation: null,
+    checkpoint: null,
   };
 }
 

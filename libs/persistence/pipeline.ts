@@ -71,6 +71,7 @@ export function attemptsAfter(outcome: Expression, error: Expression): Expressio
                 {
                   number: '$intent.attempt',
                   epoch: '$intent.epoch',
+                  providerVersion: { $ifNull: ['$intent.providerVersion', null] },
                   startedAt: '$intent.at',
                   endedAt: STAMP,
                   outcome,
@@ -97,6 +98,7 @@ export const CLOSED = {
   leaseUntil: null,
   nextAt: null,
   intent: null,
+  waiting: null,
 } as const;
 
 /** What the end of an attempt with unknown outcome sets besides. Without an intent nothing can have been applied. */

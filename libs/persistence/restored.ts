@@ -38,7 +38,9 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
   const at = now < lastActionAt ? lastActionAt : now;
   const states = record['states'] as readonly object[];
   const attempts = record['attempts'] as readonly object[];
-  const intent = record['intent'] as Readonly<Record<'attempt' | 'epoch' | 'at', unknown>> | null;
+  const intent = record['intent'] as Readonly<
+    Record<'attempt' | 'epoch' | 'at' | 'providerVersion', unknown>
+  > | null;
   const error = errorInfo(
     ERROR_INFO_CODES.outcomeUnknown,
     `It was open in a backup${exportedAt === null ? '' : ` of ${exportedAt.toISOString()}`} and may have been carried out since. Check the target.`,
@@ -55,6 +57,7 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
     leaseUntil: null,
     nextAt: null,
     intent: null,
+    waiting: null,
     attempts:
       intent === null
         ? attempts
@@ -63,6 +66,7 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
             {
               number: intent.attempt,
               epoch: intent.epoch,
+              providerVersion: intent.providerVersion ?? null,
               startedAt: intent.at,
               endedAt: at,
               outcome: 'unknown',

@@ -1,5 +1,14 @@
 export { Type, type Static } from 'typebox';
-export type { CancelOutcome, Idempotency, Json, VendorOperation } from '#domain';
+export type {
+  CancelOutcome,
+  EffectRecord,
+  HealthReport,
+  Idempotency,
+  Json,
+  Lane,
+  RateWindow,
+  VendorOperation,
+} from '#domain';
 export { defineProvider } from './define-provider.js';
 export {
   ProviderError,
@@ -12,11 +21,21 @@ export { canonicalName } from './names.js';
 export { parseParameters, secretParameterNames, type ParsedParameters } from './parameters.js';
 export type {
   ActionManifest,
+  ActionManifests,
+  ActionRequest,
   CallContext,
+  CompletedAction,
   ExecutionContext,
+  InstanceContext,
+  ObservedState,
+  PendingOperation,
+  Plan,
   PluginLog,
   Provider,
+  ProviderCalls,
   ProviderManifest,
   ReconcileOutcome,
   StepOutcome,
 } from './provider.js';
+export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+export { vendorHttp, type VendorHttpOptions } from './vendor-http-client.js';

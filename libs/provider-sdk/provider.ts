@@ -1,6 +1,16 @@
-import type { Static, TObject, TProperties } from 'typebox';
-import type { CancelOutcome, Idempotency, Json, VendorOperation } from '#domain';
+import type { Static, TObject, TProperties, TSchema } from 'typebox';
+import type {
+  CancelOutcome,
+  EffectRecord,
+  HealthReport,
+  Idempotency,
+  Json,
+  Lane,
+  RateWindow,
+  VendorOperation,
+} from '#domain';
 import type { ProviderError } from './errors.js';
+import type { VendorHttp } from './vendor-http.js';
 
 /** What a plugin declares of one action. Static and serialisable. */
 export interface ActionManifest<Parameters extends TObject = TObject> {
@@ -22,6 +32,30 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
   readonly idempotency: Idempotency;
   /** True when `cancel` can stop it at the vendor. */
   readonly cancellable: boolean;
+  /** True when `revert` can undo it once it is completed. Default false. */
+  readonly revertible?: boolean;
+  /** True when `observe` can tell whether its effect is in place. Default false. */
+  readonly observable?: boolean;
+  /**
+   * What goes first while the vendor's quota is short: `release` for what lets go (also of an undoing), `containment`
+   * for what shuts off, `routine` for the rest. Default `routine`.
+   */
+  readonly lane?: Lane;
+  /** Requests to the vendor that `execute` makes, as a rule: so many are waited for before it is called. Default 1. */
+  readonly calls?: number;
+  /**
+   * Names of the parameters that name its target. One action at a time runs at a target, in the order they were asked
+   * for. Absent: others may run beside it.
+   */
+  readonly mutexKey?: readonly string[];
+  /** JSON Schema of the result of a completed one, for documentation. */
+  readonly result?: TSchema;
+  /** Permissions that the credentials need at the vendor, by the vendor's names. */
+  readonly requiredPermissions?: readonly string[];
+  /** The vendor withdraws it, or the plugin does. */
+  readonly deprecated?: { readonly since: string; readonly replacement?: string };
+  /** The vendor's page about it. */
+  readonly docUrl?: string;
   /** Milliseconds from creation until it must have ended. Default 3,600,000; range 1,000 … 604,800,000. */
   readonly deadlineMs?: number;
   /** Milliseconds one call of the plugin may take. Default 30,000; range 100 … 600,000. */
@@ -41,6 +75,15 @@ export interface ProviderManifest<
   readonly provider: string;
   /** The plugin's own semantic version; an action records which one ran it. */
   readonly version: string;
+  /** One sentence for people. */
+  readonly title?: string;
+  /** The vendor's page about its interface. */
+  readonly docUrl?: string;
+  /**
+   * The vendor's quota, all of which hold together. Calls of all actions count in a window without `actions`. An
+   * installation may configure others.
+   */
+  readonly rateLimits?: readonly RateWindow[];
   /** Schema of `settings` in riposte.config.yaml. Unknown keys are refused. */
   readonly settings: TObject<Settings>;
   /** Names of the secrets the instance must or may configure. */
@@ -48,31 +91,46 @@ export interface ProviderManifest<
   readonly actions: Actions;
 }
 
-/** What one call may use. Nothing else reaches a plugin. */
-export interface CallContext<Settings = unknown> {
-  readonly actionId: string;
-  readonly tenantId: string;
+/** What a call that is about no action may use. Nothing else reaches a plugin. */
+export interface InstanceContext<Settings = unknown> {
   /** Id of the provider instance. */
   readonly instance: string;
   readonly settings: Settings;
   readonly secrets: Readonly<Record<string, string>>;
-  /** Aborted with a `StopRequested` reason. Pass it to every outbound call. */
+  /** Aborted with a `StopRequested` reason. Pass it to what does not go through `http`. */
   readonly signal: AbortSignal;
-  /** 1 for the first attempt at this action. */
-  readonly attempt: number;
-  /** The same on every attempt of one action: send it as the vendor's idempotency or correlation key. */
-  readonly idempotencyKey: string;
-  readonly deadlineAt: Date;
+  /** The way to the vendor: within its quota, bounded, guarded, and with failures as `ProviderError`. */
+  readonly http: VendorHttp;
   /** Structured log; the values of secret parameters and of secrets are redacted. */
   readonly log: PluginLog;
 }
 
+/** What a call about one action may use. */
+export interface CallContext<Settings = unknown> extends InstanceContext<Settings> {
+  readonly actionId: string;
+  readonly tenantId: string;
+  /** 1 for the first attempt at this action. */
+  readonly attempt: number;
+  /** The same on every attempt of one action: send it as the vendor's idempotency or correlation key. */
+  readonly idempotencyKey: string;
+  /** When the attempt at hand was issued; null before the first. What to look for is younger. */
+  readonly issuedAt: Date | null;
+  readonly deadlineAt: Date;
+}
+
 export interface ExecutionContext<Settings = unknown> extends CallContext<Settings> {
+  /** What an earlier attempt noted last with `heartbeat`; null where there is none. */
+  readonly lastCheckpoint: Json;
   /**
    * Keeps the vendor's handle durably. Call it as soon as the vendor has answered with one and before any
    * wait; rejects when another worker has taken over.
    */
   saveOperation(operation: VendorOperation): Promise<void>;
+  /**
+   * Says that the work goes on, shows its progress, and notes how far it is for a later attempt. At most 16 KiB of JSON
+   * each. Rejects when another worker has taken over: then stop, and change nothing more.
+   */
+  heartbeat(report?: { readonly progress?: Json; readonly checkpoint?: Json }): Promise<void>;
 }
 
 export interface PluginLog {
@@ -82,7 +140,7 @@ export interface PluginLog {
 
 /** How far a call got. Throwing a `ProviderError` is the same as returning it in `failed`. */
 export type StepOutcome =
-  | { readonly kind: 'completed'; readonly result?: Json }
+  | { readonly kind: 'completed'; readonly result?: Json; readonly effect?: EffectRecord }
   | {
       readonly kind: 'pending';
       readonly operation: VendorOperation;
@@ -105,6 +163,43 @@ export type ActionRequest<Actions extends ActionManifests> = {
     readonly parameters: Static<Actions[Name]['parameters']>;
   };
 }[keyof Actions & string];
+
+/** An action that is completed, to be undone. */
+export type CompletedAction<Request> = Request & {
+  readonly actionId: string;
+  readonly completedAt: Date;
+  readonly result: Json;
+  /** What the plugin said it changed; null where it did not say. */
+  readonly effect: EffectRecord | null;
+};
+
+/** What an action would do, found out without doing it. */
+export interface Plan {
+  /** One sentence: what would change, at what. */
+  readonly summary: string;
+  /** What would change, one line each; none where nothing would. */
+  readonly changes: readonly string[];
+  /** What speaks against it, one line each. */
+  readonly warnings?: readonly string[];
+  /** The target as the vendor knows it. */
+  readonly target?: Json;
+}
+
+/** Whether the effect of an action is in place at its target now. */
+export interface ObservedState {
+  /** Null: the vendor does not tell. */
+  readonly inPlace: boolean | null;
+  /** In words. */
+  readonly message: string;
+  readonly details?: Json;
+}
+
+/** A pending operation to be asked about together with others. */
+export interface PendingOperation<Request> {
+  readonly actionId: string;
+  readonly operation: VendorOperation;
+  readonly request: Request;
+}
 
 /** The calls of a plugin, functions without a `this`. None of them writes a state: they return outcomes. */
 export interface ProviderCalls<Request, Settings> {
@@ -129,6 +224,30 @@ export interface ProviderCalls<Request, Settings> {
     operation: VendorOperation,
     request: Request,
   ) => Promise<StepOutcome>;
+  /**
+   * Asks about several operations with one request to the vendor; goes before `poll` where there is both. One that the
+   * answer leaves out is asked about again later.
+   *
+   * @returns what became of each, by the action's id
+   */
+  readonly pollMany?: (
+    context: InstanceContext<Settings>,
+    pending: readonly PendingOperation<Request>[],
+  ) => Promise<ReadonlyMap<string, StepOutcome>>;
+  /**
+   * Undoes a completed action. To undo it twice, or what was not changed (`effect.changed` false) or is gone already,
+   * is to succeed and change nothing. Required for `revertible`.
+   */
+  readonly revert?: (
+    context: ExecutionContext<Settings>,
+    done: CompletedAction<Request>,
+  ) => Promise<StepOutcome>;
+  /** What the action would do. Changes nothing. */
+  readonly plan?: (context: CallContext<Settings>, request: Request) => Promise<Plan>;
+  /** Whether its effect is in place. Changes nothing. Required for `observable`. */
+  readonly observe?: (context: CallContext<Settings>, request: Request) => Promise<ObservedState>;
+  /** Whether the vendor can be reached with these credentials and their permissions, by its cheapest read; within 10 s. */
+  readonly health?: (context: InstanceContext<Settings>) => Promise<HealthReport>;
   /** Finds out whether a request whose answer was lost reached the vendor. Required for `lookup`. */
   readonly reconcile?: (context: CallContext<Settings>, request: Request) => Promise<ReconcileOutcome>;
   /** The idempotency where it depends on the instance's settings; overrides the manifest's. */

@@ -176,9 +176,9 @@ async function endedAction(uri: string): Promise<mongoose.mongo.BSON.Document> {
   const client = await new mongoose.mongo.MongoClient(uri).connect();
   try {
     const { id } = await database.actions.create(NEW_ACTION);
-    const claim = await database.actions.claim(id, 'bench', 30_000);
-    if (claim === null) throw new Error('a new action could not be claimed');
-    await database.actions.complete(claim.lease, { rule: 'riposte-0001', applied: true });
+    const answer = await database.actions.claim(id, 'bench', 30_000, '1.0.0');
+    if (answer.kind !== 'claimed') throw new Error('a new action could not be claimed');
+    await database.actions.complete(answer.claim.lease, { rule: 'riposte-0001', applied: true });
     const document = await client.db().collection('actions').findOne();
     if (document === null) throw new Error('an action that ended is not there');
     return document;

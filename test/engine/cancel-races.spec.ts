@@ -62,7 +62,7 @@ describe('a cancel before the provider is called', () => {
     const worker = race.worker({
       recordIntent: async (lease) => {
         answer = await race.cancel();
-        return race.store.recordIntent(lease);
+        return race.store.recordIntent(lease, '1.0.0');
       },
     });
     await race.look(worker);
@@ -78,7 +78,7 @@ describe('a cancel before the provider is called', () => {
     const heard = new Promise<void>((resolve) => (hear = resolve));
     const worker: RunAction = race.worker({
       recordIntent: async (lease) => {
-        const recorded = await race.store.recordIntent(lease);
+        const recorded = await race.store.recordIntent(lease, '1.0.0');
         answer = await race.cancel();
         await heard;
         return recorded;
@@ -101,7 +101,7 @@ describe('a cancel before the provider is called', () => {
     let answer = '';
     const worker = race.worker({
       claim: async (id, owner, leaseMs) => {
-        const claim = await race.store.claim(id, owner, leaseMs);
+        const claim = await race.store.claim(id, owner, leaseMs, '1.0.0');
         answer = await race.cancel();
         return claim;
       },

@@ -6,7 +6,7 @@ import type { Database } from '#persistence';
 import { Type, defineProvider } from '#provider-sdk';
 import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
-import { CALLER, freshDatabase, newAction } from '../support/database.js';
+import { claimOf, CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
 let database: Database;
@@ -86,7 +86,7 @@ describe('a worker that is about to stop', () => {
         intent: null,
         crashes: 0,
       });
-      const next = await database.actions.claim(id, 'another', 1000);
+      const next = await claimOf(database.actions.claim(id, 'another', 1000, '1.0.0'));
       expect(next?.action.epoch).toBe(2);
     },
   );

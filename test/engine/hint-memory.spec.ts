@@ -1,8 +1,11 @@
+import { TENANT_A } from '../support/database.js';
 import { describe, expect, it } from 'vitest';
 import { HintMemory } from '#engine';
 
 const action = {
   id: 'a',
+  tenantId: TENANT_A,
+  lane: 'routine' as const,
   instance: 'mock',
   actionName: 'BlockIp',
   epoch: 1,

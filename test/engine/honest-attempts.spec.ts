@@ -20,7 +20,7 @@ describe('an intent under which nothing was sent', () => {
     const worker = race.worker({
       recordIntent: (lease) => {
         shutdown.abort();
-        return race.store.recordIntent(lease);
+        return race.store.recordIntent(lease, '1.0.0');
       },
     });
     await race.look(worker, shutdown.signal);
@@ -40,7 +40,7 @@ describe('an intent under which nothing was sent', () => {
       const worker = race.worker({
         claim: (id, owner, leaseMs) => {
           shutdown.abort();
-          return race.store.claim(id, owner, leaseMs);
+          return race.store.claim(id, owner, leaseMs, '1.0.0');
         },
       });
       await race.look(worker, shutdown.signal);
@@ -55,7 +55,7 @@ describe('an intent under which nothing was sent', () => {
     onTestFinished(() => void vi.useRealTimers());
     const worker = race.worker({
       recordIntent: async (lease) => {
-        const recorded = await race.store.recordIntent(lease);
+        const recorded = await race.store.recordIntent(lease, '1.0.0');
         // The machine slept: only the wall clock tells.
         vi.setSystemTime(Date.now() + 60_000);
         return recorded;
@@ -71,7 +71,7 @@ describe('an intent under which nothing was sent', () => {
     const race = await start();
     const worker = race.worker({
       recordIntent: async (lease) => {
-        const recorded = await race.store.recordIntent(lease);
+        const recorded = await race.store.recordIntent(lease, '1.0.0');
         return recorded === null ? null : { ...recorded, deadlineAt: new Date(0) };
       },
     });
@@ -89,7 +89,7 @@ describe('a machine that slept', () => {
     const steps: string[] = [];
     const worker = race.worker({
       recordIntent: async (lease) => {
-        const recorded = await race.store.recordIntent(lease);
+        const recorded = await race.store.recordIntent(lease, '1.0.0');
         vi.setSystemTime(Date.now() + 60_000);
         return recorded;
       },

@@ -15,7 +15,7 @@ import { ProviderRegistry, SubmitAction, type Submission } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { createLogger } from '#telemetry';
-import { CALLER, freshDatabaseUri } from '../support/database.js';
+import { claimOf, CALLER, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
 /** Several API processes, by their engines, on one database; each may stop between any two of its writes. */
@@ -137,7 +137,7 @@ const countOf = ({ appId }: Caller): Promise<number> => collection('actions').co
 /** Has the vendor's part done, as a worker would. */
 async function complete(id: string): Promise<void> {
   const { actions } = database(0);
-  const claim = await actions.claim(id, `worker/${randomUUID()}`, 30_000);
+  const claim = await claimOf(actions.claim(id, `worker/${randomUUID()}`, 30_000, '1.0.0'));
   if (claim === null) throw new Error('not claimed');
   expect(await actions.complete(claim.lease, { ok: true })).toBe(true);
 }

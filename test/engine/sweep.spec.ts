@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { ActionQueue, ActionStore, DueAction, Hint, SecurityAction } from '#domain';
 import { HintMemory, Sweep, Watchdog } from '#engine';
+import { TENANT_A } from '../support/database.js';
 import { createLogger } from '#telemetry';
 
 /** A sweep over so many due actions, with a Redis that can go away or forget, and a clock in hand. */
 function sweeping(count: number, facts: Partial<DueAction> = {}) {
   const actions: DueAction[] = Array.from({ length: count }, (_, index) => ({
     id: randomUUID(),
+    tenantId: TENANT_A,
+    lane: 'routine',
     instance: 'mock',
     actionName: 'BlockIp',
     epoch: 0,

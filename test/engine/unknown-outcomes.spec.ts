@@ -6,7 +6,7 @@ import type { Database } from '#persistence';
 import { ProviderError, Type, defineProvider, type StepOutcome } from '#provider-sdk';
 import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
-import { CALLER, freshDatabase, newAction } from '../support/database.js';
+import { claimOf, CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
 let database: Database;
@@ -58,7 +58,8 @@ async function endOf({ idempotency, calls, deaths = 0 }: Course): Promise<Securi
   const { id } = await store.create(
     newAction({ instance, actionName: 'Do', name: 'Do', parameters: [], idempotency }),
   );
-  for (let death = 0; death < deaths; death += 1) await eventually(() => store.claim(id, `dead/${death}`, 1));
+  for (let death = 0; death < deaths; death += 1)
+    await eventually(() => claimOf(store.claim(id, `dead/${death}`, 1, '1.0.0')));
   return eventually(async () => {
     await runner.look({ actionId: id, instance, isCancel: false }, new AbortController().signal);
     const action = await store.find(CALLER.tenantId, id);

@@ -52,7 +52,9 @@ afterAll(async () => {
 async function submitted(actionName: string, name: string, value: string): Promise<string> {
   const { id } = newAction();
   await database.actions.create(newAction({ id, instance, actionName, parameters: [{ name, value }] }));
-  expect(await queue.hint({ actionId: id, instance, actionName, epoch: 0 })).toBe(true);
+  expect(
+    await queue.hint({ actionId: id, tenantId: TENANT_A, lane: 'routine', instance, actionName, epoch: 0 }),
+  ).toBe(true);
   return id;
 }
 

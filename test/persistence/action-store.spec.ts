@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { errorInfo, type ActionStore, type Claim } from '#domain';
-import { APP, CALLER, TENANT_B, freshDatabase, newAction } from '../support/database.js';
+import { claimOf, APP, CALLER, TENANT_B, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
+const WAITING = { reason: 'quota', until: null, blockedBy: null } as const;
 const LEASE_MS = 30_000;
 let store: ActionStore;
 
@@ -16,7 +17,7 @@ const owner = (): string => `worker/${randomUUID()}`;
 
 async function claimed(overrides: Parameters<typeof newAction>[0] = {}, leaseMs = LEASE_MS): Promise<Claim> {
   const { id } = await store.create(newAction(overrides));
-  const claim = await store.claim(id, owner(), leaseMs);
+  const claim = await claimOf(store.claim(id, owner(), leaseMs, '1.0.0'));
   if (claim === null) throw new Error('a new action could not be claimed');
   return claim;
 }
@@ -46,13 +47,13 @@ describe('creating an action', () => {
   it('leaves the record as it stands when the write is repeated after the action ended', async () => {
     const request = newAction();
     await store.create(request);
-    const claim = await store.claim(request.id, owner(), LEASE_MS);
+    const claim = await claimOf(store.claim(request.id, owner(), LEASE_MS, '1.0.0'));
     if (claim === null) throw new Error('not claimed');
     await store.complete(claim.lease, null);
     const ended = await store.find(CALLER.tenantId, request.id);
     expect(await store.create({ ...request, actionReason: 'another' })).toEqual(ended);
     expect(await store.find(CALLER.tenantId, request.id)).toEqual(ended);
-    expect(await store.claim(request.id, owner(), LEASE_MS)).toBeNull();
+    expect(await claimOf(store.claim(request.id, owner(), LEASE_MS, '1.0.0'))).toBeNull();
   });
 
   it('keeps text that looks like a database expression as it is', async () => {
@@ -68,7 +69,9 @@ describe('creating an action', () => {
 describe('claiming an action', () => {
   it('makes it Running, once, under a higher epoch', async () => {
     const { id } = await store.create(newAction());
-    const claims = await Promise.all(Array.from({ length: 8 }, () => store.claim(id, owner(), LEASE_MS)));
+    const claims = await Promise.all(
+      Array.from({ length: 8 }, () => claimOf(store.claim(id, owner(), LEASE_MS, '1.0.0'))),
+    );
     const won = claims.filter((claim) => claim !== null);
     expect(won).toHaveLength(1);
     expect(won[0]?.action).toMatchObject({ status: 'Running', epoch: 1 });
@@ -85,7 +88,7 @@ describe('claiming an action', () => {
   it('takes over an expired lease, and then refuses every write of the old owner', async () => {
     const old = await claimed({}, 50);
     await sleep(80);
-    const taken = await store.claim(old.action.id, owner(), LEASE_MS);
+    const taken = await claimOf(store.claim(old.action.id, owner(), LEASE_MS, '1.0.0'));
     expect(taken).toMatchObject({ action: { epoch: 2, crashes: 1 }, freshIntent: false });
     expect(await store.renew(old.lease, LEASE_MS)).toBeNull();
     expect(await store.saveOperation(old.lease, { id: 'op' })).toBeNull();
@@ -103,11 +106,11 @@ describe('claiming an action', () => {
       phase: 'waitingOnVendor',
       sawCancel: false,
     });
-    expect(await store.claim(parked.action.id, owner(), LEASE_MS)).toBeNull();
+    expect(await claimOf(store.claim(parked.action.id, owner(), LEASE_MS, '1.0.0'))).toBeNull();
     const late = await store.create(newAction({ startBefore: new Date(Date.now() - 1000) }));
-    expect(await store.claim(late.id, owner(), LEASE_MS)).toBeNull();
+    expect(await claimOf(store.claim(late.id, owner(), LEASE_MS, '1.0.0'))).toBeNull();
     const overdue = await store.create(newAction({ deadlineMs: 0 }));
-    expect(await store.claim(overdue.id, owner(), LEASE_MS)).toBeNull();
+    expect(await claimOf(store.claim(overdue.id, owner(), LEASE_MS, '1.0.0'))).toBeNull();
   });
 });
 
@@ -121,9 +124,9 @@ describe('a final action', () => {
     await store.fail(lease, { phase: 'failed', errorInfo: errorInfo(500, 'late') });
     await store.requestCancel(CALLER, action.id);
     await store.closeOverdue(action.id, 0);
-    await store.throttle(action.id, 0);
+    await store.throttle([action.id], 0, WAITING);
     expect(again).toBe(false);
-    expect(await store.claim(action.id, owner(), LEASE_MS)).toBeNull();
+    expect(await claimOf(store.claim(action.id, owner(), LEASE_MS, '1.0.0'))).toBeNull();
     expect(await store.find(CALLER.tenantId, action.id)).toEqual(final);
   });
 
@@ -177,7 +180,7 @@ describe('cancelling an action', () => {
       sawCancel: false,
     });
     await store.requestCancel(CALLER, action.id);
-    expect(await store.claim(action.id, owner(), LEASE_MS)).toMatchObject({
+    expect(await claimOf(store.claim(action.id, owner(), LEASE_MS, '1.0.0'))).toMatchObject({
       action: { phase: 'cancelling', intent: { operation: { id: 'op' } } },
     });
   });
@@ -192,7 +195,7 @@ describe('cancelling an action', () => {
       phase: 'waitingOnVendor',
       sawCancel: false,
     });
-    expect(await store.claim(action.id, owner(), LEASE_MS)).not.toBeNull();
+    expect(await claimOf(store.claim(action.id, owner(), LEASE_MS, '1.0.0'))).not.toBeNull();
   });
 
   it('wins or loses against the intent, never both', async () => {
@@ -200,7 +203,7 @@ describe('cancelling an action', () => {
       const { action, lease } = await claimed({ idempotency: 'none' });
       const [answer, intent] = await Promise.all([
         store.requestCancel(CALLER, action.id),
-        store.recordIntent(lease),
+        store.recordIntent(lease, '1.0.0'),
       ]);
       expect([answer.kind, intent === null]).toEqual(
         answer.kind === 'cancelled' ? ['cancelled', true] : ['requested', false],
@@ -314,7 +317,9 @@ describe('what happens at the same time and goes in one group', () => {
     // Every third was cancelled before, and is not to be had.
     const cancelled = created.filter((_, index) => index % 3 === 0);
     await Promise.all(cancelled.map(({ id }) => store.requestCancel(CALLER, id)));
-    const claims = await Promise.all(created.map(({ id }) => store.claim(id, owner(), LEASE_MS)));
+    const claims = await Promise.all(
+      created.map(({ id }) => claimOf(store.claim(id, owner(), LEASE_MS, '1.0.0'))),
+    );
     expect(claims.map((claim) => claim?.action.id ?? null)).toEqual(
       created.map((action) => (cancelled.includes(action) ? null : action.id)),
     );

@@ -13,7 +13,7 @@ import {
   type Lease,
   type SecurityAction,
 } from '#domain';
-import { CALLER, freshDatabase, historyOf, newAction } from '../support/database.js';
+import { claimOf, CALLER, freshDatabase, historyOf, newAction } from '../support/database.js';
 
 /**
  * Random interleavings of everything that may happen to one action, by three workers, callers and sweeps at
@@ -95,7 +95,9 @@ class World {
     const lease = this.#leases[worker];
     switch (what) {
       case 'claim': {
-        const claim = await store.claim(this.id, `w${worker}/${randomUUID()}`, this.leaseMs);
+        const claim = await claimOf(
+          store.claim(this.id, `w${worker}/${randomUUID()}`, this.leaseMs, '1.0.0'),
+        );
         if (claim !== null) {
           this.#leases[worker] = claim.lease;
         }
@@ -106,7 +108,7 @@ class World {
         this.#answers.push(await store.requestCancel(CALLER, this.id));
         return;
       case 'throttle':
-        return this.#note(await store.throttle(this.id, 0));
+        return store.throttle([this.id], 0, { reason: 'quota', until: null, blockedBy: null });
       case 'closeOverdue':
         return this.#note(await store.closeOverdue(this.id, 0));
       default:
@@ -125,7 +127,7 @@ class World {
       case 'renew':
         return store.renew(lease, this.leaseMs);
       case 'intent':
-        return store.recordIntent(lease);
+        return store.recordIntent(lease, '1.0.0');
       case 'operation':
         return store.saveOperation(lease, { id: 'op' });
       case 'park':

@@ -3,7 +3,7 @@ import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorInfo, type ActionStore, type Claim } from '#domain';
 import { MongoActionStore } from '#persistence';
-import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
+import { claimOf, CALLER, freshDatabaseUri, newAction } from '../support/database.js';
 
 /** A write that was carried out and whose answer was lost is repeated: the repeat has to find that it was. */
 
@@ -50,7 +50,7 @@ function losingAnswers(collection: mongoose.mongo.Collection): mongoose.mongo.Co
 
 async function claimed(): Promise<Claim> {
   const { id } = await store.create(newAction({ idempotency: 'none' }));
-  const claim = await store.claim(id, `w/${randomUUID()}`, 30_000);
+  const claim = await claimOf(store.claim(id, `w/${randomUUID()}`, 30_000, '1.0.0'));
   if (claim === null) throw new Error('a new action could not be claimed');
   return claim;
 }
@@ -64,14 +64,14 @@ describe('a write whose answer was lost', () => {
     onLoss = async () => {
       answer = (await store.requestCancel(CALLER, action.id)).kind;
     };
-    const recorded = await store.recordIntent(lease);
+    const recorded = await store.recordIntent(lease, '1.0.0');
     expect(answer).toBe('requested');
     expect(recorded).toMatchObject({ intent: { epoch: 1 }, cancel: { why: 'caller' } });
   });
 
   it('of an intent that is taken back is found again', async () => {
     const { lease } = await claimed();
-    await store.recordIntent(lease);
+    await store.recordIntent(lease, '1.0.0');
     onLoss = nothing;
     expect(await store.takeBack(lease)).toMatchObject({ intent: null, owner: null, status: 'Running' });
   });
@@ -79,7 +79,7 @@ describe('a write whose answer was lost', () => {
   it('of an operation, a parking and a retry is found again', async () => {
     const release = { delayMs: 0, sawCancel: false } as const;
     const one = await claimed();
-    await store.recordIntent(one.lease);
+    await store.recordIntent(one.lease, '1.0.0');
     onLoss = nothing;
     expect(await store.saveOperation(one.lease, { id: 'op' })).toMatchObject({
       intent: { operation: { id: 'op' } },
@@ -94,7 +94,7 @@ describe('a write whose answer was lost', () => {
       }),
     ).toMatchObject({ owner: null, phase: 'waitingOnVendor' });
     const two = await claimed();
-    await store.recordIntent(two.lease);
+    await store.recordIntent(two.lease, '1.0.0');
     onLoss = nothing;
     const retried = await store.retry(two.lease, {
       ...release,
@@ -108,7 +108,7 @@ describe('a write whose answer was lost', () => {
 
   it('and that says what the vendor did is repeated beyond the time that others have', async () => {
     const { lease } = await claimed();
-    await store.recordIntent(lease);
+    await store.recordIntent(lease, '1.0.0');
     onLoss = nothing;
     await expect(impatient.renew(lease, 30_000)).rejects.toThrow('did not confirm');
     onLoss = nothing;
@@ -121,6 +121,6 @@ describe('a write whose answer was lost', () => {
     const { lease, action } = await claimed();
     onLoss = nothing;
     expect((await store.requestCancel(CALLER, action.id)).kind).toBe('cancelled');
-    expect(await store.recordIntent(lease)).toBeNull();
+    expect(await store.recordIntent(lease, '1.0.0')).toBeNull();
   });
 });

@@ -14,7 +14,7 @@ import {
   type SecurityAction,
 } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
-import { CALLER, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
+import { claimOf, CALLER, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
 
 const LEASE_MS = 30_000;
 const UNKNOWN: FinalFailure = { phase: 'outcomeUnknown', errorInfo: errorInfo(520, 'nobody knows') };
@@ -46,7 +46,7 @@ async function found(id: string): Promise<SecurityAction> {
 
 async function claimed(overrides: Partial<NewAction> = {}): Promise<Claim> {
   const { id } = await store.create(newAction(overrides));
-  const claim = await store.claim(id, `w/${randomUUID()}`, LEASE_MS);
+  const claim = await claimOf(store.claim(id, `w/${randomUUID()}`, LEASE_MS, '1.0.0'));
   if (claim === null) throw new Error('a new action could not be claimed');
   return claim;
 }

@@ -8,7 +8,7 @@ import type { ActionArchive, RetentionStore } from '#domain';
 import { Retention } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database } from '#persistence';
 import type { Logger } from '#telemetry';
-import { CALLER, TENANT_A, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
+import { claimOf, CALLER, TENANT_A, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
 
 const DAY_MS = 86_400_000;
 const KEEP_DAYS = 90;
@@ -35,7 +35,7 @@ beforeEach(async () => {
   );
   // What an ended action looks like, by the store itself.
   const { id } = await database.actions.create(newAction());
-  const claim = await database.actions.claim(id, 'worker', 30_000);
+  const claim = await claimOf(database.actions.claim(id, 'worker', 30_000, '1.0.0'));
   if (claim === null) throw new Error('not claimed');
   await database.actions.complete(claim.lease, { ok: true });
   template = (await actions().findOneAndDelete({ _id: new UUID(id) as never })) as Document;

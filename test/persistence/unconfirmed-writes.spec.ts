@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
-import { CALLER, newAction } from '../support/database.js';
+import { claimOf, CALLER, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
 /** A server of its own that is told to misbehave, by MongoDB's own fail points. */
@@ -62,16 +62,16 @@ describe('a write that was applied but not confirmed by a majority', () => {
   it('is repeated by whoever holds the lease, too', async () => {
     const { id } = await database.actions.create(newAction());
     await failCommands({ times: 1 }, unconfirmed('update'));
-    const claim = await database.actions.claim(id, 'worker/1', 60_000);
+    const claim = await claimOf(database.actions.claim(id, 'worker/1', 60_000, '1.0.0'));
     expect(claim).toMatchObject({ action: { status: 'Running', epoch: 1 } });
     if (claim === null) return;
     await failCommands({ times: 1 }, unconfirmed('findAndModify'));
-    expect(await database.actions.recordIntent(claim.lease)).toMatchObject({
+    expect(await database.actions.recordIntent(claim.lease, '1.0.0')).toMatchObject({
       intent: { epoch: 1, attempt: 1 },
     });
     await failCommands({ times: 1 }, unconfirmed('findAndModify'));
     expect(await database.actions.handOver(claim.lease)).toMatchObject({ owner: null, epoch: 1 });
-    const next = await database.actions.claim(id, 'worker/2', 60_000);
+    const next = await claimOf(database.actions.claim(id, 'worker/2', 60_000, '1.0.0'));
     if (next === null) throw new Error('not claimed');
     await failCommands({ times: 1 }, unconfirmed('update'));
     expect(await database.actions.complete(next.lease, null)).toBe(true);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { afterAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '#persistence';
-import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
+import { claimOf, CALLER, freshDatabaseUri, newAction } from '../support/database.js';
 
 describe('counting what waits for a provider instance', async () => {
   const uri = freshDatabaseUri();
@@ -20,7 +20,7 @@ describe('counting what waits for a provider instance', async () => {
     await create(other, 1);
     expect(await actions.countWaiting(instance, 10)).toBe(5);
     expect(await actions.countWaiting(instance, 3)).toBe(3);
-    await actions.claim(claimed?.id ?? '', 'worker-1', 20_000);
+    await claimOf(actions.claim(claimed?.id ?? '', 'worker-1', 20_000, '1.0.0'));
     await actions.requestCancel(CALLER, cancelled?.id ?? '');
     expect(await actions.countWaiting(instance, 10)).toBe(3);
     expect(await actions.countWaiting(other, 10)).toBe(1);

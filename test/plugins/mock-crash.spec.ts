@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { vendorHttp } from '#provider-sdk';
 import { compileSchema, parseParameters, type ExecutionContext } from '#provider-sdk';
 import { provider } from '../../plugins/mock/index.js';
 
@@ -20,6 +21,15 @@ function crashed(how: How, crashes: boolean) {
     deadlineAt: new Date(Date.now() + 60_000),
     log: { info: () => undefined, warn: () => undefined },
     saveOperation: () => Promise.resolve(),
+    heartbeat: () => Promise.resolve(),
+    lastCheckpoint: null,
+    issuedAt: null,
+    http: vendorHttp({
+      network: { allow: ['127.0.0.0/8'], ports: [] },
+      signal: AbortSignal.timeout(30_000),
+      spend: () => Promise.resolve(),
+      secrets: [],
+    }),
   };
   return calls.execute(context, { action: 'Crash', parameters: { how, durationMs: 1 } });
 }

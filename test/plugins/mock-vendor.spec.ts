@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { vendorHttp } from '#provider-sdk';
 import { ProviderError, type ExecutionContext } from '#provider-sdk';
 import { provider } from '../../plugins/mock/index.js';
 import { readLedger } from '../simulators/mock-vendor/ledger.js';
@@ -39,6 +40,15 @@ function context(
     deadlineAt: new Date(Date.now() + 60_000),
     log: { info: () => undefined, warn: () => undefined },
     saveOperation: () => Promise.resolve(),
+    heartbeat: () => Promise.resolve(),
+    lastCheckpoint: null,
+    issuedAt: null,
+    http: vendorHttp({
+      network: { allow: ['127.0.0.0/8'], ports: [] },
+      signal: AbortSignal.timeout(30_000),
+      spend: () => Promise.resolve(),
+      secrets: [],
+    }),
   };
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { TENANT_A } from '../support/database.js';
 import type { Hint } from '#domain';
 import { RedisServer, findRedisServer } from '#embedded-servers';
 import { BullActionQueue, HintConsumer, type ConsumerOptions, type TakenHint } from '#queue';
@@ -26,7 +27,14 @@ afterAll(async () => {
 });
 
 function hintFor(instance: string, epoch = 0): Hint {
-  return { actionId: randomUUID(), instance, actionName: 'BlockIp', epoch };
+  return {
+    actionId: randomUUID(),
+    tenantId: TENANT_A,
+    lane: 'routine',
+    instance,
+    actionName: 'BlockIp',
+    epoch,
+  };
 }
 
 function queueFor(instance: string): BullActionQueue {

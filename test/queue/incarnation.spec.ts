@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { TENANT_A } from '../support/database.js';
 import { RedisServer, findRedisServer } from '#embedded-servers';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { eventually } from '../support/eventually.js';
@@ -75,7 +76,15 @@ describe('listening to a queue anew', () => {
     });
     onTestFinished(() => consumer.stop(0, 500));
     const [held, next] = [randomUUID(), randomUUID()];
-    const hint = (actionId: string) => queue.hint({ actionId, instance, actionName: 'BlockIp', epoch: 0 });
+    const hint = (actionId: string) =>
+      queue.hint({
+        actionId,
+        tenantId: TENANT_A,
+        lane: 'routine',
+        instance,
+        actionName: 'BlockIp',
+        epoch: 0,
+      });
     await eventually(() => hint(held));
     await eventually(() => looked.length === 1);
     consumer.renew(instance);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, inject } from 'vitest';
-import type { NewAction, SecurityAction } from '#domain';
+import type { Claim, ClaimAnswer, NewAction, SecurityAction } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 
 /** The address of a database of its own on the shared replica set. */
@@ -45,4 +45,10 @@ export function newAction(overrides: Partial<NewAction> = {}): NewAction {
 /** The statuses of an action's history. */
 export function historyOf(action: SecurityAction): string[] {
   return action.states.map(({ status }) => status);
+}
+
+/** The claim where there is one, of what a store answered. */
+export async function claimOf(answer: Promise<ClaimAnswer>): Promise<Claim | null> {
+  const given = await answer;
+  return given.kind === 'claimed' ? given.claim : null;
 }
