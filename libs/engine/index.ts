@@ -4,6 +4,7 @@ export { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 export { Permits } from './permits.js';
 export { ProviderRegistry, type InstanceConfig } from './registry.js';
 export { ResolveOutcome } from './resolve-outcome.js';
+export { RevertAction, type Reverted } from './revert-action.js';
 export { Retention } from './retention.js';
 export { RunAction } from './run-action.js';
 export { SubmitAction, type Submission } from './submit-action.js';

@@ -508,6 +508,30 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     return resolveOutcome(this.#actions, this.#budgetMs, caller, id, finding);
   }
 
+  async reserveRevert(
+    tenantId: string,
+    id: string,
+    revertId: string,
+    inPlaceOf: string | null,
+  ): Promise<SecurityAction | null> {
+    if (!isGuid(id)) return null;
+    const completed: Filter = { _id: uuidOf(id), tenantId, status: 'Completed' };
+    try {
+      const document = await repeatable(this.#budgetMs, async () => {
+        // Null also finds a record of before there was such a field.
+        const changed = await this.#change(
+          { ...completed, revertedBy: inPlaceOf },
+          { revertedBy: literal(revertId) },
+        );
+        return changed ?? this.#actions.findOne(completed);
+      });
+      return document === null ? null : toAction(document);
+    } catch (cause) {
+      if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(revertId, { cause });
+      throw cause;
+    }
+  }
+
   async due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]> {
     const beyond: Filter =
       after === null
