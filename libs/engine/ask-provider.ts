@@ -144,7 +144,10 @@ export class AskProvider {
         if (leftMs <= 0) break;
         const woken = new AbortController();
         wake = () => woken.abort();
-        if (!rang) await sleep(Math.min(LOOK_EVERY_MS, leftMs), undefined, { signal: woken.signal }).catch(() => undefined);
+        if (!rang)
+          await sleep(Math.min(LOOK_EVERY_MS, leftMs), undefined, { signal: woken.signal }).catch(
+            () => undefined,
+          );
         rang = false;
         const answer = await this.#questions.collect(id);
         if (answer !== null) return answer;

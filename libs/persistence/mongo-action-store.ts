@@ -376,6 +376,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         step.applied === 'no'
           ? null
           : { $mergeObjects: ['$intent', { attempt: { $add: ['$intent.attempt', 1] }, operation: null }] },
+      // What the plugin noted outlives an intent that is cleared.
+      checkpoint: step.applied === 'no' ? { $ifNull: ['$intent.checkpoint', '$$REMOVE'] } : '$$REMOVE',
       crashes: 0,
       nextAt: dueAgain(step),
     });
@@ -468,6 +470,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       open: { $cond: [unissued, '$$REMOVE', true] },
       cancel: { $ifNull: ['$cancel', wish] },
       waiting: { $cond: [unissued, null, '$waiting'] },
+      checkpoint: { $cond: [unissued, '$$REMOVE', '$checkpoint'] },
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
       },
@@ -757,7 +760,7 @@ function intentOf(epoch: Expression, providerVersion: string): Expression {
     idempotency: '$idempotency',
     providerVersion: literal(providerVersion),
     operation: null,
-    checkpoint: null,
+    checkpoint: { $ifNull: ['$checkpoint', null] },
   };
 }
 

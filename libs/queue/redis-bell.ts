@@ -13,13 +13,15 @@ export class RedisBell implements Bell {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
   readonly #onError: OnConnectionError;
-  readonly #listeners = new Map<string, (id: string) => void>();
+  readonly #listeners = new Map<string, ((id: string) => void)[]>();
 
   constructor(url: string, onError: OnConnectionError) {
     this.#redis = promptConnection(url, onError);
     this.#subscriber = patientConnection(url, onError);
     this.#onError = onError;
-    this.#subscriber.on('message', (channel, id: string) => this.#listeners.get(channel)?.(id));
+    this.#subscriber.on('message', (channel, id: string) => {
+      for (const heard of this.#listeners.get(channel) ?? []) heard(id);
+    });
   }
 
   ring(about: 'asked' | 'answered', id: string): Promise<boolean> {
@@ -27,8 +29,11 @@ export class RedisBell implements Bell {
   }
 
   listen(about: 'asked' | 'answered', heard: (id: string) => void): void {
-    this.#listeners.set(channelOf(about), heard);
-    this.#subscriber.subscribe(channelOf(about)).catch(this.#onError);
+    const channel = channelOf(about);
+    const others = this.#listeners.get(channel);
+    if (others !== undefined) return void others.push(heard);
+    this.#listeners.set(channel, [heard]);
+    this.#subscriber.subscribe(channel).catch(this.#onError);
   }
 
   close(): void {
