@@ -89,7 +89,7 @@ function checkedEffect(effect: EffectRecord | null | undefined): EffectRecord | 
   return {
     changed,
     ...(previous === undefined ? {} : { previous }),
-    ...(ids === undefined ? {} : { ids: ids as readonly string[] }),
+    ...(ids === undefined ? {} : { ids }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };
 }
@@ -130,18 +130,17 @@ export function checkedObservation({ inPlace, message, details }: ObservedState)
 
 /** @throws TypeError when it is no report; what is too long is cut */
 export function checkedHealth({ ok, message, checks }: HealthReport): HealthReport {
-  if (typeof ok !== 'boolean') throw new TypeError("the plugin's health ok has to be true or false");
   if (checks !== undefined && !Array.isArray(checks))
     throw new TypeError("the plugin's health checks have to be a list");
   return {
-    ok,
+    ok: flag('health ok', ok),
     message: line('health message', message),
     ...(checks === undefined
       ? {}
       : {
           checks: checks.slice(0, LINES_LIMIT).map((check: NonNullable<HealthReport['checks']>[number]) => ({
             name: line('health check name', check.name),
-            ok: check.ok === true,
+            ok: flag('health check ok', check.ok),
             message: line('health check message', check.message),
           })),
         }),
@@ -170,6 +169,11 @@ function bounded(what: string, value: Json | undefined, limit: number): Json {
   if (bytes > limit)
     return { omitted: `The plugin's ${what} of ${bytes} bytes is over the limit of ${limit}.` };
   return JSON.parse(text) as Json;
+}
+
+function flag(what: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`the plugin's ${what} has to be true or false`);
+  return value;
 }
 
 function line(what: string, text: unknown): string {

@@ -33,6 +33,7 @@ export class MongoQuestions implements Questions {
 
   async ask({ id, kind, instance, about }: Question): Promise<void> {
     const asked = {
+      _id: literal(id),
       kind: literal(kind),
       instance: literal(instance),
       about: literal(about),
@@ -40,8 +41,10 @@ export class MongoQuestions implements Questions {
       taken: false,
       expireAt: inMs(LIFE_MS),
     };
+    // A repeat after an answer that was lost must not bring back what a worker has taken off the record.
+    const once = { $cond: [{ $eq: [{ $type: '$taken' }, 'missing'] }, asked, '$$ROOT'] };
     await repeatable(BUDGET_MS, () =>
-      this.#questions.updateOne({ _id: id }, [{ $set: asked }], { upsert: true }),
+      this.#questions.updateOne({ _id: id }, [{ $replaceWith: once }], { upsert: true }),
     );
   }
 

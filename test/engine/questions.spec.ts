@@ -227,6 +227,17 @@ describe('a question about an action', () => {
     expect(seen).not.toMatch(/4711|4712/);
   });
 
+  it('that is written twice, for want of an answer of the database, is not asked twice', async () => {
+    const { questions } = database;
+    const about = { tenantId: CALLER.tenantId, actionName: 'Block', parameters: [] };
+    const question = { id: randomUUID(), kind: 'plan', instance: randomUUID(), about } as const;
+    await questions.ask(question);
+    expect(await questions.take([question.instance], 20_000)).toEqual(question);
+    await questions.ask(question);
+    expect(await questions.take([question.instance], 20_000)).toBeNull();
+    await questions.withdraw(question.id);
+  });
+
   it('that nobody answers is given up in words, and is gone', async () => {
     const { ask, instance } = site({ plan: () => Promise.resolve(plan) }, { withinMs: 200, worker: false });
     const error = await failureOf(ask.plan(CALLER, block()));
@@ -280,11 +291,14 @@ describe('a question about an action', () => {
   });
 
   it('is answered although others hang at another instance', async () => {
-    const hanging = site({ plan: () => new Promise<Plan>(() => undefined) }, { withinMs: 300 });
+    let go: (plan: Plan) => void = () => undefined;
+    const held = new Promise<Plan>((resolve) => (go = resolve));
+    const hanging = site({ plan: () => held }, { withinMs: 300 });
     const stuck = Array.from({ length: 6 }, () => failureOf(hanging.ask.plan(CALLER, block())));
     const { ask } = site({ plan: () => Promise.resolve(plan) });
     expect(await ask.plan(CALLER, block())).toEqual(plan);
     for (const error of await Promise.all(stuck)) expect(error.code).toBe('serviceNotAvailable');
+    go(plan);
   });
 
   it('is one too many when twenty wait for the instance', async () => {
