@@ -17,6 +17,8 @@ export interface InstanceCall {
   readonly actionName: string;
   /** Milliseconds it may take, the wait for the vendor's quota included. */
   readonly timeoutMs: number;
+  /** Milliseconds of these that it may wait for the quota. Default all. */
+  readonly permitWithinMs?: number;
   /** Values of secret parameters; those of the instance are known. */
   readonly secrets?: readonly string[];
   /** Its abort stops the call. */
@@ -48,11 +50,9 @@ export class InstanceCalls {
   ): Promise<InstanceCallResult<T>> {
     const { instance, actionName, shutdown } = call;
     const endsAt = performance.now() + call.timeoutMs;
-    const granted = await this.#permit(
-      { instance: instance.id, actionName, purpose: 'poll', calls: 1 },
-      endsAt,
-      shutdown,
-    );
+    const request = { instance: instance.id, actionName, purpose: 'poll', calls: 1 } as const;
+    const permitBy = performance.now() + (call.permitWithinMs ?? call.timeoutMs);
+    const granted = await this.#permit(request, Math.min(endsAt, permitBy), shutdown);
     if (typeof granted === 'string') return { kind: 'denied', reason: granted };
     const providerCall = new ProviderCall();
     const stop = (): void => providerCall.stop('shutdown');
@@ -102,14 +102,9 @@ export class InstanceCalls {
     // A plugin's own defect says nothing of the vendor.
     if (!(error instanceof ProviderError)) return;
     if (error.errorClass === 'rateLimited') this.#permits?.vendorBusy(instance, error.retryAfterMs ?? 1000);
-    this.#permits?.note(
-      instance,
-      error.errorClass === 'unreachable'
-        ? 'unreachable'
-        : error.errorClass === 'transient'
-          ? 'failed'
-          : 'answered',
-    );
+    const failed = error.errorClass === 'transient' || error.errorClass === 'unknownOutcome';
+    const unreachable = error.errorClass === 'unreachable';
+    this.#permits?.note(instance, unreachable ? 'unreachable' : failed ? 'failed' : 'answered');
   }
 
   #context(

@@ -8,6 +8,8 @@ import type { ProviderInstance } from './registry.js';
 const GATHER_MS = 75;
 const MOST_IN_GROUP = 500;
 const CALL_TIMEOUT_MS = 30_000;
+/** Milliseconds a group waits for the quota: its members hold their places in the worker meanwhile. */
+const PERMIT_WITHIN_MS = 1000;
 
 /** An operation to be asked about, of one run. */
 export interface GroupMember extends PendingOperation<{
@@ -97,6 +99,7 @@ export class PollGroups {
         instance,
         actionName: first?.member.request.action ?? '',
         timeoutMs: CALL_TIMEOUT_MS,
+        permitWithinMs: PERMIT_WITHIN_MS,
         secrets: group.flatMap(({ member }) => member.secrets),
         shutdown: abandoned.signal,
         facts: { polled: group.length },
