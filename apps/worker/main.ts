@@ -2,10 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { instancesOf, loadConfig, retentionOf } from '#config';
-import { ProviderRegistry, Retention, RunAction, Sweep, Watchdog } from '#engine';
+import {
+  AnswerQuestions,
+  CheckHealth,
+  InstanceCalls,
+  ProviderRegistry,
+  Retention,
+  RunAction,
+  Sweep,
+  Watchdog,
+} from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
 import { plugins } from '#plugins';
-import { BullActionQueue, HintConsumer } from '#queue';
+import { BullActionQueue, HintConsumer, RedisBell } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
@@ -36,7 +45,17 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     onError,
   );
   const store = database.actions;
-  const runner = new RunAction({ store, queue, registry, log, workerId });
+  const calls = new InstanceCalls({ log });
+  const runner = new RunAction({ store, queue, registry, calls, log, workerId });
+  const health = new CheckHealth({
+    registry,
+    calls,
+    lease: (name) => database.lease(name),
+    owner: workerId,
+    log,
+  });
+  const bell = new RedisBell(redisUrl, onError);
+  const answers = new AnswerQuestions({ questions: database.questions, bell, registry, calls, health, log });
   const rules = retentionOf(config);
   const retention =
     rules &&
@@ -70,6 +89,8 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const beats = setInterval(() => void beat(database, workerId, facts()).catch(onError), BEAT_MS);
   sweep.start();
   retention?.start();
+  answers.start();
+  health.start();
   return async () => {
     clearInterval(beats);
     // First of all nothing new: a pass of the sweep may take as long as the database.
@@ -78,10 +99,13 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     await Promise.all([
       sweep.stop(),
       retention?.stop().catch(onError),
+      answers.stop().catch(onError),
+      health.stop().catch(onError),
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
     await queue.close();
+    bell.close();
     await database.close();
   };
 });

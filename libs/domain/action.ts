@@ -44,7 +44,7 @@ export interface Waiting {
   readonly blockedBy: string | null;
 }
 
-/** What a plugin says it changed, so that it can be undone. */
+/** What a plugin says it changed, so that it can be undone. At most 64 KiB of JSON; a larger one is not kept at all. */
 export interface EffectRecord {
   /** False: the target was in the wanted state before; to undo it is to do nothing. */
   readonly changed: boolean;

@@ -88,6 +88,7 @@ export type {
   Reservation,
   ResolveAnswer,
 } from './ports.js';
+export type { Bell, Question, QuestionAnswer, Questions } from './questions.js';
 export {
   ArchiveError,
   type ActionArchive,

@@ -190,6 +190,19 @@ export interface ActionStore {
    * @throws OutcomeUnknownError when the write was sent and never confirmed
    */
   resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer>;
+  /**
+   * Reserves the undoing of a completed action for the action `revertId`, which is yet to be made; nothing else of the
+   * record changes. Of several at the same time one wins. Safe to repeat.
+   * @param inPlaceOf the one that failed before; null: there was none
+   * @returns the record as it stands now, whoever won; null when it is not there, or not completed
+   * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the revert
+   */
+  reserveRevert(
+    tenantId: string,
+    id: string,
+    revertId: string,
+    inPlaceOf: string | null,
+  ): Promise<SecurityAction | null>;
 
   /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
   due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]>;

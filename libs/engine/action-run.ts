@@ -30,6 +30,7 @@ import { withoutSecrets, type Logger } from '#telemetry';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { checkedCancelOutcome, checkedOperation, checkedOutcome, checkedReport } from './plugin-answer.js';
+import type { PollGroups } from './poll-groups.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -49,6 +50,8 @@ export interface ActionRunParts {
   readonly store: ActionStore;
   readonly queue: ActionQueue;
   readonly registry: ProviderRegistry;
+  /** Where polls of plugins with `pollMany` meet. */
+  readonly polls: PollGroups;
   readonly log: Logger;
   readonly claim: Claim;
   readonly claimedAt: number;
@@ -61,6 +64,8 @@ interface Target {
   readonly manifest: ActionManifest;
   readonly request: { readonly action: string; readonly parameters: unknown };
   readonly secrets: readonly string[];
+  /** What it undoes; null for an action that does something of its own. */
+  readonly original: SecurityAction | null;
 }
 
 /**
@@ -72,6 +77,7 @@ export class ActionRun {
   readonly #store: ActionStore;
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
+  readonly #polls: PollGroups;
   readonly #log: Logger;
   readonly #claim: Claim;
   readonly #keeper: LeaseKeeper;
@@ -94,6 +100,7 @@ export class ActionRun {
     this.#store = parts.store;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
+    this.#polls = parts.polls;
     this.#log = parts.log;
     this.#claim = parts.claim;
     this.#action = parts.claim.action;
@@ -167,8 +174,8 @@ export class ActionRun {
   async #target(): Promise<Target | null> {
     const { instance: instanceId, actionName, parameters } = this.#action;
     const instance = this.#registry.byId(instanceId);
-    const manifest = instance?.findAction(actionName)?.manifest;
-    if (instance === null || manifest === undefined) {
+    const declared = instance?.findAction(actionName)?.manifest;
+    if (instance === null || declared === undefined) {
       await this.#failOrUnknown(
         errorInfo(
           ERROR_INFO_CODES.defect,
@@ -177,6 +184,21 @@ export class ActionRun {
       );
       return null;
     }
+    const { reverts } = this.#action;
+    const original = reverts === null ? null : await this.#store.find(this.#action.tenantId, reverts);
+    if (reverts !== null && (original === null || instance.provider.calls.revert === undefined)) {
+      await this.#failOrUnknown(
+        errorInfo(
+          ERROR_INFO_CODES.defect,
+          original === null
+            ? `Action ${reverts}, which it undoes, is not on record any more. Undo it at the vendor.`
+            : `The plugin of "${instanceId}" cannot undo anything any more. Undo it at the vendor.`,
+        ),
+      );
+      return null;
+    }
+    // What undoes can be stopped before it is issued only: a plugin's `cancel` is about what `execute` began.
+    const manifest = reverts === null ? declared : { ...declared, cancellable: false };
     const parsed = parseParameters(manifest, parameters);
     if (!parsed.ok) {
       await this.#failOrUnknown(
@@ -195,6 +217,7 @@ export class ActionRun {
           value !== null && secretNames.has(canonicalName(name)) ? [value] : [],
         ),
       ],
+      original,
     };
   }
 
@@ -211,7 +234,7 @@ export class ActionRun {
     return this.#issue(target);
   }
 
-  /** Calls the plugin's `execute`, under an intent that is on record. */
+  /** Calls the plugin's `execute`, or `revert`, under an intent that is on record. */
   async #issue(target: Target): Promise<void> {
     // Nothing has been sent under this intent, and only we know that.
     const unsent = !this.#sent && this.#action.intent?.epoch === this.#claim.lease.epoch;
@@ -241,7 +264,7 @@ export class ActionRun {
           if (this.#lost) throw new Error('another worker has taken over');
         },
       };
-      return checkedOutcome(await target.instance.provider.calls.execute(execution, target.request));
+      return checkedOutcome(await calledTo(target, execution));
     });
     // Not called after all: an intent that stands for nothing would be taken for one that was sent.
     if (unsent && !this.#sent) {
@@ -252,9 +275,8 @@ export class ActionRun {
     if (result.kind === 'threw') return this.#failedCall(target, result.error, saved, doubtful);
     if (result.kind === 'returned') {
       const { value } = result;
-      return value.kind === 'failed'
-        ? this.#failedCall(target, value.error, saved, doubtful)
-        : this.#settle(target, value);
+      if (value.kind === 'failed') return this.#failedCall(target, value.error, saved, doubtful);
+      return this.#settle(target, value, doubtful);
     }
     switch (result.why) {
       case 'leaseLost':
@@ -273,11 +295,14 @@ export class ActionRun {
     }
   }
 
-  /** What an `execute`, `poll` or `reconcile` came to. A failure is one that the last two report of the operation. */
-  async #settle(target: Target, outcome: StepOutcome): Promise<void> {
+  /**
+   * What an `execute`, `poll` or `reconcile` came to. A failure is one that the last two report of the operation.
+   * `doubtful`: an earlier call may have been applied as well.
+   */
+  async #settle(target: Target, outcome: StepOutcome, doubtful = false): Promise<void> {
     switch (outcome.kind) {
       case 'completed':
-        return this.#complete(outcome.result ?? null, outcome.effect ?? null);
+        return this.#complete(outcome.result ?? null, this.#ownEffect(outcome.effect ?? null, doubtful));
       case 'failed':
         return this.#failedCall(target, outcome.error, null, false);
       case 'stopped':
@@ -288,9 +313,24 @@ export class ActionRun {
           const saved = await this.#store.saveOperation(this.#claim.lease, operation);
           return saved === null ? undefined : this.#tellCancel(target, operation);
         }
-        return this.#park(operation, outcome.progress ?? null, outcome.nextPollMs ?? DEFAULT_POLL_MS);
+        const delayMs = outcome.nextPollMs ?? DEFAULT_POLL_MS;
+        const isTogether = target.instance.provider.calls.pollMany !== undefined;
+        return this.#park(
+          operation,
+          outcome.progress ?? null,
+          isTogether ? togetherMs(delayMs, this.#serverNow()) : delayMs,
+        );
       }
     }
+  }
+
+  /**
+   * A repeat that found nothing to change may have found what the attempt before it did: then nobody can say whether
+   * the action changed anything, and its undoing must not take it for nothing.
+   */
+  #ownEffect(effect: EffectRecord | null, doubtful: boolean): EffectRecord | null {
+    if (effect === null || effect.changed) return effect;
+    return doubtful || this.#action.attempts.some(({ outcome }) => outcome === 'unknown') ? null : effect;
   }
 
   /** A pending operation: tell a cancel, or ask how far it is. */
@@ -298,8 +338,8 @@ export class ActionRun {
     if (this.#wishUntold()) return this.#tellCancel(target, operation);
     if (this.#remainingMs() <= 0 && this.#action.cancel === null)
       return this.#stopAtDeadline(target, operation);
-    const { poll } = target.instance.provider.calls;
-    if (poll === undefined) {
+    const { poll, pollMany } = target.instance.provider.calls;
+    if (poll === undefined && pollMany === undefined) {
       return this.#fail(
         'outcomeUnknown',
         errorInfo(
@@ -308,8 +348,10 @@ export class ActionRun {
         ),
       );
     }
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
-      checkedOutcome(await poll(context, operation, target.request)),
+    const result = await this.#run(
+      target,
+      SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2),
+      (context) => this.#poll(target, operation, context),
     );
     if (result === null || (await this.#interrupted(target, result, operation))) return;
     const outcome = result.kind === 'returned' ? result.value : null;
@@ -327,6 +369,17 @@ export class ActionRun {
     if (error !== null && !(error instanceof ProviderError)) this.#warnDefect(target, error);
     const retryAfterMs = error instanceof ProviderError ? error.retryAfterMs : null;
     return this.#park(operation, this.#action.progress, DEFAULT_POLL_MS + retryDelayMs(3, retryAfterMs));
+  }
+
+  /** Null: the vendor was asked together with others, and the answer leaves this one out. */
+  async #poll(target: Target, operation: VendorOperation, context: CallContext): Promise<StepOutcome | null> {
+    const { instance, request, secrets } = target;
+    const { poll, pollMany } = instance.provider.calls;
+    if (pollMany === undefined && poll !== undefined)
+      return checkedOutcome(await poll(context, operation, request));
+    const member = { actionId: this.#action.id, operation, request, secrets };
+    const share = await this.#polls.ask(instance, member, context.signal);
+    return share.kind === 'leftOut' ? null : share;
   }
 
   /** True when a poll or a reconcile was stopped for a reason that this handles: the run is over or has gone on. */
@@ -762,6 +815,29 @@ export class ActionRun {
   #listenedLongEnough(): boolean {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
+}
+
+/**
+ * A delay stretched by up to a quarter, so that it ends on a grid that all processes share by the database's clock:
+ * polls that may be asked in one call come due together. The steps are powers of two, so that every grid lies on the
+ * finer ones.
+ */
+function togetherMs(delayMs: number, now: number): number {
+  const step = 2 ** Math.floor(Math.log2(Math.min(POLL_MOST_MS, Math.max(POLL_LEAST_MS, delayMs)) / 4));
+  return Math.ceil((now + delayMs) / step) * step - now;
+}
+
+/** What the plugin is called for: to do it, or to undo what was done. */
+function calledTo({ instance, request, original }: Target, context: ExecutionContext): Promise<StepOutcome> {
+  const { execute, revert } = instance.provider.calls;
+  if (original === null || revert === undefined) return execute(context, request);
+  return revert(context, {
+    ...request,
+    actionId: original.id,
+    completedAt: original.completedAt ?? original.lastActionAt,
+    result: original.result,
+    effect: original.effect,
+  });
 }
 
 /** Where a plugin's calls may go unless the configuration allows more. */

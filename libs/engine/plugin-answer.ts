@@ -1,10 +1,21 @@
-import type { CancelOutcome, HeartbeatReport, Json, VendorOperation } from '#domain';
-import type { ReconcileOutcome, StepOutcome } from '#provider-sdk';
+import type {
+  CancelOutcome,
+  EffectRecord,
+  HealthReport,
+  HeartbeatReport,
+  Json,
+  VendorOperation,
+} from '#domain';
+import type { ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
 
 /** Bytes of JSON that are kept of what a plugin reports. */
 const RESULT_LIMIT = 256 * 1024;
 const PROGRESS_LIMIT = 16 * 1024;
 const OPERATION_LIMIT = 16 * 1024;
+const EFFECT_LIMIT = 64 * 1024;
+/** Characters of a text for people, and how many of them, in what a plugin says of itself or of a target. */
+const TEXT_LIMIT = 1000;
+const LINES_LIMIT = 100;
 
 const CANCEL_OUTCOMES: ReadonlySet<unknown> = new Set<CancelOutcome>([
   'cancelled',
@@ -24,14 +35,25 @@ export function checkedOutcome<T extends StepOutcome | ReconcileOutcome>(outcome
 export function checkedOutcome(outcome: StepOutcome | ReconcileOutcome): StepOutcome | ReconcileOutcome {
   const { kind } = (outcome ?? {}) as { readonly kind?: unknown };
   switch (outcome?.kind) {
-    case 'completed':
-      return { ...outcome, result: bounded('result', outcome.result, RESULT_LIMIT) };
-    case 'pending':
+    case 'completed': {
+      const { effect: given, ...completed } = outcome;
+      const effect = checkedEffect(given);
       return {
-        ...outcome,
+        ...completed,
+        result: bounded('result', outcome.result, RESULT_LIMIT),
+        ...(effect === null ? {} : { effect }),
+      };
+    }
+    case 'pending': {
+      const { nextPollMs, ...pending } = outcome;
+      return {
+        ...pending,
+        // Anything else would leave it without a time to be looked at again.
+        ...(typeof nextPollMs === 'number' && !Number.isNaN(nextPollMs) ? { nextPollMs } : {}),
         operation: checkedOperation(outcome.operation),
         progress: bounded('progress', outcome.progress, PROGRESS_LIMIT),
       };
+    }
     case 'failed':
     case 'stopped':
     case 'notFound':
@@ -50,6 +72,79 @@ export function checkedOperation(operation: VendorOperation): VendorOperation {
   if (Buffer.byteLength(text) > OPERATION_LIMIT)
     throw new TypeError(`the plugin's operation is over ${OPERATION_LIMIT} bytes`);
   return JSON.parse(text) as VendorOperation;
+}
+
+/**
+ * What a plugin says it changed, or null where it is no such thing or over 64 KiB. Never a part of it: what is put back
+ * has to be what was there.
+ */
+function checkedEffect(effect: EffectRecord | null | undefined): EffectRecord | null {
+  const text = effect === null || effect === undefined ? null : jsonOf(effect);
+  if (text === null || Buffer.byteLength(text) > EFFECT_LIMIT) return null;
+  const { changed, previous, ids, expiresAt } = JSON.parse(text) as Partial<Record<keyof EffectRecord, Json>>;
+  if (typeof changed !== 'boolean') return null;
+  if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string'))) return null;
+  if (expiresAt !== undefined && (typeof expiresAt !== 'string' || Number.isNaN(Date.parse(expiresAt))))
+    return null;
+  return {
+    changed,
+    ...(previous === undefined ? {} : { previous }),
+    ...(ids === undefined ? {} : { ids }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+  };
+}
+
+/**
+ * What a `pollMany` answered of one action; undefined where it leaves it out.
+ * @throws TypeError when the answer is no map, or what it says of this one is no outcome
+ */
+export function checkedShare(
+  answer: ReadonlyMap<string, StepOutcome>,
+  actionId: string,
+): StepOutcome | undefined {
+  if (!(answer instanceof Map)) throw new TypeError("the plugin's pollMany has to return a Map by action id");
+  const share = answer.get(actionId) as StepOutcome | undefined;
+  return share === undefined ? undefined : checkedOutcome(share);
+}
+
+/** @throws TypeError when it is no plan; what is too long is cut */
+export function checkedPlan({ summary, changes, warnings, target }: Plan): Plan {
+  return {
+    summary: line('plan.summary', summary),
+    changes: lines('plan.changes', changes),
+    ...(warnings === undefined ? {} : { warnings: lines('plan.warnings', warnings) }),
+    ...(target === undefined ? {} : { target: bounded('target', target, PROGRESS_LIMIT) }),
+  };
+}
+
+/** @throws TypeError when it is no such state; what is too long is cut */
+export function checkedObservation({ inPlace, message, details }: ObservedState): ObservedState {
+  if (inPlace !== null && typeof inPlace !== 'boolean')
+    throw new TypeError("the plugin's observed inPlace has to be true, false or null");
+  return {
+    inPlace,
+    message: line('observed message', message),
+    ...(details === undefined ? {} : { details: bounded('details', details, PROGRESS_LIMIT) }),
+  };
+}
+
+/** @throws TypeError when it is no report; what is too long is cut */
+export function checkedHealth({ ok, message, checks }: HealthReport): HealthReport {
+  if (checks !== undefined && !Array.isArray(checks))
+    throw new TypeError("the plugin's health checks have to be a list");
+  return {
+    ok: flag('health ok', ok),
+    message: line('health message', message),
+    ...(checks === undefined
+      ? {}
+      : {
+          checks: checks.slice(0, LINES_LIMIT).map((check: NonNullable<HealthReport['checks']>[number]) => ({
+            name: line('health check name', check.name),
+            ok: flag('health check ok', check.ok),
+            message: line('health check message', check.message),
+          })),
+        }),
+  };
 }
 
 /** A heartbeat's report, as plain and bounded JSON. */
@@ -74,6 +169,21 @@ function bounded(what: string, value: Json | undefined, limit: number): Json {
   if (bytes > limit)
     return { omitted: `The plugin's ${what} of ${bytes} bytes is over the limit of ${limit}.` };
   return JSON.parse(text) as Json;
+}
+
+function flag(what: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`the plugin's ${what} has to be true or false`);
+  return value;
+}
+
+function line(what: string, text: unknown): string {
+  if (typeof text !== 'string') throw new TypeError(`the plugin's ${what} has to be text`);
+  return text.length > TEXT_LIMIT ? `${text.slice(0, TEXT_LIMIT - 1)}…` : text;
+}
+
+function lines(what: string, texts: readonly string[]): readonly string[] {
+  if (!Array.isArray(texts)) throw new TypeError(`the plugin's ${what} has to be a list of texts`);
+  return texts.slice(0, LINES_LIMIT).map((text: unknown) => line(what, text));
 }
 
 function jsonOf(value: unknown): string | null {

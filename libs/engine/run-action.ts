@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { ActionQueue, ActionStore, HintAnswer } from '#domain';
 import type { Logger } from '#telemetry';
 import { ActionRun } from './action-run.js';
+import { InstanceCalls } from './instance-calls.js';
 import { Permits } from './permits.js';
+import { PollGroups } from './poll-groups.js';
 import type { ProviderRegistry } from './registry.js';
 
 export interface RunActionOptions {
@@ -11,6 +13,8 @@ export interface RunActionOptions {
   readonly registry: ProviderRegistry;
   readonly log: Logger;
   readonly workerId: string;
+  /** For the calls that ask about many actions at once. Default: nobody limits them. */
+  readonly calls?: InstanceCalls;
   /** Milliseconds a claim holds without a heartbeat. Default 15,000; heartbeats come three times as often. */
   readonly leaseMs?: number;
 }
@@ -24,6 +28,7 @@ export class RunAction {
   readonly #options: RunActionOptions;
   readonly #leaseMs: number;
   readonly #permits: ReadonlyMap<string, Permits>;
+  readonly #polls: PollGroups;
   readonly #running = new Map<string, ActionRun>();
   readonly #lookedAt = new Map<string, number>();
   readonly #startedAt = performance.now();
@@ -32,6 +37,7 @@ export class RunAction {
   constructor(options: RunActionOptions) {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
+    this.#polls = new PollGroups(options.calls ?? new InstanceCalls({ log: options.log }));
     this.#permits = new Map(
       options.registry.instances.map(({ id, config }) => [id, new Permits(config.concurrency)]),
     );
@@ -102,7 +108,13 @@ export class RunAction {
     const answer = await store.claim(actionId, `${workerId}/${randomUUID()}`, this.#leaseMs, version);
     if (answer.kind !== 'claimed') return undefined;
     const { claim } = answer;
-    const run = new ActionRun({ ...this.#options, claim, claimedAt, leaseMs: this.#leaseMs });
+    const run = new ActionRun({
+      ...this.#options,
+      polls: this.#polls,
+      claim,
+      claimedAt,
+      leaseMs: this.#leaseMs,
+    });
     this.#running.set(actionId, run);
     if (this.#draining) run.drain();
     const stop = (): void => run.stop();

@@ -10,26 +10,14 @@ import {
   type Admission,
   type Caller,
   type IdempotencyKeys,
-  type KeyValuePair,
-  type NewAction,
   type Reservation,
   type SecurityAction,
-  type VendorInformation,
 } from '#domain';
-import { canonicalName, parseParameters, secretParameterNames } from '#provider-sdk';
+import { canonicalName } from '#provider-sdk';
 import { REDACTED, type Logger } from '#telemetry';
+import { checkSubmission, type CheckedSubmission, type Submission } from './check-submission.js';
 import { fingerprintOf } from './fingerprint.js';
 import type { ProviderRegistry } from './registry.js';
-
-/** A request to act, already of the right shape. */
-export interface Submission {
-  readonly name: string;
-  readonly actionReason: string | null;
-  readonly clientContext: string | null;
-  readonly parameters: readonly KeyValuePair[];
-  readonly vendorInformation: VendorInformation;
-  readonly startBefore: Date | null;
-}
 
 /** What a request to act came to. */
 export interface Submitted {
@@ -37,12 +25,6 @@ export interface Submitted {
   readonly action: SecurityAction;
   /** True when an earlier request had the same idempotency key, and this one says the same. */
   readonly repeated: boolean;
-}
-
-/** A submission that was checked: the action to record but for its id, and the names not to be logged. */
-interface Checked {
-  readonly action: Omit<NewAction, 'id' | 'keyed'>;
-  readonly secret: ReadonlySet<string>;
 }
 
 /** A request under way with a key. */
@@ -175,43 +157,17 @@ export class SubmitAction {
     return { action: asCreated(existing), repeated: true };
   }
 
-  async #admit(caller: Caller, submission: Submission): Promise<Checked> {
-    const checked = this.#check(caller, submission);
+  async #admit(caller: Caller, submission: Submission): Promise<CheckedSubmission> {
+    const checked = checkSubmission(this.#registry, caller, submission);
     await this.#admission.admit(checked.action.instance);
     return checked;
   }
 
-  #check(caller: Caller, submission: Submission): Checked {
-    if (submission.startBefore !== null && submission.startBefore.getTime() <= Date.now())
-      throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
-    const instance = this.#registry.resolve(submission.vendorInformation, caller.tenantId);
-    const found = instance.findAction(submission.name);
-    const { manifest: provider } = instance.provider;
-    if (found === null) {
-      throw new UserError(
-        'invalidRequest',
-        `name: ${provider.vendor}/${provider.provider} has no action "${submission.name}"; known: ${Object.keys(provider.actions).join(', ')}.`,
-      );
-    }
-    const parsed = parseParameters(found.manifest, submission.parameters);
-    if (!parsed.ok) throw new UserError('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
-    return {
-      action: {
-        caller,
-        ...submission,
-        instance: instance.id,
-        actionName: found.name,
-        providerVersion: provider.version,
-        idempotency: instance.idempotencyOf(found.name, found.manifest),
-        lane: found.manifest.lane ?? 'routine',
-        mutexKey: instance.mutexKeyOf(found.manifest, parsed.values),
-        deadlineMs: instance.deadlineMs(found.manifest),
-      },
-      secret: secretParameterNames(found.manifest),
-    };
-  }
-
-  async #record(id: string, { action: wanted, secret }: Checked, keyed: boolean): Promise<SecurityAction> {
+  async #record(
+    id: string,
+    { action: wanted, secret }: CheckedSubmission,
+    keyed: boolean,
+  ): Promise<SecurityAction> {
     const { caller, instance, actionName } = wanted;
     const action = await this.#store.create({ id, ...wanted, keyed });
     this.#log.info(

@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import type { SecurityAction } from '#domain';
+import type { Json, SecurityAction } from '#domain';
 
 export type Uuid = mongoose.mongo.UUID;
 
@@ -12,6 +12,8 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly _id: Uuid;
     readonly open?: true;
     readonly unresolved?: true;
+    /** What a plugin noted last in an attempt that was not applied, for the next one. Absent where there is none. */
+    readonly checkpoint?: Json;
     /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
     readonly keptUntil?: Date;
   };
@@ -90,6 +92,7 @@ export const actionSchema = new mongoose.Schema(
     revertedBy: text,
     open: Boolean,
     unresolved: Boolean,
+    checkpoint: mongoose.Schema.Types.Mixed,
     keptUntil: Date,
   },
   { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
@@ -118,6 +121,13 @@ const NONE_OF_THESE = {
 
 /** The record as the rest of the product sees it. */
 export function toAction(document: ActionDocument): SecurityAction {
-  const { _id, open: _open, unresolved: _unresolved, keptUntil: _keptUntil, ...rest } = document;
+  const {
+    _id,
+    open: _open,
+    unresolved: _unresolved,
+    checkpoint: _checkpoint,
+    keptUntil: _keptUntil,
+    ...rest
+  } = document;
   return { id: _id.toString(), ...NONE_OF_THESE, ...rest };
 }

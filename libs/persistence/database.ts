@@ -10,6 +10,7 @@ import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
+import { MongoQuestions } from './question-store.js';
 import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
 import { sharedKey } from './shared-key.js';
@@ -38,6 +39,7 @@ export interface Database {
   readonly search: ActionSearch;
   readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly workers: WorkerRegistry;
+  readonly questions: MongoQuestions;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
   /** Clients of the built-in issuer. */
@@ -93,7 +95,10 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
-    await Promise.all([workers, idempotencyKeys, applications, issuerKeys].map((one) => one.ensureIndexes()));
+    const questions = new MongoQuestions(native);
+    await Promise.all(
+      [workers, idempotencyKeys, applications, issuerKeys, questions].map((one) => one.ensureIndexes()),
+    );
     const turns = new ReadTurns(options.readsBeginMs);
     const clock = await ServerClock.start(connection.getClient());
     return {
@@ -101,6 +106,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       idempotencyKeys,
       workers,
+      questions,
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,

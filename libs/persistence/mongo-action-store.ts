@@ -376,6 +376,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         step.applied === 'no'
           ? null
           : { $mergeObjects: ['$intent', { attempt: { $add: ['$intent.attempt', 1] }, operation: null }] },
+      // What the plugin noted outlives an intent that is cleared.
+      checkpoint: step.applied === 'no' ? { $ifNull: ['$intent.checkpoint', '$$REMOVE'] } : '$$REMOVE',
       crashes: 0,
       nextAt: dueAgain(step),
     });
@@ -468,6 +470,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       open: { $cond: [unissued, '$$REMOVE', true] },
       cancel: { $ifNull: ['$cancel', wish] },
       waiting: { $cond: [unissued, null, '$waiting'] },
+      checkpoint: { $cond: [unissued, '$$REMOVE', '$checkpoint'] },
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
       },
@@ -506,6 +509,30 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer> {
     return resolveOutcome(this.#actions, this.#budgetMs, caller, id, finding);
+  }
+
+  async reserveRevert(
+    tenantId: string,
+    id: string,
+    revertId: string,
+    inPlaceOf: string | null,
+  ): Promise<SecurityAction | null> {
+    if (!isGuid(id)) return null;
+    const completed: Filter = { _id: uuidOf(id), tenantId, status: 'Completed' };
+    try {
+      const document = await repeatable(this.#budgetMs, async () => {
+        // Null also finds a record of before there was such a field.
+        const changed = await this.#change(
+          { ...completed, revertedBy: inPlaceOf },
+          { revertedBy: literal(revertId) },
+        );
+        return changed ?? this.#actions.findOne(completed);
+      });
+      return document === null ? null : toAction(document);
+    } catch (cause) {
+      if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(revertId, { cause });
+      throw cause;
+    }
   }
 
   async due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]> {
@@ -733,7 +760,7 @@ function intentOf(epoch: Expression, providerVersion: string): Expression {
     idempotency: '$idempotency',
     providerVersion: literal(providerVersion),
     operation: null,
-    checkpoint: null,
+    checkpoint: { $ifNull: ['$checkpoint', null] },
   };
 }
 

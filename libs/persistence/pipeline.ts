@@ -99,6 +99,7 @@ export const CLOSED = {
   nextAt: null,
   intent: null,
   waiting: null,
+  checkpoint: '$$REMOVE',
 } as const;
 
 /** What the end of an attempt with unknown outcome sets besides. Without an intent nothing can have been applied. */

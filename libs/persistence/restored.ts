@@ -32,7 +32,11 @@ function resumed(record: ExactDocument, at: Date): ExactDocument {
 }
 
 function settled(record: ExactDocument, exportedAt: Date | null, now: Date): ExactDocument {
-  const { open: _open, ...kept } = record;
+  const {
+    open: _open,
+    checkpoint: _checkpoint,
+    ...kept
+  } = record as ExactDocument & { readonly checkpoint?: unknown };
   const lastActionAt = record['lastActionAt'] as Date;
   // As a stamp of the store: never before the last change.
   const at = now < lastActionAt ? lastActionAt : now;

@@ -236,7 +236,9 @@ export interface ProviderCalls<Request, Settings> {
   ) => Promise<ReadonlyMap<string, StepOutcome>>;
   /**
    * Undoes a completed action. To undo it twice, or what was not changed (`effect.changed` false) or is gone already,
-   * is to succeed and change nothing. Required for `revertible`.
+   * is to succeed and change nothing: after a lost answer it is called again. It is not cancelled once it was called, and
+   * what it leaves `pending` is asked about by `poll` or `pollMany`, by the state of its own operation. Required for
+   * `revertible`.
    */
   readonly revert?: (
     context: ExecutionContext<Settings>,

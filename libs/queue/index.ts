@@ -1,3 +1,4 @@
+export { RedisBell } from './redis-bell.js';
 export { RedisRateLimiter, type RateLimiterOptions } from './rate-limiter.js';
 export { BullActionQueue } from './bull-action-queue.js';
 export { HintConsumer, type ConsumerOptions, type TakenHint } from './hint-consumer.js';

@@ -78,28 +78,42 @@ function action<const Parameters extends ActionManifest['parameters']>(
   return { title, parameters, aliases, cancellable, idempotency: 'natural' } as const;
 }
 
+/** What shuts something off; it can be undone. */
+const containment = { lane: 'containment', revertible: true, observable: true } as const;
+/** What lets it go again. */
+const release = { lane: 'release' } as const;
+const ofMachine = { mutexKey: ['MachineId'] } as const;
+
 export const actions = {
-  BlockIp: action('Block an IP address', ip, ['blockIpAddress']),
+  BlockIp: { ...action('Block an IP address', ip, ['blockIpAddress']), ...containment },
   AllowIp: action('Allow an IP address', ip),
-  UnblockIp: action('Remove the block of an IP address', ip),
-  BlockUrl: action('Block a URL', url),
+  UnblockIp: { ...action('Remove the block of an IP address', ip), ...release },
+  BlockUrl: { ...action('Block a URL', url), ...containment },
   AllowUrl: action('Allow a URL', url),
-  UnblockUrl: action('Remove the block of a URL', url),
-  BlockDomain: action('Block a domain', domain),
+  UnblockUrl: { ...action('Remove the block of a URL', url), ...release },
+  BlockDomain: { ...action('Block a domain', domain), ...containment },
   AllowDomain: action('Allow a domain', domain),
-  UnblockDomain: action('Remove the block of a domain', domain),
-  BlockFile: action('Block a file by its hash', file, ['blockHash', 'blockFileHash']),
+  UnblockDomain: { ...action('Remove the block of a domain', domain), ...release },
+  BlockFile: { ...action('Block a file by its hash', file, ['blockHash', 'blockFileHash']), ...containment },
   AllowFile: action('Allow a file by its hash', file),
-  UnblockFile: action('Remove the block of a file', file),
-  IsolateMachine: action('Cut a machine off the network', machine, [
-    'isolateDevice',
-    'isolateHost',
-    'containHost',
-    'quarantineDevice',
-  ]),
-  UnisolateMachine: action('Let a machine back on the network', machine, ['releaseMachine', 'releaseDevice']),
-  RunAntivirusScan: action('Scan a machine', machine, ['scanMachine']),
-  CollectInvestigationPackage: action('Collect forensic data of a machine', machine),
+  UnblockFile: { ...action('Remove the block of a file', file), ...release },
+  IsolateMachine: {
+    ...action('Cut a machine off the network', machine, [
+      'isolateDevice',
+      'isolateHost',
+      'containHost',
+      'quarantineDevice',
+    ]),
+    ...containment,
+    ...ofMachine,
+  },
+  UnisolateMachine: {
+    ...action('Let a machine back on the network', machine, ['releaseMachine', 'releaseDevice']),
+    ...release,
+    ...ofMachine,
+  },
+  RunAntivirusScan: { ...action('Scan a machine', machine, ['scanMachine']), ...ofMachine },
+  CollectInvestigationPackage: { ...action('Collect forensic data of a machine', machine), ...ofMachine },
   LongRunning: action('Takes a while; is polled, reports progress, can be cancelled', duration, [], true),
   IgnoreCancel: action('Takes a while and cannot be cancelled', duration),
   FailAlways: action(

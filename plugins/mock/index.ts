@@ -35,7 +35,7 @@ export const provider = defineProvider({
           ? await vendor.submit(context, request.action, request.parameters, durationMs)
           : durationMs > 0
             ? pendingFor(context.actionId, durationMs)
-            : ({ kind: 'completed' } as const);
+            : ({ kind: 'completed', effect: { changed: true } } as const);
         injectFault(context, 'unknown');
         return outcome;
       }
@@ -44,6 +44,33 @@ export const provider = defineProvider({
 
   poll(context, operation) {
     return isRemote(context.settings) ? vendor.poll(context, operation) : Promise.resolve(elapsed(operation));
+  },
+
+  async revert(context, { action, parameters, effect }) {
+    if (effect?.changed === false) return { kind: 'completed', effect: { changed: false } };
+    if (isRemote(context.settings)) return vendor.undo(context, action, parameters);
+    return { kind: 'completed', effect: { changed: true } };
+  },
+
+  async plan(context, { action, parameters }) {
+    const inPlace = isRemote(context.settings)
+      ? (await vendor.observe(context, action, parameters)).inPlace === true
+      : false;
+    return {
+      summary: `${actions[action].title}: ${JSON.stringify(withoutSecrets(parameters))}`,
+      changes: inPlace ? [] : [`${action} takes effect.`],
+      warnings: inPlace ? [`${action} is in place already.`] : [],
+    };
+  },
+
+  async observe(context, { action, parameters }) {
+    if (isRemote(context.settings)) return vendor.observe(context, action, parameters);
+    return { inPlace: null, message: 'The mock keeps no state of what it did.' };
+  },
+
+  async health(context) {
+    if (isRemote(context.settings)) return vendor.health(context);
+    return { ok: true, message: 'The mock plays the vendor itself.' };
   },
 
   async reconcile(context, request) {
@@ -58,6 +85,11 @@ export const provider = defineProvider({
     return elapsed(operation).kind === 'completed' ? 'tooLate' : 'cancelled';
   },
 });
+
+/** Parameters as they may be shown. */
+function withoutSecrets(parameters: object): object {
+  return Object.fromEntries(Object.entries(parameters).filter(([name]) => name !== 'UnlockPin'));
+}
 
 function isRemote(settings: MockSettings): settings is MockSettings & { readonly baseUrl: string } {
   return settings.baseUrl !== undefined;

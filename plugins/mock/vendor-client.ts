@@ -5,7 +5,10 @@ import {
   compileSchema,
   type CallContext,
   type CancelOutcome,
+  type HealthReport,
+  type InstanceContext,
   type Json,
+  type ObservedState,
   type ReconcileOutcome,
   type Static,
   type StepOutcome,
@@ -15,7 +18,7 @@ import type { MockSettings } from './settings.js';
 
 /** The HTTP client of the mock vendor. See test/simulators/mock-vendor/README.md for the protocol. */
 
-type Context = CallContext<MockSettings & { readonly baseUrl: string }> | CallContext<MockSettings>;
+type Context = CallContext<MockSettings>;
 
 const TIMEOUT_MS = 10_000;
 const MOST_BYTES = 1_048_576;
@@ -25,9 +28,12 @@ const operationSchema = Type.Object({
   status: Type.Union([Type.Literal('running'), Type.Literal('completed'), Type.Literal('cancelled')]),
   remainingMs: Type.Optional(Type.Number()),
   progress: Type.Optional(Type.Number()),
+  changed: Type.Optional(Type.Boolean()),
 });
 type Operation = Static<typeof operationSchema>;
 const isOperation = compileSchema(operationSchema);
+const isUndone = compileSchema(Type.Object({ changed: Type.Boolean() }));
+const isEffect = compileSchema(Type.Object({ inPlace: Type.Boolean() }));
 
 /** Sends the action. In mode `key` the vendor deduplicates by our key; in all it is the correlation tag. */
 export async function submit(
@@ -73,10 +79,35 @@ export async function cancel(context: Context, operation: VendorOperation | null
   }
 }
 
-function outcomeOf({ operationId, status, remainingMs, progress }: Operation): StepOutcome {
+/** Takes the effect of an action away; a repeat by the same key, or of what is gone, changes nothing. */
+export async function undo(context: Context, action: string, parameters: object): Promise<StepOutcome> {
+  const body = { key: context.idempotencyKey, action, target: JSON.stringify(parameters) };
+  const answer = await call(context, 'POST', '/undo', body);
+  if (!isUndone(answer.body)) throw garbage('unknownOutcome', answer.status);
+  return { kind: 'completed', effect: answer.body as { readonly changed: boolean } };
+}
+
+export async function observe(context: Context, action: string, parameters: object): Promise<ObservedState> {
+  const query = new URLSearchParams({ action, target: JSON.stringify(parameters) });
+  const answer = await call(context, 'GET', `/effects?${query.toString()}`);
+  if (!isEffect(answer.body)) throw garbage('transient', answer.status);
+  const { inPlace } = answer.body as { readonly inPlace: boolean };
+  return { inPlace, message: inPlace ? `${action} is in place.` : `${action} is not in place.` };
+}
+
+export async function health(context: InstanceContext<MockSettings>): Promise<HealthReport> {
+  const { status } = await call(context, 'GET', '/health');
+  return { ok: status === 200, message: `The mock vendor answers ${status}.` };
+}
+
+function outcomeOf({ operationId, status, remainingMs, progress, changed }: Operation): StepOutcome {
   switch (status) {
     case 'completed':
-      return { kind: 'completed', result: { operationId } };
+      return {
+        kind: 'completed',
+        result: { operationId },
+        ...(changed === undefined ? {} : { effect: { changed, ids: [operationId] } }),
+      };
     case 'cancelled':
       return { kind: 'stopped' };
     case 'running':
@@ -94,14 +125,23 @@ interface Answer {
   readonly body: unknown;
 }
 
-function operationOf({ status, body }: Answer, garbage: 'unknownOutcome' | 'transient'): Operation {
+function operationOf({ status, body }: Answer, otherwise: 'unknownOutcome' | 'transient'): Operation {
   if (isOperation(body)) return body as Operation;
-  throw new ProviderError(garbage, 'The vendor answered with something that is not its protocol.', {
-    httpStatus: status,
+  throw garbage(otherwise, status);
+}
+
+function garbage(errorClass: 'unknownOutcome' | 'transient', httpStatus: number): ProviderError {
+  return new ProviderError(errorClass, 'The vendor answered with something that is not its protocol.', {
+    httpStatus,
   });
 }
 
-async function call(context: Context, method: 'GET' | 'POST', path: string, body?: Json): Promise<Answer> {
+async function call(
+  context: Context | InstanceContext<MockSettings>,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: Json,
+): Promise<Answer> {
   const issues = method === 'POST';
   const url = new URL(path, context.settings.baseUrl);
   let response: Awaited<ReturnType<typeof request>>;
@@ -109,7 +149,10 @@ async function call(context: Context, method: 'GET' | 'POST', path: string, body
     response = await request(url, {
       method,
       signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      headers: { 'content-type': 'application/json', 'idempotency-key': context.idempotencyKey },
+      headers: {
+        'content-type': 'application/json',
+        ...('idempotencyKey' in context ? { 'idempotency-key': context.idempotencyKey } : {}),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch (cause) {
@@ -149,7 +192,7 @@ async function call(context: Context, method: 'GET' | 'POST', path: string, body
     );
   }
   // A tombstoned key: it was cancelled before, and will never be carried out.
-  if (statusCode === 410)
+  if (statusCode === 410 && 'idempotencyKey' in context)
     return { status: statusCode, body: { operationId: context.idempotencyKey, status: 'cancelled' } };
   return { status: statusCode, body: parsed(text) };
 }

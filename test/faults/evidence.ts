@@ -59,7 +59,7 @@ export type FinalView = Pick<SecurityAction, 'status' | 'phase'> & {
 
 /** A line of a vendor's ledger. */
 export interface Effect {
-  readonly event: 'executed' | 'cancelled' | 'misbehaved' | 'refusedEver';
+  readonly event: 'executed' | 'cancelled' | 'misbehaved' | 'refusedEver' | 'undone';
   readonly key: string;
   readonly at: number;
 }

@@ -134,6 +134,72 @@ describe('a long operation', () => {
   });
 });
 
+describe('an effect at the vendor', () => {
+  it.each<Mode>(['key', 'natural', 'lookup', 'none'])(
+    'can be observed and undone in mode %s, and undoing it again changes nothing',
+    async (mode) => {
+      const vendor = await vendorIn(mode);
+      const { observe, revert, plan } = calls;
+      if (observe === undefined || revert === undefined || plan === undefined)
+        throw new Error('a call is missing');
+      const same = context(vendor, mode);
+      expect(await observe(same, blockIp)).toMatchObject({ inPlace: false });
+      expect(await plan(same, blockIp)).toMatchObject({ changes: ['BlockIp takes effect.'], warnings: [] });
+      const begun = await calls.execute(same, blockIp);
+      expect(begun).toMatchObject({ kind: 'completed', effect: { changed: true } });
+      expect(await observe(same, blockIp)).toMatchObject({ inPlace: true });
+      expect(await plan(same, blockIp)).toMatchObject({ changes: [] });
+      expect(await calls.execute(context(vendor, mode), blockIp)).toMatchObject({
+        effect: { changed: false },
+      });
+      const done = {
+        ...blockIp,
+        actionId: same.actionId,
+        completedAt: new Date(),
+        result: null,
+        effect: null,
+      };
+      const undoing = context(vendor, mode);
+      const undone = { kind: 'completed', effect: { changed: true } };
+      expect(await revert(undoing, done)).toEqual(undone);
+      expect(await revert(undoing, done)).toEqual(undone);
+      expect(await revert(context(vendor, mode), done)).toMatchObject({ effect: { changed: false } });
+      expect(await observe(same, blockIp)).toMatchObject({ inPlace: false });
+      // And what is asked for after that is no repeat of what was undone.
+      expect(await calls.execute(context(vendor, mode), blockIp)).toMatchObject({
+        effect: { changed: true },
+      });
+    },
+  );
+
+  it('is not gone when its undoing failed, and may be when the answer was lost', async () => {
+    const vendor = await vendorIn('key');
+    const { revert } = calls;
+    if (revert === undefined) throw new Error('revert is missing');
+    const same = context(vendor, 'key');
+    await calls.execute(same, blockIp);
+    const done = { ...blockIp, actionId: same.actionId, completedAt: new Date(), result: null, effect: null };
+    for (const how of ['cancelError', 'cancelReset']) {
+      await vendor.behave({ [how]: 1 });
+      expect(await failureOf(revert(context(vendor, 'key'), done))).toMatchObject({
+        errorClass: 'unknownOutcome',
+      });
+    }
+    expect(vendor.ledger().map(({ event }) => event)).toEqual(['executed', 'undone']);
+  });
+});
+
+describe('the health of the vendor', () => {
+  it('is what it says, and a failure where it cannot say', async () => {
+    const vendor = await vendorIn('key');
+    const { health } = calls;
+    if (health === undefined) throw new Error('health is missing');
+    expect(await health(context(vendor, 'key'))).toMatchObject({ ok: true });
+    await vendor.behave({ pollError: 1 });
+    expect(await failureOf(health(context(vendor, 'key')))).toMatchObject({ errorClass: 'transient' });
+  });
+});
+
 describe('the ledger', () => {
   it.each([
     ['serverError', ['misbehaved']],

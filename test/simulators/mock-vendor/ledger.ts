@@ -25,7 +25,15 @@ interface RefusedEver {
   readonly key: string;
 }
 
-type Fact = Effect | Misbehaved | RefusedEver;
+/** An effect that was there, and is no more. */
+interface Undone {
+  readonly event: 'undone';
+  readonly key: string;
+  readonly action: string;
+  readonly target: string;
+}
+
+type Fact = Effect | Misbehaved | RefusedEver | Undone;
 
 /** What happened at the vendor, and when. */
 export type LedgerEntry = Fact & { readonly at: string };

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { Random } from '../../support/random.js';
 import { Ledger } from './ledger.js';
-import { Vendor, shown, type Mode, type Submission } from './vendor.js';
+import { Vendor, shown, type Mode, type Submission, type Undoing } from './vendor.js';
 
 const MISBEHAVIOURS = [
   'rateLimit',
@@ -56,6 +56,20 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
       return show(response, vendor.findByTag(url.searchParams.get('tag') ?? ''));
     case 'POST /cancel':
       return cancel(response, (await json(incoming)) as { operationId?: string; key?: string });
+    case 'POST /undo':
+      return undo(response, (await json(incoming)) as Undoing);
+    case 'GET /effects':
+      if (isHit('pollError')) return answer(response, 500, { error: 'internal' });
+      return answer(response, 200, {
+        inPlace: vendor.isInPlace({
+          action: url.searchParams.get('action') ?? '',
+          target: url.searchParams.get('target') ?? '',
+        }),
+      });
+    case 'GET /health':
+      return isHit('pollError')
+        ? answer(response, 500, { error: 'internal' })
+        : answer(response, 200, { ok: true });
     case 'PUT /behaviour':
       ({ latencyMs = 0, ...shares } = (await json(incoming)) as typeof shares & { latencyMs?: number });
       return answer(response, 200, { latencyMs, ...shares });
@@ -131,6 +145,16 @@ function cancel(
     return;
   }
   return answer(response, { cancelled: 200, tooLate: 409, notFound: 404 }[outcome], { outcome });
+}
+
+function undo(response: ServerResponse, undoing: Undoing): void {
+  if (isHit('cancelError')) return answer(response, 500, { error: 'internal' });
+  const changed = vendor.undo(undoing);
+  if (isHit('cancelReset')) {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  return answer(response, 200, { changed });
 }
 
 function isHit(misbehaviour: Misbehaviour): boolean {

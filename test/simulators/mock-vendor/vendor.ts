@@ -13,8 +13,13 @@ export interface Submission {
 interface Operation extends Submission {
   readonly operationId: string;
   readonly endsAt: number;
+  /** False: what it was to bring about was so already. */
+  readonly changed: boolean;
   cancelled: boolean;
 }
+
+/** What is to be undone, by whom. */
+export type Undoing = Pick<Submission, 'key' | 'action' | 'target'>;
 
 /** The vendor's own state and rules; nothing of HTTP. */
 export class Vendor {
@@ -22,6 +27,9 @@ export class Vendor {
   readonly #byKey = new Map<string, Operation>();
   readonly #byTarget = new Map<string, Operation>();
   readonly #tombstones = new Set<string>();
+  readonly #inPlace = new Set<string>();
+  /** What an undoing came to, by its key. */
+  readonly #undone = new Map<string, boolean>();
 
   constructor(
     readonly mode: Mode,
@@ -36,20 +44,41 @@ export class Vendor {
       this.mode === 'key'
         ? this.#byKey.get(key)
         : this.mode === 'natural'
-          ? this.#byTarget.get(`${action} ${target}`)
+          ? this.#byTarget.get(effectOf(submission))
           : undefined;
-    if (known !== undefined && !known.cancelled) return known;
+    // Asked for by another key, it was brought about before.
+    if (known !== undefined && !known.cancelled)
+      return known.key === key ? known : { ...known, changed: false };
     const operation: Operation = {
       ...submission,
       operationId: randomUUID(),
       endsAt: Date.now() + durationMs,
+      changed: !this.isInPlace(submission),
       cancelled: false,
     };
+    this.#inPlace.add(effectOf(submission));
     this.ledger.write({ event: 'executed', key, operationId: operation.operationId, action, target });
     this.#operations.set(operation.operationId, operation);
     this.#byKey.set(key, operation);
-    this.#byTarget.set(`${action} ${target}`, operation);
+    this.#byTarget.set(effectOf(submission), operation);
     return operation;
+  }
+
+  isInPlace(effect: Pick<Submission, 'action' | 'target'>): boolean {
+    return this.#inPlace.has(effectOf(effect));
+  }
+
+  /** True when there was something to undo; the same of a repeat. */
+  undo(undoing: Undoing): boolean {
+    const { key, action, target } = undoing;
+    const before = this.#undone.get(key);
+    if (before !== undefined) return before;
+    const changed = this.#inPlace.delete(effectOf(undoing));
+    this.#undone.set(key, changed);
+    // The next one is no repeat of what was undone.
+    this.#byTarget.delete(effectOf(undoing));
+    if (changed) this.ledger.write({ event: 'undone', key, action, target });
+    return changed;
   }
 
   find(operationId: string): Operation | null {
@@ -72,11 +101,16 @@ export class Vendor {
     if (operation.cancelled) return 'cancelled';
     if (Date.now() >= operation.endsAt) return 'tooLate';
     operation.cancelled = true;
+    if (operation.changed) this.#inPlace.delete(effectOf(operation));
     this.#tombstones.add(operation.key);
     const { key, operationId, action, target } = operation;
     this.ledger.write({ event: 'cancelled', key, operationId, action, target });
     return 'cancelled';
   }
+}
+
+function effectOf({ action, target }: Pick<Submission, 'action' | 'target'>): string {
+  return `${action} ${target}`;
 }
 
 /** An operation as the vendor shows it. */
@@ -86,6 +120,7 @@ export function shown(operation: Operation) {
     operationId: operation.operationId,
     status: operation.cancelled ? 'cancelled' : remainingMs === 0 ? 'completed' : 'running',
     remainingMs,
+    changed: operation.changed,
     progress: operation.durationMs === 0 ? 100 : Math.floor(100 * (1 - remainingMs / operation.durationMs)),
   };
 }

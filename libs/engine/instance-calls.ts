@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
+import { ProviderError, vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
+import { withoutSecrets, type Logger } from '#telemetry';
+import { ProviderCall, type CallResult } from './provider-call.js';
+import type { ProviderInstance } from './registry.js';
+
+/** Where a plugin's calls may go unless the configuration allows more. */
+const PUBLIC_ONLY = { allow: [], ports: [] } as const;
+
+/** How a call of a plugin ended, or that the vendor was not to be called in the time there was. */
+export type InstanceCallResult<T> = CallResult<T> | { readonly kind: 'denied'; readonly reason: WaitReason };
+
+export interface InstanceCall {
+  readonly instance: ProviderInstance;
+  /** The manifest's name of the action that it is about; empty where it is about none. */
+  readonly actionName: string;
+  /** Milliseconds it may take, the wait for the vendor's quota included. */
+  readonly timeoutMs: number;
+  /** Milliseconds of these that it may wait for the quota. Default all. */
+  readonly permitWithinMs?: number;
+  /** Values of secret parameters; those of the instance are known. */
+  readonly secrets?: readonly string[];
+  /** Its abort stops the call. */
+  readonly shutdown: AbortSignal;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Calls of a plugin that belong to no claimed action: health, questions, polls of many. They read only, and count as
+ * polls in the vendor's quota.
+ */
+export class InstanceCalls {
+  readonly #permits: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> | null;
+  readonly #log: Logger;
+
+  constructor(parts: {
+    /** Default: nobody limits them. */
+    readonly permits?: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'>;
+    readonly log: Logger;
+  }) {
+    this.#permits = parts.permits ?? null;
+    this.#log = parts.log;
+  }
+
+  /** Never rejects. A failed one tells the breaker and the vendor's `Retry-After` to all. */
+  async run<T>(
+    call: InstanceCall,
+    made: (context: InstanceContext) => Promise<T>,
+  ): Promise<InstanceCallResult<T>> {
+    const { instance, actionName, shutdown } = call;
+    const endsAt = performance.now() + call.timeoutMs;
+    const request = { instance: instance.id, actionName, purpose: 'poll', calls: 1 } as const;
+    const permitBy = performance.now() + (call.permitWithinMs ?? call.timeoutMs);
+    const granted = await this.#permit(request, Math.min(endsAt, permitBy), shutdown);
+    if (typeof granted === 'string') return { kind: 'denied', reason: granted };
+    const providerCall = new ProviderCall();
+    const stop = (): void => providerCall.stop('shutdown');
+    if (shutdown.aborted) stop();
+    shutdown.addEventListener('abort', stop, { once: true });
+    let spent = 0;
+    try {
+      const result = await providerCall.run(Math.max(1, endsAt - performance.now()), (signal) =>
+        made(
+          this.#context(call, signal, async (until) => {
+            await granted?.spend(until);
+            spent += 1;
+          }),
+        ),
+      );
+      this.#note(instance.id, result);
+      return result;
+    } finally {
+      shutdown.removeEventListener('abort', stop);
+      // A plugin that goes another way than `http` has made one, as far as anybody knows.
+      granted?.settle(Math.max(1, spent));
+    }
+  }
+
+  /** Null: nobody limits. A text: why it was not to be had in time. */
+  async #permit(
+    request: PermitRequest,
+    endsAt: number,
+    shutdown: AbortSignal,
+  ): Promise<Permit | WaitReason | null> {
+    if (this.#permits === null) return null;
+    for (;;) {
+      const answer = await this.#permits.take(request);
+      if (answer.kind === 'granted') return answer.permit;
+      if (shutdown.aborted || performance.now() + answer.waitMs >= endsAt) return answer.reason;
+      await sleep(answer.waitMs, undefined, { signal: shutdown }).catch(() => undefined);
+    }
+  }
+
+  #note(instance: string, result: CallResult<unknown>): void {
+    if (result.kind === 'stopped') {
+      if (result.why === 'deadline') this.#permits?.note(instance, 'failed');
+      return;
+    }
+    const error = result.kind === 'threw' ? result.error : null;
+    if (error === null) return this.#permits?.note(instance, 'answered');
+    // A plugin's own defect says nothing of the vendor.
+    if (!(error instanceof ProviderError)) return;
+    if (error.errorClass === 'rateLimited') this.#permits?.vendorBusy(instance, error.retryAfterMs ?? 1000);
+    const failed = error.errorClass === 'transient' || error.errorClass === 'unknownOutcome';
+    const unreachable = error.errorClass === 'unreachable';
+    this.#permits?.note(instance, unreachable ? 'unreachable' : failed ? 'failed' : 'answered');
+  }
+
+  #context(
+    { instance: { config }, secrets: ofParameters = [], facts }: InstanceCall,
+    signal: AbortSignal,
+    spend: (signal: AbortSignal) => Promise<void>,
+  ): InstanceContext {
+    const secrets = [...Object.values(config.secrets), ...ofParameters];
+    const write = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
+      this.#log[level](
+        { instance: config.id, ...facts, plugin: withoutSecrets(extra, secrets) },
+        String(withoutSecrets(event, secrets)),
+      );
+    const log: PluginLog = { info: write('info'), warn: write('warn') };
+    return {
+      instance: config.id,
+      settings: config.settings,
+      secrets: config.secrets,
+      signal,
+      http: vendorHttp({ network: config.network ?? PUBLIC_ONLY, signal, spend, secrets }),
+      log,
+    };
+  }
+}

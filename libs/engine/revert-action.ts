@@ -1,0 +1,127 @@
+import { v7 as uuidv7 } from 'uuid';
+import {
+  UserError,
+  asCreated,
+  type ActionQueue,
+  type ActionStore,
+  type Admission,
+  type Caller,
+  type NewAction,
+  type SecurityAction,
+} from '#domain';
+import type { Logger } from '#telemetry';
+import type { ProviderRegistry } from './registry.js';
+
+/** What a request to undo an action came to. */
+export interface Reverted {
+  /** The action that undoes it: as it was created, or as it stands where it was asked for before. */
+  readonly action: SecurityAction;
+  /** True when it was asked for before, by anyone, and did not fail. */
+  readonly repeated: boolean;
+}
+
+/** Undoes a completed action by another one, which goes through the engine like any. */
+export class RevertAction {
+  readonly #store: ActionStore;
+  readonly #queue: ActionQueue;
+  readonly #registry: ProviderRegistry;
+  readonly #admission: Admission;
+  readonly #log: Logger;
+
+  constructor(parts: {
+    readonly store: ActionStore;
+    readonly queue: ActionQueue;
+    readonly registry: ProviderRegistry;
+    readonly admission: Admission;
+    readonly log: Logger;
+  }) {
+    this.#store = parts.store;
+    this.#queue = parts.queue;
+    this.#registry = parts.registry;
+    this.#admission = parts.admission;
+    this.#log = parts.log;
+  }
+
+  /**
+   * Records the action that undoes this one, in the lane `release`. An action has one revert: asking again is answered
+   * with it, also where the first request died between its two writes; only after one that failed another is made.
+   *
+   * @throws UserError `itemNotFound`, or `notAllowed` when the action cannot be undone, saying why
+   * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
+   * @throws OutcomeUnknownError, OperationalError as `ActionStore`
+   */
+  async revert(caller: Caller, id: string): Promise<Reverted> {
+    const original = await this.#store.find(caller.tenantId, id);
+    if (original === null) throw new UserError('itemNotFound', 'No such action exists.');
+    const wanted = this.#check(caller, original);
+    const before = original.revertedBy;
+    const earlier = before === null ? null : await this.#store.find(caller.tenantId, before);
+    if (earlier !== null && earlier.status !== 'Failed') return { action: earlier, repeated: true };
+    // Before anything is written: a refused one leaves no trace.
+    await this.#admission.admit(original.instance);
+    // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action.
+    if (before !== null && earlier === null)
+      return { action: await this.#record(before, wanted), repeated: true };
+    const ours = uuidv7();
+    const stands = (await this.#store.reserveRevert(caller.tenantId, id, ours, before))?.revertedBy ?? null;
+    if (stands === null) throw new UserError('itemNotFound', 'No such action exists.');
+    if (stands === ours) return { action: asCreated(await this.#record(ours, wanted)), repeated: false };
+    const theirs = await this.#store.find(caller.tenantId, stands);
+    return { action: theirs ?? (await this.#record(stands, wanted)), repeated: true };
+  }
+
+  #check(caller: Caller, original: SecurityAction): Omit<NewAction, 'id'> {
+    const { id, name, status, reverts, actionName } = original;
+    const refuse = (why: string): never => {
+      throw new UserError('notAllowed', `Action ${id} cannot be reverted: ${why}`);
+    };
+    if (reverts !== null)
+      return refuse(
+        `it is itself the revert of ${reverts}. Ask for ${actionName} anew if it is wanted again.`,
+      );
+    if (status !== 'Completed') return refuse(`it is ${status}; only what is Completed can be.`);
+    const instance = this.#registry.byId(original.instance);
+    const manifest = instance?.findAction(actionName)?.manifest;
+    if (instance === null || manifest === undefined || !instance.serves(caller.tenantId)) {
+      return refuse(
+        `provider instance "${original.instance}" with action ${actionName} is not configured any more. Undo it at the vendor.`,
+      );
+    }
+    if (manifest.revertible !== true)
+      return refuse(
+        `${actionName} of ${original.vendorInformation.provider} cannot be undone by the provider.`,
+      );
+    return {
+      caller,
+      name: `Revert ${name}`,
+      actionReason: `Undoes action ${id}.`,
+      clientContext: original.clientContext,
+      parameters: original.parameters,
+      vendorInformation: original.vendorInformation,
+      instance: instance.id,
+      actionName,
+      providerVersion: instance.provider.manifest.version,
+      // To undo it twice is to succeed and change nothing, whatever its doing is: see `ProviderCalls.revert`.
+      idempotency: 'natural',
+      lane: 'release',
+      mutexKey: original.mutexKey,
+      reverts: id,
+      deadlineMs: instance.deadlineMs(manifest),
+      startBefore: null,
+      // The original may be kept for a day because a key leads to it; its revert has to be there as long, or a repeat
+      // would take it for one that was never made.
+      keyed: true,
+    };
+  }
+
+  async #record(id: string, wanted: Omit<NewAction, 'id'>): Promise<SecurityAction> {
+    const action = await this.#store.create({ id, ...wanted });
+    const { tenantId, instance, actionName, lane, epoch, reverts } = action;
+    this.#log.info(
+      { actionId: id, tenant: tenantId, appId: wanted.caller.appId, action: actionName, instance, reverts },
+      'revert submitted',
+    );
+    void this.#queue.hint({ actionId: id, tenantId, instance, lane, actionName, epoch });
+    return action;
+  }
+}

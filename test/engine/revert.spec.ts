@@ -1,0 +1,387 @@
+import { randomUUID } from 'node:crypto';
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import {
+  OperationalError,
+  UserError,
+  isFinal,
+  isUnresolved,
+  type ActionStore,
+  type EffectRecord,
+  type NewAction,
+  type SecurityAction,
+} from '#domain';
+import { CancelAction, ProviderRegistry, RevertAction, RunAction } from '#engine';
+import type { Database } from '#persistence';
+import {
+  ProviderError,
+  Type,
+  defineProvider,
+  type CompletedAction,
+  type ExecutionContext,
+  type StepOutcome,
+} from '#provider-sdk';
+import { BullActionQueue } from '#queue';
+import { createLogger } from '#telemetry';
+import { plugins } from '#plugins';
+import { CALLER, TENANT_B, claimOf, freshDatabase, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { startMockVendor } from '../simulators/mock-vendor/start.js';
+
+let database: Database;
+beforeAll(async () => {
+  database = await freshDatabase();
+});
+
+const log = createLogger('riposte-test', 'silent');
+
+type Undo = (context: ExecutionContext, done: CompletedAction<{ action: string }>) => StepOutcome;
+const undone: Undo = () => ({ kind: 'completed', result: { undone: true } });
+
+interface Site {
+  readonly execute?: (attempt: number) => StepOutcome;
+  /** What each call of the plugin's `revert` does; the last one goes on for ever. */
+  readonly reverts?: readonly Undo[];
+  readonly poll?: () => StepOutcome;
+  readonly revertible?: boolean;
+}
+
+/** An installation with one worker. */
+function site({ execute, reverts = [undone], poll, revertible = true }: Site = {}) {
+  const calls: CompletedAction<{ action: string }>[] = [];
+  const polls: string[] = [];
+  const provider = defineProvider({
+    manifest: {
+      vendor: 'Odd',
+      provider: 'Odd',
+      version: '1.0.0',
+      settings: Type.Object({}),
+      actions: {
+        Block: {
+          title: 'Block',
+          parameters: Type.Object({ IP: Type.String() }),
+          idempotency: 'none',
+          cancellable: true,
+          lane: 'containment',
+          mutexKey: ['IP'],
+          revertible,
+        },
+      },
+    },
+    execute: ({ attempt }) =>
+      Promise.resolve(
+        execute?.(attempt) ?? { kind: 'completed', result: { rule: 7 }, effect: { changed: true } },
+      ),
+    poll: (_context, operation) => {
+      polls.push(operation.id);
+      return Promise.resolve(poll?.() ?? { kind: 'completed' });
+    },
+    cancel: () => Promise.reject(new Error('an undoing is not cancelled at the vendor')),
+    revert: (context, done) => {
+      calls.push(done);
+      const step = reverts[Math.min(calls.length, reverts.length) - 1] ?? undone;
+      return new Promise((resolve) => resolve(step(context, done)));
+    },
+  });
+  return { calls, polls, ...installation(provider) };
+}
+
+function installation(provider: ReturnType<typeof defineProvider>, settings = {}) {
+  const instance = `odd-${randomUUID().slice(0, 8)}`;
+  const registry = new ProviderRegistry(
+    [{ id: instance, plugin: 'odd', tenants: ['*'], settings, secrets: {}, concurrency: 4 }],
+    { odd: provider },
+  );
+  const queue = new BullActionQueue(inject('redisUrl'), [instance], () => undefined);
+  onTestFinished(() => queue.close());
+  const store = database.actions;
+  const runner = new RunAction({ store, queue, registry, log, workerId: 'test' });
+  const admission = { admit: () => Promise.resolve() };
+  const revertFor = (around: Partial<ActionStore> = {}, parts = {}) =>
+    new RevertAction({ store: wrapped(store, around), queue, registry, admission, log, ...parts });
+  const find = async (id: string): Promise<SecurityAction> => {
+    const action = await store.find(CALLER.tenantId, id);
+    if (action === null) throw new Error(`${id} is gone`);
+    return action;
+  };
+  const look = (actionId: string) =>
+    runner.look({ actionId, instance, isCancel: false }, new AbortController().signal);
+  const run = (id: string): Promise<SecurityAction> =>
+    eventually(async () => {
+      await look(id);
+      const action = await find(id);
+      return isFinal(action.status) && action;
+    }, 20_000) as Promise<SecurityAction>;
+  const create = (overrides: Partial<NewAction> = {}): Promise<SecurityAction> =>
+    store.create(
+      newAction({
+        instance,
+        actionName: 'Block',
+        name: 'block',
+        parameters: [{ name: 'ip', value: '192.0.2.1' }],
+        mutexKey: JSON.stringify([instance, '"192.0.2.1"']),
+        idempotency: 'none',
+        ...overrides,
+      }),
+    );
+  const done = async (overrides: Partial<NewAction> = {}): Promise<SecurityAction> =>
+    run((await create(overrides)).id);
+  return { instance, registry, store, queue, runner, revertFor, find, look, run, create, done };
+}
+
+function wrapped(store: ActionStore, around: Partial<ActionStore>): ActionStore {
+  return new Proxy(store, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(around, name) ?? Reflect.get(real, name);
+      return typeof value === 'function' ? (value.bind(real) as unknown) : value;
+    },
+  });
+}
+
+async function refusal(call: Promise<unknown>): Promise<UserError> {
+  const error = await call.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(UserError);
+  return error as UserError;
+}
+
+describe('reverting a completed action', () => {
+  it('makes another that undoes it, in the lane of releases, at the same target', async () => {
+    const { done, revertFor, run, find, calls } = site();
+    const original = await done();
+    const { action, repeated } = await revertFor().revert(CALLER, original.id);
+    expect(repeated).toBe(false);
+    expect(action).toMatchObject({
+      name: 'Revert block',
+      actionName: 'Block',
+      status: 'NotStarted',
+      reverts: original.id,
+      lane: 'release',
+      idempotency: 'natural',
+      mutexKey: original.mutexKey,
+      parameters: original.parameters,
+      vendorInformation: original.vendorInformation,
+    });
+    expect(await run(action.id)).toMatchObject({ status: 'Completed', result: { undone: true } });
+    expect(calls).toEqual([
+      {
+        action: 'Block',
+        parameters: { IP: '192.0.2.1' },
+        actionId: original.id,
+        completedAt: original.completedAt,
+        result: { rule: 7 },
+        effect: { changed: true },
+      },
+    ]);
+    const { revertedBy, ...rest } = await find(original.id);
+    expect(revertedBy).toBe(action.id);
+    expect(rest).toEqual({ ...original, revertedBy: undefined });
+  });
+
+  it('comes to one action, however often and at whatever same time it is asked for', async () => {
+    const { done, revertFor, run, calls } = site();
+    const { id } = await done();
+    const asked = await Promise.all(Array.from({ length: 8 }, () => revertFor().revert(CALLER, id)));
+    expect(new Set(asked.map(({ action }) => action.id)).size).toBe(1);
+    expect(asked.filter(({ repeated }) => !repeated)).toHaveLength(1);
+    await run(asked[0]?.action.id ?? '');
+    expect(await revertFor().revert(CALLER, id)).toMatchObject({
+      repeated: true,
+      action: { status: 'Completed' },
+    });
+    expect(calls).toHaveLength(1);
+  });
+
+  it('is gone on with under the same id when the first request died between its two writes', async () => {
+    const { done, revertFor, find, run } = site();
+    const { id } = await done();
+    const dies = revertFor({ create: () => Promise.reject(new Error('killed')) });
+    await expect(dies.revert(CALLER, id)).rejects.toThrow('killed');
+    const { revertedBy } = await find(id);
+    const again = await revertFor().revert(CALLER, id);
+    expect(again).toMatchObject({ repeated: true, action: { id: revertedBy } });
+    expect(await run(again.action.id)).toMatchObject({ status: 'Completed' });
+  });
+
+  it('can be asked for anew after it failed, and not before', async () => {
+    const refused: Undo = () => {
+      throw new ProviderError('permission', 'not allowed');
+    };
+    const { done, revertFor, find, run } = site({ reverts: [refused, undone] });
+    const { id } = await done();
+    const first = await revertFor().revert(CALLER, id);
+    expect(await revertFor().revert(CALLER, id)).toMatchObject({ repeated: true });
+    expect(await run(first.action.id)).toMatchObject({ status: 'Failed', errorInfo: { code: 403 } });
+    const second = await revertFor().revert(CALLER, id);
+    expect(second.repeated).toBe(false);
+    expect(second.action.id).not.toBe(first.action.id);
+    expect(await run(second.action.id)).toMatchObject({ status: 'Completed' });
+    expect((await find(id)).revertedBy).toBe(second.action.id);
+  });
+
+  it('writes nothing when too many wait for the instance', async () => {
+    const { done, revertFor, find } = site();
+    const { id } = await done();
+    const full = { admit: () => Promise.reject(new OperationalError('tooManyRequests', 'full', 5)) };
+    await expect(revertFor({}, { admission: full }).revert(CALLER, id)).rejects.toThrow('full');
+    expect((await find(id)).revertedBy).toBeNull();
+  });
+
+  it('gives the plugin what it said it changed', async () => {
+    const effect: EffectRecord = {
+      changed: true,
+      previous: { rule: 'allow' },
+      ids: ['r1'],
+      expiresAt: '2030-01-01T00:00:00Z',
+    };
+    const { done, revertFor, run, calls } = site({ execute: () => ({ kind: 'completed', effect }) });
+    const original = await done();
+    expect(original.effect).toEqual(effect);
+    await run((await revertFor().revert(CALLER, original.id)).action.id);
+    expect(calls).toMatchObject([{ effect }]);
+  });
+});
+
+describe('a revert is refused in words', () => {
+  it('for an action that is not completed, is one itself, cannot be undone, or has lost its provider', async () => {
+    const { create, done, revertFor, run } = site();
+    const open = await create();
+    expect(await refusal(revertFor().revert(CALLER, open.id))).toMatchObject({
+      code: 'notAllowed',
+      message: `Action ${open.id} cannot be reverted: it is NotStarted; only what is Completed can be.`,
+    });
+    const original = await done();
+    const { action } = await revertFor().revert(CALLER, original.id);
+    await run(action.id);
+    const twice = await refusal(revertFor().revert(CALLER, action.id));
+    expect(twice).toMatchObject({ code: 'notAllowed' });
+    expect(twice.message).toContain(`it is itself the revert of ${original.id}`);
+    const another = new ProviderRegistry([], {});
+    const gone = await refusal(revertFor({}, { registry: another }).revert(CALLER, original.id));
+    expect(gone.message).toContain('is not configured any more');
+    const fixed = site({ revertible: false });
+    const kept = await fixed.done();
+    expect((await refusal(fixed.revertFor().revert(CALLER, kept.id))).message).toContain(
+      'Block of Mock cannot be undone',
+    );
+  });
+
+  it('as not found, to another tenant and for no id at all', async () => {
+    const { done, revertFor, find } = site();
+    const { id } = await done();
+    const other = { ...CALLER, tenantId: TENANT_B };
+    expect(await refusal(revertFor().revert(other, id))).toMatchObject({ code: 'itemNotFound' });
+    expect(await refusal(revertFor().revert(CALLER, 'nothing'))).toMatchObject({ code: 'itemNotFound' });
+    expect((await find(id)).revertedBy).toBeNull();
+  });
+});
+
+describe('a revert under way', () => {
+  it('is polled like any other operation', async () => {
+    const { done, revertFor, run, polls } = site({
+      reverts: [() => ({ kind: 'pending', operation: { id: 'undoing' }, nextPollMs: 50 })],
+    });
+    const { action } = await revertFor().revert(CALLER, (await done()).id);
+    expect(await run(action.id)).toMatchObject({ status: 'Completed' });
+    expect(polls).toEqual(['undoing']);
+  });
+
+  it('is issued again after its answer was lost, or its worker died, for undoing twice does no harm', async () => {
+    const lost: Undo = () => {
+      throw new ProviderError('unknownOutcome', 'no answer');
+    };
+    const { done, revertFor, run, store, calls } = site({ reverts: [lost, undone] });
+    const { action } = await revertFor().revert(CALLER, (await done()).id);
+    const dead = await claimOf(store.claim(action.id, 'dead/1', 1, '1.0.0'));
+    expect(dead?.freshIntent).toBe(true);
+    const end = await run(action.id);
+    expect(end).toMatchObject({
+      status: 'Completed',
+      attempts: [{ outcome: 'unknown' }, { outcome: 'completed' }],
+    });
+    expect(calls).toHaveLength(2);
+  });
+
+  it('can be cancelled before it is issued, and then asked for again', async () => {
+    const { done, revertFor, store, queue, find } = site();
+    const { id } = await done();
+    const first = await revertFor().revert(CALLER, id);
+    const cancel = new CancelAction({ store, queue, log });
+    expect(await cancel.cancel(CALLER, first.action.id)).toBe('cancelled');
+    expect(await find(first.action.id)).toMatchObject({ status: 'Failed', phase: 'cancelled' });
+    expect(await revertFor().revert(CALLER, id)).toMatchObject({ repeated: false });
+  });
+
+  it('is not cancelled at the vendor: it ends as what really happened', async () => {
+    const { done, revertFor, run, look, store, queue } = site({
+      reverts: [() => ({ kind: 'pending', operation: { id: 'undoing' } })],
+    });
+    const { action } = await revertFor().revert(CALLER, (await done()).id);
+    await look(action.id);
+    expect(await new CancelAction({ store, queue, log }).cancel(CALLER, action.id)).toBe('requested');
+    expect(await run(action.id)).toMatchObject({ status: 'Completed', cancel: { outcome: 'notSupported' } });
+  });
+
+  it('fails in words when what it undoes is not on record any more', async () => {
+    const { create, run, calls } = site();
+    const reverts = randomUUID();
+    const { id } = await create({ reverts, idempotency: 'natural' });
+    const end = await run(id);
+    expect(end).toMatchObject({ status: 'Failed', phase: 'failed' });
+    expect(end.errorInfo?.message).toContain(
+      `Action ${reverts}, which it undoes, is not on record any more.`,
+    );
+    expect(isUnresolved(end)).toBe(false);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe('what an action changed', () => {
+  it.each<[string, unknown]>([
+    ['says nothing of whether it changed anything', { previous: 1 }],
+    ['has ids that are no texts', { changed: true, ids: [1] }],
+    ['has an end that is no time', { changed: true, expiresAt: 'soon' }],
+    ['is larger than 64 KiB', { changed: true, previous: 'x'.repeat(70_000) }],
+    ['is no JSON', { changed: true, previous: 10n }],
+  ])('is not kept when the plugin’s effect %s, and the action ends all the same', async (_what, effect) => {
+    const { done } = site({ execute: () => ({ kind: 'completed', effect: effect as EffectRecord }) });
+    expect(await done()).toMatchObject({ status: 'Completed', effect: null });
+  });
+
+  it('is not known where an attempt before may have done it, so that its undoing is not skipped', async () => {
+    const { done } = site({
+      execute: (attempt) => {
+        if (attempt === 1) throw new ProviderError('unknownOutcome', 'no answer');
+        return { kind: 'completed', effect: { changed: false } };
+      },
+    });
+    expect(await done({ idempotency: 'natural' })).toMatchObject({ status: 'Completed', effect: null });
+    const plain = site({ execute: () => ({ kind: 'completed', effect: { changed: false } }) });
+    expect(await plain.done()).toMatchObject({ effect: { changed: false } });
+  });
+});
+
+describe('the mock provider', () => {
+  it('undoes a block at its vendor, once, and leaves alone what it did not change', async () => {
+    const vendor = await startMockVendor('natural');
+    onTestFinished(() => vendor.stop());
+    const { mock } = plugins;
+    if (mock === undefined) throw new Error('no mock');
+    const { done, revertFor, run } = installation(mock, { baseUrl: vendor.baseUrl });
+    const block = {
+      actionName: 'BlockIp',
+      name: 'BlockIp',
+      parameters: [{ name: 'IP', value: '192.0.2.9' }],
+    };
+    const [first, second] = [await done(block), await done(block)];
+    expect([first.effect?.changed, second.effect?.changed]).toEqual([true, false]);
+    const idle = await run((await revertFor().revert(CALLER, second.id)).action.id);
+    expect(idle).toMatchObject({ status: 'Completed', effect: { changed: false } });
+    expect(vendor.ledger().map(({ event }) => event)).toEqual(['executed']);
+    await vendor.behave({ cancelReset: 0.5 });
+    const real = await run((await revertFor().revert(CALLER, first.id)).action.id);
+    expect(real).toMatchObject({ status: 'Completed', effect: { changed: true } });
+    expect(vendor.ledger().map(({ event }) => event)).toEqual(['executed', 'undone']);
+  });
+});
