@@ -11,10 +11,11 @@ import {
   RunAction,
   Sweep,
   Watchdog,
+  quotasOf,
 } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
 import { plugins } from '#plugins';
-import { BullActionQueue, HintConsumer, RedisBell } from '#queue';
+import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
@@ -23,8 +24,8 @@ const BEAT_MS = 5000;
 const DRAIN_MS = 10_000;
 const HAND_OVER_MS = 5000;
 const STOP_WITHIN_MS = 20_000;
-/** Hints looked at besides those that hold a permit: cancels, and what waits for a permit. */
-const EXTRA_HINTS = 4;
+/** Operations in hand of a plugin that asks about many with one call. */
+const ASKED_TOGETHER = 250;
 
 const log = createLogger('riposte-worker');
 
@@ -45,8 +46,19 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     onError,
   );
   const store = database.actions;
-  const calls = new InstanceCalls({ log });
-  const runner = new RunAction({ store, queue, registry, calls, log, workerId });
+  const permits = new RedisVendorPermits({
+    url: redisUrl,
+    quotas: quotasOf(registry),
+    recentCalls: database.recentCalls,
+    records: database.instances,
+    onError,
+    onAlone: (instance, problem) =>
+      problem === null
+        ? log.info({ instance }, 'the quota is shared with the other workers again')
+        : log.warn({ instance }, problem),
+  });
+  const calls = new InstanceCalls({ permits, log });
+  const runner = new RunAction({ store, queue, registry, permits, calls, log, workerId });
   const health = new CheckHealth({
     registry,
     calls,
@@ -69,9 +81,11 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     });
   const consumer = new HintConsumer({
     url: redisUrl,
-    instances: registry.instances.map(({ id, config: { concurrency } }) => ({
+    instances: registry.instances.map(({ id, config: { concurrency }, provider }) => ({
       id,
-      concurrency: concurrency + EXTRA_HINTS,
+      concurrency,
+      urgentConcurrency:
+        provider.calls.pollMany === undefined ? concurrency : Math.max(concurrency, ASKED_TOGETHER),
     })),
     handle: (hint, signal) => runner.look(hint, signal),
     onCancel: (actionId) => runner.hearCancel(actionId),
@@ -83,7 +97,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     renew: (instance) => consumer.renew(instance),
     log,
   });
-  const sweep = new Sweep({ store, queue, log, watchdog });
+  const sweep = new Sweep({ store, queue, permits, log, watchdog });
   const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
   await beat(database, workerId, facts());
   const beats = setInterval(() => void beat(database, workerId, facts()).catch(onError), BEAT_MS);
@@ -106,6 +120,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     await stopped;
     await queue.close();
     bell.close();
+    permits.close();
     await database.close();
   };
 });

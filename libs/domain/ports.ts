@@ -39,6 +39,11 @@ export type ClaimAnswer =
   /** Another action is Running at the same target, or waits for it longer; this one is now throttled behind it. */
   | { readonly kind: 'targetBusy' };
 
+export interface ClaimOptions {
+  /** It names a target: it waits for those that were asked for before it. Default: it is not looked at. */
+  readonly inTurn?: boolean;
+}
+
 /** What a cancel came to, at the moment it is answered. */
 export type CancelAnswer =
   | { readonly kind: 'cancelled'; readonly action: SecurityAction }
@@ -53,6 +58,8 @@ export interface DueAction {
   readonly instance: string;
   readonly actionName: string;
   readonly lane: Lane;
+  /** True when the vendor is at work on it, and is to be asked how far it is. */
+  readonly polls?: boolean;
   readonly epoch: number;
   readonly nextAt: Date;
   /** True when `closeOverdue` may end it: its deadline or `startBefore` has passed, or it is unissued and unwanted. */
@@ -141,7 +148,13 @@ export interface ActionStore {
    * Takes a due action, or one that was not started, whose lease is free or expired; raises the epoch.
    * @param providerVersion version of the plugin that will run it
    */
-  claim(id: string, owner: string, leaseMs: number, providerVersion: string): Promise<ClaimAnswer>;
+  claim(
+    id: string,
+    owner: string,
+    leaseMs: number,
+    providerVersion: string,
+    options?: ClaimOptions,
+  ): Promise<ClaimAnswer>;
   /** Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. */
   renew(lease: Lease, leaseMs: number, report?: HeartbeatReport): Promise<SecurityAction | null>;
   /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
@@ -182,6 +195,8 @@ export interface ActionStore {
    * begun or ended meanwhile are left alone.
    */
   throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void>;
+  /** Makes the action due that waits the longest for this target; null: none waits. */
+  wakeNext(mutexKey: string): Promise<DueAction | null>;
   /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */
   requestCancel(caller: Caller, id: string): Promise<CancelAnswer>;
   /**
@@ -247,6 +262,8 @@ export interface Hint {
   /** The action's name, so that operators can read the dashboard. */
   readonly actionName: string;
   readonly epoch: number;
+  /** True when the vendor is to be asked how far it is, rather than to be given something. Default false. */
+  readonly polls?: boolean;
   /**
    * A cancel hints under an id of its own, so that no waiting job swallows it; `again` does, too, for a job that is
    * there and is not taken (one that a wrong clock delayed, or that a frozen worker holds).
@@ -260,8 +277,19 @@ export interface DueTime {
   readonly inMs: number;
 }
 
-/** What a consumer answers: done with the hint, or look again later. */
-export type HintAnswer = { readonly lookAgainMs: number } | undefined;
+/**
+ * What a consumer answers: done with the hint; look again later; or nothing of this instance can be started for so
+ * long, and the hint keeps its place.
+ */
+export type HintAnswer = { readonly lookAgainMs: number } | { readonly holdMs: number } | undefined;
+
+/** Where an action stands that waits for its turn. */
+export interface QueuePlaces {
+  /**
+   * How many of its instance's actions are to be started before this one; null where that cannot be said. Never throws.
+   */
+  ahead(instance: string, actionId: string): Promise<number | null>;
+}
 
 /**
  * Best-effort hints. `hint` and `hintMany` neither throw nor wait longer than a fraction of a second:

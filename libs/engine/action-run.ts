@@ -10,8 +10,10 @@ import {
   type FailedPhase,
   type Intent,
   type Json,
+  type Permit,
   type SecurityAction,
   type VendorOperation,
+  type VendorPermits,
 } from '#domain';
 import {
   ProviderError,
@@ -28,9 +30,11 @@ import {
 } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
+import { noteCall } from './call-notes.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { checkedCancelOutcome, checkedOperation, checkedOutcome, checkedReport } from './plugin-answer.js';
 import type { PollGroups } from './poll-groups.js';
+import { wakeNext } from './wake-next.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -53,6 +57,9 @@ export interface ActionRunParts {
   /** Where polls of plugins with `pollMany` meet. */
   readonly polls: PollGroups;
   readonly log: Logger;
+  readonly permits?: VendorPermits;
+  /** The permit that was taken for it; null: it needs none. */
+  readonly permit: Permit | null;
   readonly claim: Claim;
   readonly claimedAt: number;
   readonly leaseMs: number;
@@ -78,6 +85,8 @@ export class ActionRun {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #polls: PollGroups;
+  readonly #permits: VendorPermits | undefined;
+  readonly #permit: Permit | null;
   readonly #log: Logger;
   readonly #claim: Claim;
   readonly #keeper: LeaseKeeper;
@@ -94,6 +103,9 @@ export class ActionRun {
   #leaveAloneMs = 0;
   #stopping = false;
   #draining = false;
+  /** Calls of the plugin, and requests that these sent by `http`. */
+  #calls = 0;
+  #requests = 0;
   #action: SecurityAction;
 
   constructor(parts: ActionRunParts) {
@@ -101,6 +113,8 @@ export class ActionRun {
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#polls = parts.polls;
+    this.#permits = parts.permits;
+    this.#permit = parts.permit;
     this.#log = parts.log;
     this.#claim = parts.claim;
     this.#action = parts.claim.action;
@@ -121,6 +135,11 @@ export class ActionRun {
         if (this.#cancellable) this.#call?.stop('cancel');
       },
     });
+  }
+
+  /** Requests that were made to the vendor; undefined: the plugin was called, and went another way than `http`. */
+  get callsMade(): number | undefined {
+    return this.#calls > 0 && this.#requests === 0 ? undefined : this.#requests;
   }
 
   /** A heartbeat now, to hear of a cancel. */
@@ -636,6 +655,7 @@ export class ActionRun {
 
   async #complete(result: Json, effect: EffectRecord | null): Promise<void> {
     const ended = await this.#store.complete(this.#claim.lease, result, effect);
+    this.#wakeNext();
     this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
 
@@ -645,7 +665,15 @@ export class ActionRun {
     applied: 'no' | 'unknown' = phase === 'outcomeUnknown' ? 'unknown' : 'no',
   ): Promise<void> {
     const ended = await this.#store.fail(this.#claim.lease, { phase, errorInfo: info, applied });
+    this.#wakeNext();
     this.#logEnd(ended, { status: 'Failed', phase, code: info.code, applied });
+  }
+
+  /** Its target is free: who waits for it the longest is next. */
+  #wakeNext(): void {
+    const { mutexKey } = this.#action;
+    if (mutexKey !== null)
+      void wakeNext({ store: this.#store, queue: this.#queue, log: this.#log }, mutexKey);
   }
 
   #logEnd(
@@ -717,7 +745,7 @@ export class ActionRun {
     if (action?.nextAt == null) return;
     const { id: actionId, tenantId, instance, lane, actionName, epoch, nextAt: at } = action;
     void this.#queue.hint(
-      { actionId, tenantId, instance, lane, actionName, epoch },
+      { actionId, tenantId, instance, lane, actionName, epoch, polls: action.intent?.operation != null },
       { at, inMs: Math.max(0, at.getTime() - this.#serverNow()) },
     );
   }
@@ -735,7 +763,12 @@ export class ActionRun {
     if (this.#stopping) providerCall.stop('shutdown');
     if (this.#cancellable && this.#wishUntold()) providerCall.stop('cancel');
     try {
-      return await providerCall.run(timeoutMs, (signal) => call(this.#context(target, signal)));
+      const result = await providerCall.run(timeoutMs, (signal) => {
+        this.#calls += 1;
+        return call(this.#context(target, signal));
+      });
+      if (this.#permits !== undefined) noteCall(this.#permits, target.instance.id, result);
+      return result;
     } finally {
       this.#call = undefined;
     }
@@ -763,7 +796,10 @@ export class ActionRun {
       http: vendorHttp({
         network: config.network ?? PUBLIC_ONLY,
         signal,
-        spend: () => Promise.resolve(),
+        spend: async (until) => {
+          await this.#permit?.spend(until);
+          this.#requests += 1;
+        },
         secrets: target.secrets,
       }),
       deadlineAt: this.#action.deadlineAt,

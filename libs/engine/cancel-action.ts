@@ -1,5 +1,6 @@
 import { UserError, type ActionQueue, type ActionStore, type Caller } from '#domain';
 import type { Logger } from '#telemetry';
+import { wakeNext } from './wake-next.js';
 
 /** Cancels an action before it is issued, or records the wish and tells whoever runs it. */
 export class CancelAction {
@@ -44,6 +45,9 @@ export class CancelAction {
         break;
       }
       case 'cancelled':
+        // It may have held up others at its target.
+        if (answer.action.mutexKey !== null)
+          void wakeNext({ store: this.#store, queue: this.#queue, log: this.#log }, answer.action.mutexKey);
         break;
     }
     this.#log.info(

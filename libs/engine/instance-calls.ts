@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
-import { ProviderError, vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
+import { vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
+import { noteCall } from './call-notes.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance } from './registry.js';
 
@@ -68,7 +69,7 @@ export class InstanceCalls {
           }),
         ),
       );
-      this.#note(instance.id, result);
+      if (this.#permits !== null) noteCall(this.#permits, instance.id, result);
       return result;
     } finally {
       shutdown.removeEventListener('abort', stop);
@@ -90,21 +91,6 @@ export class InstanceCalls {
       if (shutdown.aborted || performance.now() + answer.waitMs >= endsAt) return answer.reason;
       await sleep(answer.waitMs, undefined, { signal: shutdown }).catch(() => undefined);
     }
-  }
-
-  #note(instance: string, result: CallResult<unknown>): void {
-    if (result.kind === 'stopped') {
-      if (result.why === 'deadline') this.#permits?.note(instance, 'failed');
-      return;
-    }
-    const error = result.kind === 'threw' ? result.error : null;
-    if (error === null) return this.#permits?.note(instance, 'answered');
-    // A plugin's own defect says nothing of the vendor.
-    if (!(error instanceof ProviderError)) return;
-    if (error.errorClass === 'rateLimited') this.#permits?.vendorBusy(instance, error.retryAfterMs ?? 1000);
-    const failed = error.errorClass === 'transient' || error.errorClass === 'unknownOutcome';
-    const unreachable = error.errorClass === 'unreachable';
-    this.#permits?.note(instance, unreachable ? 'unreachable' : failed ? 'failed' : 'answered');
   }
 
   #context(

@@ -37,6 +37,8 @@ export interface InstanceConfig {
   readonly network?: NetworkPolicy;
 }
 
+/** Share of a quota that is kept for cancels and releases. */
+const DEFAULT_RESERVE = 0.2;
 const DEFAULT_DEADLINE_MS = 3_600_000;
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
@@ -181,6 +183,15 @@ export class ProviderRegistry {
       }
     }
   }
+}
+
+/** The quotas of all instances, as who permits calls needs them. */
+export function quotasOf({ instances }: ProviderRegistry) {
+  return instances.map(({ id, rateLimits, config: { reserve = DEFAULT_RESERVE } }) => ({
+    instance: id,
+    windows: rateLimits,
+    reserve,
+  }));
 }
 
 function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { ActionQueue, ActionStore, HintAnswer } from '#domain';
+import type { ActionQueue, ActionStore, Claim, HintAnswer, Permit, VendorPermits } from '#domain';
 import type { Logger } from '#telemetry';
 import { ActionRun } from './action-run.js';
 import { InstanceCalls } from './instance-calls.js';
-import { Permits } from './permits.js';
 import { PollGroups } from './poll-groups.js';
-import type { ProviderRegistry } from './registry.js';
+import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
 export interface RunActionOptions {
   readonly store: ActionStore;
@@ -13,6 +12,8 @@ export interface RunActionOptions {
   readonly registry: ProviderRegistry;
   readonly log: Logger;
   readonly workerId: string;
+  /** Who may call a vendor, and when. Default: anybody, at any time. */
+  readonly permits?: VendorPermits;
   /** For the calls that ask about many actions at once. Default: nobody limits them. */
   readonly calls?: InstanceCalls;
   /** Milliseconds a claim holds without a heartbeat. Default 15,000; heartbeats come three times as often. */
@@ -20,17 +21,33 @@ export interface RunActionOptions {
 }
 
 const DEFAULT_LEASE_MS = 15_000;
-/** Milliseconds a hint waits in hand for a permit before it is looked at again. */
-const PERMIT_WAIT_MS = 1000;
+/** Milliseconds after which a vendor's quota is asked again at the latest: an instance may be resumed meanwhile. */
+const ASK_AGAIN_MS = 1000;
+/** Milliseconds after which what is under way at a vendor asks again at the latest. */
+const FOLLOW_AGAIN_MS = 5000;
+
+/** "Look at this action", as it comes out of a queue. */
+export interface HintInHand {
+  readonly actionId: string;
+  readonly actionName: string;
+  readonly instance: string;
+  /** `start`: it was not begun, as far as the hint knows. `follow`: it was. `cancel`: somebody wants it stopped. */
+  readonly why: 'start' | 'follow' | 'cancel';
+  /** A start that lets something go: it may use all of a quota. */
+  readonly isRelease: boolean;
+  /** The vendor is to be asked how far it is. */
+  readonly polls: boolean;
+}
 
 /** The worker's side of the story: hint → permit → claim → run → settle. */
 export class RunAction {
   readonly #options: RunActionOptions;
   readonly #leaseMs: number;
-  readonly #permits: ReadonlyMap<string, Permits>;
   readonly #polls: PollGroups;
   readonly #running = new Map<string, ActionRun>();
   readonly #lookedAt = new Map<string, number>();
+  /** Starts in hand, by instance. */
+  readonly #inHand = new Map<string, number>();
   readonly #startedAt = performance.now();
   #draining = false;
 
@@ -38,37 +55,31 @@ export class RunAction {
     this.#options = options;
     this.#leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
     this.#polls = new PollGroups(options.calls ?? new InstanceCalls({ log: options.log }));
-    this.#permits = new Map(
-      options.registry.instances.map(({ id, config }) => [id, new Permits(config.concurrency)]),
-    );
   }
 
   /**
    * Looks at one action and takes it as far as it goes now. A hint that is stale, early or double does nothing.
    * `shutdown` aborted: what is in hand is handed over to another worker.
    */
-  async look(
-    hint: { readonly actionId: string; readonly instance: string; readonly isCancel: boolean },
-    shutdown: AbortSignal,
-  ): Promise<HintAnswer> {
+  async look(hint: HintInHand, shutdown: AbortSignal): Promise<HintAnswer> {
     const { actionId } = hint;
     this.#lookedAt.set(hint.instance, performance.now());
     if (this.#running.has(actionId)) {
       this.hearCancel(actionId);
       return undefined;
     }
-    // A cancel does not wait behind the work it is to stop.
-    const release = hint.isCancel
-      ? () => undefined
-      : await this.#permits.get(hint.instance)?.acquire(PERMIT_WAIT_MS);
-    if (release === undefined) return undefined;
-    if (release === null) return { lookAgainMs: PERMIT_WAIT_MS };
+    const instance = this.#options.registry.byId(hint.instance);
+    // A cancel is told truthfully also where the instance was taken out of the configuration.
+    if (instance === null && hint.why !== 'cancel') return undefined;
+    // Another worker may look at it now.
+    if (this.#draining) return { lookAgainMs: 0 };
+    this.#countInHand(hint, 1);
     try {
-      // Another worker may look at it now.
-      if (this.#draining) return { lookAgainMs: 0 };
-      return await this.#claimAndRun(hint, shutdown);
+      const permit = instance === null ? null : await this.#permit(hint, instance);
+      if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit.waitMs);
+      return await this.#claimAndRun(hint, instance, permit, shutdown);
     } finally {
-      release();
+      this.#countInHand(hint, -1);
     }
   }
 
@@ -84,11 +95,12 @@ export class RunAction {
   }
 
   /**
-   * Milliseconds since an action of this instance was last looked at, 0 while there is no permit for another or the
+   * Milliseconds since an action of this instance was last looked at, 0 while as many are in hand as may be or the
    * instance is not known.
    */
   idleMs(instance: string): number {
-    if (this.#permits.get(instance)?.anyFree !== true) return 0;
+    const most = this.#options.registry.byId(instance)?.config.concurrency ?? 0;
+    if ((this.#inHand.get(instance) ?? 0) >= most) return 0;
     return performance.now() - (this.#lookedAt.get(instance) ?? this.#startedAt);
   }
 
@@ -97,19 +109,66 @@ export class RunAction {
     return this.#running.size;
   }
 
+  #countInHand({ instance, why, isRelease }: HintInHand, by: number): void {
+    if (why === 'start' && !isRelease) this.#inHand.set(instance, (this.#inHand.get(instance) ?? 0) + by);
+  }
+
+  /** Null: it needs none. */
+  async #permit(
+    { actionName, why, isRelease, polls }: HintInHand,
+    instance: ProviderInstance,
+  ): Promise<Permit | { readonly waitMs: number } | null> {
+    const { permits } = this.#options;
+    if (permits === undefined) return null;
+    // Operations that are asked about together take one for all of them.
+    if (polls && why === 'follow' && instance.provider.calls.pollMany !== undefined) return null;
+    const answer = await permits.take({
+      instance: instance.id,
+      actionName,
+      purpose: why === 'cancel' || isRelease ? 'urgent' : polls ? 'poll' : 'start',
+      calls: polls || why === 'cancel' ? 1 : (instance.findAction(actionName)?.manifest.calls ?? 1),
+    });
+    return answer.kind === 'granted' ? answer.permit : answer;
+  }
+
   async #claimAndRun(
-    { actionId, instance }: { readonly actionId: string; readonly instance: string },
+    { actionId, actionName }: HintInHand,
+    instance: ProviderInstance | null,
+    permit: Permit | null,
     shutdown: AbortSignal,
   ): Promise<HintAnswer> {
     const { store, workerId } = this.#options;
-    if (shutdown.aborted) return undefined;
-    const claimedAt = performance.now();
-    const version = this.#options.registry.byId(instance)?.provider.manifest.version ?? 'unknown';
-    const answer = await store.claim(actionId, `${workerId}/${randomUUID()}`, this.#leaseMs, version);
-    if (answer.kind !== 'claimed') return undefined;
-    const { claim } = answer;
+    let made: number | undefined = 0;
+    try {
+      if (shutdown.aborted) return undefined;
+      if (this.#draining) return { lookAgainMs: 0 };
+      const claimedAt = performance.now();
+      const answer = await store.claim(
+        actionId,
+        `${workerId}/${randomUUID()}`,
+        this.#leaseMs,
+        instance?.provider.manifest.version ?? 'unknown',
+        { inTurn: (instance?.findAction(actionName)?.manifest.mutexKey ?? []).length > 0 },
+      );
+      if (answer.kind !== 'claimed') return undefined;
+      made = await this.#run(answer.claim, claimedAt, permit, shutdown);
+    } finally {
+      permit?.settle(made);
+    }
+    return undefined;
+  }
+
+  /** How many calls were made; undefined: as many as were expected, as far as is known. */
+  async #run(
+    claim: Claim,
+    claimedAt: number,
+    permit: Permit | null,
+    shutdown: AbortSignal,
+  ): Promise<number | undefined> {
+    const { actionId } = claim.lease;
     const run = new ActionRun({
       ...this.#options,
+      permit,
       polls: this.#polls,
       claim,
       claimedAt,
@@ -127,6 +186,13 @@ export class RunAction {
       shutdown.removeEventListener('abort', stop);
       this.#running.delete(actionId);
     }
-    return undefined;
+    return run.callsMade;
   }
+}
+
+/** A start keeps its place, and nothing behind it is taken either; what is under way is looked at alone. */
+function waitFor({ why, isRelease }: HintInHand, waitMs: number): HintAnswer {
+  if (why === 'start' && !isRelease) return { holdMs: Math.min(waitMs, ASK_AGAIN_MS) };
+  const mostMs = why === 'follow' ? FOLLOW_AGAIN_MS : ASK_AGAIN_MS;
+  return { lookAgainMs: Math.min(waitMs, mostMs) * (0.8 + 0.4 * Math.random()) };
 }

@@ -5,9 +5,11 @@ import {
   type DueAction,
   type Hint,
   type SecurityAction,
+  type VendorPermits,
 } from '#domain';
 import type { Logger } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
+import { wakeNext } from './wake-next.js';
 import type { Watchdog } from './watchdog.js';
 
 export interface SweepOptions {
@@ -18,6 +20,8 @@ export interface SweepOptions {
   readonly periodMs?: number;
   /** Told of instances whose actions stay due although they were hinted. Default nobody. */
   readonly watchdog?: Watchdog;
+  /** Who may call a vendor. Default: anybody, so that nothing waits for it. */
+  readonly permits?: Pick<VendorPermits, 'state'>;
   /** What was hinted and when it may be again. Default an empty one. */
   readonly memory?: HintMemory;
 }
@@ -37,6 +41,8 @@ const DEFAULT_PERIOD_MS = 1000;
 const BATCH = 300;
 /** Batches of one pass while everything that is due is to be hinted at once. */
 const RECOVERY_BATCHES = 10;
+/** Milliseconds after which it is noted anew what an action waits for. */
+const MARKED_MS = 45_000;
 /** Records of one batch that cannot be closed, before the database is doubted rather than they. */
 const MOST_UNCLOSABLE = 5;
 /** Hints of an action not begun after which its job is taken for stuck. */
@@ -154,8 +160,10 @@ export class Sweep {
       } else {
         closed += 1;
         log.warn({ actionId: ended.id, tenant: ended.tenantId, phase: ended.phase }, 'overdue action closed');
+        if (ended.mutexKey !== null) void wakeNext({ store, queue, log }, ended.mutexKey);
       }
     }
+    await this.#mark(open);
     // While Redis is away nothing can be hinted, and is not remembered as hinted.
     if (this.#incarnation === null) return { due: due.length, hinted: 0, closed };
     const hints = open.filter((action) => this.#memory.mayHint(action));
@@ -176,6 +184,26 @@ export class Sweep {
     return { due: due.length, hinted: hints.length, closed };
   }
 
+  /**
+   * Notes of what was not started why it waits, where that is for more than its turn, and leaves it alone for a while:
+   * its hint keeps its place. It is claimed at any time, whatever stands there.
+   */
+  async #mark(open: readonly DueAction[]): Promise<void> {
+    const { permits, store } = this.#options;
+    if (permits === undefined) return;
+    const waiting = open.filter(({ epoch }) => epoch === 0);
+    for (const instance of new Set(waiting.map((action) => action.instance))) {
+      const why = (await permits.state(instance)).waiting;
+      if (why === null) continue;
+      const ids = waiting.filter((action) => action.instance === instance).map(({ id }) => id);
+      await store.throttle(ids, MARKED_MS * (0.7 + 0.6 * Math.random()), {
+        reason: why.reason,
+        until: why.reason === 'paused' ? null : new Date(Date.now() + why.waitMs),
+        blockedBy: null,
+      });
+    }
+  }
+
   /** One record that cannot be written must not keep all others from being looked at. */
   async #close(id: string): Promise<SecurityAction | null> {
     try {
@@ -194,8 +222,8 @@ export class Sweep {
    * begun, or was hinted twice in vain, is hinted under two ids in turn, so that no one job can hide it.
    */
   #hintOf(action: DueAction): Hint {
-    const { id: actionId, tenantId, instance, lane, actionName, epoch } = action;
-    const hint = { actionId, tenantId, instance, lane, actionName, epoch };
+    const { id: actionId, tenantId, instance, lane, actionName, epoch, polls = false } = action;
+    const hint = { actionId, tenantId, instance, lane, actionName, epoch, polls };
     const times = this.#memory.timesHinted(action);
     const mayBeSwallowed = epoch > 0 || times >= SWALLOWED_AFTER_HINTS;
     return mayBeSwallowed && times % 2 === 0 ? { ...hint, kind: 'again' } : hint;

@@ -14,6 +14,8 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly unresolved?: true;
     /** What a plugin noted last in an attempt that was not applied, for the next one. Absent where there is none. */
     readonly checkpoint?: Json;
+    /** Its `mutexKey` while it is Running. */
+    readonly mutexHeld?: string;
     /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
     readonly keptUntil?: Date;
   };
@@ -36,6 +38,8 @@ export const CHANGED_INDEX = { tenantId: 1, lastActionAt: -1, _id: -1 } as const
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
+/** The index of open actions at a target, in the order they were asked for. */
+export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;
 /** The index of what was not started yet. */
 export const WAITING_INDEX = { instance: 1, status: 1 } as const;
 
@@ -91,6 +95,7 @@ export const actionSchema = new mongoose.Schema(
     resolution: json,
     revertedBy: text,
     open: Boolean,
+    mutexHeld: String,
     unresolved: Boolean,
     checkpoint: mongoose.Schema.Types.Mixed,
     keptUntil: Date,
@@ -105,6 +110,13 @@ actionSchema.index(CHANGED_INDEX);
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
+
+// One at a time is Running at a target. Only actions that name one are in these two.
+actionSchema.index(
+  { mutexHeld: 1 },
+  { unique: true, partialFilterExpression: { mutexHeld: { $exists: true } } },
+);
+actionSchema.index(TARGET_INDEX, { partialFilterExpression: { open: true, mutexKey: { $type: 'string' } } });
 
 // How many wait per instance: the status is in it so that a count reads the index alone.
 actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
@@ -127,6 +139,7 @@ export function toAction(document: ActionDocument): SecurityAction {
     unresolved: _unresolved,
     checkpoint: _checkpoint,
     keptUntil: _keptUntil,
+    mutexHeld: _mutexHeld,
     ...rest
   } = document;
   return { id: _id.toString(), ...NONE_OF_THESE, ...rest };

@@ -14,6 +14,7 @@ import {
   type CancelAnswer,
   type CancelOutcome,
   type ClaimAnswer,
+  type ClaimOptions,
   type DueAction,
   type EffectRecord,
   type ErrorInfo,
@@ -55,7 +56,8 @@ import {
 import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
-import { Together } from './together.js';
+import { Targets } from './targets.js';
+import { Together, isDuplicateKey } from './together.js';
 import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
 
@@ -77,6 +79,8 @@ interface OwnedWrite {
 const KNOWLEDGE_BUDGET_MS = 600_000;
 /** Milliseconds the database may count what waits. A hundred thousand took it 200 on a machine with much else to do. */
 const COUNT_MS = 1000;
+/** Milliseconds until an action looks again whether its target is free, should nobody wake it. */
+const TARGET_BUSY_MS = 15_000;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set([
   'saveOperation',
   'takeBack',
@@ -98,6 +102,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #budgetMs: number;
   readonly #phaseScanMs: number;
   readonly #turns: ReadTurns;
+  readonly #targets: Targets<DueFields>;
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
@@ -121,6 +126,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     this.#budgetMs = retryBudgetMs;
     this.#phaseScanMs = phaseScanMs;
     this.#turns = turns;
+    this.#targets = new Targets(this.#actions, DUE_FIELDS);
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
     this.#take = this.#grouped((claims) => this.#takeTogether(claims));
@@ -206,7 +212,17 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  async claim(id: string, owner: string, leaseMs: number, providerVersion: string): Promise<ClaimAnswer> {
+  async claim(
+    id: string,
+    owner: string,
+    leaseMs: number,
+    providerVersion: string,
+    { inTurn = false }: ClaimOptions = {},
+  ): Promise<ClaimAnswer> {
+    if (inTurn) {
+      const before = await this.#read(() => this.#targets.aheadOf(uuidOf(id)));
+      if (before !== null) return this.#targetBusy(id, before);
+    }
     const mayIssue = {
       $and: [
         { $eq: ['$intent', null] },
@@ -218,6 +234,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     const changes: Changes = {
       status: 'Running',
       waiting: null,
+      // Where another holds its target, the index refuses this.
+      mutexHeld: { $ifNull: ['$mutexKey', '$$REMOVE'] },
       phase: {
         $switch: {
           branches: [
@@ -260,7 +278,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         ],
       },
     };
-    const document = await this.#take({ id, owner, filter: due, changes });
+    let document: ActionDocument | null;
+    try {
+      document = await this.#take({ id, owner, filter: due, changes });
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      return this.#targetBusy(id, await this.#read(() => this.#targets.holderAt(uuidOf(id))));
+    }
     if (document === null) return { kind: 'none' };
     const action = toAction(document);
     return {
@@ -446,6 +470,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
+  async wakeNext(mutexKey: string): Promise<DueAction | null> {
+    const next = await repeatable(this.#budgetMs, () => this.#targets.wakeNext(mutexKey));
+    return next === null ? null : dueOf(next);
+  }
+
   async requestCancel(caller: Caller, id: string): Promise<CancelAnswer> {
     if (!isGuid(id)) return { kind: 'notFound' };
     const unissued = { $eq: ['$intent', null] };
@@ -470,6 +499,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       open: { $cond: [unissued, '$$REMOVE', true] },
       cancel: { $ifNull: ['$cancel', wish] },
       waiting: { $cond: [unissued, null, '$waiting'] },
+      mutexHeld: { $cond: [unissued, '$$REMOVE', '$mutexHeld'] },
       checkpoint: { $cond: [unissued, '$$REMOVE', '$checkpoint'] },
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
@@ -548,29 +578,15 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     const documents = await this.#read(() =>
       this.#actions
         .find({ open: true, nextAt: { $lte: new Date(this.#clock.now().getTime() - graceMs) }, ...beyond })
-        .project<{
-          _id: Uuid;
-          tenantId: string;
-          instance: string;
-          actionName: string;
-          lane?: Lane;
-          epoch: number;
-          nextAt: Date;
-          overdue: boolean;
-        }>({
-          tenantId: 1,
-          instance: 1,
-          actionName: 1,
-          lane: 1,
-          epoch: 1,
-          nextAt: 1,
+        .project<DueFields>({
+          ...DUE_FIELDS,
           overdue: { $or: [DEADLINE_PASSED, START_BEFORE_PASSED, UNISSUED_AND_UNWANTED] },
         })
         .sort({ nextAt: 1, _id: 1 })
         .limit(limit)
         .toArray(),
     );
-    return documents.map(({ _id, lane = 'routine', ...rest }) => ({ id: _id.toString(), lane, ...rest }));
+    return documents.map(dueOf);
   }
 
   async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
@@ -696,6 +712,15 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
+  async #targetBusy(id: string, blockedBy: Uuid | null): Promise<ClaimAnswer> {
+    await this.throttle([id], TARGET_BUSY_MS, {
+      reason: 'targetBusy',
+      until: null,
+      blockedBy: blockedBy?.toString() ?? null,
+    });
+    return { kind: 'targetBusy' };
+  }
+
   /** A lease holder's last write. Nobody needs the record back. */
   #close(name: TransitionName, lease: Lease, changes: Changes): Promise<boolean> {
     this.#ends += 1;
@@ -737,6 +762,27 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   #read<T>(read: () => Promise<T>): Promise<T> {
     return repeatedRead(this.#budgetMs, read);
   }
+}
+
+/** What is read of a due action. */
+const DUE_FIELDS = {
+  tenantId: 1,
+  instance: 1,
+  actionName: 1,
+  lane: 1,
+  epoch: 1,
+  nextAt: 1,
+  polls: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] },
+} as const;
+
+interface DueFields extends Omit<DueAction, 'id' | 'lane' | 'overdue'> {
+  readonly _id: Uuid;
+  readonly lane?: Lane;
+  readonly overdue?: boolean;
+}
+
+function dueOf({ _id, lane = 'routine', overdue = false, ...rest }: DueFields): DueAction {
+  return { id: _id.toString(), lane, overdue, ...rest };
 }
 
 const DEADLINE_PASSED: Expression = { $lte: ['$deadlineAt', NOW] };

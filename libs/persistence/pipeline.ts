@@ -99,6 +99,7 @@ export const CLOSED = {
   nextAt: null,
   intent: null,
   waiting: null,
+  mutexHeld: '$$REMOVE',
   checkpoint: '$$REMOVE',
 } as const;
 

@@ -34,6 +34,7 @@ function resumed(record: ExactDocument, at: Date): ExactDocument {
 function settled(record: ExactDocument, exportedAt: Date | null, now: Date): ExactDocument {
   const {
     open: _open,
+    mutexHeld: _mutexHeld,
     checkpoint: _checkpoint,
     ...kept
   } = record as ExactDocument & { readonly checkpoint?: unknown };

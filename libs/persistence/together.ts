@@ -5,6 +5,12 @@ import { isTransientMongoError } from './write-retry.js';
 const { MongoServerError } = mongoose.mongo;
 const MAJORITY = { w: 'majority' } as const;
 const DUPLICATE_KEY = 11_000;
+
+/** True when an index refused the write because another record has its value. */
+export function isDuplicateKey(error: unknown): boolean {
+  return error instanceof MongoServerError && error.code === DUPLICATE_KEY;
+}
+
 const NONE: ReadonlyMap<string, ActionDocument> = new Map();
 
 /**

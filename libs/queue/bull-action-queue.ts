@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { Queue } from 'bullmq';
+import { Queue, type Job } from 'bullmq';
 import { ReplyError, type Redis } from 'ioredis';
-import type { ActionQueue, DueTime, Hint } from '#domain';
+import type { ActionQueue, DueTime, Hint, QueuePlaces } from '#domain';
 import { grouped } from '#grouping';
-import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
+import { PREFIX, URGENT_SUFFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
 /** Where a running action's cancel is announced to all workers. */
@@ -24,20 +24,54 @@ const HINT_BUDGET_MS = 300;
  */
 const MOST_EVENTS = 200;
 
-/** BullMQ takes jobs without a priority first, and those with one by age. */
-const NOT_BEGUN = 1;
+/** BullMQ takes jobs without a priority first (cancels), and those with one by it, then by age. */
+const RELEASE_START = 1;
+const BEGUN = 2;
+
+/** Priorities of a lane's starts: one place after the other in each tenant's own order. BullMQ has 2,097,152. */
+const LANE_PLACES = 1_000_000;
+const FIRST_PLACE = { containment: 1, routine: 1 + LANE_PLACES } as const;
+
+/**
+ * Fair queueing of starts (start-time fair queueing, Goyal, Vin and Cheng 1997): each tenant's hints of a lane stand one
+ * after the other, beginning where the lane is now, so that lanes of several tenants are taken by turns. At the last
+ * place those that come are taken as they come, until the lane has run empty.
+ * KEYS: the waiting starts, the tenants' last places. ARGV: first place, number of places, the jobs' prefix, then tenant
+ * and job id of each. Returns each job's priority; 0: it is there.
+ */
+const PLACES = `
+local first, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local head = redis.call('ZRANGEBYSCORE', KEYS[1], first * 4294967296, '(' .. string.format('%.0f', (first + count) * 4294967296), 'WITHSCORES', 'LIMIT', 0, 1)
+local now = 0
+if head[2] then now = math.floor(tonumber(head[2]) / 4294967296) - first else redis.call('DEL', KEYS[2]) end
+local places = {}
+for i = 4, #ARGV, 2 do
+  if redis.call('EXISTS', ARGV[3] .. ARGV[i + 1]) == 1 then
+    places[#places + 1] = 0
+  else
+    local last = tonumber(redis.call('HGET', KEYS[2], ARGV[i]) or '-1')
+    local place = math.min(math.max(now, last + 1), count - 1)
+    redis.call('HSET', KEYS[2], ARGV[i], place)
+    places[#places + 1] = first + place
+  end
+end
+redis.call('PEXPIRE', KEYS[2], 86400000)
+return places
+`;
 
 /** What stands in a job: ids only, for Redis holds it in clear text. */
 export interface HintJob {
   readonly actionId: string;
+  /** There when the vendor is to be asked how far it is. */
+  readonly polls?: true;
 }
 
 /**
- * `ActionQueue` on BullMQ, one queue per provider instance. A job is a hint: its id is `<action>-e<epoch>`,
+ * `ActionQueue` on BullMQ: per provider instance a queue of starts, and one of what goes before them. A job is a hint: its id is `<action>-e<epoch>`,
  * it is tried once and removed whatever becomes of it. (A kept job of the same id would swallow the next hint
  * without an error.)
  */
-export class BullActionQueue implements ActionQueue {
+export class BullActionQueue implements ActionQueue, QueuePlaces {
   readonly #redis: Redis;
   readonly #queues: ReadonlyMap<string, Queue<HintJob>>;
   readonly #add: ReadonlyMap<string, (job: NewJob) => Promise<unknown>>;
@@ -45,17 +79,19 @@ export class BullActionQueue implements ActionQueue {
   constructor(url: string, instances: readonly string[], onError: OnConnectionError) {
     this.#redis = promptConnection(url, onError);
     this.#queues = new Map(
-      instances.map((instance) => {
-        const queue = new Queue<HintJob>(instance, {
-          connection: this.#redis,
-          prefix: PREFIX,
-          streams: { events: { maxLen: MOST_EVENTS } },
-          skipVersionCheck: true,
-          skipWaitingForReady: true,
-        });
-        queue.on('error', onError);
-        return [instance, queue];
-      }),
+      instances
+        .flatMap((instance) => [instance, `${instance}${URGENT_SUFFIX}`])
+        .map((name) => {
+          const queue = new Queue<HintJob>(name, {
+            connection: this.#redis,
+            prefix: PREFIX,
+            streams: { events: { maxLen: MOST_EVENTS } },
+            skipVersionCheck: true,
+            skipWaitingForReady: true,
+          });
+          queue.on('error', onError);
+          return [name, queue];
+        }),
     );
     // The scripts find the bound in the queue's metadata. BullMQ writes those once, when a queue is constructed: that
     // fails without a word, for a prompt connection is not ready then. (After a flush its 10,000 hold for a while.)
@@ -63,15 +99,15 @@ export class BullActionQueue implements ActionQueue {
       for (const queue of this.#queues.values()) queue.backend.setQueueMeta(queue.metaValues).catch(onError);
     });
     this.#add = new Map(
-      [...this.#queues].map(([instance, queue]) => [
-        instance,
-        grouped((jobs: readonly NewJob[]) => queue.addBulk([...jobs])),
+      [...this.#queues].map(([name, queue]) => [
+        name,
+        grouped((jobs: readonly NewJob[]) => this.#addTogether(queue, jobs)),
       ]),
     );
   }
 
   async hint(hint: Hint, due?: DueTime): Promise<boolean> {
-    const add = this.#add.get(hint.instance);
+    const add = this.#add.get(queueOf(hint));
     // An instance that was taken out of the configuration has no queue; the sweep closes its actions in time.
     if (add === undefined) return false;
     return succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, due)));
@@ -79,11 +115,11 @@ export class BullActionQueue implements ActionQueue {
 
   async hintMany(hints: readonly Hint[]): Promise<boolean> {
     const added = await Promise.all(
-      [...this.#queues].map(([instance, queue]) => {
-        const jobs = hints.filter((hint) => hint.instance === instance).map((hint) => jobOf(hint));
+      [...this.#queues].map(([name, queue]) => {
+        const jobs = hints.filter((hint) => queueOf(hint) === name).map((hint) => jobOf(hint));
         return jobs.length === 0
           ? Promise.resolve(true)
-          : succeedsWithin(HINT_BUDGET_MS * 3, queue.addBulk(jobs));
+          : succeedsWithin(HINT_BUDGET_MS * 3, this.#addTogether(queue, jobs));
       }),
     );
     return added.every(Boolean);
@@ -102,6 +138,17 @@ export class BullActionQueue implements ActionQueue {
       })(),
     );
     return answered ? found : null;
+  }
+
+  async ahead(instance: string, actionId: string): Promise<number | null> {
+    let place: number | null = null;
+    await succeedsWithin(
+      HINT_BUDGET_MS,
+      (async () => {
+        place = await this.#redis.zrank(`${PREFIX}:${instance}:prioritized`, `${actionId}-e0`);
+      })(),
+    );
+    return place;
   }
 
   announceCancel(actionId: string): Promise<boolean> {
@@ -133,6 +180,37 @@ export class BullActionQueue implements ActionQueue {
     }
   }
 
+  /** Adds a group, each start at its place. What is there is left as it is. */
+  async #addTogether(
+    queue: Queue<HintJob>,
+    jobs: readonly NewJob[],
+  ): Promise<readonly (Job<HintJob> | null)[]> {
+    const places = new Map<NewJob, number>();
+    for (const lane of ['containment', 'routine'] as const) {
+      const starts = jobs.filter((job) => job.lane === lane);
+      if (starts.length === 0) continue;
+      const given = (await this.#redis.eval(
+        PLACES,
+        2,
+        `${PREFIX}:${queue.name}:prioritized`,
+        `${PREFIX}:${queue.name}:places:${lane}`,
+        FIRST_PLACE[lane],
+        LANE_PLACES,
+        `${PREFIX}:${queue.name}:`,
+        ...starts.flatMap(({ tenantId, job }) => [tenantId, job.opts.jobId]),
+      )) as readonly number[];
+      for (const [index, start] of starts.entries()) places.set(start, given[index] ?? 0);
+    }
+    const added = jobs.filter((job) => places.get(job) !== 0);
+    const made = await queue.addBulk(
+      added.map((job) => {
+        const priority = places.get(job) ?? job.priority;
+        return { ...job.job, opts: { ...job.job.opts, ...(priority > 0 ? { priority } : {}) } };
+      }),
+    );
+    return jobs.map((job) => made[added.indexOf(job)] ?? null);
+  }
+
   /** The queues for a dashboard to show. */
   dashboardQueues(): readonly Queue[] {
     return [...this.#queues.values()];
@@ -152,23 +230,37 @@ const SUFFIXES = {
   first: (epoch: number) => `e${epoch}`,
 };
 
+/** What has begun goes before what has not: a takeover or a cancel does not wait behind a backlog. */
+function isUrgent({ kind, lane, epoch }: Hint): boolean {
+  return kind === 'cancel' || epoch > 0 || lane === 'release';
+}
+
+function queueOf(hint: Hint): string {
+  return isUrgent(hint) ? `${hint.instance}${URGENT_SUFFIX}` : hint.instance;
+}
+
 function jobOf(hint: Hint, due?: DueTime) {
   const suffix = SUFFIXES[hint.kind ?? 'first'](hint.epoch);
   return {
-    name: hint.actionName,
-    data: { actionId: hint.actionId },
-    opts: {
-      jobId: `${hint.actionId}-${suffix}`,
-      attempts: 1,
-      removeOnComplete: true,
-      removeOnFail: true,
-      // Reckoned from the database's clock, not from this process's, which BullMQ would take: a job that a wrong
-      // clock put minutes off would swallow the hints of those whose clocks are right.
-      ...(due !== undefined && due.inMs > 0
-        ? { delay: Math.round(due.inMs), timestamp: Math.round(due.at.getTime() - due.inMs) }
-        : {}),
-      // What has begun goes before what has not: a takeover or a cancel does not wait behind a backlog.
-      ...(hint.epoch === 0 && hint.kind !== 'cancel' ? { priority: NOT_BEGUN } : {}),
+    tenantId: hint.tenantId,
+    /** Null: it is no start that stands in a lane's order. */
+    lane: isUrgent(hint) || hint.lane === 'release' ? null : hint.lane,
+    /** Where it has no place in a lane; 0: before all others. */
+    priority: hint.kind === 'cancel' ? 0 : hint.epoch > 0 ? BEGUN : RELEASE_START,
+    job: {
+      name: hint.actionName,
+      data: { actionId: hint.actionId, ...(hint.polls === true ? { polls: true as const } : {}) },
+      opts: {
+        jobId: `${hint.actionId}-${suffix}`,
+        attempts: 1,
+        removeOnComplete: true,
+        removeOnFail: true,
+        // Reckoned from the database's clock, not from this process's, which BullMQ would take: a job that a wrong
+        // clock put minutes off would swallow the hints of those whose clocks are right.
+        ...(due !== undefined && due.inMs > 0
+          ? { delay: Math.round(due.inMs), timestamp: Math.round(due.at.getTime() - due.inMs) }
+          : {}),
+      },
     },
   };
 }

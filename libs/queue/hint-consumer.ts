@@ -1,15 +1,22 @@
 import { setMaxListeners } from 'node:events';
-import { DelayedError, Worker, type Job } from 'bullmq';
+import { DelayedError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { HintAnswer } from '#domain';
 import { CANCEL_CHANNEL, type HintJob } from './bull-action-queue.js';
-import { PREFIX, patientConnection, type OnConnectionError } from './redis-connection.js';
+import { PREFIX, URGENT_SUFFIX, patientConnection, type OnConnectionError } from './redis-connection.js';
 
 /** A hint as it comes out of an instance's queue. */
 export interface TakenHint {
   readonly actionId: string;
   readonly instance: string;
-  readonly isCancel: boolean;
+  /** The manifest's name of its action. */
+  readonly actionName: string;
+  /** `start`: it was not begun. `follow`: it was. `cancel`: somebody wants it stopped. */
+  readonly why: 'start' | 'follow' | 'cancel';
+  /** It lets something go: it goes before other starts. */
+  readonly isRelease: boolean;
+  /** The vendor is to be asked how far it is. */
+  readonly polls: boolean;
 }
 
 /**
@@ -20,8 +27,16 @@ export type HintHandler = (hint: TakenHint, signal: AbortSignal) => Promise<Hint
 
 export interface ConsumerOptions {
   readonly url: string;
-  /** Provider instances with the number of hints each may look at in parallel. */
-  readonly instances: readonly { readonly id: string; readonly concurrency: number }[];
+  /**
+   * Provider instances with the number of starts each may have in hand, and that of what goes before them: cancels,
+   * releases, and what has begun.
+   */
+  readonly instances: readonly {
+    readonly id: string;
+    readonly concurrency: number;
+    /** Default as many. */
+    readonly urgentConcurrency?: number;
+  }[];
   readonly handle: HintHandler;
   /** A running action may have been cancelled. */
   readonly onCancel: (actionId: string) => void;
@@ -46,6 +61,8 @@ export class HintConsumer {
    * aborted when a lock is lost, and is forgotten early in a close.
    */
   readonly #shutdown = new AbortController();
+  /** Queues of which nothing is taken for now. */
+  readonly #held = new Map<string, NodeJS.Timeout>();
   #stopping = false;
 
   constructor(options: ConsumerOptions) {
@@ -57,7 +74,11 @@ export class HintConsumer {
     this.#subscriber = patientConnection(url, onError);
     this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));
     this.#subscriber.subscribe(CANCEL_CHANNEL).catch(onError);
-    for (const { id, concurrency } of options.instances) this.#workers.set(id, this.#worker(id, concurrency));
+    for (const { id, concurrency, urgentConcurrency = concurrency } of options.instances) {
+      this.#workers.set(id, this.#worker(id, concurrency));
+      const urgent = `${id}${URGENT_SUFFIX}`;
+      this.#workers.set(urgent, this.#worker(urgent, urgentConcurrency));
+    }
   }
 
   /** Resolves when Redis has been reached and hints are being taken. */
@@ -70,14 +91,16 @@ export class HintConsumer {
    * one has in hand it still finishes. Does nothing for an instance that is not known, or once this stops.
    */
   renew(instance: string): void {
-    const old = this.#workers.get(instance);
-    if (old === undefined || this.#stopping) return;
-    this.#workers.set(instance, this.#worker(instance, old.concurrency));
-    const retired = old
-      .close()
-      .catch(this.#options.onError)
-      .finally(() => this.#retired.delete(retired));
-    this.#retired.add(retired);
+    for (const name of [instance, `${instance}${URGENT_SUFFIX}`]) {
+      const old = this.#workers.get(name);
+      if (old === undefined || this.#stopping) continue;
+      this.#workers.set(name, this.#worker(name, old.concurrency));
+      const retired = old
+        .close()
+        .catch(this.#options.onError)
+        .finally(() => this.#retired.delete(retired));
+      this.#retired.add(retired);
+    }
   }
 
   /**
@@ -86,6 +109,7 @@ export class HintConsumer {
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
     this.#stopping = true;
+    for (const timer of this.#held.values()) clearTimeout(timer);
     const closed = Promise.all([
       ...[...this.#workers.values()].map((worker) => worker.close()),
       ...this.#retired,
@@ -117,15 +141,39 @@ export class HintConsumer {
   }
 
   async #process(job: Job<HintJob>, token: string | undefined, handle: HintHandler): Promise<void> {
+    const isUrgent = job.queueName.endsWith(URGENT_SUFFIX);
+    const isCancel = job.id?.endsWith('-c') === true;
+    const isFirst = /-e0s?$/.test(job.id ?? '');
     const hint = {
       actionId: job.data.actionId,
-      instance: job.queueName,
-      isCancel: job.id?.endsWith('-c') === true,
+      actionName: job.name,
+      instance: isUrgent ? job.queueName.slice(0, -URGENT_SUFFIX.length) : job.queueName,
+      why: isCancel ? ('cancel' as const) : isFirst ? ('start' as const) : ('follow' as const),
+      isRelease: isUrgent && isFirst,
+      polls: job.data.polls === true,
     };
     const answer = await handle(hint, this.#shutdown.signal);
     if (answer === undefined) return;
+    if ('holdMs' in answer) {
+      this.#hold(job.queueName, answer.holdMs);
+      await job.moveToWait(token);
+      throw new WaitingError();
+    }
     await job.moveToDelayed(Date.now() + answer.lookAgainMs, token);
     throw new DelayedError();
+  }
+
+  /** Takes nothing of this queue for so long. Its jobs keep their order meanwhile. */
+  #hold(name: string, ms: number): void {
+    const worker = this.#workers.get(name);
+    if (worker === undefined || this.#held.has(name) || this.#stopping) return;
+    void worker.pause(true).catch(this.#options.onError);
+    const timer = setTimeout(() => {
+      this.#held.delete(name);
+      if (!this.#stopping) worker.resume();
+    }, ms);
+    timer.unref();
+    this.#held.set(name, timer);
   }
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { PermitRequest, RateWindow, RecentCall } from '#domain';
 import { grouped } from '#grouping';
-import { PREFIX } from './redis-connection.js';
+import { PREFIX, URGENT_SUFFIX } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
 /** Milliseconds Redis may take to answer before this process keeps to its own share. */
@@ -46,7 +46,8 @@ interface Bound {
  * All or nothing. Each call is an entry in a sorted set, by the time at which it last counts: its end, or while it is
  * under way a time ahead. Whatever the network does to it in between, the vendor then never sees more than a window
  * holds. KEYS: the instance's facts, then the sets. ARGV: now (empty: Redis' clock), generation and sequence known to
- * the caller, milliseconds under way, number of ids, the ids, then of each bound: index of its set, calls, milliseconds.
+ * the caller, milliseconds under way, purpose, number of ids, the ids, then of each bound: index of its set, calls,
+ * milliseconds. The last of KEYS: the waiting hints of what goes before starts.
  * Returns {1, generation, sequence}, {0, milliseconds to wait} or {-1}: the entries have to be rebuilt first.
  */
 const TAKE = `
@@ -55,9 +56,15 @@ if now == nil then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t
 local generation = redis.call('HGET', KEYS[1], 'generation')
 local sequence = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
 if not generation or (generation == ARGV[2] and sequence < tonumber(ARGV[3])) then return { -1 } end
-local count = tonumber(ARGV[5])
+local count = tonumber(ARGV[6])
 local wait = 0
-for i = 6 + count, #ARGV, 3 do
+-- What lets go waits in hand for its permit, or to be taken up: nothing else goes before it.
+if ARGV[5] ~= 'urgent' then
+  local untilTime = tonumber(redis.call('HGET', KEYS[1], 'urgentUntil') or '0')
+  if untilTime > now and untilTime < now + 10000 then return { 0, math.ceil(untilTime - now) } end
+  if redis.call('ZCOUNT', KEYS[#KEYS], 4294967296, 8589934591) > 0 then return { 0, 20 } end
+end
+for i = 7 + count, #ARGV, 3 do
   local key, most, per = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local used = redis.call('ZCOUNT', key, '(' .. (now - per), '+inf')
   local over = used + math.min(count, most) - most
@@ -67,13 +74,17 @@ for i = 6 + count, #ARGV, 3 do
     wait = math.max(wait, math.min(tonumber(last[2]), now) + per - now)
   end
 end
-if wait > 0 then return { 0, math.ceil(wait) } end
+if wait > 0 then
+  if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 1500) end
+  return { 0, math.ceil(wait) }
+end
+if ARGV[5] == 'urgent' then redis.call('HDEL', KEYS[1], 'urgentUntil') end
 local entries = {}
 for i = 1, count do
   entries[#entries + 1] = now + tonumber(ARGV[4])
-  entries[#entries + 1] = ARGV[5 + i]
+  entries[#entries + 1] = ARGV[6 + i]
 end
-for i = 2, #KEYS do redis.call('ZADD', KEYS[i], unpack(entries)) end
+for i = 2, #KEYS - 1 do redis.call('ZADD', KEYS[i], unpack(entries)) end
 sequence = redis.call('HINCRBY', KEYS[1], 'sequence', 1)
 return { 1, generation, sequence }
 `;
@@ -223,17 +234,18 @@ export class QuotaWindows {
     const keys = [
       factsKey(instance),
       ...sets,
-      ...bounds.map(({ key }) => key).filter((key) => !sets.includes(key)),
+      `${PREFIX}:${instance}${URGENT_SUFFIX}:prioritized`,
     ];
     const answer = await this.#asked<readonly [number, (string | number)?, number?]>(() =>
       this.#options.redis.eval(
         TAKE,
-        1 + sets.length,
-        ...keys.slice(0, 1 + sets.length),
+        keys.length,
+        ...keys,
         this.#time(),
         known.generation,
         known.sequence,
         UNDER_WAY_MS,
+        purpose,
         ids.length,
         ...ids,
         ...bounds.flatMap(({ key, calls, perMs }) => [keys.indexOf(key) + 1, calls, perMs]),

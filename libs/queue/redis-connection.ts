@@ -3,6 +3,9 @@ import { Redis } from 'ioredis';
 /** Every key starts with this hash tag, so that all keys of a queue share a slot of a Redis cluster. */
 export const PREFIX = '{riposte}';
 
+/** Ends the name of an instance's queue of what goes before starts: cancels, releases, and what has begun. */
+export const URGENT_SUFFIX = '.urgent';
+
 /** Told of connection errors. They are expected while Redis is away, and must never end the process. */
 export type OnConnectionError = (error: Error) => void;
 

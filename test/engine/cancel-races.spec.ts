@@ -282,7 +282,14 @@ describe('a cancel that crosses the end of an attempt', () => {
     await race.age({ nextAt: new Date(0) });
     // A cancel's hint needs no permit, as no instance is known.
     await worker.look(
-      { actionId: race.id, instance: 'scripted', isCancel: true },
+      {
+        actionId: race.id,
+        instance: 'scripted',
+        actionName: '',
+        why: 'cancel',
+        isRelease: false,
+        polls: false,
+      },
       new AbortController().signal,
     );
     expect(await race.end()).toBe('Failed cancelled 499 null');

@@ -44,18 +44,21 @@ function worker(idempotency: Idempotency) {
     return id;
   };
   const look = (actionId: string) =>
-    runner.look({ actionId, instance, isCancel: false }, new AbortController().signal);
+    runner.look(
+      { actionId, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+      new AbortController().signal,
+    );
   return { runner, calls, create, look };
 }
 
 describe('a worker that is about to stop', () => {
-  it('lets the call under way end, and leaves what waits for a permit to others', async () => {
+  it('lets the call under way end, and leaves what comes then to others', async () => {
     const { runner, calls, create, look } = worker('none');
     const [first, second] = [await create(), await create()];
     const running = look(first);
     await eventually(() => calls.length === 1);
-    const waiting = look(second);
     runner.drain();
+    const waiting = look(second);
     calls[0]?.();
     await running;
     expect(await database.actions.find(CALLER.tenantId, first)).toMatchObject({ status: 'Completed' });

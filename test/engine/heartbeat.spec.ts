@@ -60,7 +60,11 @@ async function site(
     if (action === null) throw new Error('gone');
     return action;
   };
-  const look = () => runner.look({ actionId: id, instance, isCancel: false }, new AbortController().signal);
+  const look = () =>
+    runner.look(
+      { actionId: id, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+      new AbortController().signal,
+    );
   const until = (isSo: (action: SecurityAction) => boolean): Promise<SecurityAction> =>
     eventually(async () => {
       await look();

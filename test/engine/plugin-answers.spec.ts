@@ -38,7 +38,10 @@ async function after(answer: () => unknown, idempotency: 'natural' | 'none' = 'n
   const { id } = await database.actions.create(
     newAction({ instance, actionName: 'Do', name: 'Do', parameters: [], idempotency }),
   );
-  await runner.look({ actionId: id, instance, isCancel: false }, new AbortController().signal);
+  await runner.look(
+    { actionId: id, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+    new AbortController().signal,
+  );
   return database.actions.find(CALLER.tenantId, id);
 }
 

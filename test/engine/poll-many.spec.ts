@@ -73,7 +73,7 @@ function site(
     ...(calls === undefined ? {} : { calls }),
   });
   const look = (actionId: string, signal = new AbortController().signal) =>
-    runner.look({ actionId, instance, isCancel: false }, signal);
+    runner.look({ actionId, instance, actionName: '', why: 'follow', isRelease: false, polls: true }, signal);
   const find = async (id: string): Promise<SecurityAction> => {
     const action = await store.find(CALLER.tenantId, id);
     if (action === null) throw new Error(`${id} is gone`);

@@ -104,7 +104,10 @@ function installation(provider: ReturnType<typeof defineProvider>, settings = {}
     return action;
   };
   const look = (actionId: string) =>
-    runner.look({ actionId, instance, isCancel: false }, new AbortController().signal);
+    runner.look(
+      { actionId, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+      new AbortController().signal,
+    );
   const run = (id: string): Promise<SecurityAction> =>
     eventually(async () => {
       await look(id);

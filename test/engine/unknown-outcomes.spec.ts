@@ -61,7 +61,10 @@ async function endOf({ idempotency, calls, deaths = 0 }: Course): Promise<Securi
   for (let death = 0; death < deaths; death += 1)
     await eventually(() => claimOf(store.claim(id, `dead/${death}`, 1, '1.0.0')));
   return eventually(async () => {
-    await runner.look({ actionId: id, instance, isCancel: false }, new AbortController().signal);
+    await runner.look(
+      { actionId: id, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+      new AbortController().signal,
+    );
     const action = await store.find(CALLER.tenantId, id);
     return action !== null && isFinal(action.status) && action;
   }, 30_000) as Promise<SecurityAction>;

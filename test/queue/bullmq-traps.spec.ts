@@ -102,9 +102,11 @@ describe('retained job ids', () => {
     await eventually(() => queue.hint(hint));
     await queue.hint(hint);
     await queue.hintMany([hint, { ...hint, kind: 'cancel' }, { ...hint, kind: 'again' }]);
-    const [board] = queue.dashboardQueues();
-    expect((await board?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id).toSorted()).toEqual([
+    const [board, urgent] = queue.dashboardQueues();
+    expect((await urgent?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id)).toEqual([
       `${hint.actionId}-c`,
+    ]);
+    expect((await board?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id).toSorted()).toEqual([
       `${hint.actionId}-e0`,
       `${hint.actionId}-e0s`,
     ]);

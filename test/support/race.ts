@@ -117,7 +117,17 @@ export class Race {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<void> {
     await this.age({ nextAt: new Date(0) });
-    await worker.look({ actionId: this.id, instance: 'scripted', isCancel: false }, signal);
+    await worker.look(
+      {
+        actionId: this.id,
+        instance: 'scripted',
+        actionName: '',
+        why: 'follow',
+        isRelease: false,
+        polls: true,
+      },
+      signal,
+    );
   }
 
   /** The next call of this name; waits for it. */
