@@ -3,11 +3,13 @@ import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
+import { MongoRecentCalls } from './recent-calls.js';
 import { MongoQuestions } from './question-store.js';
 import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
@@ -44,6 +46,10 @@ export interface Database {
   readonly applications: ApplicationStore;
   /** Public keys of the built-in issuer. */
   readonly issuerKeys: IssuerKeyStore;
+  /** Pauses and health of provider instances. */
+  readonly instances: InstanceStore;
+  /** Calls to vendors that are on record. */
+  readonly recentCalls: MongoRecentCalls;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /** 32 random bytes under this name, made on first use; the same for every process on this database. */
@@ -105,6 +111,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,
       issuerKeys,
+      instances: new InstanceStore(native, options.retryBudgetMs),
+      recentCalls: new MongoRecentCalls(native),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name) => sharedKey(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),

@@ -2,3 +2,5 @@ export { RedisBell } from './redis-bell.js';
 export { RedisRateLimiter, type RateLimiterOptions } from './rate-limiter.js';
 export { BullActionQueue } from './bull-action-queue.js';
 export { HintConsumer, type ConsumerOptions, type TakenHint } from './hint-consumer.js';
+export { RedisVendorPermits, type VendorPermitsOptions } from './vendor-permits.js';
+export type { Quota } from './quota-windows.js';

@@ -1,0 +1,453 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { PermitRequest, RateWindow, RecentCall } from '#domain';
+import { grouped } from '#grouping';
+import { PREFIX } from './redis-connection.js';
+import { succeedsWithin } from './within.js';
+
+/** Milliseconds Redis may take to answer before this process keeps to its own share. */
+const WAIT_MS = 300;
+/**
+ * Milliseconds a call that was begun counts as under way if nobody says that it ended: longer than a call takes that
+ * `vendorHttp` makes. Then whoever made it has died, and it counts as of that time.
+ */
+const UNDER_WAY_MS = 90_000;
+/** Milliseconds one process has for rebuilding what was lost before another tries. */
+const REBUILD_MS = 20_000;
+/** Milliseconds to come back in while another process rebuilds. */
+const REBUILDING_AGAIN_MS = 250;
+
+/** A provider instance's quota at its vendor. */
+export interface Quota {
+  readonly instance: string;
+  readonly windows: readonly RateWindow[];
+  /** Share of each window that only urgent calls may use: 0 … 0.9. */
+  readonly reserve: number;
+}
+
+/** What taking came to. */
+export type Taken =
+  | { readonly kind: 'taken'; readonly ids: readonly string[]; readonly isLocal: boolean }
+  | { readonly kind: 'wait'; readonly waitMs: number };
+
+export interface WindowState extends RateWindow {
+  readonly left: number;
+  readonly nextFreeMs: number;
+}
+
+/** One window as the script sees it: where its calls are counted, and how many this purpose may have there. */
+interface Bound {
+  readonly key: string;
+  readonly calls: number;
+  readonly perMs: number;
+}
+
+/**
+ * All or nothing. Each call is an entry in a sorted set, by the time at which it last counts: its end, or while it is
+ * under way a time ahead. Whatever the network does to it in between, the vendor then never sees more than a window
+ * holds. KEYS: the instance's facts, then the sets. ARGV: now (empty: Redis' clock), generation and sequence known to
+ * the caller, milliseconds under way, number of ids, the ids, then of each bound: index of its set, calls, milliseconds.
+ * Returns {1, generation, sequence}, {0, milliseconds to wait} or {-1}: the entries have to be rebuilt first.
+ */
+const TAKE = `
+local now = tonumber(ARGV[1])
+if now == nil then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
+local generation = redis.call('HGET', KEYS[1], 'generation')
+local sequence = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
+if not generation or (generation == ARGV[2] and sequence < tonumber(ARGV[3])) then return { -1 } end
+local count = tonumber(ARGV[5])
+local wait = 0
+for i = 6 + count, #ARGV, 3 do
+  local key, most, per = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local used = redis.call('ZCOUNT', key, '(' .. (now - per), '+inf')
+  local over = used + math.min(count, most) - most
+  if over > 0 then
+    local last = redis.call('ZRANGEBYSCORE', key, '(' .. (now - per), '+inf', 'WITHSCORES', 'LIMIT', over - 1, 1)
+    -- One that is under way may end now, and leaves the window a window after that.
+    wait = math.max(wait, math.min(tonumber(last[2]), now) + per - now)
+  end
+end
+if wait > 0 then return { 0, math.ceil(wait) } end
+local entries = {}
+for i = 1, count do
+  entries[#entries + 1] = now + tonumber(ARGV[4])
+  entries[#entries + 1] = ARGV[5 + i]
+end
+for i = 2, #KEYS do redis.call('ZADD', KEYS[i], unpack(entries)) end
+sequence = redis.call('HINCRBY', KEYS[1], 'sequence', 1)
+return { 1, generation, sequence }
+`;
+
+/** The calls have ended (now they count from here on) or were not made. KEYS: the sets. ARGV: now, made ids, '', others. */
+const SETTLE = `
+local now = tonumber(ARGV[1])
+if now == nil then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
+local longest = tonumber(ARGV[2])
+for k = 1, #KEYS do
+  local made = true
+  for i = 3, #ARGV do
+    if ARGV[i] == '' then made = false
+    elseif made then redis.call('ZADD', KEYS[k], 'XX', now, ARGV[i])
+    else redis.call('ZREM', KEYS[k], ARGV[i]) end
+  end
+  redis.call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now - longest)
+  redis.call('PEXPIRE', KEYS[k], longest * 2 + 86400000)
+end
+`;
+
+/** KEYS: facts, a set. ARGV: generation to begin ('': it stays), then score and id of each. */
+const LOAD = `
+if ARGV[1] ~= '' then
+  redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sequence', '0')
+  return
+end
+for i = 2, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
+`;
+
+export interface QuotaWindowsOptions {
+  readonly redis: Redis;
+  readonly quotas: readonly Quota[];
+  readonly recentCalls: (instance: string, withinMs: number) => Promise<readonly RecentCall[]>;
+  /** How many processes share a quota while they cannot reach each other. */
+  readonly workers: () => number;
+  /** Milliseconds. Default: Redis' own clock. For a simulated time. */
+  readonly now?: () => number;
+  readonly onProblem: (instance: string, problem: string | null) => void;
+}
+
+/** The windows of vendors' quotas: exact, sliding, shared by all processes through Redis. */
+export class QuotaWindows {
+  readonly #options: QuotaWindowsOptions;
+  readonly #quotas: ReadonlyMap<string, Quota>;
+  /** What this process knows of each instance's data: a Redis that knows less has lost some. */
+  readonly #known = new Map<string, { generation: string; sequence: number }>();
+  /** Calls of this process alone while Redis was away, by instance: not yet entered there. */
+  readonly #alone = new Map<string, LocalCall[]>();
+  readonly #settle: (ended: Settled) => Promise<void>;
+
+  constructor(options: QuotaWindowsOptions) {
+    this.#options = options;
+    this.#quotas = new Map(
+      options.quotas.filter(({ windows }) => windows.length > 0).map((quota) => [quota.instance, quota]),
+    );
+    this.#settle = grouped(async (ended: readonly Settled[]) => {
+      await Promise.all(
+        [...new Set(ended.map(({ instance }) => instance))].map((instance) =>
+          this.#settleTogether(
+            instance,
+            ended.filter((one) => one.instance === instance),
+          ),
+        ),
+      );
+      return ended.map(() => undefined);
+    });
+  }
+
+  /** True when the instance's calls are limited at all. */
+  limits(instance: string): boolean {
+    return this.#quotas.has(instance);
+  }
+
+  /** Takes all the calls that are asked for, or none. Never throws. */
+  async take({ instance, actionName, purpose, calls }: PermitRequest): Promise<Taken> {
+    const quota = this.#quotas.get(instance);
+    if (quota === undefined) return { kind: 'taken', ids: [], isLocal: true };
+    const ids = Array.from({ length: Math.max(1, calls) }, () => randomUUID());
+    if (this.#options.redis.status === 'ready') {
+      const answer = await this.#takeShared(quota, actionName, purpose, ids);
+      if (answer !== null) return answer;
+    }
+    this.#options.onProblem(instance, 'redis does not answer; this process keeps to its share of the quota');
+    return this.#takeAlone(quota, actionName, purpose, ids);
+  }
+
+  /** The calls have been made, `made` of them; the others were not. Not waited for. */
+  settle(instance: string, ids: readonly string[], made: number): void {
+    const alone = this.#alone.get(instance) ?? [];
+    const now = this.#localNow();
+    for (const [index, id] of ids.entries()) {
+      const call = alone.find((one) => one.id === id);
+      if (call === undefined) continue;
+      if (index < made) call.at = now;
+      else alone.splice(alone.indexOf(call), 1);
+    }
+    if (ids.length > 0) void this.#settle({ instance, ids, made }).catch(() => undefined);
+  }
+
+  /** The windows and what is left of them; null while Redis does not answer. */
+  async state(instance: string): Promise<readonly WindowState[] | null> {
+    const quota = this.#quotas.get(instance);
+    if (quota === undefined) return [];
+    const entries = await this.#entries(quota);
+    return (
+      entries?.map(({ window, times, now }) => ({
+        ...window,
+        left: Math.max(0, window.calls - times.length),
+        nextFreeMs: times.length === 0 ? 0 : Math.max(0, (times[0] ?? now) + window.perSeconds * 1000 - now),
+      })) ?? null
+    );
+  }
+
+  /** Milliseconds until a start is possible that has `ahead` others before it; 0 where Redis cannot say. */
+  async expectedMs(instance: string, ahead: number): Promise<number> {
+    const quota = this.#quotas.get(instance);
+    const entries = quota && (await this.#entries(quota));
+    if (!quota || !entries) return 0;
+    return Math.max(
+      0,
+      ...entries
+        .filter(({ window }) => window.actions === undefined)
+        .map(({ window, times, now }) => {
+          const perMs = window.perSeconds * 1000;
+          const most = startsOf(window.calls, quota.reserve);
+          const late = ahead - Math.max(0, most - times.length);
+          if (late < 0) return 0;
+          // Each place is free again a window after the call that has it, and again a window later.
+          const place = times.at(Math.min(late % most, times.length - 1)) ?? now;
+          return place + perMs - now + Math.floor(late / most) * perMs;
+        }),
+    );
+  }
+
+  /** Null: Redis does not answer. */
+  async #takeShared(
+    quota: Quota,
+    actionName: string,
+    purpose: PermitRequest['purpose'],
+    ids: readonly string[],
+  ): Promise<Taken | null> {
+    const { instance } = quota;
+    const known = this.#known.get(instance) ?? { generation: '', sequence: 0 };
+    const sets = setsOf(quota, actionName, purpose);
+    const bounds = boundsOf(quota, actionName, purpose);
+    const keys = [
+      factsKey(instance),
+      ...sets,
+      ...bounds.map(({ key }) => key).filter((key) => !sets.includes(key)),
+    ];
+    const answer = await this.#asked<readonly [number, (string | number)?, number?]>(() =>
+      this.#options.redis.eval(
+        TAKE,
+        1 + sets.length,
+        ...keys.slice(0, 1 + sets.length),
+        this.#time(),
+        known.generation,
+        known.sequence,
+        UNDER_WAY_MS,
+        ids.length,
+        ...ids,
+        ...bounds.flatMap(({ key, calls, perMs }) => [keys.indexOf(key) + 1, calls, perMs]),
+      ),
+    );
+    if (answer === null) return null;
+    const [kind, second, sequence] = answer;
+    if (kind === -1) return this.#rebuild(quota);
+    if (kind === 0) return { kind: 'wait', waitMs: Math.max(1, Number(second)) };
+    this.#known.set(instance, { generation: String(second), sequence: Number(sequence) });
+    await this.#enterAlone(instance);
+    this.#options.onProblem(instance, null);
+    return { kind: 'taken', ids, isLocal: false };
+  }
+
+  /** Redis has no record of the last hours, or an older one than it had: it is made anew before anybody calls. */
+  async #rebuild(quota: Quota): Promise<Taken | null> {
+    const { instance } = quota;
+    const again = { kind: 'wait', waitMs: REBUILDING_AGAIN_MS } as const;
+    const { redis, recentCalls } = this.#options;
+    const won = await this.#asked<{ readonly set: string | null }>(() =>
+      redis.set(`${factsKey(instance)}:rebuilding`, '1', 'PX', REBUILD_MS, 'NX').then((set) => ({ set })),
+    );
+    if (won === null) return null;
+    if (won.set === null) return again;
+    try {
+      const longestMs = longestOf(quota);
+      const calls = await recentCalls(instance, longestMs);
+      const entries = new Map<string, (number | string)[]>();
+      for (const { actionName, at, purpose } of calls)
+        for (const key of setsOf(quota, actionName, purpose))
+          listIn(entries, key).push(at.getTime(), randomUUID());
+      for (const [key, values] of entries)
+        for (let from = 0; from < values.length; from += 2000)
+          await redis.eval(LOAD, 2, factsKey(instance), key, '', ...values.slice(from, from + 2000));
+      await redis.eval(LOAD, 2, factsKey(instance), factsKey(instance), randomUUID());
+      this.#known.delete(instance);
+    } catch {
+      // MongoDB or Redis went away: nobody calls until it has been done.
+    } finally {
+      await redis.del(`${factsKey(instance)}:rebuilding`).catch(() => undefined);
+    }
+    return again;
+  }
+
+  /** This process's share of each window, by what it did itself since Redis went away. */
+  #takeAlone(
+    quota: Quota,
+    actionName: string,
+    purpose: PermitRequest['purpose'],
+    ids: readonly string[],
+  ): Taken {
+    const now = this.#localNow();
+    const calls = listIn(this.#alone, quota.instance);
+    const share = Math.max(1, this.#options.workers());
+    let waitMs = 0;
+    for (const { key, calls: most, perMs } of boundsOf(quota, actionName, purpose)) {
+      const inWindow = calls.filter((call) => call.keys.includes(key) && call.at > now - perMs);
+      // What was called before is not known here: the first window after is filled by a share of it evenly.
+      const mine = Math.max(1, Math.floor(most / share / 2));
+      const over = inWindow.length + ids.length - Math.max(ids.length, mine);
+      if (over > 0) waitMs = Math.max(waitMs, (inWindow[over - 1]?.at ?? now) + perMs - now);
+    }
+    if (waitMs > 0) return { kind: 'wait', waitMs: Math.min(waitMs, 1000) };
+    const keys = setsOf(quota, actionName, purpose);
+    for (const id of ids) calls.push({ id, keys, at: now });
+    return { kind: 'taken', ids, isLocal: true };
+  }
+
+  /** What was called without Redis counts there, too, now that it is back. */
+  async #enterAlone(instance: string): Promise<void> {
+    const calls = this.#alone.get(instance);
+    if (calls === undefined) return;
+    this.#alone.delete(instance);
+    const shift = this.#options.now === undefined ? Date.now() - performance.now() : 0;
+    for (const { id, keys, at } of calls)
+      for (const key of keys)
+        await this.#asked(() =>
+          this.#options.redis.eval(LOAD, 2, factsKey(instance), key, '', Math.round(at + shift), id),
+        );
+  }
+
+  async #settleTogether(instance: string, ended: readonly Settled[]): Promise<void> {
+    const quota = this.#quotas.get(instance);
+    if (quota === undefined) return;
+    const keys = allSetsOf(quota);
+    await this.#asked(() =>
+      this.#options.redis.eval(
+        SETTLE,
+        keys.length,
+        ...keys,
+        this.#time(),
+        longestOf(quota),
+        ...ended.flatMap(({ ids, made }) => ids.slice(0, made)),
+        '',
+        ...ended.flatMap(({ ids, made }) => ids.slice(made)),
+      ),
+    );
+  }
+
+  async #entries(quota: Quota) {
+    const now = this.#options.now?.() ?? (await this.#redisNow());
+    if (now === null) return null;
+    const all = await Promise.all(
+      quota.windows.map(async (window, index) => {
+        const from = `(${now - window.perSeconds * 1000}`;
+        const scores = await this.#asked<readonly string[]>(() =>
+          this.#options.redis.zrangebyscore(windowKey(quota, index), from, '+inf', 'WITHSCORES'),
+        );
+        if (scores === null) return null;
+        const times = scores.filter((_, place) => place % 2 === 1).map(Number);
+        return { window, times: times.map((time) => Math.min(time, now)).toSorted((a, b) => a - b), now };
+      }),
+    );
+    return all.includes(null) ? null : all.filter((one) => one !== null);
+  }
+
+  async #redisNow(): Promise<number | null> {
+    const time = await this.#asked<readonly (string | number)[]>(() => this.#options.redis.time());
+    return time === null ? null : Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
+  }
+
+  /** What Redis answers in time; null where it does not. */
+  async #asked<T>(ask: () => Promise<unknown>): Promise<T | null> {
+    let value: unknown = null;
+    const answered = await succeedsWithin(
+      WAIT_MS,
+      (async () => {
+        value = await ask();
+      })(),
+    );
+    return answered ? (value as T | null) : null;
+  }
+
+  #time(): string {
+    return this.#options.now === undefined ? '' : String(Math.round(this.#options.now()));
+  }
+
+  #localNow(): number {
+    return this.#options.now?.() ?? performance.now();
+  }
+}
+
+interface Settled {
+  readonly instance: string;
+  readonly ids: readonly string[];
+  readonly made: number;
+}
+
+interface LocalCall {
+  readonly id: string;
+  readonly keys: readonly string[];
+  at: number;
+}
+
+const factsKey = (instance: string): string => `${PREFIX}:quota:${instance}`;
+const callsKey = (instance: string): string => `${factsKey(instance)}:calls`;
+const pollsKey = (instance: string): string => `${factsKey(instance)}:polls`;
+
+function windowKey({ instance, windows }: Quota, index: number): string {
+  return windows[index]?.actions === undefined ? callsKey(instance) : `${factsKey(instance)}:window:${index}`;
+}
+
+function counts({ actions }: RateWindow, actionName: string, purpose: PermitRequest['purpose']): boolean {
+  // A window of some actions is of the requests that issue them; asking how far they are is another request.
+  return actions === undefined || (purpose !== 'poll' && actions.includes(actionName));
+}
+
+/** The sets that such a call is entered in. */
+function setsOf(quota: Quota, actionName: string, purpose: PermitRequest['purpose']): readonly string[] {
+  const own = quota.windows.flatMap((window, index) =>
+    window.actions !== undefined && counts(window, actionName, purpose) ? [windowKey(quota, index)] : [],
+  );
+  return [callsKey(quota.instance), ...(purpose === 'poll' ? [pollsKey(quota.instance)] : []), ...own];
+}
+
+function allSetsOf(quota: Quota): readonly string[] {
+  const own = quota.windows.flatMap(({ actions }, index) =>
+    actions === undefined ? [] : [windowKey(quota, index)],
+  );
+  return [callsKey(quota.instance), pollsKey(quota.instance), ...own];
+}
+
+/** What such a call has to keep to. */
+function boundsOf(quota: Quota, actionName: string, purpose: PermitRequest['purpose']): readonly Bound[] {
+  return quota.windows.flatMap((window, index) => {
+    if (!counts(window, actionName, purpose)) return [];
+    const perMs = window.perSeconds * 1000;
+    const starts = startsOf(window.calls, quota.reserve);
+    const bound = { key: windowKey(quota, index), perMs };
+    switch (purpose) {
+      case 'urgent':
+        return [{ ...bound, calls: window.calls }];
+      case 'start':
+        return [{ ...bound, calls: starts }];
+      case 'poll':
+        return [
+          { ...bound, calls: starts },
+          { key: pollsKey(quota.instance), perMs, calls: Math.max(1, Math.floor(starts / 2)) },
+        ];
+    }
+  });
+}
+
+function listIn<T>(lists: Map<string, T[]>, key: string): T[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+function startsOf(calls: number, reserve: number): number {
+  return Math.max(1, Math.floor(calls * (1 - reserve)));
+}
+
+function longestOf({ windows }: Quota): number {
+  return Math.max(...windows.map(({ perSeconds }) => perSeconds * 1000));
+}
