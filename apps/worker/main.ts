@@ -62,6 +62,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const health = new CheckHealth({
     registry,
     calls,
+    records: database.instances,
     lease: (name) => database.lease(name),
     owner: workerId,
     log,

@@ -8,8 +8,7 @@ import type { ProviderInstance, ProviderRegistry } from './registry.js';
 export interface CheckHealthOptions {
   readonly registry: ProviderRegistry;
   readonly calls: InstanceCalls;
-  /** Where reports are kept. Default: nowhere; whoever asks is answered all the same. */
-  readonly records?: Pick<InstanceRecords, 'reportHealth'>;
+  readonly records: Pick<InstanceRecords, 'reportHealth'>;
   /** The lease of this name: one worker asks an instance for all. */
   readonly lease: (name: string) => SharedLease;
   /** This worker, as the leases know it. */
@@ -87,7 +86,7 @@ export class CheckHealth {
     );
     const report = this.#reportOf(instance, result);
     if (report === null) return null;
-    await this.#options.records?.reportHealth(instance.id, report);
+    await this.#options.records.reportHealth(instance.id, report);
     if ((this.#wasOk.get(instance.id) ?? true) !== report.ok)
       this.#options.log[report.ok ? 'info' : 'warn']({ instance: instance.id, ...report }, 'health changed');
     this.#wasOk.set(instance.id, report.ok);

@@ -118,17 +118,14 @@ function site(
     ...(options.withinMs === undefined ? {} : { answerWithinMs: options.withinMs }),
   });
   const registry = registryWith({ apiKey: KEY });
-  const reports: { readonly instance: string; readonly report: HealthReport }[] = [];
+  /** What is on record of its health. */
+  const kept = async () =>
+    (await database.instances.list()).find((record) => record.instance === instance)?.health ?? null;
   const checks = (owner: string) =>
     new CheckHealth({
       registry,
       calls: new InstanceCalls({ log }),
-      records: {
-        reportHealth: (of, report) => {
-          reports.push({ instance: of, report });
-          return Promise.resolve();
-        },
-      },
+      records: database.instances,
       lease: (name) => database.lease(name),
       owner,
       log,
@@ -145,7 +142,7 @@ function site(
     worker.start();
     onTestFinished(() => worker.stop());
   }
-  return { ask, asked, instance, checks, reports };
+  return { ask, asked, instance, checks, kept };
 }
 
 function block(overrides: Partial<Submission> = {}): Submission {
@@ -313,14 +310,15 @@ describe('the health of a provider instance', () => {
   const well = { ok: true, message: 'All is well.' };
 
   it('is told when somebody asks for it, and kept', async () => {
-    const { ask, instance, reports } = site({ health: () => Promise.resolve(well) });
+    const { ask, instance, kept } = site({ health: () => Promise.resolve(well) });
+    expect(await kept()).toBeNull();
     expect(await ask.health(instance)).toEqual(well);
-    expect(reports).toEqual([{ instance, report: well }]);
+    expect(await kept()).toEqual({ ...well, at: expect.any(Date) as Date });
   });
 
   it('is asked for by one worker for all, and by the next one when that one stops', async () => {
     let asked = 0;
-    const { checks, reports } = site(
+    const { checks } = site(
       {
         health: () => {
           asked += 1;
@@ -335,7 +333,7 @@ describe('the health of a provider instance', () => {
     await Promise.all(workers.map((worker) => worker.stop()));
     const next = checks('four');
     next.start();
-    await eventually(() => reports.length === 2);
+    await eventually(() => asked === 2);
     await next.stop();
   });
 
@@ -347,21 +345,21 @@ describe('the health of a provider instance', () => {
     ],
     ['breaks', () => Promise.reject(new TypeError('bug')), 'failed unexpectedly'],
     ['says no such thing', () => Promise.resolve({} as HealthReport), 'failed unexpectedly'],
-  ])('is bad when the check %s', async (_what, health, message) => {
-    const { checks, reports } = site({ health }, { worker: false });
+  ])('is bad when the check %s', async (_what, check, message) => {
+    const { checks, kept } = site({ health: check }, { worker: false });
     const worker = checks('one');
     await worker.pass();
     await worker.stop();
-    expect(reports).toHaveLength(1);
-    expect(reports[0]?.report.ok).toBe(false);
-    expect(reports[0]?.report.message).toContain(message);
+    const health = await kept();
+    expect(health?.ok).toBe(false);
+    expect(health?.message).toContain(message);
   });
 
   it('is not known of a plugin that cannot tell', async () => {
-    const { checks, reports } = site({}, { worker: false });
+    const { checks, kept } = site({}, { worker: false });
     const worker = checks('one');
     await worker.pass();
     await worker.stop();
-    expect(reports).toEqual([]);
+    expect(await kept()).toBeNull();
   });
 });
