@@ -29,7 +29,9 @@ export class Targets<Due extends { readonly _id: Uuid }> {
       .limit(1)
       .project<{ _id: Uuid }>({ _id: 1 })
       .next();
-    return first === null || first._id.equals(id) ? null : first._id;
+    if (first === null) return null;
+    const { _id: firstId } = first;
+    return firstId.equals(id) ? null : firstId;
   }
 
   /** The action that is Running at the target of this one; null: none any more. */
@@ -37,7 +39,9 @@ export class Targets<Due extends { readonly _id: Uuid }> {
     const own = await this.#actions.findOne({ _id: id }, { projection: { mutexKey: 1 } });
     if (own?.mutexKey == null) return null;
     const holder = await this.#actions.findOne({ mutexHeld: own.mutexKey }, { projection: { _id: 1 } });
-    return holder?._id ?? null;
+    if (holder === null) return null;
+    const { _id: holderId } = holder;
+    return holderId;
   }
 
   /** Makes the one due that was asked for first of those that wait; null: none waits, or one is Running. */

@@ -170,7 +170,7 @@ export class HintConsumer {
     void worker.pause(true).catch(this.#options.onError);
     const timer = setTimeout(() => {
       this.#held.delete(name);
-      if (!this.#stopping) worker.resume();
+      if (!this.#stopping) void worker.resume();
     }, ms);
     timer.unref();
     this.#held.set(name, timer);
