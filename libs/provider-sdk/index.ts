@@ -2,9 +2,11 @@ export { Type, type Static } from 'typebox';
 export type {
   CancelOutcome,
   EffectRecord,
+  ErrorInfo,
   HealthReport,
   Idempotency,
   Json,
+  KeyValuePair,
   Lane,
   RateWindow,
   VendorOperation,
