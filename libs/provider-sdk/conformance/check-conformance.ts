@@ -7,7 +7,7 @@ import { declaredQuota, rateLimited } from './checks/quota.js';
 import { revertPreexisting, revertTwice } from './checks/reverting.js';
 import { secretsStayInside, separateTokens } from './checks/secrets.js';
 import type { ConformanceOptions } from './options.js';
-import { CHECKS, type CheckResult, type ConformanceReport, type Verdict } from './report.js';
+import { CHECKS, CHECK_IDS, type CheckResult, type ConformanceReport, type Verdict } from './report.js';
 import { Rig } from './rig.js';
 import { Scene, inWords } from './scene.js';
 
@@ -15,7 +15,6 @@ import { Scene, inWords } from './scene.js';
 const ALL: readonly Check[] = [
   schemaRoundTrip,
   manifestClaims,
-  onlyContextHttp,
   readOnlyCalls,
   executeTwice,
   killBeforeSave,
@@ -32,6 +31,7 @@ const ALL: readonly Check[] = [
   shutdown,
   revertTwice,
   revertPreexisting,
+  onlyContextHttp,
   separateTokens,
   secretsStayInside,
 ];
@@ -93,7 +93,16 @@ async function judged(check: Check, scene: Scene, failed: (id: string) => boolea
   }
 }
 
-function checkOptions({ instances, interleavings = 1, callTimeoutMs = 100 }: ConformanceOptions): void {
+function checkOptions({
+  instances,
+  interleavings = 1,
+  callTimeoutMs = 100,
+  only = [],
+}: ConformanceOptions): void {
+  for (const id of only) {
+    if (!CHECK_IDS.includes(id))
+      throw new TypeError(`only: "${String(id)}" is no check; there are ${CHECK_IDS.join(', ')}`);
+  }
   if (!Number.isInteger(interleavings) || interleavings < 1 || interleavings > 100_000)
     throw new TypeError(
       `interleavings is ${interleavings}; it has to be a whole number from 1 to 100000, for example 1000`,

@@ -2,7 +2,6 @@
 export const CHECKS = {
   schemaRoundTrip: 'parameters survive the way from a caller to the plugin',
   manifestClaims: 'what the manifest claims, the calls do',
-  onlyContextHttp: 'the vendor is reached by context.http alone',
   readOnlyCalls: 'questions change nothing',
   executeTwice: 'one key is one effect',
   killBeforeSave: 'a worker that dies before the operation is saved loses nothing and repeats nothing',
@@ -19,6 +18,7 @@ export const CHECKS = {
   shutdown: 'a stop of the worker leaves remote work alone',
   revertTwice: 'to undo twice is to undo once',
   revertPreexisting: 'what was there before is not undone',
+  onlyContextHttp: 'the vendor is reached by context.http alone',
   separateTokens: 'two instances never share credentials',
   secretsStayInside: 'secrets are in nothing that the plugin says',
 } as const;

@@ -141,9 +141,14 @@ export class Rig {
   static async start(options: ConformanceOptions): Promise<Rig> {
     const provider = await providerOf(options);
     const proxy = options.vendor === null ? null : await VendorProxy.start(options.vendor.baseUrl);
-    const rig = new Rig(options, provider.manifest, proxy, { provider });
-    rig.watch.start();
-    return rig;
+    try {
+      const rig = new Rig(options, provider.manifest, proxy, { provider });
+      rig.watch.start();
+      return rig;
+    } catch (error) {
+      await proxy?.stop();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {

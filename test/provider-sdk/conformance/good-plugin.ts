@@ -108,7 +108,7 @@ function goodParts(): Parts {
       vendor: 'Acme',
       provider: 'EDR',
       version: '1.0.0',
-      rateLimits: [{ calls: 20, perSeconds: 60 }],
+      rateLimits: [{ calls: 5, perSeconds: 60 }],
       settings: Type.Object({ baseUrl: Type.String() }, { additionalProperties: false }),
       secrets: { required: ['clientSecret'] },
       actions,

@@ -1,7 +1,8 @@
 import type { StepOutcome } from '../../provider.js';
 import type { Came, Call, CallOptions } from '../rig.js';
-import { Findings, inWords } from '../scene.js';
-import type { Check } from './check.js';
+import { Findings, inWords, type Baseline, type Scene } from '../scene.js';
+import { NO_EFFECT, type Check } from './check.js';
+import { recover } from './recover.js';
 
 /** Checks of what a plugin says when it hears something odd, nothing in time, or that it has to stop. */
 
@@ -148,8 +149,14 @@ class Hold {
 
   constructor(readonly why: 'deadline' | 'shutdown') {}
 
-  on(call: Call): void {
+  /** The call whose requests they are. */
+  of(call: Call): void {
     this.#call = call;
+  }
+
+  /** As `of`, for one that may send nothing. */
+  on(call: Call): void {
+    this.of(call);
     this.#timer = setTimeout(() => this.#call?.stop(this.why), STOP_AFTER_MS);
   }
 
@@ -170,71 +177,64 @@ export const shutdown: Check = {
   needsVendor: true,
   after: ['executeTwice', 'killBeforeSave', 'deadline'],
   async run(scene) {
-    const { rig } = scene;
     const findings = new Findings();
-    for (const { trial, did, came } of scene.effective) {
-      for (const during of came === 'pending' ? (['execute', 'poll'] as const) : (['execute'] as const)) {
-        findings.tried();
-        await rig.fresh();
-        const action = scene.action(trial);
-        if (during === 'poll') await action.look();
-        const held = new Hold('shutdown');
-        let sentAfter = 0;
-        let stopped = false;
-        await action.look({
-          steer: (call) => held.on(call),
-          traffic: {
-            before: () => {
-              if (stopped) sentAfter += 1;
-              return undefined;
-            },
-            // The vendor has it already; the plugin has not heard.
-            after: () => {
-              stopped = true;
-              return held.request();
-            },
-          },
-        });
-        held.release();
-        await settledTraffic();
-        const then = await rig.effects();
-        if (then.stopped + then.undid > 0)
-          findings.add(
-            trial.name,
-            `${during}() stopped the work at the vendor when the worker shut down`,
-            LEAVE,
-          );
-        else if (sentAfter > 0)
-          findings.add(
-            trial.name,
-            `${during}() sent ${sentAfter} more requests after the worker was told to shut down`,
-            LEAVE,
-          );
-        await action.takeOver();
-        await action.settle();
-        const now = await rig.effects();
-        if (now.did > did || (now.did < did && rig.idempotencyOf(trial) !== 'none'))
-          findings.add(
-            trial.name,
-            `after a shutdown during ${during}() another worker went on, and there are ${now.did} effects instead of ${did}`,
-            LEAVE,
-          );
-        else if (action.ended !== null && !['completed', 'unknown'].includes(action.ended.kind))
-          findings.add(
-            trial.name,
-            `after a shutdown during ${during}() the action ended as ${action.ended.kind}`,
-            LEAVE,
-          );
-      }
+    for (const baseline of scene.effective) {
+      for (let point = 1; point <= baseline.requests; point += 1)
+        await stopAt(scene, findings, baseline, 'execute', point);
+      if (baseline.came === 'pending') await stopAt(scene, findings, baseline, 'poll', 1);
     }
-    return findings.verdict('no action has an effect at the vendor');
+    return findings.verdict(NO_EFFECT);
   },
 };
+
+/** The worker stops when the vendor has answered a request and the plugin has not heard of it. */
+async function stopAt(
+  scene: Scene,
+  findings: Findings,
+  baseline: Baseline,
+  during: 'execute' | 'poll',
+  point: number,
+): Promise<void> {
+  const { rig } = scene;
+  const { name } = baseline.trial;
+  findings.tried();
+  await rig.fresh();
+  const action = scene.action(baseline.trial);
+  if (during === 'poll') await action.look();
+  const held = new Hold('shutdown');
+  let answers = 0;
+  let sentAfter = 0;
+  await action.look({
+    steer: (call) => held.of(call),
+    traffic: {
+      before: () => {
+        if (answers >= point) sentAfter += 1;
+        return undefined;
+      },
+      after: () => {
+        answers += 1;
+        return answers === point ? held.request() : undefined;
+      },
+    },
+  });
+  held.release();
+  await settledTraffic();
+  const { stopped, undid } = await rig.effects();
+  if (stopped + undid > 0)
+    findings.add(name, `${during}() stopped the work at the vendor when the worker shut down`, LEAVE);
+  else if (sentAfter > 0)
+    findings.add(
+      name,
+      `${during}() sent ${sentAfter} more requests after the worker was told to shut down`,
+      LEAVE,
+    );
+  else await recover(scene, findings, baseline, action, `the worker shut down during ${during}()`);
+}
 
 const LEAVE =
   'When the reason is `shutdown`, throw context.signal.reason and do nothing else: another worker goes on.';
 
 /** Lets what was sent without waiting arrive. */
 function settledTraffic(): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, 20));
+  return new Promise((resolve) => void setTimeout(resolve, 5));
 }

@@ -193,7 +193,7 @@ export const cancelAfterDone: Check = {
 export const cancelRace: Check = {
   id: 'cancelRace',
   needsVendor: true,
-  after: ['cancelWhilePending', 'cancelAfterDone'],
+  after: ['killAfterSave', 'cancelWhilePending', 'cancelAfterDone'],
   async run(scene) {
     const { rig } = scene;
     const findings = new Findings();

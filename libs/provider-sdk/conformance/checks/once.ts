@@ -1,8 +1,8 @@
 import { ProviderError } from '../../errors.js';
 import type { CallOptions } from '../rig.js';
-import { Findings, inWords, type Baseline, type Scene } from '../scene.js';
-import type { ModelAction } from '../model-action.js';
+import { Findings, inWords } from '../scene.js';
 import { NO_EFFECT, type Check } from './check.js';
+import { recover } from './recover.js';
 
 /** Checks that what is asked for once is done once, whatever is lost on the way. */
 
@@ -57,54 +57,6 @@ export const executeTwice: Check = {
     return findings.verdict(NO_EFFECT);
   },
 };
-
-/** Recovers an action after a crash or a lost answer, and says what is wrong then. */
-async function recover(
-  scene: Scene,
-  findings: Findings,
-  baseline: Baseline,
-  action: ModelAction,
-  when: string,
-): Promise<void> {
-  const { rig } = scene;
-  const { trial, did } = baseline;
-  const idempotency = rig.idempotencyOf(trial);
-  const then = (await rig.effects()).did;
-  await action.takeOver();
-  await action.settle();
-  const now = (await rig.effects()).did;
-  const { ended } = action;
-  const known = ended === null ? action.operation !== null : ended.kind === 'completed';
-  const how =
-    ended === null
-      ? 'has not ended'
-      : `ended as ${ended.kind}${'error' in ended ? ` (${inWords(ended.error)})` : ''}`;
-  if (now > did) {
-    findings.add(
-      trial.name,
-      `${when}, and after recovery ("${idempotency}") there are ${now} effects instead of ${did}`,
-      HOW[idempotency],
-    );
-  } else if (idempotency === 'key' || idempotency === 'natural') {
-    if (now < did) findings.add(trial.name, `${when}, and recovery did not carry it out`, HOW[idempotency]);
-    else if (!known)
-      findings.add(trial.name, `${when}, and the action ${how} although the vendor did it`, HOW[idempotency]);
-  } else if (idempotency === 'lookup' && then >= did && !known) {
-    findings.add(
-      trial.name,
-      `${when}; the vendor did it, and reconcile() does not find it: the action ${how}`,
-      HOW.lookup,
-    );
-  }
-}
-
-const HOW = {
-  key: 'Send context.idempotencyKey on every attempt; it stays the same after a crash.',
-  natural: 'A repeat must have no further effect and come to the same; or declare `lookup` or `none`.',
-  lookup:
-    'Put context.idempotencyKey where it can be found again (a tag, a comment) in the first request, and look for it in reconcile().',
-  none: 'Do not send it again by yourself: nobody knows whether it was done.',
-} as const;
 
 export const killBeforeSave: Check = {
   id: 'killBeforeSave',

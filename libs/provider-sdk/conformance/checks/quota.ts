@@ -115,7 +115,6 @@ const MOST_ACTIONS = 150;
 export const declaredQuota: Check = {
   id: 'declaredQuota',
   needsVendor: true,
-  after: ['onlyContextHttp'],
   async run(scene) {
     const { rig } = scene;
     const findings = new Findings();
