@@ -40,10 +40,10 @@ function targetOf(message: unknown): string {
   const { request } = message as {
     readonly request?: {
       readonly method?: string;
-      readonly origin?: unknown;
+      readonly origin?: string | URL;
       readonly host?: string;
       readonly path?: string;
     };
   };
-  return `${request?.method ?? ''} ${String(request?.origin ?? request?.host ?? '')}${request?.path ?? ''}`;
+  return `${request?.method ?? ''} ${(request?.origin ?? request?.host ?? '').toString()}${request?.path ?? ''}`;
 }

@@ -101,7 +101,7 @@ function checkOptions({
 }: ConformanceOptions): void {
   for (const id of only) {
     if (!CHECK_IDS.includes(id))
-      throw new TypeError(`only: "${String(id)}" is no check; there are ${CHECK_IDS.join(', ')}`);
+      throw new TypeError(`only: "${id}" is no check; there are ${CHECK_IDS.join(', ')}`);
   }
   if (!Number.isInteger(interleavings) || interleavings < 1 || interleavings > 100_000)
     throw new TypeError(

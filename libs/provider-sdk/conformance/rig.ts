@@ -12,7 +12,7 @@ import { readSample } from './sample.js';
 import { VendorProxy, type SeenRequest, type Traffic } from './vendor-proxy.js';
 
 /** Milliseconds a plugin has to come back after its signal was aborted, as in the engine. */
-export const COME_BACK_MS = 2000;
+const COME_BACK_MS = 2000;
 const DEFAULT_CALL_TIMEOUT_MS = 10_000;
 const DEADLINE_MS = 3_600_000;
 
@@ -317,7 +317,7 @@ export class Rig {
         this.spend(action);
         return Promise.resolve();
       },
-      secrets: [...Object.values(this.options.instances[instance].secrets ?? {})],
+      secrets: Object.values(this.options.instances[instance].secrets ?? {}),
     });
     const watched: Traffic = {
       before: (request) => {

@@ -7,7 +7,7 @@ import type { Sample } from './options.js';
 export function sentAs(values: Sample): readonly KeyValuePair[] {
   return Object.entries(values).map(([name, value]) => ({
     name,
-    value: typeof value === 'object' ? JSON.stringify(value) : String(value),
+    value: typeof value === 'string' ? value : JSON.stringify(value),
   }));
 }
 

@@ -52,9 +52,8 @@ export class Scene {
   /** Takes an action to its good end; false where the work is under way and the vendor has no `finish`. */
   async complete(action: ModelAction): Promise<boolean> {
     await action.settle();
-    const { finish } = this.rig.vendor;
-    if (action.operation !== null && action.ended === null && finish !== undefined) {
-      await this.rig.vendor.finish?.(action.operation.id);
+    if (action.operation !== null && action.ended === null && this.rig.vendor.finish !== undefined) {
+      await this.rig.vendor.finish(action.operation.id);
       await action.settle();
     }
     return action.ended?.kind === 'completed';

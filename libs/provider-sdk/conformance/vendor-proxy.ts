@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
 /** Says to the proxy which call of the plugin a request belongs to. Not passed on. */
-export const CALL_HEADER = 'x-riposte-conformance-call';
+const CALL_HEADER = 'x-riposte-conformance-call';
 const HOST_HEADER = 'x-riposte-conformance-host';
 
 /** A request of the plugin, as it went over the wire. */

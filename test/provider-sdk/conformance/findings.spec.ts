@@ -43,7 +43,7 @@ describe('what else a check finds', () => {
       execute: (context, asked) =>
         good
           .execute(context, asked)
-          .catch((error) => (context.signal.aborted ? never : Promise.reject(error))),
+          .catch((error: Error) => (context.signal.aborted ? never : Promise.reject(error))),
     });
     expect(await said('deadline', spoil, ['BlockIp'])).toContain(
       'BlockIp: execute() did not come back when its signal was aborted',

@@ -13,7 +13,7 @@ import {
 
 /** A plugin that does all as it should, in parts, so that a test can spoil one of them. */
 
-export interface Settings {
+interface Settings {
   readonly baseUrl: string;
 }
 type Request = { readonly action: string; readonly parameters: unknown };
@@ -65,23 +65,23 @@ export const samples = {
 /** What the plugin is made of. */
 export interface Parts {
   readonly manifest: ProviderManifest;
-  token(context: InstanceContext<Settings>): Promise<string>;
+  readonly token: (context: InstanceContext<Settings>) => Promise<string>;
   /** Sends a request with the token. */
-  send(
+  readonly send: (
     context: InstanceContext<Settings>,
     method: 'GET' | 'PUT' | 'POST' | 'DELETE',
     path: string,
     more?: object,
-  ): Promise<{ readonly status: number; readonly body: unknown }>;
-  outcome(job: Job): StepOutcome;
-  execute(context: ExecutionContext<Settings>, request: Request): Promise<StepOutcome>;
-  poll: NonNullable<Provider['calls']['poll']>;
-  reconcile: NonNullable<Provider['calls']['reconcile']>;
-  cancel: Provider['calls']['cancel'];
-  revert: NonNullable<Provider['calls']['revert']>;
-  observe: NonNullable<Provider['calls']['observe']>;
-  plan: NonNullable<Provider['calls']['plan']>;
-  health: NonNullable<Provider['calls']['health']>;
+  ) => Promise<{ readonly status: number; readonly body: unknown }>;
+  readonly outcome: (job: Job) => StepOutcome;
+  readonly execute: (context: ExecutionContext<Settings>, request: Request) => Promise<StepOutcome>;
+  readonly poll: NonNullable<Provider['calls']['poll']>;
+  readonly reconcile: NonNullable<Provider['calls']['reconcile']>;
+  readonly cancel: Provider['calls']['cancel'];
+  readonly revert: NonNullable<Provider['calls']['revert']>;
+  readonly observe: NonNullable<Provider['calls']['observe']>;
+  readonly plan: NonNullable<Provider['calls']['plan']>;
+  readonly health: NonNullable<Provider['calls']['health']>;
 }
 
 export type Spoil = (good: Parts) => Partial<Parts>;
@@ -90,7 +90,8 @@ export type Spoil = (good: Parts) => Partial<Parts>;
 export function plugin(spoil: Spoil = () => ({})): Provider {
   const parts = goodParts();
   Object.assign(parts, spoil({ ...parts }));
-  const { manifest, token: _token, send: _send, outcome: _outcome, ...calls } = parts;
+  const { manifest, execute, poll, reconcile, cancel, revert, observe, plan, health } = parts;
+  const calls = { execute, poll, reconcile, cancel, revert, observe, plan, health };
   // The parts are typed by the erased request, as the engine's are.
   return defineProvider({ manifest, ...calls } as unknown as Parameters<typeof defineProvider>[0]);
 }

@@ -207,10 +207,10 @@ async function workingClaims(
       );
   }
   if (!manifest.cancellable) return;
-  const came_ = await rig.call('cancel', name, rig.subject({ actionId: action.id }), (context) =>
+  const told = await rig.call('cancel', name, rig.subject({ actionId: action.id }), (context) =>
     calls.cancel(context, action.operation, request),
   );
-  if (came_.kind === 'returned' && came_.value === 'notSupported')
+  if (told.kind === 'returned' && told.value === 'notSupported')
     findings.add(
       name,
       'is declared cancellable, and cancel() says notSupported',
