@@ -317,7 +317,13 @@ export class Rig {
         this.spend(action);
         return Promise.resolve();
       },
-      secrets: Object.values(this.options.instances[instance].secrets ?? {}),
+      // As in the engine: what is secret in the parameters, too.
+      secrets: [
+        ...Object.values(this.options.instances[instance].secrets ?? {}),
+        ...this.trials.flatMap((trial) =>
+          trial.name === action ? secretValues(trial.manifest, trial.request.parameters) : [],
+        ),
+      ],
     });
     const watched: Traffic = {
       before: (request) => {
