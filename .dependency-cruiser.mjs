@@ -107,7 +107,17 @@ export default {
       severity: 'error',
       from: { pathNot: '^libs/' },
       // The SDK has two: what runs in production, and the conformance kit, which does not.
-      to: { path: '^libs/', pathNot: ['^libs/[^/]+/index\\.ts$', '^libs/provider-sdk/conformance/index\\.ts$'] },
+      to: {
+        path: '^libs/',
+        pathNot: ['^libs/[^/]+/index\\.ts$', '^libs/provider-sdk/conformance/index\\.ts$'],
+      },
+    },
+    {
+      name: 'conformance-kit-stays-out-of-the-product',
+      comment: 'Authors and tests run it; nothing that carries actions out needs it.',
+      severity: 'error',
+      from: { path: '^(apps|libs|plugins)/', pathNot: '^libs/provider-sdk/conformance/' },
+      to: { path: '^libs/provider-sdk/conformance/' },
     },
     {
       name: 'plugins-are-entered-through-index',
