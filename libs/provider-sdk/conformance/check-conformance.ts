@@ -77,8 +77,13 @@ async function judged(check: Check, scene: Scene, failed: (id: string) => boolea
   const cause = (check.after ?? []).find(failed);
   if (cause !== undefined)
     return { outcome: 'notApplicable', why: `it says nothing of its own while ${cause} fails` };
+  const { proxy } = scene.rig;
+  if (proxy !== null) proxy.hookFailure = undefined;
   try {
-    return await check.run(scene);
+    const verdict = await check.run(scene);
+    const hookFailure = proxy?.hookFailure;
+    if (hookFailure === undefined) return verdict;
+    throw hookFailure;
   } catch (error) {
     return {
       outcome: 'failed',

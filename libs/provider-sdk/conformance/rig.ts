@@ -334,7 +334,7 @@ export class Rig {
       after: (request, answer) => traffic.after?.(request, answer),
     };
     const request: VendorHttp['request'] = (wanted) =>
-      this.watch.kit(() => {
+      this.watch.kit(async () => {
         const { url: original, changes = !['GET', 'HEAD'].includes(wanted.method) }: VendorRequest = wanted;
         const way = proxy.wayOf(new URL(original), watched, changes);
         return call.alive(

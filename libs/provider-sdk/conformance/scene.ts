@@ -75,8 +75,7 @@ async function baselineOf(rig: Rig, trial: Trial): Promise<Baseline> {
     requests: rig.requests.length,
     changing: rig.requests.filter(({ request }) => request.changes).length,
     came,
-    error:
-      action.lastError ?? (action.ended?.kind === 'unknown' ? new Error('its outcome was unknown') : null),
+    error: action.lastError ?? new Error(`the action ${action.ending}`),
   };
 }
 

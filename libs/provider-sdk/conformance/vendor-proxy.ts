@@ -48,6 +48,8 @@ export class VendorProxy {
   readonly #agent = new Agent({ keepAlive: true });
   readonly #traffic = new Map<string, { readonly traffic: Traffic; readonly changes: boolean }>();
   #next = 0;
+  /** What a hook of the simulator threw first, while a request was under way; undefined where none did. */
+  hookFailure: Error | undefined;
 
   private constructor(readonly vendorUrl: URL) {
     this.#server = createServer((incoming, response) => {
@@ -63,6 +65,8 @@ export class VendorProxy {
         `vendor.baseUrl is "${baseUrl}"; it has to be plain http, for example http://127.0.0.1:8080`,
       );
     const proxy = new VendorProxy(url);
+    // A connection that is closed for idling just as it is used again would look like a lost answer.
+    proxy.#server.keepAliveTimeout = 0;
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -112,7 +116,7 @@ export class VendorProxy {
       body: body.toString('utf8'),
       changes,
     };
-    const fake = await traffic.before?.(seen);
+    const fake = await this.#hooked(async () => traffic.before?.(seen));
     if (fake !== undefined) {
       response
         .writeHead(fake.status, { 'content-type': 'application/json', ...fake.headers })
@@ -120,11 +124,21 @@ export class VendorProxy {
       return;
     }
     const answer = await this.#forward(seen, body, host);
-    if ((await traffic.after?.(seen, answer.body.toString('utf8'))) === 'lose') {
+    const lost = await this.#hooked(async () => traffic.after?.(seen, answer.body.toString('utf8')));
+    if (lost === 'lose') {
       response.socket?.resetAndDestroy();
       return;
     }
     response.writeHead(answer.status, answer.headers).end(answer.body);
+  }
+
+  async #hooked<T>(hook: () => Promise<T>): Promise<T> {
+    try {
+      return await hook();
+    } catch (error) {
+      this.hookFailure ??= error instanceof Error ? error : new Error(String(error));
+      throw error;
+    }
   }
 
   async #forward(
@@ -141,7 +155,15 @@ export class VendorProxy {
       headers: { ...endToEnd(seen.headers), host: String(host), 'content-length': String(body.byteLength) },
     });
     outgoing.end(body);
-    const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+    let answer: IncomingMessage;
+    try {
+      [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+    } catch (error) {
+      // The simulator closed an idle connection just as it was used again: it has not seen the request.
+      if (outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET')
+        return this.#forward(seen, body, host);
+      throw error;
+    }
     return {
       status: answer.statusCode ?? 502,
       headers: endToEnd(answer.headers),

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProviderError, StopRequested, Type, type ActionManifest } from '#provider-sdk';
 import { CHECK_IDS, type CheckId } from '#provider-sdk/conformance';
-import { targetOf, type Parts, type Spoil } from './good-plugin.js';
+import { samples, targetOf, type Parts, type Spoil } from './good-plugin.js';
 import { failures, tryPlugin } from './try-plugin.js';
 import { SmallVendor } from './vendor.js';
 
@@ -248,12 +248,19 @@ const BAD: Readonly<Record<CheckId, readonly [wrong: string, spoil: Spoil, says:
   ],
 };
 
+const { BlockIp, Scan } = samples;
+const [OpenCase, Reboot] = ['to be quick', 'to be quick'];
+
 describe('a plugin that does one thing wrong', () => {
   it.each(CHECK_IDS.map((id) => [BAD[id][0], id] as const))(
     '%s: is caught by %s alone',
     async (_wrong, id) => {
       const [, spoil, says] = BAD[id];
-      const report = await tryPlugin(vendor, spoil, id === 'cancelRace' ? { interleavings: 200 } : {});
+      const report = await tryPlugin(vendor, spoil, {
+        // What it does wrong shows in these, but for what is about look-up.
+        ...(id === 'killBeforeSave' ? {} : { samples: { BlockIp, Scan }, leaveOut: { OpenCase, Reboot } }),
+        interleavings: id === 'cancelRace' ? 200 : 10,
+      });
       expect(report.passed).toBe(false);
       expect(failures(report)).toEqual({ [id]: expect.stringContaining(says) as string });
     },

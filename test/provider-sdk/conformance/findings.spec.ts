@@ -8,6 +8,7 @@ import {
   formatReport,
   type CheckId,
   type ConformanceOptions,
+  type SimulatedVendor,
 } from '#provider-sdk/conformance';
 import { PROJECT_DIR } from '../../support/project-dir.js';
 import { plugin, samples, targetOf, type Spoil } from './good-plugin.js';
@@ -258,6 +259,25 @@ describe('what cannot be tried', () => {
         vendor: overTls,
       }),
     ).rejects.toThrow('it has to be plain http, for example http://127.0.0.1:8080');
+  });
+});
+
+describe('a simulator whose hook throws', () => {
+  it('is what the report speaks of, and not the plugin', async () => {
+    const broken: SimulatedVendor = {
+      baseUrl: vendor.baseUrl,
+      reset: () => vendor.reset(),
+      effects: () => vendor.effects(),
+      finish: () => {
+        throw new TypeError('no such job');
+      },
+    };
+    const report = await tryPlugin(vendor, () => ({}), {
+      vendor: broken,
+      only: ['cancelRace'],
+      interleavings: 20,
+    });
+    expect(failures(report).cancelRace).toBe('plugin: the check could not be made (TypeError: no such job)');
   });
 });
 

@@ -134,7 +134,16 @@ function claims(came: Came<StepOutcome>, ends: readonly StepOutcome['kind'][]): 
 async function silenced<T>(run: (options: CallOptions) => Promise<T>): Promise<T> {
   const held = new Hold('deadline');
   try {
-    return await run({ steer: (call) => held.on(call), traffic: { before: () => held.request() } });
+    return await run({
+      steer: (call) => held.on(call),
+      traffic: {
+        before: async () => {
+          await held.request();
+          // Nobody listens any more, and the vendor must not get it late.
+          return { status: 503 };
+        },
+      },
+    });
   } finally {
     held.release();
   }
