@@ -27,7 +27,7 @@ const ENTRY_POINTS = [
   '^apps/(api|worker|launcher)/main\\.ts$',
   '^apps/cli/[^/]+\\.ts$',
   '^apps/launcher/[^/]+\\.mjs$',
-  '^(libs/[^/]+|plugins)/index\\.ts$',
+  '^(libs/[^/]+|libs/provider-sdk/conformance|plugins)/index\\.ts$',
   '^test/.*[.-]spec\\.ts$',
   '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
@@ -106,7 +106,18 @@ export default {
       name: 'others-enter-libs-through-index',
       severity: 'error',
       from: { pathNot: '^libs/' },
-      to: { path: '^libs/', pathNot: '^libs/[^/]+/index\\.ts$' },
+      // The SDK has two: what runs in production, and the conformance kit, which does not.
+      to: {
+        path: '^libs/',
+        pathNot: ['^libs/[^/]+/index\\.ts$', '^libs/provider-sdk/conformance/index\\.ts$'],
+      },
+    },
+    {
+      name: 'conformance-kit-stays-out-of-the-product',
+      comment: 'Authors and tests run it; nothing that carries actions out needs it.',
+      severity: 'error',
+      from: { path: '^(apps|libs|plugins)/', pathNot: '^libs/provider-sdk/conformance/' },
+      to: { path: '^libs/provider-sdk/conformance/' },
     },
     {
       name: 'plugins-are-entered-through-index',

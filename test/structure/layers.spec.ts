@@ -25,6 +25,7 @@ const LAWFUL: Readonly<Record<string, string>> = {
   'libs/domain/action.ts': `export interface Action { readonly id: string }`,
   'libs/domain/deep.ts': `export type { Action } from './action.js';`,
   'libs/provider-sdk/index.ts': `import type { Action } from '#domain'; export type Seen = Action;`,
+  'libs/provider-sdk/conformance/index.ts': `import type { Seen } from '../index.js'; export type Checked = Seen;`,
   'libs/telemetry/index.ts': `import type { Action } from '#domain'; export type Logged = Action;`,
   'libs/auth/index.ts': `import type { Action } from '#domain'; export { jwtVerify } from 'jose'; export type Allowed = Action;`,
   'libs/odata/index.ts': `export const filter = 'filter';`,
@@ -42,7 +43,7 @@ const LAWFUL: Readonly<Record<string, string>> = {
   'apps/worker/main.ts': `import '#engine'; import '#plugins';`,
   'apps/launcher/main.ts': `import '#embedded-servers';`,
   'test/support/client.ts': `export const client = fetch;`,
-  'test/e2e/cancel.e2e-spec.ts': `import 'vitest'; import 'mongoose'; import 'bullmq'; import '#embedded-servers'; import '#persistence'; import '../support/client.js';`,
+  'test/e2e/cancel.e2e-spec.ts': `import 'vitest'; import 'mongoose'; import 'bullmq'; import '#embedded-servers'; import '#persistence'; import '#provider-sdk/conformance'; import '../support/client.js';`,
 };
 
 /** Which rule refuses which import: rule, file, what the file holds. */
@@ -77,6 +78,17 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
   ['libs-are-entered-through-index', 'libs/engine/e.ts', `import '../domain/deep.js';`],
   ['others-enter-libs-through-index', 'test/engine/a.spec.ts', `import '../../libs/domain/deep.js';`],
   ['plugins-are-entered-through-index', 'test/engine/b.spec.ts', `import '../../plugins/mock/outcome.js';`],
+  [
+    'others-enter-libs-through-index',
+    'test/engine/c.spec.ts',
+    `import '../../libs/provider-sdk/conformance/rig.js';`,
+  ],
+  [
+    'conformance-kit-stays-out-of-the-product',
+    'plugins/firewall/c.ts',
+    `import '#provider-sdk/conformance';`,
+  ],
+  ['conformance-kit-stays-out-of-the-product', 'libs/provider-sdk/b.ts', `import './conformance/index.js';`],
   ['libs-and-plugins-are-imported-by-name', 'apps/worker/b.ts', `import '../../libs/engine/index.js';`],
   ['libs-and-plugins-are-imported-by-name', 'libs/engine/f.ts', `import '../domain/index.js';`],
   ['mongodb-only-in-persistence', 'apps/worker/c.ts', `import 'mongoose';`],
@@ -104,6 +116,7 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
 
 /** What the unlawful import besides. */
 const THEIR_TARGETS: Readonly<Record<string, string>> = {
+  'libs/provider-sdk/conformance/rig.ts': `export const rig = true;`,
   'libs/common/index.ts': `export const common = true;`,
   'libs/engine/two.ts': `import './one.js';`,
   'libs/engine/type-two.ts': `import type { One } from './type-one.js'; export type Two = One;`,

@@ -1,0 +1,140 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { SimulatedVendor, VendorEffect } from '#provider-sdk/conformance';
+
+interface Job {
+  readonly id: string;
+  readonly tag: string;
+  readonly target: string;
+  status: string;
+}
+
+/** A small vendor over HTTP: tokens per client, blocks, scans by key, tickets by tag, and commands that it only takes. */
+export class SmallVendor implements SimulatedVendor {
+  readonly blocks = new Set<string>();
+  readonly jobs = new Map<string, Job>();
+  #effects: VendorEffect[] = [];
+  #calls = 0;
+  #status: string | undefined;
+  #tokens = new Map<string, string>();
+
+  private constructor(
+    readonly baseUrl: string,
+    readonly server: Server,
+  ) {}
+
+  static async start(): Promise<SmallVendor> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const vendor = new SmallVendor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      vendor.#answer(request, response).catch(() => response.destroy());
+    });
+    return vendor;
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  reset(): void {
+    this.blocks.clear();
+    this.jobs.clear();
+    this.#effects = [];
+    this.#calls = 0;
+    this.#status = undefined;
+  }
+
+  effects(): readonly VendorEffect[] {
+    return this.#effects;
+  }
+
+  calls(): number {
+    return this.#calls;
+  }
+
+  finish(id: string): boolean {
+    const job = this.jobs.get(id);
+    if (job?.status !== 'running') return false;
+    job.status = 'done';
+    return true;
+  }
+
+  sayStatus(status: string): void {
+    this.#status = status;
+  }
+
+  preexisting(_action: string, sample: Readonly<Record<string, unknown>>): void {
+    this.blocks.add(String(sample['IP']));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#calls += 1;
+    const body = await text(request);
+    const say = (status: number, answer: object = {}): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+    };
+    const url = new URL(request.url ?? '/', this.baseUrl);
+    const [, kind = '', id = '', verb = ''] = url.pathname.split('/').map(decodeURIComponent);
+    if (kind === 'token') {
+      const secret = new URLSearchParams(body).get('secret') ?? '';
+      const token = this.#tokens.get(secret) ?? `token-${this.#tokens.size + 1}`;
+      this.#tokens.set(secret, token);
+      return say(200, { token });
+    }
+    const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
+    if (![...this.#tokens.values()].includes(token)) return say(401);
+    switch (`${request.method} ${kind}${verb === '' ? '' : `/${verb}`}`) {
+      case 'PUT blocks': {
+        const isNew = !this.blocks.has(id);
+        this.blocks.add(id);
+        if (isNew) this.#effects.push({ what: 'did', target: id });
+        return say(200, { isNew });
+      }
+      case 'GET blocks':
+        return say(this.blocks.has(id) ? 200 : 404);
+      case 'DELETE blocks': {
+        if (!this.blocks.delete(id)) return say(404);
+        this.#effects.push({ what: 'undid', target: id });
+        return say(200);
+      }
+      case 'POST jobs': {
+        const { tag, target, dedupe } = JSON.parse(body) as { tag: string; target: string; dedupe: boolean };
+        const known = dedupe ? [...this.jobs.values()].find((job) => job.tag === tag) : undefined;
+        if (known !== undefined) return say(200, this.#shown(known));
+        const job = { id: `job-${this.jobs.size + 1}`, tag, target, status: 'running' };
+        this.jobs.set(job.id, job);
+        this.#effects.push({ what: 'did', target, key: tag });
+        return say(201, this.#shown(job));
+      }
+      case 'GET jobs': {
+        const tag = url.searchParams.get('tag');
+        const job = id === '' ? [...this.jobs.values()].find((one) => one.tag === tag) : this.jobs.get(id);
+        return job === undefined ? say(404) : say(200, this.#shown(job));
+      }
+      case 'POST jobs/cancel': {
+        const job = this.jobs.get(id);
+        if (job === undefined) return say(404);
+        if (job.status === 'running') {
+          job.status = 'cancelled';
+          this.#effects.push({ what: 'stopped', target: job.target, key: job.tag });
+        }
+        return job.status === 'cancelled' ? say(200, job) : say(409, job);
+      }
+      case 'POST commands':
+        this.#effects.push({ what: 'did', target: (JSON.parse(body) as { target: string }).target });
+        return say(202);
+      default:
+        return say(404);
+    }
+  }
+
+  #shown(job: Job): Job {
+    return this.#status === undefined ? job : { ...job, status: this.#status };
+  }
+}
