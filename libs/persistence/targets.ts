@@ -12,8 +12,8 @@ export interface Ahead {
   readonly id: Uuid | null;
 }
 
-function shownTo(tenantId: string, other: Known): Ahead {
-  return { id: other.tenantId === tenantId ? other._id : null };
+function shownTo(tenantId: string, { _id: id, tenantId: whose }: Known): Ahead {
+  return { id: whose === tenantId ? id : null };
 }
 
 /**
@@ -44,7 +44,9 @@ export class Targets<Due extends { readonly _id: Uuid }> {
       .limit(1)
       .project<Known>({ tenantId: 1 })
       .next();
-    return first === null || first._id.equals(id) ? null : shownTo(own.tenantId, first);
+    if (first === null) return null;
+    const { _id: firstId } = first;
+    return firstId.equals(id) ? null : shownTo(own.tenantId, first);
   }
 
   /** Who is Running at the target of this one; null: nobody any more. */

@@ -173,7 +173,7 @@ export class HintConsumer {
     void worker.pause(true).catch(this.#options.onError);
     const timer = setTimeout(() => {
       this.#held.delete(name);
-      if (!this.#stopping) worker.resume();
+      if (!this.#stopping) void worker.resume().catch(this.#options.onError);
     }, ms);
     timer.unref();
     this.#held.set(name, timer);
