@@ -78,7 +78,6 @@ if wait > 0 then
   if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 1500) end
   return { 0, math.ceil(wait) }
 end
-if ARGV[5] == 'urgent' then redis.call('HDEL', KEYS[1], 'urgentUntil') end
 local entries = {}
 for i = 1, count do
   entries[#entries + 1] = now + tonumber(ARGV[4])
@@ -231,11 +230,7 @@ export class QuotaWindows {
     const known = this.#known.get(instance) ?? { generation: '', sequence: 0 };
     const sets = setsOf(quota, actionName, purpose);
     const bounds = boundsOf(quota, actionName, purpose);
-    const keys = [
-      factsKey(instance),
-      ...sets,
-      `${PREFIX}:${instance}${URGENT_SUFFIX}:prioritized`,
-    ];
+    const keys = [factsKey(instance), ...sets, `${PREFIX}:${instance}${URGENT_SUFFIX}:prioritized`];
     const answer = await this.#asked<readonly [number, (string | number)?, number?]>(() =>
       this.#options.redis.eval(
         TAKE,
