@@ -40,7 +40,7 @@ export interface Waiting {
   readonly reason: WaitReason;
   /** When it is expected to start; null: nobody can say. */
   readonly until: Date | null;
-  /** The action that holds or comes before it at the same target, where that is the reason. */
+  /** The same tenant's action that holds or comes before it at the same target, where that is the reason. */
   readonly blockedBy: string | null;
 }
 

@@ -56,7 +56,7 @@ import {
 import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
-import { Targets } from './targets.js';
+import { Targets, type Ahead } from './targets.js';
 import { Together, isDuplicateKey } from './together.js';
 import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
@@ -712,11 +712,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
-  async #targetBusy(id: string, blockedBy: Uuid | null): Promise<ClaimAnswer> {
+  async #targetBusy(id: string, before: Ahead | null): Promise<ClaimAnswer> {
     await this.throttle([id], TARGET_BUSY_MS, {
       reason: 'targetBusy',
       until: null,
-      blockedBy: blockedBy?.toString() ?? null,
+      blockedBy: before?.id?.toString() ?? null,
     });
     return { kind: 'targetBusy' };
   }

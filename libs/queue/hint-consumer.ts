@@ -94,6 +94,9 @@ export class HintConsumer {
     for (const name of [instance, `${instance}${URGENT_SUFFIX}`]) {
       const old = this.#workers.get(name);
       if (old === undefined || this.#stopping) continue;
+      // The hold was the old one's: the new one takes a hint, and asks for a hold of its own.
+      clearTimeout(this.#held.get(name));
+      this.#held.delete(name);
       this.#workers.set(name, this.#worker(name, old.concurrency));
       const retired = old
         .close()
@@ -170,7 +173,7 @@ export class HintConsumer {
     void worker.pause(true).catch(this.#options.onError);
     const timer = setTimeout(() => {
       this.#held.delete(name);
-      if (!this.#stopping) void worker.resume();
+      if (!this.#stopping) void worker.resume().catch(this.#options.onError);
     }, ms);
     timer.unref();
     this.#held.set(name, timer);

@@ -241,6 +241,20 @@ describe('actions at one target', () => {
       expect(call.startedAt).toBeGreaterThanOrEqual(here[index - 1]?.endedAt ?? 0);
   }, 60_000);
 
+  it("do not tell a tenant the id of another tenant's action that they wait for", async () => {
+    const { start, submit } = await vendor({
+      execute: () => Promise.resolve({ kind: 'pending', operation: { id: 'one' }, nextPollMs: 600_000 }),
+    });
+    const mutexKey = `host-${randomUUID()}`;
+    await submit('AtTarget', { mutexKey, caller: callerOf(TENANT_A) });
+    const second = await submit('AtTarget', { mutexKey, caller: callerOf(TENANT_B) });
+    await start();
+    await eventually(async () => (await database.actions.find(TENANT_B, second))?.phase === 'throttled');
+    expect(await database.actions.find(TENANT_B, second)).toMatchObject({
+      waiting: { reason: 'targetBusy', blockedBy: null },
+    });
+  }, 30_000);
+
   it('say which of them they wait for, and go on when that one is cancelled', async () => {
     const { start, submit, statusOf, queue } = await vendor({
       execute: () => Promise.resolve({ kind: 'pending', operation: { id: 'one' }, nextPollMs: 600_000 }),

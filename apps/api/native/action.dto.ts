@@ -1,11 +1,14 @@
 import { ApiProperty } from '@nestjs/swagger';
 import {
   VERDICTS,
+  WAIT_REASONS,
   isUnresolved,
   type ActionPhase,
   type Json,
   type SecurityAction,
   type Verdict,
+  type WaitReason,
+  type Waiting,
 } from '#domain';
 import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/security-action.dto.js';
 import { PHASE_NAMES } from './list-query.js';
@@ -46,6 +49,26 @@ class CancelWishDto {
   outcome!: string | null;
 }
 
+class WaitingDto {
+  @ApiProperty({ enum: WAIT_REASONS })
+  reason!: WaitReason;
+  @ApiProperty({ description: 'The reason in words.' })
+  message!: string;
+  @ApiProperty({
+    ...dateTime,
+    description: 'When it is expected to start, at the earliest; null: nobody can say.',
+  })
+  expectedStartDateTime!: string | null;
+  @ApiProperty({
+    type: String,
+    format: 'uuid',
+    nullable: true,
+    description:
+      "The action that holds the target, or comes before it there; null where it is another tenant's.",
+  })
+  blockedBy!: string | null;
+}
+
 class ResolverDto {
   @ApiProperty()
   appId!: string;
@@ -68,6 +91,13 @@ class ResolutionDto {
 export class NativeActionDto extends SecurityActionDto {
   @ApiProperty({ enum: PHASE_NAMES })
   phase!: ActionPhase;
+  @ApiProperty({
+    type: WaitingDto,
+    nullable: true,
+    description:
+      'What it waits for, where that is more than its turn; null unless it is throttled and not started.',
+  })
+  waiting!: WaitingDto | null;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })
   providerInstance!: string;
   @ApiProperty({ description: 'Version of the plugin that took it.' })
@@ -109,6 +139,7 @@ export function toNative(action: SecurityAction): NativeActionDto {
   return {
     ...toGraph(action),
     phase: action.phase,
+    waiting: action.waiting === null ? null : waitingOf(action.waiting),
     providerInstance: action.instance,
     providerVersion: action.providerVersion,
     progress: action.progress,
@@ -134,5 +165,22 @@ export function toNative(action: SecurityAction): NativeActionDto {
             verdict: resolution.verdict,
             note: resolution.note,
           },
+  };
+}
+
+const WAITS_FOR: Readonly<Record<WaitReason, string>> = {
+  quota: "The provider's quota for starts is used up for now.",
+  vendorBusy: 'The provider asked not to be called for a while.',
+  breakerOpen: 'The provider does not answer; it is tried again from time to time.',
+  paused: 'The provider instance is paused; it goes on when somebody resumes it.',
+  targetBusy: 'Another action is under way at the same target, or was asked for before.',
+};
+
+function waitingOf({ reason, until, blockedBy }: Waiting): WaitingDto {
+  return {
+    reason,
+    message: WAITS_FOR[reason],
+    expectedStartDateTime: until?.toISOString() ?? null,
+    blockedBy,
   };
 }
