@@ -14,6 +14,7 @@ interface CallFacts {
   readonly intent: Intent | null;
   readonly attempts: readonly Attempt[];
   readonly cancel: CancelWish | null;
+  readonly completedAt?: Date | null;
 }
 
 /**
@@ -33,7 +34,7 @@ export class MongoRecentCalls implements RecentCalls {
         .aggregate([{ $documents: [{}] }, { $project: { now: '$$NOW' } }])
         .toArray()) as [{ now: Date }];
       const since = new Date(now.getTime() - withinMs);
-      const fields = { projection: { actionName: 1, intent: 1, attempts: 1, cancel: 1 } };
+      const fields = { projection: { actionName: 1, intent: 1, attempts: 1, cancel: 1, completedAt: 1 } };
       const calls: RecentCall[] = [];
       // Which tenants there are stands in the index: no record is read for it.
       const tenants = await this.#actions.distinct('tenantId');
@@ -53,14 +54,22 @@ export class MongoRecentCalls implements RecentCalls {
   }
 }
 
-function callsOf({ actionName, intent, attempts, cancel }: CallFacts, since: Date, now: Date): RecentCall[] {
+function callsOf(
+  { actionName, intent, attempts, cancel, completedAt }: CallFacts,
+  since: Date,
+  now: Date,
+): RecentCall[] {
+  // An intent stays on record when its attempt has ended, and is then the same call.
+  const isUnderWay = intent !== null && attempts.every(({ number }) => number !== intent.attempt);
   const issued = [
     ...attempts.map(({ startedAt, endedAt }) => ({ from: startedAt, to: endedAt })),
-    ...(intent === null ? [] : [{ from: intent.at, to: now }]),
+    ...(isUnderWay ? [{ from: intent.at, to: completedAt ?? now }] : []),
   ];
   const calls: RecentCall[] = [];
   for (const { from, to } of issued) {
-    calls.push({ actionName, at: from, purpose: 'start' });
+    // The vendor may have seen it at any time until it ended; from a second on the polls stand for that.
+    const at = new Date(Math.min(to.getTime(), from.getTime() + POLL_MS));
+    calls.push({ actionName, at, purpose: 'start' });
     const polls = Math.min(MOST_POLLS, Math.floor((to.getTime() - from.getTime()) / POLL_MS));
     for (let poll = 0; poll < polls; poll += 1)
       calls.push({ actionName, at: new Date(to.getTime() - poll * POLL_MS), purpose: 'poll' });

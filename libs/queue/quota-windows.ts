@@ -163,7 +163,8 @@ export class QuotaWindows {
     const quota = this.#quotas.get(instance);
     if (quota === undefined) return { kind: 'taken', ids: [], isLocal: true };
     const ids = Array.from({ length: Math.max(1, calls) }, () => randomUUID());
-    if (this.#options.redis.status === 'ready') {
+    // What was called without Redis stands there before more is taken, or it would not count.
+    if (this.#options.redis.status === 'ready' && (await this.#enterAlone(instance))) {
       const answer = await this.#takeShared(quota, actionName, purpose, ids);
       if (answer !== null) return answer;
     }
@@ -251,7 +252,6 @@ export class QuotaWindows {
     if (kind === -1) return this.#rebuild(quota);
     if (kind === 0) return { kind: 'wait', waitMs: Math.max(1, Number(second)) };
     this.#known.set(instance, { generation: String(second), sequence: Number(sequence) });
-    await this.#enterAlone(instance);
     this.#options.onProblem(instance, null);
     return { kind: 'taken', ids, isLocal: false };
   }
@@ -310,17 +310,26 @@ export class QuotaWindows {
     return { kind: 'taken', ids, isLocal: true };
   }
 
-  /** What was called without Redis counts there, too, now that it is back. */
-  async #enterAlone(instance: string): Promise<void> {
-    const calls = this.#alone.get(instance);
-    if (calls === undefined) return;
-    this.#alone.delete(instance);
+  /**
+   * What was called without Redis counts there, too, now that it is back. False: it could not be entered yet. Takers
+   * at the same time enter the same calls by the same ids, which harms nothing, and none goes on before that is done.
+   */
+  async #enterAlone(instance: string): Promise<boolean> {
+    const calls = this.#alone.get(instance) ?? [];
     const shift = this.#options.now === undefined ? Date.now() - performance.now() : 0;
-    for (const { id, keys, at } of calls)
-      for (const key of keys)
-        await this.#asked(() =>
-          this.#options.redis.eval(LOAD, 2, factsKey(instance), key, '', Math.round(at + shift), id),
+    for (const call of calls.slice()) {
+      for (const key of call.keys) {
+        const entered = await this.#asked<true>(() =>
+          this.#options.redis
+            .eval(LOAD, 2, factsKey(instance), key, '', Math.round(call.at + shift), call.id)
+            .then(() => true),
         );
+        if (entered === null) return false;
+      }
+      const place = calls.indexOf(call);
+      if (place !== -1) calls.splice(place, 1);
+    }
+    return true;
   }
 
   async #settleTogether(instance: string, ended: readonly Settled[]): Promise<void> {

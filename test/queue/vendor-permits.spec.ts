@@ -294,7 +294,18 @@ describe('while Redis is away', () => {
     const alone = await takeAll('start');
     expect(alone.length).toBeGreaterThan(0);
     expect(alone.length).toBeLessThanOrEqual(20);
+    const back = await RedisServer.start({
+      binary: await findRedisServer(silent),
+      dir: await mkdtemp(path.join(dir, 'back-')),
+      report: silent,
+      port: Number(new URL(own.url).port),
+    });
+    // Its data is gone, and nothing is on record: what counts is what this process says it did.
+    await permits.ready();
+    const others = await Promise.all([takeAll('start'), takeAll('start')]);
+    expect(others.flat().length).toBe(40 - alone.length);
     permits.close();
+    await back.stop();
   });
 });
 
