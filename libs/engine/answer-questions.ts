@@ -46,6 +46,9 @@ export class AnswerQuestions {
   readonly #shutdown = new AbortController();
   readonly #underWay = new Map<Promise<void>, string>();
   #looking: Promise<void> = Promise.resolve();
+  #isLooking = false;
+  #lookWanted = false;
+  #isAway = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: AnswerQuestionsOptions) {
@@ -65,13 +68,28 @@ export class AnswerQuestions {
     await Promise.all(this.#underWay.keys());
   }
 
-  /** One look after the other; each takes what there is. */
+  /** One look after the other; each takes what there is. Many that are wanted while one goes on become one. */
   #look(): void {
-    this.#looking = this.#looking
-      .then(() => this.#takeAll())
-      .catch((error: unknown) =>
-        this.#options.log.warn({ error: String(error) }, 'questions cannot be read'),
-      );
+    this.#lookWanted = true;
+    if (this.#isLooking) return;
+    this.#looking = this.#lookWhileWanted();
+  }
+
+  async #lookWhileWanted(): Promise<void> {
+    this.#isLooking = true;
+    while (this.#lookWanted && !this.#shutdown.signal.aborted) {
+      this.#lookWanted = false;
+      try {
+        await this.#takeAll();
+        this.#isAway = false;
+      } catch (error) {
+        // Once for each time that the database is away.
+        if (!this.#isAway) this.#options.log.warn({ error: String(error) }, 'questions cannot be read');
+        this.#isAway = true;
+      }
+    }
+    // In one step with the loop's last look at what is wanted.
+    this.#isLooking = false;
   }
 
   async #takeAll(): Promise<void> {

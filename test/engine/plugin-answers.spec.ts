@@ -83,6 +83,17 @@ describe('what a plugin answers', () => {
     expect(action?.errorInfo?.message).toContain('may have taken effect');
   });
 
+  it.each([NaN, 'soon', null])(
+    'is asked about again soon where the time to poll is %s',
+    async (nextPollMs) => {
+      const action = await after(() => ({ kind: 'pending', operation: { id: 'op' }, nextPollMs }));
+      expect(action).toMatchObject({ status: 'Running', phase: 'waitingOnVendor' });
+      const inMs = (action?.nextAt?.getTime() ?? NaN) - Date.now();
+      expect(inMs).toBeGreaterThan(-5000);
+      expect(inMs).toBeLessThan(5000);
+    },
+  );
+
   it('ends as outcome unknown where it is nonsense and a repeat could do harm', async () => {
     expect(await after(() => undefined, 'none')).toMatchObject({
       status: 'Failed',

@@ -220,6 +220,18 @@ describe('reverting a completed action', () => {
     expect((await find(id)).revertedBy).toBe(second.action.id);
   });
 
+  it('stays on record for a day, so that retention cannot have it made again', async () => {
+    const { done, revertFor, run } = site();
+    const original = await done();
+    const { action } = await revertFor().revert(CALLER, original.id);
+    await run(action.id);
+    await eventually(async () => {
+      const { ids } = await database.retention.expired(CALLER.tenantId, 0, 1000, null);
+      expect(ids).not.toContain(action.id);
+      return ids.includes(original.id);
+    });
+  });
+
   it('writes nothing when too many wait for the instance', async () => {
     const { done, revertFor, find } = site();
     const { id } = await done();
