@@ -87,9 +87,11 @@ describe('a value', () => {
       ok: false,
       problems: ['parameter IP is not a valid ip (for example 203.0.113.7)'],
     });
-    expect(parse(['Count', 'x'])).toMatchObject({ problems: ['parameter "Count" must be a whole number'] });
+    expect(parse(['Count', 'x'])).toMatchObject({
+      problems: ['parameter "Count" must be a whole number (for example 1)'],
+    });
     expect(parse(['Mode', 'x'])).toMatchObject({
-      problems: ['parameter Mode must be one of Full, Selective'],
+      problems: ['parameter Mode must be one of Full, Selective (for example Full)'],
     });
     expect(parse(['IP', null])).toMatchObject({
       problems: ['parameter "IP" has no value (for example 203.0.113.7)'],
