@@ -195,7 +195,7 @@ function reasonOf(error: unknown): string {
   if (error.name === 'TimeoutError') return 'no answer in time';
   const { cause } = error;
   if (!(cause instanceof Error)) return error.message;
-  return cause.message || String((cause as NodeJS.ErrnoException).code ?? error.message);
+  return cause.message || ((cause as NodeJS.ErrnoException).code ?? error.message);
 }
 
 async function jsonOf(response: Response): Promise<unknown> {

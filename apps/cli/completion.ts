@@ -5,7 +5,7 @@ import { providerName, providersOf, type ShownProvider } from './providers.js';
 /** Milliseconds the API may take while somebody waits at a prompt. */
 const ANSWER_WITHIN_MS = 1500;
 /** What the scripts call; not for people. */
-export const COMPLETE = 'complete-words';
+const COMPLETE = 'complete-words';
 
 /** `riposte completion`: the script that a shell completes the command `riposte` by. */
 export function completionCommand(): Command {

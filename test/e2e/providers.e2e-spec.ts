@@ -88,7 +88,7 @@ describe('the provider instances', () => {
     const seen = (await list(reader))[0]?.paused;
     expect(seen).toMatchObject({ reason: 'Upgrade' });
     expect(seen).not.toHaveProperty('by');
-    for (const _time of [1, 2])
+    for (let time = 0; time < 2; time += 1)
       expect(await operator.request('POST', `${PATH}/mock/resume`)).toMatchObject({
         status: 200,
         body: { paused: null },

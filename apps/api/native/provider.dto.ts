@@ -1,6 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { LANES, type InstanceState, type Json, type Lane } from '#domain';
-import type { ActionManifest } from '#provider-sdk';
 import { BACKLOG_COUNTED, type ProviderView } from './providers.js';
 
 const text = { type: String, nullable: true } as const;
@@ -217,7 +216,9 @@ export function toProvider(
   };
 }
 
-function shownAction(action: ActionManifest) {
+type ManifestOfAction = ProviderView['instance']['provider']['manifest']['actions'][string];
+
+function shownAction(action: ManifestOfAction) {
   return {
     aliases: action.aliases ?? [],
     title: action.title,
