@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { TokenVerifier } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
-import type { CancelAction, ResolveOutcome, SubmitAction } from '#engine';
+import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
 import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
@@ -12,19 +12,24 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
+import { ProvidersController } from './native/providers.controller.js';
+import type { Providers } from './native/providers.js';
 import { WorkersController } from './native/workers.controller.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
+  ASK_PROVIDER,
   CANCEL_ACTION,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
   LOG,
+  PROVIDERS,
   RATE_LIMIT,
   RESOLVE_OUTCOME,
+  REVERT_ACTION,
   SEARCH,
   SKIP_TOKENS,
   SUBMIT_ACTION,
@@ -40,6 +45,9 @@ export interface ApiParts {
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
+  readonly revert: RevertAction;
+  readonly ask: AskProvider;
+  readonly providers: Providers;
   readonly health: Health;
   readonly verifier: TokenVerifier;
   /** Null: nobody is limited. */
@@ -58,6 +66,7 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        ProvidersController,
         WorkersController,
         HealthController,
       ],
@@ -70,6 +79,9 @@ export class ApiModule {
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
+        { provide: REVERT_ACTION, useValue: parts.revert },
+        { provide: ASK_PROVIDER, useValue: parts.ask },
+        { provide: PROVIDERS, useValue: parts.providers },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: LINK_BASE, useValue: parts.linkBase },

@@ -5,10 +5,18 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
 import { backlogBoundsOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
-import { Backlog, CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
+import {
+  AskProvider,
+  Backlog,
+  CancelAction,
+  ProviderRegistry,
+  ResolveOutcome,
+  RevertAction,
+  SubmitAction,
+} from '#engine';
 import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
-import { BullActionQueue, RedisRateLimiter } from '#queue';
+import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
@@ -20,6 +28,7 @@ import { createServer } from './http/server.js';
 import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
+import { Providers } from './native/providers.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
@@ -48,11 +57,24 @@ await runProcess(log, stopWithin, async () => {
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
+  const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
   const queue = new BullActionQueue(
     redisUrl,
     registry.instances.map(({ id }) => id),
-    (error) => log.debug({ error: error.message }, 'redis did not answer'),
+    onRedisError,
   );
+  const bell = new RedisBell(redisUrl, onRedisError);
+  const permits = new RedisVendorPermits({
+    url: redisUrl,
+    quotas: registry.instances.map(({ id, rateLimits, config: { reserve } }) => ({
+      instance: id,
+      windows: rateLimits,
+      reserve: reserve ?? 0.2,
+    })),
+    recentCalls: database.recentCalls,
+    records: database.instances,
+    onError: onRedisError,
+  });
   const store = database.actions;
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
@@ -76,6 +98,9 @@ await runProcess(log, stopWithin, async () => {
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
+      revert: new RevertAction({ store, queue, registry, admission, log }),
+      ask: new AskProvider({ questions: database.questions, bell, registry, log }),
+      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
       health,
       verifier,
       rateLimit: rateLimiter,
@@ -113,6 +138,8 @@ await runProcess(log, stopWithin, async () => {
     builtin?.stop();
     rateLimiter?.close();
     await queue.close();
+    bell.close();
+    permits.close();
     await database.close();
   };
 });

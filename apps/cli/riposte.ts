@@ -1,28 +1,42 @@
 import { Command } from 'commander';
 import { ConfigurationError } from '#domain';
 import { BackupError } from '#persistence';
+import { actionCommand } from './action.js';
+import { actionsCommand } from './actions.js';
+import { CommandError } from './api-client.js';
 import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
+import { completeCommand, completionCommand } from './completion.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
 import { issuerCommand } from './issuer.js';
+import { providersCommand } from './providers.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
 const program = new Command(commandName('riposte'))
-  .description('Tools for operators. They work on the database itself.')
+  .description(
+    'Providers and actions over the HTTP API; the other tools for operators work on the database itself.',
+  )
+  .addCommand(providersCommand())
+  .addCommand(actionsCommand())
+  .addCommand(actionCommand())
   .addCommand(exportCommand())
   .addCommand(importCommand())
   .addCommand(appsCommand(requireBuiltinIssuer))
-  .addCommand(issuerCommand(requireBuiltinIssuer));
+  .addCommand(issuerCommand(requireBuiltinIssuer))
+  .addCommand(completionCommand());
+program.addCommand(completeCommand(program), { hidden: true });
 
 try {
   await program.parseAsync();
 } catch (error) {
-  const expected = [RefusedError, BackupError, ConfigurationError].some((known) => error instanceof known);
+  const expected = [CommandError, RefusedError, BackupError, ConfigurationError].some(
+    (known) => error instanceof known,
+  );
   if (!(expected && error instanceof Error)) throw error;
   process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof CommandError ? error.exitCode : 1;
 }

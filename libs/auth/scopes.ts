@@ -6,13 +6,17 @@ export const ROLES = [
 ] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What a route needs: reading, writing (which includes reading), or operating the installation. */
-export type Need = 'read' | 'write' | 'operate';
+/**
+ * What a route needs: reading, writing (which includes reading), operating the installation, or (`inspect`) either of
+ * reading and operating.
+ */
+export type Need = 'read' | 'write' | 'operate' | 'inspect';
 
 const SATISFIED_BY: Readonly<Record<Need, readonly Role[]>> = {
   read: ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All'],
   write: ['SecurityActions.ReadWrite.All'],
   operate: ['Riposte.Operator'],
+  inspect: ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'],
 };
 
 /** True when one of the roles is enough. */

@@ -13,6 +13,8 @@ export type ParsedParameters =
 interface ParameterSchema {
   readonly type?: string;
   readonly format?: string;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
   readonly examples?: readonly unknown[];
   readonly writeOnly?: boolean;
   readonly 'x-aliases'?: readonly string[];
@@ -119,8 +121,28 @@ function canonicalise(value: unknown, schema: ParameterSchema): unknown {
 }
 
 function example(schema: ParameterSchema | undefined): string {
-  const first = schema?.examples?.[0];
+  const first = schema?.examples?.[0] ?? usualExample(schema ?? {});
   return first === undefined
     ? ''
     : ` (for example ${typeof first === 'string' ? first : JSON.stringify(first)})`;
 }
+
+/** For a parameter whose plugin gives none. */
+function usualExample({ type, format, enum: allowed, minimum }: ParameterSchema): unknown {
+  if (allowed !== undefined) return allowed[0];
+  if (format !== undefined && Object.hasOwn(USUAL, format)) return USUAL[format];
+  if (type === 'integer' || type === 'number') return minimum ?? 1;
+  if (type === 'boolean') return true;
+  return undefined;
+}
+
+const USUAL: Readonly<Record<string, string>> = {
+  ip: '203.0.113.7',
+  cidr: '203.0.113.0/24',
+  domain: 'evil.example',
+  url: 'https://evil.example/x',
+  hash: 'd41d8cd98f00b204e9800998ecf8427e',
+  uuid: '11111111-1111-4111-8111-111111111111',
+  'date-time': '2026-01-31T18:00:00Z',
+  email: 'someone@example.com',
+} satisfies Readonly<Record<IndicatorFormat, string>> & Readonly<Record<string, string>>;

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mockAction, type Client } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
@@ -47,5 +48,35 @@ describe('the log', () => {
       expect(text).not.toContain(CANARY);
       expect(text).not.toContain(client.token.slice(-40));
     }
+  });
+});
+
+describe('a secret parameter', () => {
+  it('stands in the database as the parameter of its action, and nowhere else, whatever was asked', async () => {
+    const pin = 'canary-pin-77c1';
+    const secret = { MachineId: 'host-8', unlockPin: pin };
+    const request = mockAction('IsolateMachine', secret);
+    await client.post(request, '/api/v1/actions/plan');
+    await client.post(request, '/api/v1/actions/observe');
+    const id = await client.act('IsolateMachine', secret);
+    await client.ended(id);
+    const undoing = await client.request<{ id: string }>('POST', `/api/v1/actions/${id}/revert`);
+    expect(undoing.status).toBe(201);
+    await client.ended(undoing.body.id);
+    const refused = await client.post(mockAction('IsolateMachine', { unlockPin: pin, [pin.slice(0, 6)]: 1 }));
+    expect(refused.status).toBe(400);
+    expect(JSON.stringify(refused.body)).not.toContain(pin);
+
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    const places = new Set<string>();
+    for (const { name } of (await connection.db?.listCollections().toArray()) ?? []) {
+      for (const document of (await connection.db?.collection(name).find().toArray()) ?? []) {
+        for (const [field, value] of Object.entries(document))
+          if (JSON.stringify(value).includes(pin)) places.add(`${name}.${field}`);
+      }
+    }
+    await connection.close();
+    expect([...places]).toEqual(['actions.parameters']);
+    for (const { output } of [stack.api, ...stack.workers]) expect(output).not.toContain(pin);
   });
 });

@@ -47,9 +47,9 @@ afterAll(() => stack.stop());
 const guarded = (): readonly Operation[] => operations.filter(({ roles }) => roles.length > 0);
 
 function call(client: Client, { method, path, body }: Operation, id: string): Promise<Answer> {
-  const unknown = [...path.matchAll(/\{(?!id\})[^}]+\}/g)];
+  const unknown = [...path.matchAll(/\{(?!(?:id|instance)\})[^}]+\}/g)];
   if (unknown.length > 0) throw new Error(`say here what to put for ${unknown.join()} of ${path}`);
-  const address = path.replace('{id}', id);
+  const address = path.replace('{id}', id).replace('{instance}', 'mock');
   if (body === null) return client.request(method, address);
   return client.request(method, address, {
     body: JSON.stringify(sample(body, { skipReadOnly: true }, document)),

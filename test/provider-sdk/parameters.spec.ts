@@ -87,9 +87,11 @@ describe('a value', () => {
       ok: false,
       problems: ['parameter IP is not a valid ip (for example 203.0.113.7)'],
     });
-    expect(parse(['Count', 'x'])).toMatchObject({ problems: ['parameter "Count" must be a whole number'] });
+    expect(parse(['Count', 'x'])).toMatchObject({
+      problems: ['parameter "Count" must be a whole number (for example 1)'],
+    });
     expect(parse(['Mode', 'x'])).toMatchObject({
-      problems: ['parameter Mode must be one of Full, Selective'],
+      problems: ['parameter Mode must be one of Full, Selective (for example Full)'],
     });
     expect(parse(['IP', null])).toMatchObject({
       problems: ['parameter "IP" has no value (for example 203.0.113.7)'],
@@ -198,5 +200,41 @@ describe('a provider', () => {
       },
       cancel: () => Promise.resolve('notSupported'),
     });
+  });
+});
+
+describe('a wrong value', () => {
+  const bounded = {
+    ...action,
+    parameters: Type.Object({
+      Code: Type.Optional(Type.String({ pattern: '^[A-Z]{3}$', examples: ['ABC'] })),
+      Name: Type.Optional(Type.String({ minLength: 3, maxLength: 5, examples: ['host'] })),
+      Ports: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { maxItems: 2, examples: [[443]] })),
+      Share: Type.Optional(Type.Number({ minimum: 0.5, maximum: 1 })),
+      When: Type.Optional(Type.String({ format: 'date-time' })),
+      Whom: Type.Optional(Type.String({ format: 'email' })),
+      Network: Type.Optional(Type.String({ format: 'cidr' })),
+      Mode: Type.Optional(Type.String({ enum: ['Full', 'Selective'] })),
+      Force: Type.Optional(Type.Boolean()),
+    }),
+  } satisfies ActionManifest;
+
+  it.each([
+    ['Code', 'abc', 'parameter Code must match pattern "^[A-Z]{3}$" (for example ABC)'],
+    ['Name', 'x', 'parameter Name must NOT have fewer than 3 characters (for example host)'],
+    ['Name', 'x'.repeat(6), 'parameter Name must NOT have more than 5 characters (for example host)'],
+    ['Ports', '[1,2,3]', 'parameter Ports must NOT have more than 2 items (for example [443])'],
+    ['Ports', '[0]', 'parameter Ports.0 must be >= 1 (for example [443])'],
+    ['Ports', '["a"]', 'parameter Ports.0 must be integer (for example [443])'],
+    ['Ports', '443', 'parameter Ports must be array (for example [443])'],
+    ['Share', '0.1', 'parameter Share must be >= 0.5 (for example 0.5)'],
+    ['Share', 'much', 'parameter "Share" must be a number (for example 0.5)'],
+    ['When', 'soon', 'parameter When is not a valid date-time (for example 2026-01-31T18:00:00Z)'],
+    ['Whom', 'me', 'parameter Whom is not a valid email (for example someone@example.com)'],
+    ['Network', '10.0.0.1/99', 'parameter Network is not a valid cidr (for example 203.0.113.0/24)'],
+    ['Mode', 'Half', 'parameter Mode must be one of Full, Selective (for example Full)'],
+    ['Force', 'maybe', 'parameter "Force" must be true or false (for example true)'],
+  ])('of %s, %s, is told with its rule and an example', (name, value, problem) => {
+    expect(parseParameters(bounded, [{ name, value }])).toEqual({ ok: false, problems: [problem] });
   });
 });

@@ -41,20 +41,32 @@ function problems(errors: readonly ValidationError[], parent = ''): string[] {
   return errors.flatMap((error) => {
     const place = parent === '' ? error.property : `${parent}.${error.property}`;
     const rules = Object.entries(error.constraints ?? {});
+    // An item of a list goes by its index.
+    const isItem = /^\d+$/.test(error.property);
+    const hasChildren = (error.children ?? []).length > 0;
     const isUnknown = rules.some(([rule]) => rule === 'whitelistValidation');
     // What is not there breaks every one of its rules; what may be left out breaks none.
-    if (rules.length > 0 && !isUnknown && (error.value === undefined || error.value === null))
+    if (
+      rules.length > 0 &&
+      !isUnknown &&
+      !isItem &&
+      !hasChildren &&
+      (error.value === undefined || error.value === null)
+    )
       return [`${place} is needed`];
-    const own = rules.map(([rule, message]) => {
-      if (rule === 'whitelistValidation') return `${place} is not a known property`;
-      if (rule === 'nestedValidation')
-        return `${place} has to be ${message.startsWith('each value') ? 'a list of objects' : 'an object'}`;
-      return parent === ''
-        ? message
-        : message.startsWith(error.property)
-          ? `${parent}.${message}`
-          : `${parent}: ${message}`;
-    });
+    // The list is there; what is wrong is said of its items.
+    const own = rules
+      .filter(([rule]) => !(hasChildren && rule === 'isDefined'))
+      .map(([rule, message]) => {
+        if (rule === 'whitelistValidation') return `${place} is not a known property`;
+        if (rule === 'nestedValidation')
+          return `${place} has to be ${message.startsWith('each value') && !isItem ? 'a list of objects' : 'an object'}`;
+        return parent === ''
+          ? message
+          : message.startsWith(error.property)
+            ? `${parent}.${message}`
+            : `${parent}: ${message}`;
+      });
     return [...own, ...problems(error.children ?? [], place)];
   });
 }

@@ -1,10 +1,13 @@
 import { ApiProperty } from '@nestjs/swagger';
 import {
+  LANES,
   VERDICTS,
   WAIT_REASONS,
   isUnresolved,
   type ActionPhase,
+  type EffectRecord,
   type Json,
+  type Lane,
   type SecurityAction,
   type Verdict,
   type WaitReason,
@@ -14,7 +17,7 @@ import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/s
 import { PHASE_NAMES } from './list-query.js';
 
 /** Any JSON: a provider's own. */
-const anything = {
+export const anything = {
   anyOf: ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type })),
 } as const;
 const dateTime = { type: String, format: 'date-time', nullable: true } as const;
@@ -28,6 +31,12 @@ class AttemptDto {
   endedAt!: string;
   @ApiProperty({ enum: ['completed', 'failed', 'unknown', 'cancelled'] })
   outcome!: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Version of the plugin that ran it; null in old records.',
+  })
+  providerVersion!: string | null;
   @ApiProperty({ type: ResultInfoDto, nullable: true })
   errorInfo!: ResultInfoDto | null;
 }
@@ -102,6 +111,25 @@ export class NativeActionDto extends SecurityActionDto {
   providerInstance!: string;
   @ApiProperty({ description: 'Version of the plugin that took it.' })
   providerVersion!: string;
+  @ApiProperty({ enum: LANES, description: 'How urgent its calls are while the quota is short.' })
+  lane!: Lane;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'What it acts upon: one at a time is Running. Null: others may act beside it.',
+  })
+  target!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Id of the action that it undoes.' })
+  reverts!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Id of the action that undoes, or undid, it.' })
+  revertedBy!: string | null;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: true,
+    nullable: true,
+    description: 'What it changed, where its plugin says so: changed, previous, ids, expiresAt.',
+  })
+  effect!: EffectRecord | null;
   @ApiProperty({ ...anything, description: 'As the provider reports it.' })
   progress!: Json;
   @ApiProperty({ ...anything, description: 'What the provider answered.' })
@@ -142,15 +170,21 @@ export function toNative(action: SecurityAction): NativeActionDto {
     waiting: action.waiting === null ? null : waitingOf(action.waiting),
     providerInstance: action.instance,
     providerVersion: action.providerVersion,
+    lane: action.lane,
+    target: action.mutexKey,
+    reverts: action.reverts,
+    revertedBy: action.revertedBy,
+    effect: action.effect,
     progress: action.progress,
     result: action.result,
     deadlineDateTime: action.deadlineAt.toISOString(),
     nextAttemptDateTime: action.nextAt?.toISOString() ?? null,
-    attempts: action.attempts.map(({ number, startedAt, endedAt, outcome, error }) => ({
+    attempts: action.attempts.map(({ number, startedAt, endedAt, outcome, providerVersion, error }) => ({
       number,
       startedAt: startedAt.toISOString(),
       endedAt: endedAt.toISOString(),
       outcome,
+      providerVersion,
       errorInfo: error,
     })),
     cancel:

@@ -1,15 +1,34 @@
-import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore } from '#domain';
-import type { ResolveOutcome } from '#engine';
+import type { AskProvider, ResolveOutcome, RevertAction } from '#engine';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import type { LinkBase } from '../http/link-base.js';
+import { CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
+import { ParseCreateBodyPipe } from '../security-actions/parse-create-body.pipe.js';
+import { submissionOf } from '../security-actions/submission.js';
 import type { SkipTokens } from '../skip-tokens.js';
-import { ACTION_STORE, LINK_BASE, RESOLVE_OUTCOME, SKIP_TOKENS } from '../tokens.js';
+import {
+  ACTION_STORE,
+  ASK_PROVIDER,
+  LINK_BASE,
+  RESOLVE_OUTCOME,
+  REVERT_ACTION,
+  SKIP_TOKENS,
+} from '../tokens.js';
 import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
 import { PHASE_NAMES, parseListQuery, queryOfPage } from './list-query.js';
+import { ObservedStateDto, PlanDto } from './answers.dto.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
 
 const COLLECTION = 'api/v1/actions';
@@ -21,6 +40,8 @@ export class NativeActionsController {
   constructor(
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
+    @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
+    @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
     @Inject(SKIP_TOKENS) private readonly skipTokens: SkipTokens,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
@@ -97,5 +118,65 @@ export class NativeActionsController {
     @Req() request: FastifyRequest,
   ): Promise<NativeActionDto> {
     return toNative(await this.resolveOutcome.resolve(callerOf(request), id, { verdict, note }));
+  }
+
+  @Post(':id/revert')
+  @HttpCode(201)
+  @Requires('write')
+  @ApiOperation({
+    summary: 'Undo a completed action',
+    description:
+      'By another action, which is answered: 201 when it is made, 200 when it was asked for before. 409: it cannot be undone, and why.',
+  })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiCreatedResponse({ type: NativeActionDto, description: 'The action that undoes it.' })
+  @ApiOkResponse({
+    type: NativeActionDto,
+    description: 'It was asked for before: the action that undoes it.',
+  })
+  @ApiGraphErrors(401, 403, 404, 409, 429, 500, 503)
+  async revert(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<NativeActionDto> {
+    const { action, repeated } = await this.revertAction.revert(callerOf(request), id);
+    if (repeated) reply.status(200);
+    reply.header('location', `${this.linkBase(request)}/${COLLECTION}/${action.id}`);
+    return toNative(action);
+  }
+
+  @Post('plan')
+  @HttpCode(200)
+  @Requires('write')
+  @ApiOperation({
+    summary: 'Ask what an action would do',
+    description: 'The body is that of a create. Nothing is recorded, and nothing changes at the vendor.',
+  })
+  @ApiBody({ type: CreateSecurityActionDto })
+  @ApiOkResponse({ type: PlanDto })
+  @ApiGraphErrors(400, 401, 403, 409, 413, 415, 424, 429, 500, 503)
+  async plan(
+    @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
+    @Req() request: FastifyRequest,
+  ): Promise<PlanDto> {
+    return this.askProvider.plan(callerOf(request), submissionOf(body));
+  }
+
+  @Post('observe')
+  @HttpCode(200)
+  @Requires('read')
+  @ApiOperation({
+    summary: 'Ask whether the effect of an action is in place now',
+    description: 'The body is that of a create. Nothing is recorded, and nothing changes at the vendor.',
+  })
+  @ApiBody({ type: CreateSecurityActionDto })
+  @ApiOkResponse({ type: ObservedStateDto })
+  @ApiGraphErrors(400, 401, 403, 409, 413, 415, 424, 429, 500, 503)
+  async observe(
+    @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
+    @Req() request: FastifyRequest,
+  ): Promise<ObservedStateDto> {
+    return this.askProvider.observe(callerOf(request), submissionOf(body));
   }
 }

@@ -31,6 +31,7 @@ import {
 } from './list-options.js';
 import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from './idempotency-key.js';
 import { ParseCreateBodyPipe } from './parse-create-body.pipe.js';
+import { submissionOf } from './submission.js';
 import {
   SecurityActionDto,
   SecurityActionListDto,
@@ -76,21 +77,8 @@ export class SecurityActionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SecurityActionDto> {
-    const submission = {
-      name: body.name,
-      actionReason: body.actionReason ?? null,
-      clientContext: body.clientContext ?? null,
-      parameters: body.parameters.map(({ name, value }) => ({ name, value: value ?? null })),
-      vendorInformation: {
-        vendor: body.vendorInformation.vendor,
-        provider: body.vendorInformation.provider,
-        providerVersion: body.vendorInformation.providerVersion ?? null,
-        subProvider: body.vendorInformation.subProvider ?? null,
-      },
-      startBefore: startBefore(body['@riposte.startBefore']),
-    };
     const key = idempotencyKeyOf(request);
-    const { action, repeated } = await this.submitAction.submit(callerOf(request), submission, key);
+    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
@@ -202,12 +190,4 @@ function collectionPath(request: FastifyRequest): string {
 /** An id from a URL as it may stand in a message. */
 function printable(id: string): string {
   return id.slice(0, 64).replaceAll(/[^\w.-]/g, '?');
-}
-
-function startBefore(text: string | null | undefined): Date | null {
-  if (text === null || text === undefined) return null;
-  const time = new Date(text);
-  if (Number.isNaN(time.getTime()))
-    throw new UserError('invalidRequest', '@riposte.startBefore is no time that exists.');
-  return time;
 }

@@ -1,0 +1,113 @@
+import {
+  UserError,
+  type Caller,
+  type InstanceRecord,
+  type InstanceRecords,
+  type InstanceState,
+  type VendorPermits,
+  type WaitingCounter,
+} from '#domain';
+import type { ProviderRegistry } from '#engine';
+import type { Logger } from '#telemetry';
+
+/** Waiting actions are counted up to here: enough to tell a backlog, and cheap. */
+export const BACKLOG_COUNTED = 10_000;
+
+type Instance = ProviderRegistry['instances'][number];
+
+/** A configured instance with how it fares now. */
+export interface ProviderView {
+  readonly instance: Instance;
+  readonly record: InstanceRecord;
+  readonly state: InstanceState;
+  /** Null: it could not be counted. */
+  readonly waiting: number | null;
+}
+
+/** Who looks: an operator of the installation, or a caller of this tenant. */
+export type Viewer = { readonly tenantId: string; readonly operates: boolean };
+
+/** The configured provider instances, how they fare, and whether they are paused. */
+export class Providers {
+  readonly #registry: ProviderRegistry;
+  readonly #permits: Pick<VendorPermits, 'state'> & { announce(instance: string): Promise<void> };
+  readonly #records: InstanceRecords;
+  readonly #counter: WaitingCounter;
+  readonly #log: Logger;
+
+  constructor(parts: {
+    readonly registry: ProviderRegistry;
+    readonly permits: Pick<VendorPermits, 'state'> & { announce(instance: string): Promise<void> };
+    readonly records: InstanceRecords;
+    readonly counter: WaitingCounter;
+    readonly log: Logger;
+  }) {
+    this.#registry = parts.registry;
+    this.#permits = parts.permits;
+    this.#records = parts.records;
+    this.#counter = parts.counter;
+    this.#log = parts.log;
+  }
+
+  /** Those that serve the viewer's tenant; all for an operator. */
+  async list(viewer: Viewer): Promise<readonly ProviderView[]> {
+    const seen = this.#registry.instances.filter((instance) => isSeenBy(viewer, instance));
+    const records = await this.#records.list();
+    return Promise.all(seen.map((instance) => this.#view(instance, records)));
+  }
+
+  /** @throws UserError `itemNotFound`, also for one that does not serve the viewer's tenant */
+  async get(viewer: Viewer, id: string): Promise<ProviderView> {
+    const instance = this.#registry.byId(id);
+    if (instance === null || !isSeenBy(viewer, instance)) throw unknownInstance();
+    return this.#view(instance, await this.#records.list());
+  }
+
+  /**
+   * Nothing is started there until it is resumed. Who paused it first, and why, stands.
+   * @throws UserError `itemNotFound`
+   */
+  async pause(caller: Caller, id: string, reason: string): Promise<ProviderView> {
+    const instance = this.#configured(id);
+    const record = await this.#records.pause(id, caller, reason);
+    this.#log.info({ instance: id, appId: caller.appId, user: caller.user, reason }, 'provider paused');
+    return this.#changed(instance, record);
+  }
+
+  /** Harmless when it is not paused. @throws UserError `itemNotFound` */
+  async resume(caller: Caller, id: string): Promise<ProviderView> {
+    const instance = this.#configured(id);
+    const record = await this.#records.resume(id);
+    this.#log.info({ instance: id, appId: caller.appId, user: caller.user }, 'provider resumed');
+    return this.#changed(instance, record);
+  }
+
+  async #changed(instance: Instance, record: InstanceRecord): Promise<ProviderView> {
+    await this.#permits.announce(instance.id);
+    return this.#view(instance, [record]);
+  }
+
+  #configured(id: string): Instance {
+    const instance = this.#registry.byId(id);
+    if (instance === null) throw unknownInstance();
+    return instance;
+  }
+
+  async #view(instance: Instance, records: readonly InstanceRecord[]): Promise<ProviderView> {
+    const { id } = instance;
+    const [state, waiting] = await Promise.all([
+      this.#permits.state(id),
+      this.#counter.countWaiting(id, BACKLOG_COUNTED).catch(() => null),
+    ]);
+    const record = records.find((one) => one.instance === id) ?? { instance: id, paused: null, health: null };
+    return { instance, record, state, waiting };
+  }
+}
+
+function isSeenBy({ operates, tenantId }: Viewer, instance: Instance): boolean {
+  return operates || instance.serves(tenantId);
+}
+
+function unknownInstance(): UserError {
+  return new UserError('itemNotFound', 'No such provider instance is configured. See GET /api/v1/providers.');
+}
