@@ -45,7 +45,7 @@ function context(
     issuedAt: null,
     http: vendorHttp({
       network: { allow: ['127.0.0.0/8'], ports: [] },
-      signal: AbortSignal.timeout(30_000),
+      signal,
       spend: () => Promise.resolve(),
       secrets: [],
     }),
