@@ -79,7 +79,11 @@ export function onlyAllowed(protocol: string, port: string, policy: NetworkPolic
  * Resolves names for a socket, and gives addresses to it only when every one of the answer may be dialled. What is
  * checked is what is dialled, so a name that changes between two answers gains nothing.
  */
-export function guardedLookup(policy: NetworkPolicy, allowedOnly: boolean, resolve: ResolveName): LookupFunction {
+export function guardedLookup(
+  policy: NetworkPolicy,
+  allowedOnly: boolean,
+  resolve: ResolveName,
+): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { all: true }, (error, addresses) => {
       const [first] = addresses ?? [];

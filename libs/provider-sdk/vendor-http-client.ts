@@ -148,7 +148,9 @@ class VendorCall<Answer extends TSchema> {
       if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(lower)) throw this.#misuse('a header has a name that is none');
       if (OWN_HEADERS.has(lower)) throw this.#misuse(`the header ${lower} is not a plugin's to set`);
       if (!/^[\t\u0020-\u007e\u0080-\u00ff]*$/.test(value))
-        throw this.#misuse(`the header ${lower} has a line break or another character that no header can have`);
+        throw this.#misuse(
+          `the header ${lower} has a line break or another character that no header can have`,
+        );
       headers[lower] = value;
     }
     headers['accept-encoding'] = 'gzip, br, deflate';
@@ -344,7 +346,9 @@ class Sending extends DecoratorHandler implements Dispatcher.DispatchHandler {
   }
 }
 
-const INFLATE: Readonly<Record<string, (from: Buffer, bound: { maxOutputLength: number }) => Promise<Buffer>>> = {
+const INFLATE: Readonly<
+  Record<string, (from: Buffer, bound: { maxOutputLength: number }) => Promise<Buffer>>
+> = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
   br: promisify(brotliDecompress),

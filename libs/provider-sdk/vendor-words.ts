@@ -7,12 +7,15 @@ export function plainWords(text: string, secrets: readonly string[]): string {
     .filter((secret) => secret !== '')
     .flatMap((secret) => [
       secret,
+      // A lone surrogate has no percent-encoded form, and would throw.
+      encodeURIComponent(Buffer.from(secret).toString()),
       new URLSearchParams({ '': secret }).toString().slice(1),
       JSON.stringify(secret).slice(1, -1),
       Buffer.from(secret).toString('base64'),
     ])
     .toSorted((a, b) => b.length - a.length);
-  const redact = (from: string): string => forms.reduce((left, form) => left.replaceAll(form, REDACTED), from);
+  const redact = (from: string): string =>
+    forms.reduce((left, form) => left.replaceAll(form, REDACTED), from);
   // Bounded before the patterns run over it; secrets first, so that none is cut in two and shown by half.
   const some = redact(text).slice(0, 20 * MOST_CHARS);
   const plain = some
@@ -31,7 +34,16 @@ export function wordsOfFailure(body: unknown, text: string): string {
   return messageIn(body, 3) ?? (typeof body === 'object' && body !== null ? '' : text);
 }
 
-const PLACES = ['error', 'errors', 'message', 'error_description', 'detail', 'title', 'msg', 'reason'] as const;
+const PLACES = [
+  'error',
+  'errors',
+  'message',
+  'error_description',
+  'detail',
+  'title',
+  'msg',
+  'reason',
+] as const;
 
 function messageIn(body: unknown, depth: number): string | null {
   if (typeof body === 'string') return body === '' ? null : body;

@@ -238,7 +238,9 @@ describe('what the operator allows', () => {
       else process.env['HTTP_PROXY'] = before;
     });
     const network = { ...LOOPBACK };
-    expect((await http(network).request({ method: 'GET', url: `http://127.0.0.1:${port}/` })).status).toBe(200);
+    expect((await http(network).request({ method: 'GET', url: `http://127.0.0.1:${port}/` })).status).toBe(
+      200,
+    );
   });
 });
 
