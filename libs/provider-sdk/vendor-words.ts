@@ -26,7 +26,9 @@ export function plainWords(text: string, secrets: readonly string[]): string {
     .replaceAll(/ {2,}/g, ' ')
     .trim();
   // Once more: what was taken out may have stood in the middle of one.
-  return [...redact(plain)].slice(0, MOST_CHARS).join('');
+  return redact(plain)
+    .slice(0, MOST_CHARS)
+    .replace(/[\ud800-\udbff]$/, '');
 }
 
 /** What a vendor says of a failure: the message in the usual places of its JSON, else its text. */

@@ -213,10 +213,10 @@ describe('what the operator allows', () => {
   });
 
   it('does not make up for a certificate that nobody vouches for', async () => {
-    const { cert, key, distrust } = await trustedCertificate();
-    await distrust();
+    const certificate = await trustedCertificate();
+    await certificate.distrust();
     let called = false;
-    const server = createTlsServer({ cert, key }, (_request, response) => {
+    const server = createTlsServer({ cert: certificate.cert, key: certificate.key }, (_request, response) => {
       called = true;
       response.end('{}');
     });
