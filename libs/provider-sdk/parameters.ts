@@ -4,6 +4,7 @@ import { CANONICAL, type IndicatorFormat } from './indicators.js';
 import { compileSchema, describeSchemaError } from './json-schema.js';
 import { canonicalName } from './names.js';
 import type { ActionManifest } from './provider.js';
+import { parseStrangersJson } from './vendor-json.js';
 
 export type ParsedParameters =
   | { readonly ok: true; readonly values: Readonly<Record<string, unknown>> }
@@ -102,12 +103,12 @@ function coerce(text: string, schema: ParameterSchema): Coerced {
         ? { ok: true, value: text.toLowerCase() === 'true' }
         : { ok: false, problem: 'must be true or false' };
     case 'array':
-    case 'object':
-      try {
-        return { ok: true, value: JSON.parse(text) as unknown };
-      } catch {
-        return { ok: false, problem: `must be JSON text of an ${schema.type}` };
-      }
+    case 'object': {
+      const value = parseStrangersJson(text);
+      return value === undefined
+        ? { ok: false, problem: `must be JSON text of an ${schema.type}` }
+        : { ok: true, value };
+    }
     default:
       // Values come out of tables and alerts with stray blanks around them; none of the formats has any.
       return { ok: true, value: schema.format === undefined ? text : text.trim() };
