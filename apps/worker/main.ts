@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { instancesOf, loadConfig, retentionOf } from '#config';
+import { instancesOf, configFile, loadConfig, retentionOf } from '#config';
 import { ProviderRegistry, Retention, RunAction, Sweep, Watchdog } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
-import { plugins } from '#plugins';
+import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
@@ -24,6 +24,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
+  const plugins = await pluginsWith(config.plugins, configFile(process.env, process.cwd()));
   const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',

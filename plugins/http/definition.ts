@@ -1,6 +1,5 @@
 import { LineCounter, isNode, parseDocument } from 'yaml';
-import { Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
-import { DefinitionError } from './definition-error.js';
+import { ConfigurationError, Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
 import { namesIn } from './template.js';
 
 /** Schema of a provider definition. docs/plugins/declarative.md explains every key. */
@@ -262,13 +261,13 @@ export type WebhookDefinition = Static<typeof webhookSchema>;
 /**
  * Parses and checks a provider definition.
  * @param file named in messages
- * @throws DefinitionError naming file, line, key and rule
+ * @throws ConfigurationError naming file, line, key and rule
  */
 export function parseDefinition(source: string, file: string): HttpDefinition | WebhookDefinition {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
   const [error] = document.errors;
-  if (error !== undefined) throw new DefinitionError(`${file}: ${error.message}`);
+  if (error !== undefined) throw new ConfigurationError(`${file}: ${error.message}`);
   const value: unknown = document.toJS({ maxAliasCount: 20 });
   const place = (path: readonly string[]): string => {
     for (let length = path.length; length > 0; length -= 1) {
@@ -284,14 +283,14 @@ export function parseDefinition(source: string, file: string): HttpDefinition | 
     const said = (validate.errors ?? []).map(
       (problem) => `${place(pathOf(problem.instancePath))}: ${describeSchemaError(problem)}`,
     );
-    throw new DefinitionError([...new Set(said)].join('; '));
+    throw new ConfigurationError([...new Set(said)].join('; '));
   }
   if (webhook) return value as WebhookDefinition;
   const definition = value as HttpDefinition;
   const problems = problemsOf(definition).map(
     ({ path, says }) => `${place(path)}: ${path.join('.')} ${says}`,
   );
-  if (problems.length > 0) throw new DefinitionError(problems.join('; '));
+  if (problems.length > 0) throw new ConfigurationError(problems.join('; '));
   return definition;
 }
 
