@@ -26,7 +26,10 @@ export interface VendorRequest<Answer extends TSchema = TSchema> {
   }) => { readonly errorClass: ProviderErrorClass; readonly message?: string } | undefined;
   /** JSON Schema of the answer's body. Another one is a failure: of a changing request, `unknownOutcome`. */
   readonly answer?: Answer;
-  /** Milliseconds until it has been answered whole. Default 30,000. */
+  /**
+   * Milliseconds from its first sending until it has been answered whole. Default 30,000, of which the answer has to
+   * begin within 10,000.
+   */
   readonly timeoutMs?: number;
   /** Bytes of the answer's body, after inflating. Default 1 MiB. */
   readonly maxBytes?: number;
@@ -49,8 +52,10 @@ export interface VendorHttp {
    * connections. Redirects are not followed.
    *
    * @throws ProviderError by class: `rateLimited` for 429 (with the vendor's `Retry-After`), `auth` 401, `permission`
-   *   403, `targetNotFound` 404, `conflict` 409, `capacity` 507, `invalidInput` for other 4xx; `unreachable` where
-   *   nothing was sent; `transient`, or `unknownOutcome` where it may have changed something, for the rest
+   *   403, `targetNotFound` 404, `conflict` 409, `capacity` 507, `invalidInput` for other 4xx but 408 and 425;
+   *   `transient` for 503 with `Retry-After`; `unreachable` where nothing was sent; `permanent` for a request that is not
+   *   sent at all, because its address is not open to the instance or it is not well formed; `transient`, or
+   *   `unknownOutcome` where it may have changed something, for the rest
    * @throws the signal's `StopRequested` when the call was asked to stop and nothing can have changed
    */
   request<Answer extends TSchema = TSchema>(request: VendorRequest<Answer>): Promise<VendorResponse<Answer>>;

@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import {
   ProviderError,
   Type,
@@ -18,7 +17,6 @@ import type { MockSettings } from './settings.js';
 type Context = CallContext<MockSettings & { readonly baseUrl: string }> | CallContext<MockSettings>;
 
 const TIMEOUT_MS = 10_000;
-const MOST_BYTES = 1_048_576;
 
 const operationSchema = Type.Object({
   operationId: Type.String(),
@@ -101,116 +99,20 @@ function operationOf({ status, body }: Answer, garbage: 'unknownOutcome' | 'tran
   });
 }
 
-async function call(context: Context, method: 'GET' | 'POST', path: string, body?: Json): Promise<Answer> {
-  const issues = method === 'POST';
-  const url = new URL(path, context.settings.baseUrl);
-  let response: Awaited<ReturnType<typeof request>>;
-  try {
-    response = await request(url, {
-      method,
-      signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      headers: { 'content-type': 'application/json', 'idempotency-key': context.idempotencyKey },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-  } catch (cause) {
-    throw connectionError(cause, issues, context.signal);
-  }
-  const { statusCode, headers } = response;
-  const text = await textOf(response, issues, context.signal);
-  if (statusCode === 429 || (statusCode === 503 && headers['retry-after'] !== undefined)) {
-    throw new ProviderError(
-      statusCode === 429 ? 'rateLimited' : 'transient',
-      'The vendor asks to come back later.',
-      {
-        httpStatus: statusCode,
-        retryAfterMs: retryAfterMs(headers['retry-after']),
-      },
-    );
-  }
-  if (statusCode >= 500 || (statusCode >= 300 && statusCode < 400)) {
-    throw new ProviderError(
-      issues ? 'unknownOutcome' : 'transient',
-      `The vendor failed with HTTP ${statusCode}.`,
-      { httpStatus: statusCode },
-    );
-  }
-  const failed = {
-    400: 'invalidInput',
-    401: 'auth',
-    403: 'permission',
-    422: 'invalidInput',
-    507: 'capacity',
-  } as const;
-  if (statusCode in failed) {
-    throw new ProviderError(
-      failed[statusCode as keyof typeof failed],
-      `The vendor refused it with HTTP ${statusCode}.`,
-      { httpStatus: statusCode },
-    );
-  }
+/** Statuses with a meaning of their own here: not found, too late, and a key that was cancelled before. */
+const ANSWERS = [404, 409, 410];
+
+async function call(context: Context, method: 'GET' | 'POST', path: string, json?: Json): Promise<Answer> {
+  const answer = await context.http.request({
+    method,
+    url: new URL(path, context.settings.baseUrl),
+    headers: { 'idempotency-key': context.idempotencyKey },
+    ...(json === undefined ? {} : { json }),
+    accept: ANSWERS,
+    timeoutMs: TIMEOUT_MS,
+  });
   // A tombstoned key: it was cancelled before, and will never be carried out.
-  if (statusCode === 410)
-    return { status: statusCode, body: { operationId: context.idempotencyKey, status: 'cancelled' } };
-  return { status: statusCode, body: parsed(text) };
-}
-
-function connectionError(cause: unknown, issues: boolean, signal: AbortSignal): Error {
-  if (signal.aborted) return signal.reason as Error;
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
-  if (
-    [
-      'ECONNREFUSED',
-      'ENOTFOUND',
-      'EAI_AGAIN',
-      'EHOSTUNREACH',
-      'ENETUNREACH',
-      'UND_ERR_CONNECT_TIMEOUT',
-    ].includes(code)
-  ) {
-    return new ProviderError('unreachable', `The vendor cannot be reached (${code}); nothing was sent.`, {
-      cause,
-    });
-  }
-  return new ProviderError(
-    issues ? 'unknownOutcome' : 'transient',
-    'The connection broke before the vendor answered.',
-    { cause },
-  );
-}
-
-async function textOf(
-  response: Awaited<ReturnType<typeof request>>,
-  issues: boolean,
-  signal: AbortSignal,
-): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of response.body) {
-      size += (chunk as Buffer).byteLength;
-      if (size > MOST_BYTES) {
-        response.body.destroy();
-        break;
-      }
-      chunks.push(chunk as Buffer);
-    }
-  } catch (cause) {
-    throw connectionError(cause, issues, signal);
-  }
-  return size > MOST_BYTES ? '' : Buffer.concat(chunks).toString('utf8');
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
-}
-
-/** `Retry-After` in seconds or as a date. */
-function retryAfterMs(header: string | string[] | undefined): number {
-  const text = String(header ?? '');
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : 1000;
+  return answer.status === 410
+    ? { status: 410, body: { operationId: context.idempotencyKey, status: 'cancelled' } }
+    : answer;
 }

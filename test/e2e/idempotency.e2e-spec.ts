@@ -26,7 +26,7 @@ let addresses = 0;
 beforeAll(async () => {
   vendor = await startMockVendor('none');
   stack = await Stack.start({
-    config: `providers: [{ id: mock, plugin: mock, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }]\n`,
+    config: `providers: [{ id: mock, plugin: mock, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }]\n`,
   });
   const port = await freePort();
   second = new ProductProcess(API_COMMAND, {

@@ -37,8 +37,8 @@ beforeAll(async () => {
     workers: 2,
     config: `
 providers:
-  - { id: lookup, plugin: mock, subProvider: lookup, attemptTimeoutMs: 3000, settings: { mode: lookup, baseUrl: '${lookup.baseUrl}' } }
-  - { id: none, plugin: mock, subProvider: none, attemptTimeoutMs: 3000, settings: { mode: none, baseUrl: '${none.baseUrl}' } }
+  - { id: lookup, plugin: mock, subProvider: lookup, attemptTimeoutMs: 3000, network: { allow: ['127.0.0.0/8'] }, settings: { mode: lookup, baseUrl: '${lookup.baseUrl}' } }
+  - { id: none, plugin: mock, subProvider: none, attemptTimeoutMs: 3000, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${none.baseUrl}' } }
 `,
   });
   client = await stack.client();

@@ -36,7 +36,7 @@ beforeAll(async () => {
   stack = await Stack.start({
     config: `
 providers:
-  - { id: silent, plugin: mock, subProvider: silent, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
+  - { id: silent, plugin: mock, subProvider: silent, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
   - { id: fine, plugin: mock, subProvider: fine }
 `,
   });

@@ -63,8 +63,8 @@ beforeAll(async () => {
     workers: 2,
     config: `
 providers:
-  - { id: none, plugin: mock, subProvider: none, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
-  - { id: slow, plugin: mock, subProvider: slow, limits: { concurrency: 1 }, settings: { mode: none, baseUrl: '${slow.baseUrl}' } }
+  - { id: none, plugin: mock, subProvider: none, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
+  - { id: slow, plugin: mock, subProvider: slow, limits: { concurrency: 1 }, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${slow.baseUrl}' } }
 `,
   });
   client = await stack.client();

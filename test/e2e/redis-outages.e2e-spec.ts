@@ -22,7 +22,7 @@ beforeAll(async () => {
   stack = await Stack.start({
     config: `
 providers:
-  - { id: none, plugin: mock, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
+  - { id: none, plugin: mock, network: { allow: ['127.0.0.0/8'] }, settings: { mode: none, baseUrl: '${vendor.baseUrl}' } }
 `,
   });
   serving = stack.redis;

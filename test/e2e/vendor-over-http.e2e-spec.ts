@@ -16,7 +16,7 @@ beforeAll(async () => {
   for (const mode of MODES) vendors.set(mode, await startMockVendor(mode));
   const instances = MODES.map(
     (mode) =>
-      `  - { id: ${mode}, plugin: mock, subProvider: ${mode}, attemptTimeoutMs: 1000, settings: { mode: ${mode}, baseUrl: '${vendors.get(mode)?.baseUrl}' } }`,
+      `  - { id: ${mode}, plugin: mock, subProvider: ${mode}, attemptTimeoutMs: 1000, network: { allow: ['127.0.0.0/8'] }, settings: { mode: ${mode}, baseUrl: '${vendors.get(mode)?.baseUrl}' } }`,
   );
   stack = await Stack.start({ config: `providers:\n${instances.join('\n')}\n` });
   client = await stack.client();

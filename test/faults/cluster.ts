@@ -255,6 +255,7 @@ export class Cluster {
       subProvider: mode,
       attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       deadlineMs: DEADLINE_MS,
+      network: { allow: ['127.0.0.0/8'] },
       settings: { mode, baseUrl, crashes: true },
     }));
     // JSON is YAML.
