@@ -255,7 +255,7 @@ export type Failure = Static<typeof failure>;
 export type RequestTemplate = Static<typeof request>;
 export type HttpDefinition = Static<typeof httpSchema>;
 export type HttpAction = HttpDefinition['actions'][string];
-export type Lookup = Static<typeof lookup>;
+
 export type WebhookDefinition = Static<typeof webhookSchema>;
 
 /**

@@ -24,7 +24,7 @@ export function manifestOf(
 ): ProviderManifest {
   const { vendor, provider, version, title, docUrl, rateLimits } = definition;
   const actions: Record<string, ActionManifest> = {};
-  for (const [name, action] of Object.entries(definition.actions)) {
+  for (const [name, action] of Object.entries<Described>(definition.actions)) {
     actions[name] = actionManifest(action, abilities[name] as Abilities);
   }
   return {

@@ -71,7 +71,7 @@ const scan = `
         json: { deep: '{parameters.Deep}', note: '{parameters.Note}', text: 'for {parameters.Host}' }
       done: [{ status: [200], body: { /ok: true } }]
 `;
-const providerOf = (text: string): ReturnType<typeof declaredProvider> => declaredProvider(text, 'acme.yaml');
+const providerOf = (yaml: string): ReturnType<typeof declaredProvider> => declaredProvider(yaml, 'acme.yaml');
 const context = (instance = 'one', saved: VendorOperation[] = []): ReturnType<typeof callContext> =>
   callContext({ settings: { baseUrl }, secrets: { token: 's3cret-token' }, instance, saved });
 const request = (parameters: object): { action: string; parameters: object } => ({
@@ -236,8 +236,8 @@ describe('a definition that cannot be used', () => {
       definition(scan).replace('Host: { type: string,', 'Host: { type: strin,'),
       /^acme\.yaml: .*actions\.Scan\.parameters is not a valid JSON Schema/,
     ],
-  ])('is refused with file, key and rule: %s', (_what, text, message) => {
-    expect(() => providerOf(text)).toThrow(message);
+  ])('is refused with file, key and rule: %s', (_what, yaml, message) => {
+    expect(() => providerOf(yaml)).toThrow(message);
   });
 
   it('or is not there stops the start, naming the key', async () => {

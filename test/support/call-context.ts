@@ -1,5 +1,4 @@
-import type { ExecutionContext, VendorOperation } from '#provider-sdk';
-import { plainVendorHttp } from './plain-vendor-http.js';
+import { vendorHttp, type ExecutionContext, type VendorOperation } from '#provider-sdk';
 
 /** What a call of a plugin gets, for plugins that speak HTTP to a vendor of the test's own. */
 export function callContext(options: {
@@ -29,7 +28,7 @@ export function callContext(options: {
       return Promise.resolve();
     },
     heartbeat: () => Promise.resolve(),
-    http: plainVendorHttp({
+    http: vendorHttp({
       network: { allow: ['127.0.0.0/8'], ports: [] },
       signal,
       spend: () => Promise.resolve(),
