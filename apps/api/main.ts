@@ -3,7 +3,7 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
+import { backlogBoundsOf, instancesOf, configFile, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
@@ -15,7 +15,7 @@ import {
   SubmitAction,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
-import { plugins } from '#plugins';
+import { pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
@@ -52,6 +52,7 @@ await runProcess(log, stopWithin, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
+  const plugins = await pluginsWith(config.plugins, configFile(process.env, process.cwd()));
   const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });

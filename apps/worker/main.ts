@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { instancesOf, loadConfig, retentionOf } from '#config';
+import { configFile, instancesOf, loadConfig, retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -14,7 +14,7 @@ import {
   quotasOf,
 } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
-import { plugins } from '#plugins';
+import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
@@ -34,6 +34,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
+  const plugins = await pluginsWith(config.plugins, configFile(process.env, process.cwd()));
   const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',

@@ -134,7 +134,7 @@ export async function loadConfig(
   workingDir: string,
 ): Promise<RiposteConfig> {
   const named = env['RIPOSTE_CONFIG'];
-  const file = path.resolve(workingDir, named === undefined || named === '' ? FILE_NAME : named);
+  const file = configFile(env, workingDir);
   try {
     return parseConfig(await readFile(file, 'utf8'), file);
   } catch (error) {
@@ -151,6 +151,12 @@ export async function loadConfig(
       cause: error,
     });
   }
+}
+
+/** Where the configuration is read from; what it names by a relative path is looked for beside it. */
+export function configFile(env: Readonly<Record<string, string | undefined>>, workingDir: string): string {
+  const named = env['RIPOSTE_CONFIG'];
+  return path.resolve(workingDir, named === undefined || named === '' ? FILE_NAME : named);
 }
 
 /**

@@ -11,6 +11,7 @@ export type {
   RateWindow,
   VendorOperation,
 } from '#domain';
+export { ConfigurationError } from '#domain';
 export { defineProvider } from './define-provider.js';
 export {
   ProviderError,
