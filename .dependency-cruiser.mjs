@@ -15,11 +15,22 @@ const LIBS = {
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
+  'plugin-host': ['domain', 'provider-sdk', 'telemetry'],
   'embedded-servers': [],
 };
 
 /** The libs an app may import. */
-const APP_LIBS = ['domain', 'engine', 'persistence', 'queue', 'auth', 'odata', 'telemetry', 'config'];
+const APP_LIBS = [
+  'domain',
+  'engine',
+  'persistence',
+  'queue',
+  'auth',
+  'odata',
+  'telemetry',
+  'config',
+  'plugin-host',
+];
 
 const OURS = '^(apps|libs|plugins|test)/';
 const ENTRY_POINTS = [
@@ -28,6 +39,8 @@ const ENTRY_POINTS = [
   '^apps/cli/[^/]+\\.ts$',
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|plugins)/index\\.ts$',
+  '^libs/plugin-host/runner\\.ts$',
+  '^test/fixtures/',
   '^test/.*[.-]spec\\.ts$',
   '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',

@@ -1,3 +1,4 @@
+import { madeOf } from './vendor-http-origin.js';
 import type { NetworkPolicy, VendorHttp } from './vendor-http.js';
 
 /** Of what a plugin's way to the vendor is made. */
@@ -13,10 +14,11 @@ export interface VendorHttpOptions {
 
 /** The way to the vendor for one call of a plugin. */
 export function vendorHttp(options: VendorHttpOptions): VendorHttp {
-  return {
+  const http: VendorHttp = {
     request: async () => {
       await options.spend(options.signal);
       throw new Error('not built yet');
     },
   };
+  return madeOf(http, options);
 }
