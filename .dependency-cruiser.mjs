@@ -40,7 +40,6 @@ const ENTRY_POINTS = [
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|plugins)/index\\.ts$',
   '^libs/plugin-host/runner\\.ts$',
-  '^test/fixtures/',
   '^test/.*[.-]spec\\.ts$',
   '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
@@ -202,8 +201,8 @@ export default {
   options: {
     doNotFollow: { path: ['(^|/)node_modules/'] },
     // The launcher loads what was compiled; the sources of that are looked at here. The acceptance program for
-    // JavaScript is a package of its own, installed elsewhere.
-    exclude: { path: ['^dist/', '^test/sdk/javascript/'] },
+    // JavaScript is a package of its own, installed elsewhere; plugins of others are packages of their own, too.
+    exclude: { path: ['^dist/', '^test/sdk/javascript/', '^test/fixtures/'] },
     tsPreCompilationDeps: true,
     combinedDependencies: false,
     // As tsconfig.json's customConditions: `#domain` is libs/domain/index.ts.

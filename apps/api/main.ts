@@ -3,10 +3,11 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
+import { backlogBoundsOf, configFileOf, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import { Backlog, CancelAction, ProviderRegistry, ResolveOutcome, SubmitAction } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
+import { OutsidePlugins } from '#plugin-host';
 import { plugins } from '#plugins';
 import { BullActionQueue, RedisRateLimiter } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -43,7 +44,14 @@ await runProcess(log, stopWithin, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
-  const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
+  const outsidePlugins = await OutsidePlugins.load({
+    plugins: config.plugins,
+    configFile: configFileOf(process.env, process.cwd()),
+    shipped: new Set(Object.keys(plugins)),
+    log,
+  });
+  const registry = new ProviderRegistry(await instancesOf(config, null), { ...plugins, ...outsidePlugins.providers });
+  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -112,6 +120,7 @@ await runProcess(log, stopWithin, async () => {
     await app.close();
     builtin?.stop();
     rateLimiter?.close();
+    await outsidePlugins.close();
     await queue.close();
     await database.close();
   };

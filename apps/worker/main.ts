@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { instancesOf, loadConfig, retentionOf } from '#config';
+import { configFileOf, instancesOf, loadConfig, retentionOf } from '#config';
 import { ProviderRegistry, Retention, RunAction, Sweep, Watchdog } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
+import { OutsidePlugins } from '#plugin-host';
 import { plugins } from '#plugins';
 import { BullActionQueue, HintConsumer } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -24,7 +25,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
-  const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
+  const outsidePlugins = await OutsidePlugins.load({
+    plugins: config.plugins,
+    configFile: configFileOf(process.env, process.cwd()),
+    shipped: new Set(Object.keys(plugins)),
+    log,
+  });
+  const registry = new ProviderRegistry(await instancesOf(config, process.env), { ...plugins, ...outsidePlugins.providers });
+  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',
     retryBudgetMs: 15_000,
@@ -81,6 +89,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
+    await outsidePlugins.close();
     await queue.close();
     await database.close();
   };

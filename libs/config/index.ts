@@ -1,4 +1,4 @@
 export { usesBuiltinIssuer } from './auth-settings.js';
-export { EMBEDDED_DEFAULT, loadConfig, parseConfig, type RiposteConfig } from './config-file.js';
+export { EMBEDDED_DEFAULT, configFileOf, loadConfig, parseConfig, type RiposteConfig } from './config-file.js';
 export { backlogBoundsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';
