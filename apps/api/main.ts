@@ -50,7 +50,10 @@ await runProcess(log, stopWithin, async () => {
     shipped: new Set(Object.keys(plugins)),
     log,
   });
-  const registry = new ProviderRegistry(await instancesOf(config, null), { ...plugins, ...outsidePlugins.providers });
+  const registry = new ProviderRegistry(await instancesOf(config, null), {
+    ...plugins,
+    ...outsidePlugins.providers,
+  });
   outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });

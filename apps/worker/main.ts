@@ -31,7 +31,10 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     shipped: new Set(Object.keys(plugins)),
     log,
   });
-  const registry = new ProviderRegistry(await instancesOf(config, process.env), { ...plugins, ...outsidePlugins.providers });
+  const registry = new ProviderRegistry(await instancesOf(config, process.env), {
+    ...plugins,
+    ...outsidePlugins.providers,
+  });
   outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',

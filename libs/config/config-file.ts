@@ -124,10 +124,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
 const FILE_NAME = 'riposte.config.yaml';
 
 /** The configuration's file: what is relative in it is so to its folder. It need not be there. */
-export function configFileOf(
-  env: Readonly<Record<string, string | undefined>>,
-  workingDir: string,
-): string {
+export function configFileOf(env: Readonly<Record<string, string | undefined>>, workingDir: string): string {
   return path.resolve(workingDir, env['RIPOSTE_CONFIG'] || FILE_NAME);
 }
 

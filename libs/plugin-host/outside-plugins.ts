@@ -140,7 +140,10 @@ export class OutsidePlugins {
       this.#loaded.set(name, next);
       this.#old.add(before);
       void before.close(OLD_VERSION_MS).then(() => this.#old.delete(before));
-      this.#options.log.info({ plugin: name, version: next.provider.manifest.version }, 'plugin loaded again');
+      this.#options.log.info(
+        { plugin: name, version: next.provider.manifest.version },
+        'plugin loaded again',
+      );
     } catch (error) {
       this.#options.log.warn(
         { plugin: name, error: (error as Error).message },
@@ -152,9 +155,13 @@ export class OutsidePlugins {
   async #open(name: string, config: OutsidePluginConfig, found: PluginPackage): Promise<OutsideProvider> {
     const key = `${this.#options.configFile}: plugins.${name}`;
     this.#generation += 1;
-    const staged = await stage(found, path.join(this.#folder, `${this.#generation}`)).catch((cause: unknown) => {
-      throw new ConfigurationError(`${key}.package: cannot be copied: ${(cause as Error).message}`, { cause });
-    });
+    const staged = await stage(found, path.join(this.#folder, `${this.#generation}`)).catch(
+      (cause: unknown) => {
+        throw new ConfigurationError(`${key}.package: cannot be copied: ${(cause as Error).message}`, {
+          cause,
+        });
+      },
+    );
     if (config.sha256 !== undefined && config.sha256 !== staged.sha256)
       throw new ConfigurationError(
         `${key}.sha256: the files of ${found.folder} hash to ${staged.sha256}, not to ${config.sha256}; look at what changed before you take that in`,
@@ -168,9 +175,12 @@ export class OutsidePlugins {
       hungAfterMs: this.#options.hungAfterMs ?? 15_000,
     };
     const started = await PluginProcess.start(options).catch((cause: unknown) => {
-      throw new ConfigurationError(`${key}.package: ${found.entry} does not load: ${(cause as Error).message}`, {
-        cause,
-      });
+      throw new ConfigurationError(
+        `${key}.package: ${found.entry} does not load: ${(cause as Error).message}`,
+        {
+          cause,
+        },
+      );
     });
     started.process.kill('it has described itself');
     const calls = new Set(started.description.calls);

@@ -13,12 +13,7 @@ import {
   type Provider,
   type ProviderManifest,
 } from '#provider-sdk';
-import {
-  PluginProcess,
-  ProcessEnded,
-  type CallHooks,
-  type PluginProcessOptions,
-} from './plugin-process.js';
+import { PluginProcess, ProcessEnded, type CallHooks, type PluginProcessOptions } from './plugin-process.js';
 import { errorOf, type CallFacts, type Failure } from './protocol.js';
 
 /** Milliseconds until a process that ended is started anew: doubled each time, up to the most. */
@@ -49,8 +44,13 @@ const ANSWERS = {
   reconcile: outcome,
   revert: outcome,
   cancel: text,
-  pollMany: Type.Array(Type.Tuple([text, outcome])),
-  plan: Type.Object({ summary: text, changes: texts, warnings: Type.Optional(texts), target: Type.Optional(anyJson) }),
+  pollMany: Type.Array(Type.Array(anyJson, { minItems: 2, maxItems: 2 })),
+  plan: Type.Object({
+    summary: text,
+    changes: texts,
+    warnings: Type.Optional(texts),
+    target: Type.Optional(anyJson),
+  }),
   observe: Type.Object({
     inPlace: Type.Union([Type.Boolean(), Type.Null()]),
     message: text,
@@ -75,12 +75,7 @@ class InstanceProcesses {
     this.#options = options;
   }
 
-  async call(
-    name: CallName,
-    facts: CallFacts,
-    args: readonly unknown[],
-    hooks: CallHooks,
-  ): Promise<unknown> {
+  async call(name: CallName, facts: CallFacts, args: readonly unknown[], hooks: CallHooks): Promise<unknown> {
     const actionId = facts.action?.actionId ?? null;
     const alone = actionId !== null && this.#suspects.has(actionId);
     const process = await (alone ? this.#start() : this.#shared());
@@ -104,7 +99,9 @@ class InstanceProcesses {
     this.#closed = true;
     const end = performance.now() + graceMs;
     while (performance.now() < end && [...this.#running].some(({ busy }) => busy > 0)) await sleep(50);
-    const ended = [...this.#running].map((process) => (process.kill('it is not needed any more'), process.ended));
+    const ended = [...this.#running].map(
+      (process) => (process.kill('it is not needed any more'), process.ended),
+    );
     await Promise.all(ended);
   }
 
@@ -112,9 +109,13 @@ class InstanceProcesses {
     if (this.#current === undefined) {
       const waitMs = this.#notBefore - performance.now();
       if (waitMs > WAIT_MOST_MS)
-        throw new ProviderError('unreachable', "The plugin's process ended too often; it is started again later.", {
-          retryAfterMs: waitMs,
-        });
+        throw new ProviderError(
+          'unreachable',
+          "The plugin's process ended too often; it is started again later.",
+          {
+            retryAfterMs: waitMs,
+          },
+        );
       this.#current = (async () => {
         if (waitMs > 0) await sleep(waitMs);
         return this.#start();
@@ -203,13 +204,20 @@ export class OutsideProvider {
     if (!compileSchema(ANSWERS[name])(answer))
       throw new TypeError(`the plugin's answer to ${name} has not the form of one`);
     if (name !== 'pollMany') return restored(answer);
-    return new Map((answer as [string, unknown][]).map(([key, value]) => [key, restored(value)]));
+    const entries = (answer as [unknown, unknown][]).filter(([, value]) => compileSchema(outcome)(value));
+    // One whose outcome is none is as one that was left out: asked about again later.
+    return new Map(entries.map(([key, value]) => [String(key), restored(value)]));
   }
 }
 
-function factsOf(context: InstanceContext, network: CallFacts['network'], hidden: readonly string[]): CallFacts {
+function factsOf(
+  context: InstanceContext,
+  network: CallFacts['network'],
+  hidden: readonly string[],
+): CallFacts {
   const { instance, settings, secrets } = context;
-  const { actionId, tenantId, attempt, idempotencyKey, issuedAt, deadlineAt } = context as Partial<CallContext>;
+  const { actionId, tenantId, attempt, idempotencyKey, issuedAt, deadlineAt } =
+    context as Partial<CallContext>;
   return {
     instance,
     settings,

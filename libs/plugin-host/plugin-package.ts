@@ -39,7 +39,9 @@ export async function findPackage(key: string, name: string, configFolder: strin
   try {
     entry = (JSON.parse(text) as { readonly riposteProvider?: unknown } | null)?.riposteProvider;
   } catch (cause) {
-    throw new ConfigurationError(`${key}.package: ${file} is no JSON: ${(cause as Error).message}`, { cause });
+    throw new ConfigurationError(`${key}.package: ${file} is no JSON: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   if (typeof entry !== 'string' || entry === '')
     throw new ConfigurationError(

@@ -116,7 +116,8 @@ export class PluginProcess {
     });
     this.#channel.on('error', () => undefined);
     this.#guarded(this.#channel, MESSAGE_LIMIT, (line) => this.#hear(line));
-    for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream !== null) this.#logLines(stream);
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      if (stream !== null) this.#logLines(stream);
     this.#timers = [
       setInterval(() => void this.#checkMemory(), MEMORY_CHECK_MS).unref(),
       setInterval(() => this.#ping(), options.pingMs).unref(),
@@ -164,7 +165,8 @@ export class PluginProcess {
    * @throws ProviderError, or another Error for a defect, as the plugin threw it; ProcessEnded
    */
   call(call: string, facts: CallFacts, args: readonly unknown[], hooks: CallHooks): Promise<unknown> {
-    if (this.#over || this.#why !== null) return Promise.reject(new ProcessEnded(this.#why ?? 'before', false));
+    if (this.#over || this.#why !== null)
+      return Promise.reject(new ProcessEnded(this.#why ?? 'before', false));
     this.#nextId += 1;
     const id = this.#nextId;
     for (const secret of hooks.hidden) if (this.#secrets.size < SECRETS_KEPT) this.#secrets.add(secret);
@@ -254,8 +256,7 @@ export class PluginProcess {
 
   async #answer({ id, ask, what, value }: Extract<FromChild, { type: 'ask' }>): Promise<void> {
     const pending = this.#pending.get(id);
-    if (pending === undefined)
-      return this.#say({ type: 'answer', ask, problem: 'the call is over' });
+    if (pending === undefined) return this.#say({ type: 'answer', ask, problem: 'the call is over' });
     pending.asking += 1;
     if (pending.asking > ASKS_AT_A_TIME)
       return this.kill(`a call asked over ${ASKS_AT_A_TIME} things of the host at a time`);

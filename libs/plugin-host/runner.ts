@@ -3,13 +3,7 @@ import { Socket } from 'node:net';
 import os from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { StopRequested, vendorHttp, type Provider, type VendorHttp } from '#provider-sdk';
-import {
-  failureOf,
-  lineSplitter,
-  type CallFacts,
-  type FromChild,
-  type ToChild,
-} from './protocol.js';
+import { failureOf, lineSplitter, type CallFacts, type FromChild, type ToChild } from './protocol.js';
 
 /**
  * The child's side: loads one plugin and answers the host's calls. Started by `PluginProcess` with the entry's path;
@@ -33,7 +27,10 @@ const parse = JSON.parse.bind(JSON);
 // Without the host nobody waits for an answer.
 channel.on('close', () => exit(0));
 channel.on('error', () => exit(0));
-channel.on('data', lineSplitter(HOST_LINE_LIMIT, (line) => hear(parse(line) as ToChild)));
+channel.on(
+  'data',
+  lineSplitter(HOST_LINE_LIMIT, (line) => hear(parse(line) as ToChild)),
+);
 
 const entry = process.argv[2] ?? '';
 process.argv.length = 1;

@@ -56,7 +56,7 @@ const MANIFEST_SCHEMA = {
           lane: { type: 'string', enum: ['release', 'containment', 'routine'] },
           calls: { type: 'integer', minimum: 1, maximum: 1000 },
           mutexKey: texts,
-          result: { type: ['object', 'boolean'] },
+          result: { type: 'object' },
           requiredPermissions: texts,
           deprecated: {
             type: 'object',
@@ -94,8 +94,7 @@ export function checkManifest(manifest: ProviderManifest, calls: ReadonlySet<str
     refuse((validate.errors ?? []).map((error) => describeSchemaError(error)).join('; '));
   if (!/^\d+\.\d+\.\d+/.test(manifest.version))
     refuse(`version "${manifest.version}" is not a semantic version, such as 1.0.0`);
-  for (const call of ['execute', 'cancel'])
-    if (!calls.has(call)) refuse(`the plugin has no ${call}()`);
+  for (const call of ['execute', 'cancel']) if (!calls.has(call)) refuse(`the plugin has no ${call}()`);
   compile(where, 'settings', manifest.settings);
   const seen = new Map<string, string>();
   for (const [name, action] of Object.entries(manifest.actions)) {
@@ -115,12 +114,7 @@ export function checkManifest(manifest: ProviderManifest, calls: ReadonlySet<str
         );
 }
 
-function checkAction(
-  where: string,
-  name: string,
-  action: ActionManifest,
-  calls: ReadonlySet<string>,
-): void {
+function checkAction(where: string, name: string, action: ActionManifest, calls: ReadonlySet<string>): void {
   compile(where, `actions.${name}.parameters`, action.parameters);
   if (action.result !== undefined) compile(where, `actions.${name}.result`, action.result);
   const claims = [

@@ -1,6 +1,12 @@
 import type { Static, TObject, TProperties } from 'typebox';
 import { checkManifest } from './check-manifest.js';
-import type { ActionManifests, ActionRequest, Provider, ProviderCalls, ProviderManifest } from './provider.js';
+import type {
+  ActionManifests,
+  ActionRequest,
+  Provider,
+  ProviderCalls,
+  ProviderManifest,
+} from './provider.js';
 
 /**
  * Declares a provider plugin. `execute`, `poll`, … see the parameters typed by the manifest's schemas.

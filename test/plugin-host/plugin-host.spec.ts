@@ -8,6 +8,8 @@ import {
   PluginDied,
   ProviderError,
   StopRequested,
+  Type,
+  checkManifest,
   vendorHttp,
   type ExecutionContext,
   type Provider,
@@ -30,7 +32,11 @@ afterAll(() => rm(temporary, { recursive: true, force: true }));
 
 async function load(
   plugins: Readonly<Record<string, Partial<OutsidePluginConfig>>>,
-  options: { readonly log?: Logger; readonly hungAfterMs?: number; readonly shipped?: readonly string[] } = {},
+  options: {
+    readonly log?: Logger;
+    readonly hungAfterMs?: number;
+    readonly shipped?: readonly string[];
+  } = {},
 ): Promise<OutsidePlugins> {
   const { log = silent, hungAfterMs = 15_000, shipped = ['mock'] } = options;
   const configs = Object.entries(plugins).map(
@@ -137,7 +143,11 @@ describe('a plugin in a process of its own', () => {
 
   it('has what it prints in the log, without secrets', async () => {
     const lines: unknown[] = [];
-    const log = { ...silent, info: (facts: unknown) => void lines.push(facts), warn: () => undefined } as never;
+    const log = {
+      ...silent,
+      info: (facts: unknown) => void lines.push(facts),
+      warn: () => undefined,
+    } as never;
     const provider = await loadOne('./acme', { log });
     await isolate(provider, 'prints', { secrets: { apiKey: 's3cret-key' } });
     await eventually(() => expect(lines).toContainEqual({ plugin: 'one', line: 'the key is [redacted]' }));
@@ -149,8 +159,21 @@ describe('a hostile plugin', () => {
   const attempt = (provider: Provider, what: string, overrides: Partial<ExecutionContext> = {}) =>
     provider.calls.execute(context(overrides), { action: 'Try', parameters: { what } });
 
+  /** Loaded once; an instance of its own each time, so that none waits for another's restart. */
+  let shared: OutsidePlugins;
+  const sharedProvider = () => shared.providers['one'] as Provider;
+  beforeAll(async () => {
+    shared = await OutsidePlugins.load({
+      plugins: { one: { package: './hostile', memoryMb: 64, watch: false } },
+      configFile: CONFIG_FILE,
+      shipped: new Set(),
+      log: silent,
+    });
+  });
+  afterAll(() => shared.close());
+
   it('finds nothing of the host, and cannot write, start or signal anything', async () => {
-    const provider = await loadOne('./hostile');
+    const provider = sharedProvider();
     const result = async (what: string) => {
       const outcome = await attempt(provider, what, { secrets: { apiKey: 'other-instance' }, instance: 'a' });
       return JSON.stringify(outcome.kind === 'completed' ? outcome.result : outcome);
@@ -158,7 +181,16 @@ describe('a hostile plugin', () => {
     expect(await result('env')).not.toMatch(/of-the-host|PATH|MONGODB/);
     expect(await result('argv')).not.toContain('other-instance');
     const denied = [
-      ...['readPasswd', 'readHostEnv', 'readHostMemory', 'write', 'writeOwnFolder', 'spawn', 'fork', 'worker'],
+      ...[
+        'readPasswd',
+        'readHostEnv',
+        'readHostMemory',
+        'write',
+        'writeOwnFolder',
+        'spawn',
+        'fork',
+        'worker',
+      ],
       ...['binding', 'addon', 'killHost', 'killHostRaw', 'debugHost', 'slowHost'],
     ];
     for (const what of denied) expect(await result(what), what).toMatch(/denied.*(ACCESS_DENIED|restricted)/);
@@ -178,15 +210,18 @@ describe('a hostile plugin', () => {
     ['malformed', /no message/],
     ['forged', /no message/],
   ])('that does %s costs its own process, and the call ends as unknown', async (what, why) => {
-    const provider = await loadOne('./hostile', { hungAfterMs: what === 'busyLoop' ? 1500 : 15_000 });
-    const error: unknown = await attempt(provider, what).catch((thrown: unknown) => thrown);
+    const provider =
+      what === 'busyLoop' ? await loadOne('./hostile', { hungAfterMs: 1000 }) : sharedProvider();
+    const error: unknown = await attempt(provider, what, { instance: what }).catch(
+      (thrown: unknown) => thrown,
+    );
     expect(error).toBeInstanceOf(PluginDied);
     expect(error).toMatchObject({ errorClass: 'unknownOutcome' });
     expect((error as Error).message).toMatch(why);
   });
 
   it('that ignores a stop is ended, and the next call has a new process', async () => {
-    const provider = await loadOne('./hostile');
+    const provider = sharedProvider();
     const abort = new AbortController();
     const call = attempt(provider, 'hang', { signal: abort.signal });
     const bystander = attempt(provider, 'hang');
@@ -210,11 +245,17 @@ export const provider = defineProvider({
 });
 `;
   let made = 0;
-  async function packageOf(source: string | null, facts: object = { riposteProvider: './i.js' }): Promise<string> {
+  async function packageOf(
+    source: string | null,
+    facts: object = { riposteProvider: './i.js' },
+  ): Promise<string> {
     made += 1;
     const folder = path.join(temporary, `p${made}`);
     await mkdir(folder);
-    await writeFile(path.join(folder, 'package.json'), JSON.stringify({ name: 'p', type: 'module', ...facts }));
+    await writeFile(
+      path.join(folder, 'package.json'),
+      JSON.stringify({ name: 'p', type: 'module', ...facts }),
+    );
     if (source !== null) await writeFile(path.join(folder, 'i.js'), source);
     return folder;
   }
@@ -223,8 +264,6 @@ export const provider = defineProvider({
       () => 'loaded',
       (error: Error) => `${error.name}: ${error.message}`,
     );
-  const action = (claim: string) => refused(good.replace(`cancellable: false`, `cancellable: false, ${claim}`));
-
   it('stops the start with a message that names file, key and what is wrong', async () => {
     expect(await refused(good)).toBe('loaded');
     await expect(load({ one: { package: './nowhere' } })).rejects.toThrow(
@@ -235,20 +274,42 @@ export const provider = defineProvider({
     expect(await refused(null)).toMatch(/i\.js is not there.*build/);
     expect(await refused('export const x = ;')).toMatch(/does not load: Unexpected token/);
     expect(await refused('export const x = 1;')).toMatch(/exports no `provider`/);
-    expect(await refused(good.replace(`'1.0.0'`, `'one'`))).toMatch(/version "one" is not a semantic version/);
-    expect(await refused(good.replace(`Type.String()`, `{ type: 'texte' }`))).toMatch(
-      /actions\.Do\.parameters is not a valid JSON Schema/,
+    expect(await refused(good.replace(`'1.0.0'`, `'one'`))).toMatch(
+      /version "one" is not a semantic version/,
     );
-    expect(await action('revertible: true')).toMatch(/actions\.Do is declared revertible but.*no revert\(\)/);
-    expect(await action('observable: true')).toMatch(/no observe\(\)/);
-    expect(await action(`mutexKey: ['host']`)).toMatch(/mutexKey names "host".*there are id/);
-    expect(await action('surprise: true')).toMatch(/actions\.Do\.surprise is not known/);
-    expect(await refused(good.replace(`idempotency: 'key'`, `idempotency: 'lookup'`))).toMatch(/no reconcile\(\)/);
-    const windows = `settings: Type.Object({}), rateLimits: [{ calls: 1, perSeconds: 1, actions: ['Dont'] }]`;
-    expect(await refused(good.replace('settings: Type.Object({})', windows))).toMatch(
-      /rateLimits\[0\]\.actions names "Dont"/,
+    expect(await refused(good.replace('cancellable: false', 'cancellable: false, revertible: true'))).toMatch(
+      /plugins\.one\.package: provider V\/P: actions\.Do is declared revertible but.*no revert\(\)/,
     );
     await expect(load({ mock: { package: './acme' } })).rejects.toThrow(/plugins\.mock: a shipped plugin/);
+  });
+
+  it.each<[RegExp, object, object?]>([
+    [
+      /actions\.Do\.parameters is not a valid JSON Schema/,
+      { parameters: Type.Object({ id: { type: 'texte' } }) },
+    ],
+    [/actions\.Do is declared revertible but the plugin has no revert\(\)/, { revertible: true }],
+    [/actions\.Do is declared observable but the plugin has no observe\(\)/, { observable: true }],
+    [/declares idempotency "lookup" but the plugin has no reconcile\(\)/, { idempotency: 'lookup' }],
+    [/actions\.Do\.mutexKey names "host".*there are id/, { mutexKey: ['host'] }],
+    [/actions\.Do\.surprise is not known/, { surprise: true }],
+    [
+      /rateLimits\[0\]\.actions names "Dont"/,
+      {},
+      { rateLimits: [{ calls: 1, perSeconds: 1, actions: ['Dont'] }] },
+    ],
+  ])('is refused, shipped or not: %s', (message, claim, more = {}) => {
+    const parameters = Type.Object({ id: Type.String() });
+    const Do = { title: 'Does.', parameters, idempotency: 'key', cancellable: false, ...claim };
+    const manifest = {
+      vendor: 'V',
+      provider: 'P',
+      version: '1.0.0',
+      settings: Type.Object({}),
+      actions: { Do },
+      ...more,
+    };
+    expect(() => checkManifest(manifest as never, new Set(['execute', 'cancel']))).toThrow(message);
   });
 
   it('is refused when its files are not those that were pinned; the message tells their hash', async () => {
