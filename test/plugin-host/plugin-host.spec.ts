@@ -181,17 +181,20 @@ describe('a hostile plugin', () => {
     expect(await result('env')).not.toMatch(/of-the-host|PATH|MONGODB/);
     expect(await result('argv')).not.toContain('other-instance');
     const denied = [
-      ...[
-        'readPasswd',
-        'readHostEnv',
-        'readHostMemory',
-        'write',
-        'writeOwnFolder',
-        'spawn',
-        'fork',
-        'worker',
-      ],
-      ...['binding', 'addon', 'killHost', 'killHostRaw', 'debugHost', 'slowHost'],
+      'readPasswd',
+      'readHostEnv',
+      'readHostMemory',
+      'write',
+      'writeOwnFolder',
+      'spawn',
+      'fork',
+      'worker',
+      'binding',
+      'addon',
+      'killHost',
+      'killHostRaw',
+      'debugHost',
+      'slowHost',
     ];
     for (const what of denied) expect(await result(what), what).toMatch(/denied.*(ACCESS_DENIED|restricted)/);
     await expect(access('/tmp/riposte-was-here')).rejects.toThrow('ENOENT');
