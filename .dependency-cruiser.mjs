@@ -15,11 +15,22 @@ const LIBS = {
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
+  'plugin-host': ['domain', 'provider-sdk', 'telemetry'],
   'embedded-servers': [],
 };
 
 /** The libs an app may import. */
-const APP_LIBS = ['domain', 'engine', 'persistence', 'queue', 'auth', 'odata', 'telemetry', 'config'];
+const APP_LIBS = [
+  'domain',
+  'engine',
+  'persistence',
+  'queue',
+  'auth',
+  'odata',
+  'telemetry',
+  'config',
+  'plugin-host',
+];
 
 const OURS = '^(apps|libs|plugins|test)/';
 const ENTRY_POINTS = [
@@ -28,6 +39,7 @@ const ENTRY_POINTS = [
   '^apps/cli/[^/]+\\.ts$',
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|libs/provider-sdk/conformance|plugins)/index\\.ts$',
+  '^libs/plugin-host/runner\\.ts$',
   '^test/.*[.-]spec\\.ts$',
   '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
@@ -200,8 +212,8 @@ export default {
   options: {
     doNotFollow: { path: ['(^|/)node_modules/'] },
     // The launcher loads what was compiled; the sources of that are looked at here. The acceptance program for
-    // JavaScript is a package of its own, installed elsewhere.
-    exclude: { path: ['^dist/', '^test/sdk/javascript/'] },
+    // JavaScript is a package of its own, installed elsewhere; plugins of others are packages of their own, too.
+    exclude: { path: ['^dist/', '^test/sdk/javascript/', '^test/fixtures/'] },
     tsPreCompilationDeps: true,
     combinedDependencies: false,
     // As tsconfig.json's customConditions: `#domain` is libs/domain/index.ts.

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, instancesOf, configFile, loadConfig, usesBuiltinIssuer } from '#config';
+import { backlogBoundsOf, instancesOf, configFileOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
@@ -15,6 +15,7 @@ import {
   SubmitAction,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
+import { OutsidePlugins } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -52,8 +53,19 @@ await runProcess(log, stopWithin, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
-  const plugins = await pluginsWith(config.plugins, configFile(process.env, process.cwd()));
-  const registry = new ProviderRegistry(await instancesOf(config, null), plugins);
+  const file = configFileOf(process.env, process.cwd());
+  const plugins = await pluginsWith(config.plugins, file);
+  const outsidePlugins = await OutsidePlugins.load({
+    plugins: config.plugins,
+    configFile: file,
+    shipped: new Set(Object.keys(plugins)),
+    log,
+  });
+  const registry = new ProviderRegistry(await instancesOf(config, null), {
+    ...plugins,
+    ...outsidePlugins.providers,
+  });
+  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -138,6 +150,7 @@ await runProcess(log, stopWithin, async () => {
     await app.close();
     builtin?.stop();
     rateLimiter?.close();
+    await outsidePlugins.close();
     await queue.close();
     bell.close();
     permits.close();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { configFile, instancesOf, loadConfig, retentionOf } from '#config';
+import { configFileOf, instancesOf, loadConfig, retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -14,6 +14,7 @@ import {
   quotasOf,
 } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
+import { OutsidePlugins } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -34,8 +35,19 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const config = await loadConfig(process.env, process.cwd());
-  const plugins = await pluginsWith(config.plugins, configFile(process.env, process.cwd()));
-  const registry = new ProviderRegistry(await instancesOf(config, process.env), plugins);
+  const file = configFileOf(process.env, process.cwd());
+  const plugins = await pluginsWith(config.plugins, file);
+  const outsidePlugins = await OutsidePlugins.load({
+    plugins: config.plugins,
+    configFile: file,
+    shipped: new Set(Object.keys(plugins)),
+    log,
+  });
+  const registry = new ProviderRegistry(await instancesOf(config, process.env), {
+    ...plugins,
+    ...outsidePlugins.providers,
+  });
+  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',
     retryBudgetMs: 15_000,
@@ -120,6 +132,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
+    await outsidePlugins.close();
     await queue.close();
     bell.close();
     permits.close();

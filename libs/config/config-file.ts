@@ -123,6 +123,11 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
 
 const FILE_NAME = 'riposte.config.yaml';
 
+/** The configuration's file: what is relative in it is so to its folder. It need not be there. */
+export function configFileOf(env: Readonly<Record<string, string | undefined>>, workingDir: string): string {
+  return path.resolve(workingDir, env['RIPOSTE_CONFIG'] || FILE_NAME);
+}
+
 /**
  * The configuration from `RIPOSTE_CONFIG`, else `riposte.config.yaml` in the working directory, else (for
  * `npm start`, which sets `RIPOSTE_EMBEDDED=1`) the embedded default.
@@ -134,7 +139,7 @@ export async function loadConfig(
   workingDir: string,
 ): Promise<RiposteConfig> {
   const named = env['RIPOSTE_CONFIG'];
-  const file = configFile(env, workingDir);
+  const file = configFileOf(env, workingDir);
   try {
     return parseConfig(await readFile(file, 'utf8'), file);
   } catch (error) {
@@ -151,12 +156,6 @@ export async function loadConfig(
       cause: error,
     });
   }
-}
-
-/** Where the configuration is read from; what it names by a relative path is looked for beside it. */
-export function configFile(env: Readonly<Record<string, string | undefined>>, workingDir: string): string {
-  const named = env['RIPOSTE_CONFIG'];
-  return path.resolve(workingDir, named === undefined || named === '' ? FILE_NAME : named);
 }
 
 /**
@@ -176,6 +175,12 @@ export function parseConfig(text: string, file: string): RiposteConfig {
     );
   }
   const config = value as RiposteConfig;
+  for (const [name, { package: folder, definition }] of Object.entries(config.plugins)) {
+    if ((folder === undefined) === (definition === undefined))
+      throw new ConfigurationError(
+        `${file}: plugins.${name} needs one of package and definition, for example package: ./plugins/${name}`,
+      );
+  }
   const problems = issuerProblems(config.auth?.issuers ?? []);
   if (problems.length > 0) throw new ConfigurationError(`${file}: ${problems.join('; ')}`);
   if (config.auth?.issuers.length === 0 && !usesBuiltinIssuer(config)) {

@@ -1,4 +1,10 @@
 export { usesBuiltinIssuer } from './auth-settings.js';
-export { EMBEDDED_DEFAULT, configFile, loadConfig, parseConfig, type RiposteConfig } from './config-file.js';
+export {
+  EMBEDDED_DEFAULT,
+  configFileOf,
+  loadConfig,
+  parseConfig,
+  type RiposteConfig,
+} from './config-file.js';
 export { backlogBoundsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

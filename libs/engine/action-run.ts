@@ -16,6 +16,7 @@ import {
   type VendorPermits,
 } from '#domain';
 import {
+  PluginDied,
   ProviderError,
   canonicalName,
   parseParameters,
@@ -488,6 +489,8 @@ export class ActionRun {
       return this.#fail('failed', info, 'unknown');
     }
     const info = this.#redacted(target, error.toErrorInfo());
+    if (error instanceof PluginDied && saved === null && this.#deathsBefore() + 1 >= POISON_AFTER_CRASHES)
+      return this.#poisoned();
     switch (error.next) {
       case 'fail':
         return doubtful ? this.#fail('outcomeUnknown', unknownBecause(info)) : this.#fail('failed', info);
@@ -509,6 +512,11 @@ export class ActionRun {
         return this.#tryAgain(info, doubtful ? 'unknown' : 'no', delayMs, limited ? 'throttled' : 'retrying');
       }
     }
+  }
+
+  /** Earlier attempts at it that ended with the plugin's process: of those that are tried again, the ones with this code. */
+  #deathsBefore(): number {
+    return this.#action.attempts.filter(({ error }) => error?.code === ERROR_INFO_CODES.defect).length;
   }
 
   /** The request may have reached the vendor. Never a guess: by what the plugin declared. */
@@ -637,7 +645,7 @@ export class ActionRun {
       'poisoned',
       errorInfo(
         ERROR_INFO_CODES.defect,
-        `${this.#action.crashes} workers died while they ran it, so it is not tried again. ${issued ? 'It may have taken effect: check the target.' : 'It was never issued.'}`,
+        `${this.#action.crashes >= POISON_AFTER_CRASHES ? `${this.#action.crashes} workers` : `The plugin's processes`} died while they ran it, so it is not tried again. ${issued ? 'It may have taken effect: check the target.' : 'It was never issued.'}`,
       ),
       issued ? 'unknown' : 'no',
     );

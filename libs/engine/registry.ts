@@ -101,31 +101,38 @@ export class ProviderInstance {
 
 /** All configured provider instances. */
 export class ProviderRegistry {
-  readonly instances: readonly ProviderInstance[];
+  #instances: readonly ProviderInstance[];
+  readonly #configs: readonly InstanceConfig[];
+  #plugins: Readonly<Record<string, Provider>>;
 
   /**
    * @throws ConfigurationError naming the key, for an unknown plugin, settings its schema refuses, a missing
    * secret, or two instances that one request could mean
    */
   constructor(configs: readonly InstanceConfig[], plugins: Readonly<Record<string, Provider>>) {
-    this.instances = configs.map((config, index) => {
-      const key = `providers[${index}] (${config.id})`;
-      const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
-      if (provider === undefined) {
-        throw new ConfigurationError(
-          `${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`,
-        );
-      }
-      checkSettings(`${key}.settings`, config, provider);
-      const instance = new ProviderInstance(config, provider);
-      checkIdempotency(key, instance);
-      return instance;
-    });
-    this.#checkDistinct();
+    this.#configs = configs;
+    this.#plugins = plugins;
+    this.#instances = checkedInstances(configs, plugins);
+  }
+
+  get instances(): readonly ProviderInstance[] {
+    return this.#instances;
+  }
+
+  /**
+   * Puts another version of a plugin in the place of the one there is, for all that is looked up from now on. Who holds
+   * an instance goes on with the version it found.
+   *
+   * @throws ConfigurationError, as the constructor; then nothing has changed
+   */
+  replacePlugin(name: string, provider: Provider): void {
+    const plugins = { ...this.#plugins, [name]: provider };
+    this.#instances = checkedInstances(this.#configs, plugins);
+    this.#plugins = plugins;
   }
 
   byId(id: string): ProviderInstance | null {
-    return this.instances.find((instance) => instance.id === id) ?? null;
+    return this.#instances.find((instance) => instance.id === id) ?? null;
   }
 
   /**
@@ -133,7 +140,7 @@ export class ProviderRegistry {
    * @throws UserError naming what was wrong and what is known to this tenant
    */
   resolve(wanted: VendorInformation, tenantId: string): ProviderInstance {
-    const served = this.instances.filter((instance) => instance.serves(tenantId));
+    const served = this.#instances.filter((instance) => instance.serves(tenantId));
     const named = served.filter(
       ({ provider: { manifest } }) =>
         same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
@@ -167,20 +174,43 @@ export class ProviderRegistry {
         : `vendorInformation.subProvider: "${subProvider}" is not known for "${wanted.vendor}/${wanted.provider}"; known: ${known}.`,
     );
   }
+}
 
-  #checkDistinct(): void {
-    const ids = new Set<string>();
-    for (const { id } of this.instances) {
-      if (ids.has(id)) throw new ConfigurationError(`providers: the id "${id}" is given twice`);
-      ids.add(id);
+function checkedInstances(
+  configs: readonly InstanceConfig[],
+  plugins: Readonly<Record<string, Provider>>,
+): readonly ProviderInstance[] {
+  const instances = configs.map((configured, index) => {
+    // Checking fills defaults in, which another version of the plugin may not know.
+    const config = { ...configured, settings: structuredClone(configured.settings) };
+    const key = `providers[${index}] (${config.id})`;
+    const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
+    if (provider === undefined) {
+      throw new ConfigurationError(
+        `${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`,
+      );
     }
-    for (const [index, one] of this.instances.entries()) {
-      const twin = this.instances.slice(index + 1).find((other) => meansTheSame(one, other));
-      if (twin !== undefined) {
-        throw new ConfigurationError(
-          `providers: "${one.id}" and "${twin.id}" answer to the same vendor, provider and subProvider for a tenant; give one a subProvider`,
-        );
-      }
+    checkSettings(`${key}.settings`, config, provider);
+    const instance = new ProviderInstance(config, provider);
+    checkIdempotency(key, instance);
+    return instance;
+  });
+  checkDistinct(instances);
+  return instances;
+}
+
+function checkDistinct(instances: readonly ProviderInstance[]): void {
+  const ids = new Set<string>();
+  for (const { id } of instances) {
+    if (ids.has(id)) throw new ConfigurationError(`providers: the id "${id}" is given twice`);
+    ids.add(id);
+  }
+  for (const [index, one] of instances.entries()) {
+    const twin = instances.slice(index + 1).find((other) => meansTheSame(one, other));
+    if (twin !== undefined) {
+      throw new ConfigurationError(
+        `providers: "${one.id}" and "${twin.id}" answer to the same vendor, provider and subProvider for a tenant; give one a subProvider`,
+      );
     }
   }
 }

@@ -87,6 +87,22 @@ export class ProviderError extends Error {
   }
 }
 
+/** True for the name of an error class. */
+export function isProviderErrorClass(name: unknown): name is ProviderErrorClass {
+  return typeof name === 'string' && Object.hasOwn(PROVIDER_ERROR_CLASSES, name);
+}
+
+/**
+ * The process that ran a plugin ended, or was ended, while it ran this call alone. The host throws it; the engine counts
+ * it against the action, as it counts workers that died on one.
+ */
+export class PluginDied extends ProviderError {
+  constructor(errorClass: 'unknownOutcome' | 'transient', message: string) {
+    super(errorClass, message, { code: ERROR_INFO_CODES.defect });
+    this.name = 'PluginDied';
+  }
+}
+
 /** The reason of a call's `AbortSignal`: why the engine asks the plugin to stop. */
 export class StopRequested extends Error {
   constructor(

@@ -12,10 +12,13 @@ export type {
   VendorOperation,
 } from '#domain';
 export { ConfigurationError } from '#domain';
+export { checkManifest } from './check-manifest.js';
 export { defineProvider } from './define-provider.js';
 export {
+  PluginDied,
   ProviderError,
   StopRequested,
+  isProviderErrorClass,
   type ProviderErrorClass,
   type ProviderErrorDetails,
 } from './errors.js';
@@ -42,3 +45,4 @@ export type {
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
 export { vendorHttp, type VendorHttpOptions } from './vendor-http-client.js';
+export { vendorHttpOrigin } from './vendor-http-origin.js';

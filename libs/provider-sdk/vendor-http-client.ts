@@ -8,6 +8,7 @@ import { compileSchema, describeSchemaError } from './json-schema.js';
 import { RefusedAddress, checkedUrl, resolveBySystem, type ResolveName } from './network-guard.js';
 import { NotConnected, vendorAgent } from './vendor-agent.js';
 import type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+import { madeOf } from './vendor-http-origin.js';
 import { parseStrangersJson } from './vendor-json.js';
 import { plainWords, wordsOfFailure } from './vendor-words.js';
 
@@ -57,7 +58,7 @@ const MOMENTARY: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** The way to the vendor for one call of a plugin. */
 export function vendorHttp(options: VendorHttpOptions): VendorHttp {
-  return { request: (request) => new VendorCall(request, options).answer() };
+  return madeOf({ request: (request) => new VendorCall(request, options).answer() }, options);
 }
 
 /** A failure that may pass and changed nothing: the request is sent again while there is time. */

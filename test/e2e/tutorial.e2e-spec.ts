@@ -28,11 +28,15 @@ let commands: readonly string[];
 
 /** A command of the tutorial as it stands there, but for the folders and the port of this run. */
 async function sh(command: string, cwd: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const { stdout } = await run('bash', ['-e', '-c', command.replaceAll('../riposte-plugin-acme-edr', plugin)], {
-    cwd,
-    env: { ...process.env, ...env },
-    maxBuffer: 16 * 1024 * 1024,
-  });
+  const { stdout } = await run(
+    'bash',
+    ['-e', '-c', command.replaceAll('../riposte-plugin-acme-edr', plugin)],
+    {
+      cwd,
+      env: { ...process.env, ...env },
+      maxBuffer: 16 * 1024 * 1024,
+    },
+  );
   return stdout;
 }
 
@@ -73,7 +77,9 @@ describe('who follows the tutorial for plugin authors', () => {
     const config = path.join(plugin, 'riposte.config.yaml');
     const simulatorFile = path.join(plugin, 'test/simulator.ts');
     await writeFile(simulatorFile, (await readFile(simulatorFile, 'utf8')).replace('4010', port));
-    const text = (await readFile(config, 'utf8')).replace('4010', port).replace('package: .', `package: ${plugin}`);
+    const text = (await readFile(config, 'utf8'))
+      .replace('4010', port)
+      .replace('package: .', `package: ${plugin}`);
     await sh('npm run build', plugin);
     simulator = spawn(process.execPath, ['dist/test/simulator.js'], { cwd: plugin, stdio: 'ignore' });
     stack = await Stack.start({ config: text, env: { ACME_EDR_TOKEN: 'secret' } });
@@ -89,7 +95,9 @@ describe('who follows the tutorial for plugin authors', () => {
     }
     expect(await sh('npm test', plugin)).toMatch(/0 failed/);
     await eventually(async () => /0\.2\.0/.test(await riposte(command('providers show'))), 30_000);
-    const create = command('action create BlockIp').replace('BlockIp', 'BlockDomain').replace('IP=203.0.113.7', 'Domain=evil.example');
+    const create = command('action create BlockIp')
+      .replace('BlockIp', 'BlockDomain')
+      .replace('IP=203.0.113.7', 'Domain=evil.example');
     expect(await riposte(create)).toMatch(/Completed/);
   }, 180_000);
 });

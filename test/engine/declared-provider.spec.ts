@@ -46,7 +46,10 @@ it('an action of a vendor described in YAML runs through the engine, and survive
     }),
   );
   const ended = (await eventually(async () => {
-    await runner.look({ actionId: id, instance, isCancel: false }, new AbortController().signal);
+    await runner.look(
+      { actionId: id, instance, actionName: '', why: 'follow', isRelease: false, polls: true },
+      new AbortController().signal,
+    );
     const action = await store.find(CALLER.tenantId, id);
     return action !== null && isFinal(action.status) && action;
   }, 30_000)) as SecurityAction;

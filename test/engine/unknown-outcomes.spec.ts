@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { isFinal, isUnresolved, type Idempotency, type SecurityAction } from '#domain';
 import { ProviderRegistry, RunAction } from '#engine';
 import type { Database } from '#persistence';
-import { ProviderError, Type, defineProvider, type StepOutcome } from '#provider-sdk';
+import { PluginDied, ProviderError, Type, defineProvider, type StepOutcome } from '#provider-sdk';
 import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { claimOf, CALLER, freshDatabase, newAction } from '../support/database.js';
@@ -95,6 +95,16 @@ describe('an action of which nobody can say whether it was applied', () => {
     [
       'workers died on it after it was issued',
       { idempotency: 'natural', calls: [], deaths: 6 },
+      { phase: 'poisoned', errorInfo: { code: 500 } },
+    ],
+    [
+      "the plugin's process ended on it again and again",
+      {
+        idempotency: 'key',
+        calls: Array.from({ length: 5 }, () => () => {
+          throw new PluginDied('unknownOutcome', 'it exited');
+        }),
+      },
       { phase: 'poisoned', errorInfo: { code: 500 } },
     ],
     [

@@ -1,0 +1,1 @@
+export { OutsidePlugins, type OutsidePluginConfig, type OutsidePluginsOptions } from './outside-plugins.js';

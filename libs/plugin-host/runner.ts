@@ -1,0 +1,148 @@
+import { syncBuiltinESMExports } from 'node:module';
+import { Socket } from 'node:net';
+import os from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { StopRequested, vendorHttp, type Provider, type VendorHttp } from '#provider-sdk';
+import { failureOf, lineSplitter, type CallFacts, type FromChild, type ToChild } from './protocol.js';
+
+/**
+ * The child's side: loads one plugin and answers the host's calls. Started by `PluginProcess` with the entry's path;
+ * ends with the host.
+ */
+
+/** The host's own messages are not bounded by the plugin's limit: parameters and settings are what they are. */
+const HOST_LINE_LIMIT = 64 * 1024 * 1024;
+
+const channel = new Socket({ fd: 3, readable: true, writable: true });
+const aborts = new Map<number, AbortController>();
+const asks = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>();
+let asked = 0;
+let provider: Provider | undefined;
+
+// Kept before the plugin is loaded, which may replace what it can reach.
+const exit = process.exit.bind(process);
+const stringify = JSON.stringify.bind(JSON);
+const parse = JSON.parse.bind(JSON);
+
+// Without the host nobody waits for an answer.
+channel.on('close', () => exit(0));
+channel.on('error', () => exit(0));
+channel.on(
+  'data',
+  lineSplitter(HOST_LINE_LIMIT, (line) => hear(parse(line) as ToChild)),
+);
+
+const entry = process.argv[2] ?? '';
+process.argv.length = 1;
+lockDown();
+try {
+  const module = (await import(pathToFileURL(entry).href)) as { readonly provider?: Partial<Provider> };
+  if (typeof module.provider?.calls !== 'object' || module.provider.manifest === undefined)
+    throw new Error('it exports no `provider` made by defineProvider');
+  provider = module.provider as Provider;
+  const calls = Object.entries(provider.calls).flatMap(([name, call]) =>
+    typeof call === 'function' ? [name] : [],
+  );
+  say({ type: 'ready', manifest: provider.manifest, calls });
+} catch (error) {
+  const [message] = (error instanceof Error ? error.message : String(error)).split('\n');
+  say({ type: 'refused', message: message ?? '' });
+}
+
+function say(message: FromChild): void {
+  channel.write(`${stringify(message)}\n`);
+}
+
+function hear(message: ToChild): void {
+  switch (message.type) {
+    case 'ping':
+      return say({ type: 'pong' });
+    case 'abort':
+      return aborts.get(message.id)?.abort(new StopRequested(message.why));
+    case 'answer': {
+      const waiting = asks.get(message.ask);
+      asks.delete(message.ask);
+      return message.problem === null ? waiting?.resolve() : waiting?.reject(new Error(message.problem));
+    }
+    case 'call':
+      void answer(message);
+  }
+}
+
+async function answer({ id, call, facts, args }: Extract<ToChild, { type: 'call' }>): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    const calls = (provider?.calls ?? {}) as unknown as Readonly<
+      Record<string, (...args: readonly unknown[]) => unknown>
+    >;
+    const value = await calls[call]?.(contextOf(id, facts, abort.signal), ...args.map(revived));
+    say({ type: 'returned', id, value: plain(value) ?? null });
+  } catch (error) {
+    say({ type: 'threw', id, failure: failureOf(error) });
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+/** What the plugin sees: the engine's context, with what acts going through the host. */
+function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
+  const ask = (what: 'saveOperation' | 'heartbeat' | 'spend', value: unknown): Promise<void> =>
+    new Promise((resolve, reject) => {
+      asked += 1;
+      asks.set(asked, { resolve, reject });
+      say({ type: 'ask', id, ask: asked, what, value: value ?? null });
+    });
+  const log = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
+    say({ type: 'log', id, level, facts: extra, event });
+  const http: VendorHttp = vendorHttp({
+    network: facts.network,
+    signal,
+    spend: () => ask('spend', null),
+    secrets: facts.hidden,
+  });
+  const { instance, settings, secrets, action, lastCheckpoint } = facts;
+  const common = { instance, settings, secrets, signal, http, log: { info: log('info'), warn: log('warn') } };
+  if (action === null) return common;
+  return {
+    ...common,
+    ...action,
+    issuedAt: action.issuedAt === null ? null : new Date(action.issuedAt),
+    deadlineAt: new Date(action.deadlineAt),
+    lastCheckpoint,
+    saveOperation: (operation: unknown) => ask('saveOperation', operation),
+    heartbeat: (report: unknown) => ask('heartbeat', report ?? {}),
+  };
+}
+
+/** A completed action's time is a Date again. */
+function revived(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('completedAt' in value)) return value;
+  return { ...value, completedAt: new Date(String(value.completedAt)) };
+}
+
+/** An outcome as it crosses: errors as what they say, a map as its entries. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map) return [...value].map(([key, item]) => [String(key), plain(item)]);
+  if (typeof value !== 'object' || value === null) return value;
+  const { kind, error } = value as { readonly kind?: unknown; readonly error?: unknown };
+  return kind === 'failed' ? { kind, error: failureOf(error) } : value;
+}
+
+/**
+ * Takes away what Node's permission model leaves: signals to other processes (the host's pid is easy to find), and their
+ * priority. The user is the host's, so the system would let it.
+ */
+function lockDown(): void {
+  const denied = (what: string) => () => {
+    throw Object.assign(new Error(`${what} is not for a plugin`), { code: 'ERR_ACCESS_DENIED' });
+  };
+  const take = (from: object, names: readonly string[]): void => {
+    for (const name of names)
+      if (name in from)
+        Object.defineProperty(from, name, { value: denied(name), writable: false, configurable: false });
+  };
+  take(process, ['kill', '_kill', '_debugProcess', '_debugEnd', 'binding', '_linkedBinding', 'dlopen']);
+  take(os, ['setPriority']);
+  syncBuiltinESMExports();
+}

@@ -1,0 +1,361 @@
+import { cp, mkdtemp, readFile, writeFile, mkdir, rm, access } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { ProviderRegistry } from '#engine';
+import { OutsidePlugins, type OutsidePluginConfig } from '#plugin-host';
+import {
+  PluginDied,
+  ProviderError,
+  StopRequested,
+  Type,
+  checkManifest,
+  vendorHttp,
+  type ExecutionContext,
+  type Provider,
+} from '#provider-sdk';
+import { createLogger, type Logger } from '#telemetry';
+import { eventually } from '../support/eventually.js';
+
+/** Plugins of others: what is refused, what they can do, and what they cannot. */
+
+const FIXTURES = path.resolve(import.meta.dirname, '../fixtures/plugins');
+const CONFIG_FILE = path.join(FIXTURES, 'riposte.config.yaml');
+const silent = createLogger('riposte-test', 'silent');
+
+let temporary: string;
+beforeAll(async () => {
+  temporary = await mkdtemp(path.join(tmpdir(), 'riposte-test-'));
+  process.env['RIPOSTE_TEST_SECRET'] = 'of-the-host';
+});
+afterAll(() => rm(temporary, { recursive: true, force: true }));
+
+async function load(
+  plugins: Readonly<Record<string, Partial<OutsidePluginConfig>>>,
+  options: {
+    readonly log?: Logger;
+    readonly hungAfterMs?: number;
+    readonly shipped?: readonly string[];
+  } = {},
+): Promise<OutsidePlugins> {
+  const { log = silent, hungAfterMs = 15_000, shipped = ['mock'] } = options;
+  const configs = Object.entries(plugins).map(
+    ([name, config]) => [name, { memoryMb: 64, watch: false, ...config }] as const,
+  );
+  const loaded = await OutsidePlugins.load({
+    plugins: Object.fromEntries(configs),
+    configFile: CONFIG_FILE,
+    shipped: new Set(shipped),
+    log,
+    pingMs: 100,
+    hungAfterMs,
+  });
+  onTestFinished(() => loaded.close());
+  return loaded;
+}
+
+async function loadOne(folder: string, options: Parameters<typeof load>[1] = {}): Promise<Provider> {
+  const { one } = (await load({ one: { package: folder } }, options)).providers;
+  if (one === undefined) throw new Error('not loaded');
+  return one;
+}
+
+let actions = 0;
+function context(overrides: Partial<ExecutionContext> = {}): ExecutionContext {
+  actions += 1;
+  const { signal } = new AbortController();
+  return {
+    instance: 'one',
+    actionId: `action-${actions}`,
+    tenantId: 'tenant',
+    settings: {},
+    secrets: {},
+    signal,
+    attempt: 1,
+    idempotencyKey: `action-${actions}`,
+    issuedAt: new Date(0),
+    deadlineAt: new Date(3_600_000),
+    lastCheckpoint: null,
+    http: vendorHttp({
+      network: { allow: [], ports: [] },
+      signal,
+      spend: () => Promise.resolve(),
+      secrets: [],
+    }),
+    log: { info: () => undefined, warn: () => undefined },
+    saveOperation: () => Promise.resolve(),
+    heartbeat: () => Promise.resolve(),
+    ...overrides,
+  };
+}
+
+const isolate = (provider: Provider, machineId: string, overrides: Partial<ExecutionContext> = {}) =>
+  provider.calls.execute(context(overrides), { action: 'Isolate', parameters: { machineId } });
+
+describe('a plugin in a process of its own', () => {
+  it('is called as a shipped one is', async () => {
+    const provider = await loadOne('./acme');
+    expect(provider.manifest).toMatchObject({ vendor: 'Acme', version: '1.2.3' });
+    const told: unknown[] = [];
+    const outcome = await isolate(provider, 'm1', {
+      settings: { site: 'HQ' },
+      secrets: { apiKey: 'k' },
+      log: { info: (facts, event) => void told.push([event, facts]), warn: () => undefined },
+      heartbeat: (report) => Promise.resolve(void told.push(report)),
+      saveOperation: (operation) => Promise.resolve(void told.push(operation)),
+    });
+    expect(outcome).toEqual({ kind: 'completed', result: { site: 'HQ', key: 'k', hours: 1 } });
+    expect(told).toEqual([['isolating', { machineId: 'm1' }], { progress: 'half' }, { id: 'op-1' }]);
+    const request = { action: 'Isolate', parameters: { machineId: 'm1' } };
+    expect(
+      await provider.calls.pollMany?.(context(), [{ actionId: 'a', operation: { id: 'o' }, request }]),
+    ).toEqual(new Map([['a', { kind: 'completed' }]]));
+    const done = { ...request, actionId: 'a', completedAt: new Date(0), result: null, effect: null };
+    expect(await provider.calls.revert?.(context(), done)).toMatchObject({
+      result: '1970-01-01T00:00:00.000Z',
+    });
+    expect(await provider.calls.observe?.(context(), request)).toMatchObject({ inPlace: true });
+    expect(await provider.calls.health?.(context())).toMatchObject({ ok: true });
+    expect(await provider.calls.cancel(context(), null, request)).toBe('cancelled');
+    await expect(isolate(provider, 'limited')).rejects.toMatchObject({
+      errorClass: 'rateLimited',
+      message: 'slow down',
+      httpStatus: 429,
+      retryAfterMs: 7000,
+    });
+    const refused = await isolate(provider, 'refused');
+    expect(refused.kind === 'failed' && refused.error).toBeInstanceOf(ProviderError);
+    const defect = await isolate(provider, 'defect').catch((error: unknown) => error);
+    expect(defect).toBeInstanceOf(Error);
+    expect(defect).not.toBeInstanceOf(ProviderError);
+  });
+
+  it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {
+    const provider = await loadOne('./acme');
+    const abort = new AbortController();
+    const slow = isolate(provider, 'slow', { signal: abort.signal });
+    abort.abort(new StopRequested('cancel'));
+    await expect(slow).rejects.toThrow('true cancel');
+    await expect(
+      isolate(provider, 'm1', { saveOperation: () => Promise.reject(new Error('taken over')) }),
+    ).rejects.toThrow('taken over');
+  });
+
+  it('has what it prints in the log, without secrets', async () => {
+    const lines: unknown[] = [];
+    const log = {
+      ...silent,
+      info: (facts: unknown) => void lines.push(facts),
+      warn: () => undefined,
+    } as never;
+    const provider = await loadOne('./acme', { log });
+    await isolate(provider, 'prints', { secrets: { apiKey: 's3cret-key' } });
+    await eventually(() => expect(lines).toContainEqual({ plugin: 'one', line: 'the key is [redacted]' }));
+    expect(JSON.stringify(lines)).not.toContain('s3cret-key');
+  });
+});
+
+describe('a hostile plugin', () => {
+  const attempt = (provider: Provider, what: string, overrides: Partial<ExecutionContext> = {}) =>
+    provider.calls.execute(context(overrides), { action: 'Try', parameters: { what } });
+
+  /** Loaded once; an instance of its own each time, so that none waits for another's restart. */
+  let shared: OutsidePlugins;
+  const sharedProvider = () => shared.providers['one'] as Provider;
+  beforeAll(async () => {
+    shared = await OutsidePlugins.load({
+      plugins: { one: { package: './hostile', memoryMb: 64, watch: false } },
+      configFile: CONFIG_FILE,
+      shipped: new Set(),
+      log: silent,
+    });
+  });
+  afterAll(() => shared.close());
+
+  it('finds nothing of the host, and cannot write, start or signal anything', async () => {
+    const provider = sharedProvider();
+    const result = async (what: string) => {
+      const outcome = await attempt(provider, what, { secrets: { apiKey: 'other-instance' }, instance: 'a' });
+      return JSON.stringify(outcome.kind === 'completed' ? outcome.result : outcome);
+    };
+    expect(await result('env')).not.toMatch(/of-the-host|PATH|MONGODB/);
+    expect(await result('argv')).not.toContain('other-instance');
+    const denied = [
+      'readPasswd',
+      'readHostEnv',
+      'readHostMemory',
+      'write',
+      'writeOwnFolder',
+      'spawn',
+      'fork',
+      'worker',
+      'binding',
+      'addon',
+      'killHost',
+      'killHostRaw',
+      'debugHost',
+      'slowHost',
+    ];
+    for (const what of denied) expect(await result(what), what).toMatch(/denied.*(ACCESS_DENIED|restricted)/);
+    await expect(access('/tmp/riposte-was-here')).rejects.toThrow('ENOENT');
+    expect(await result('pollution')).not.toContain('__proto__');
+    expect(({} as { readonly polluted?: boolean }).polluted).toBeUndefined();
+  });
+
+  it.each([
+    ['outOfMemory', /ended/],
+    ['buffers', /MiB of memory/],
+    ['busyLoop', /did not react/],
+    ['exit', /exited with code 0/],
+    ['throwLater', /exited with code 1/],
+    ['flood', /messages within a second/],
+    ['bigMessage', /over 1048576 bytes/],
+    ['malformed', /no message/],
+    ['forged', /no message/],
+  ])('that does %s costs its own process, and the call ends as unknown', async (what, why) => {
+    const provider =
+      what === 'busyLoop' ? await loadOne('./hostile', { hungAfterMs: 1000 }) : sharedProvider();
+    const error: unknown = await attempt(provider, what, { instance: what }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(PluginDied);
+    expect(error).toMatchObject({ errorClass: 'unknownOutcome' });
+    expect((error as Error).message).toMatch(why);
+  });
+
+  it('that ignores a stop is ended, and the next call has a new process', async () => {
+    const provider = sharedProvider();
+    const abort = new AbortController();
+    const call = attempt(provider, 'hang', { signal: abort.signal });
+    const bystander = attempt(provider, 'hang');
+    abort.abort(new StopRequested('deadline'));
+    await expect(call).rejects.toThrow(/being asked to stop/);
+    // Who was the cause cannot be told of two: neither is counted.
+    expect(await bystander.catch((error: unknown) => error)).not.toBeInstanceOf(PluginDied);
+    expect(await attempt(provider, 'nothing')).toEqual({ kind: 'completed' });
+  });
+});
+
+describe('a package that is no plugin', () => {
+  const good = `import { Type, defineProvider } from '@riposte/provider-sdk';
+export const provider = defineProvider({
+  manifest: {
+    vendor: 'V', provider: 'P', version: '1.0.0', settings: Type.Object({}),
+    actions: { Do: { title: 'Does.', parameters: Type.Object({ id: Type.String() }), idempotency: 'key', cancellable: false } },
+  },
+  async execute() { return { kind: 'completed' }; },
+  async cancel() { return 'notSupported'; },
+});
+`;
+  let made = 0;
+  async function packageOf(
+    source: string | null,
+    facts: object = { riposteProvider: './i.js' },
+  ): Promise<string> {
+    made += 1;
+    const folder = path.join(temporary, `p${made}`);
+    await mkdir(folder);
+    await writeFile(
+      path.join(folder, 'package.json'),
+      JSON.stringify({ name: 'p', type: 'module', ...facts }),
+    );
+    if (source !== null) await writeFile(path.join(folder, 'i.js'), source);
+    return folder;
+  }
+  const refused = async (source: string | null, facts?: object) =>
+    load({ one: { package: await packageOf(source, facts) } }).then(
+      () => 'loaded',
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  it('stops the start with a message that names file, key and what is wrong', async () => {
+    expect(await refused(good)).toBe('loaded');
+    await expect(load({ one: { package: './nowhere' } })).rejects.toThrow(
+      /riposte\.config\.yaml: plugins\.one\.package: no package "\.\/nowhere"/,
+    );
+    await expect(load({ one: { package: 'riposte-nowhere' } })).rejects.toThrow(/no package.*node_modules/);
+    expect(await refused(good, { riposteProvider: undefined })).toMatch(/has no "riposteProvider"/);
+    expect(await refused(null)).toMatch(/i\.js is not there.*build/);
+    expect(await refused('export const x = ;')).toMatch(/does not load: Unexpected token/);
+    expect(await refused('export const x = 1;')).toMatch(/exports no `provider`/);
+    expect(await refused(good.replace(`'1.0.0'`, `'one'`))).toMatch(
+      /version "one" is not a semantic version/,
+    );
+    expect(await refused(good.replace('cancellable: false', 'cancellable: false, revertible: true'))).toMatch(
+      /plugins\.one\.package: provider V\/P: actions\.Do is declared revertible but.*no revert\(\)/,
+    );
+    await expect(load({ mock: { package: './acme' } })).rejects.toThrow(/plugins\.mock: a shipped plugin/);
+  });
+
+  it.each<[RegExp, object, object?]>([
+    [
+      /actions\.Do\.parameters is not a valid JSON Schema/,
+      { parameters: Type.Object({ id: { type: 'texte' } }) },
+    ],
+    [/actions\.Do is declared revertible but the plugin has no revert\(\)/, { revertible: true }],
+    [/actions\.Do is declared observable but the plugin has no observe\(\)/, { observable: true }],
+    [/declares idempotency "lookup" but the plugin has no reconcile\(\)/, { idempotency: 'lookup' }],
+    [/actions\.Do\.mutexKey names "host".*there are id/, { mutexKey: ['host'] }],
+    [/actions\.Do\.surprise is not known/, { surprise: true }],
+    [
+      /rateLimits\[0\]\.actions names "Dont"/,
+      {},
+      { rateLimits: [{ calls: 1, perSeconds: 1, actions: ['Dont'] }] },
+    ],
+  ])('is refused, shipped or not: %s', (message, claim, more = {}) => {
+    const parameters = Type.Object({ id: Type.String() });
+    const Do = { title: 'Does.', parameters, idempotency: 'key', cancellable: false, ...claim };
+    const manifest = {
+      vendor: 'V',
+      provider: 'P',
+      version: '1.0.0',
+      settings: Type.Object({}),
+      actions: { Do },
+      ...more,
+    };
+    expect(() => checkManifest(manifest as never, new Set(['execute', 'cancel']))).toThrow(message);
+  });
+
+  it('is refused when its files are not those that were pinned; the message tells their hash', async () => {
+    const folder = await packageOf(good);
+    const error = await load({ one: { package: folder, sha256: '0'.repeat(64) } }).catch((e: Error) => e);
+    const [, sha256 = ''] = /hash to ([0-9a-f]{64})/.exec((error as Error).message) ?? [];
+    await load({ one: { package: folder, sha256 } });
+    await writeFile(path.join(folder, 'more.js'), '');
+    await expect(load({ one: { package: folder, sha256 } })).rejects.toThrow(/look at what changed/);
+  });
+});
+
+describe('a watched plugin', () => {
+  it('is loaded again when its files change: new calls go to the new version, those under way end in the old', async () => {
+    const folder = path.join(temporary, 'watched');
+    await cp(path.join(FIXTURES, 'acme'), folder, { recursive: true });
+    const plugins = await load({ acme: { package: folder, watch: true } });
+    const instance = { id: 'one', plugin: 'acme', tenants: ['*'], settings: {}, secrets: {}, concurrency: 1 };
+    const registry = new ProviderRegistry([instance], plugins.providers);
+    const refusals: string[] = [];
+    plugins.watch((name, provider) => {
+      registry.replacePlugin(name, provider);
+    });
+    const now = () => {
+      const { provider } = registry.byId('one') ?? {};
+      if (provider === undefined) throw new Error('no instance');
+      return provider;
+    };
+    const before = now();
+    const abort = new AbortController();
+    const underWay = isolate(before, 'slow', { signal: abort.signal });
+    const entry = path.join(folder, 'index.js');
+    const source = await readFile(entry, 'utf8');
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await writeFile(entry, source.replace(`'1.2.3'`, `'1.3.0'`));
+    await eventually(() => expect(now().manifest.version).toBe('1.3.0'));
+    expect(await isolate(now(), 'm1')).toMatchObject({ kind: 'completed' });
+    await writeFile(entry, 'export const broken = ;');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(now().manifest.version).toBe('1.3.0');
+    expect(refusals).toEqual([]);
+    expect(await isolate(now(), 'm1')).toMatchObject({ kind: 'completed' });
+    abort.abort(new StopRequested('cancel'));
+    await expect(underWay).rejects.toThrow('true cancel');
+  });
+});
