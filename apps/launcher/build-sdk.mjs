@@ -45,7 +45,7 @@ function importedPackages(folder) {
     ))
       if (name !== undefined && !name.startsWith('.') && !name.startsWith('node:')) names.add(name);
   }
-  return [...names].toSorted();
+  return [...names].toSorted((a, b) => a.localeCompare(b));
 }
 
 function run(file, args, cwd) {

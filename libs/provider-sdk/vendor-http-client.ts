@@ -5,25 +5,12 @@ import type { Static, TSchema } from 'typebox';
 import { DecoratorHandler, request as send, type Dispatcher } from 'undici';
 import { ProviderError, type ProviderErrorClass } from './errors.js';
 import { compileSchema, describeSchemaError } from './json-schema.js';
-import { RefusedAddress, checkedUrl, resolveBySystem, type ResolveName } from './network-guard.js';
+import { RefusedAddress, checkedUrl, resolveBySystem } from './network-guard.js';
 import { NotConnected, vendorAgent } from './vendor-agent.js';
-import type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
-import { madeOf } from './vendor-http-origin.js';
+import type { VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+import { madeOf, type VendorHttpOptions } from './vendor-http-origin.js';
 import { parseStrangersJson } from './vendor-json.js';
 import { plainWords, wordsOfFailure } from './vendor-words.js';
-
-/** Of what a plugin's way to the vendor is made. */
-export interface VendorHttpOptions {
-  readonly network: NetworkPolicy;
-  /** The call that the requests are part of. */
-  readonly signal: AbortSignal;
-  /** Waited for before each request. @throws where the vendor may not be called now */
-  readonly spend: (signal: AbortSignal) => Promise<void>;
-  /** Values that never appear in an error. */
-  readonly secrets: readonly string[];
-  /** How names are resolved. Default: by the system. */
-  readonly resolve?: ResolveName;
-}
 
 const TIMEOUT_MS = 30_000;
 /** Until the answer begins, where a request does not say how long it may take. */

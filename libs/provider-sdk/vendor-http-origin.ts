@@ -1,5 +1,18 @@
-import type { VendorHttpOptions } from './vendor-http-client.js';
-import type { VendorHttp } from './vendor-http.js';
+import type { ResolveName } from './network-guard.js';
+import type { NetworkPolicy, VendorHttp } from './vendor-http.js';
+
+/** Of what a plugin's way to the vendor is made. */
+export interface VendorHttpOptions {
+  readonly network: NetworkPolicy;
+  /** The call that the requests are part of. */
+  readonly signal: AbortSignal;
+  /** Waited for before each request. @throws where the vendor may not be called now */
+  readonly spend: (signal: AbortSignal) => Promise<void>;
+  /** Values that never appear in an error. */
+  readonly secrets: readonly string[];
+  /** How names are resolved. Default: by the system. */
+  readonly resolve?: ResolveName;
+}
 
 const origins = new WeakMap<VendorHttp, VendorHttpOptions>();
 

@@ -75,7 +75,7 @@ for i = 7 + count, #ARGV, 3 do
   end
 end
 if wait > 0 then
-  if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 1500) end
+  if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 3000) end
   return { 0, math.ceil(wait) }
 end
 local entries = {}

@@ -41,7 +41,7 @@ async function sh(command: string, cwd: string, env: Readonly<Record<string, str
 }
 
 /** A command line of the tutorial that has this in it. */
-function command(containing: string): string {
+function lineWith(containing: string): string {
   const found = commands.flatMap((block) => block.split('\n')).find((line) => line.includes(containing));
   if (found === undefined) throw new Error(`the tutorial has no command with "${containing}"`);
   return found;
@@ -63,7 +63,7 @@ afterAll(async () => {
 
 describe('who follows the tutorial for plugin authors', () => {
   it('gets a package that builds and passes the conformance kit', async () => {
-    await sh(command('create-plugin'), PROJECT_DIR);
+    await sh(lineWith('create-plugin'), PROJECT_DIR);
     expect(await readdir(plugin)).toEqual(
       expect.arrayContaining(['package.json', 'riposte.config.yaml', 'sdk', 'src', 'test']),
     );
@@ -83,8 +83,8 @@ describe('who follows the tutorial for plugin authors', () => {
     await sh('npm run build', plugin);
     simulator = spawn(process.execPath, ['dist/test/simulator.js'], { cwd: plugin, stdio: 'ignore' });
     stack = await Stack.start({ config: text, env: { ACME_EDR_TOKEN: 'secret' } });
-    expect(await riposte(command('action create BlockIp'))).toMatch(/Completed/);
-    expect(await riposte(command('providers show'))).toMatch(/0\.1\.0/);
+    expect(await riposte(lineWith('action create BlockIp'))).toMatch(/Completed/);
+    expect(await riposte(lineWith('providers show'))).toMatch(/0\.1\.0/);
   }, 120_000);
 
   it('adds an action, which the running Riposte takes up', async () => {
@@ -94,8 +94,8 @@ describe('who follows the tutorial for plugin authors', () => {
       await run('git', ['apply', '--whitespace=nowarn', file], { cwd: plugin });
     }
     expect(await sh('npm test', plugin)).toMatch(/0 failed/);
-    await eventually(async () => /0\.2\.0/.test(await riposte(command('providers show'))), 30_000);
-    const create = command('action create BlockIp')
+    await eventually(async () => /0\.2\.0/.test(await riposte(lineWith('providers show'))), 30_000);
+    const create = lineWith('action create BlockIp')
       .replace('BlockIp', 'BlockDomain')
       .replace('IP=203.0.113.7', 'Domain=evil.example');
     expect(await riposte(create)).toMatch(/Completed/);
