@@ -44,5 +44,5 @@ export type {
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
-export { vendorHttp, type VendorHttpOptions } from './vendor-http-client.js';
-export { vendorHttpOrigin } from './vendor-http-origin.js';
+export { vendorHttp } from './vendor-http-client.js';
+export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';

@@ -1,6 +1,6 @@
 import type { Provider } from '../provider.js';
 import type { VendorHttp } from '../vendor-http.js';
-import type { VendorHttpOptions } from '../vendor-http-client.js';
+import type { VendorHttpOptions } from '../vendor-http-origin.js';
 import type { CheckId } from './report.js';
 
 /** Settings and secrets of one instance of the plugin, as an operator would configure them. */
