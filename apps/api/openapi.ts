@@ -34,6 +34,7 @@ const OF_SOME: Readonly<Record<number, string>> = {
   201: 'Recorded; it will end.',
   404: 'The tenant has no such action.',
   409: 'It is too late for that: the message says what the action has become.',
+  424: 'The provider was asked and could not say; the message says why.',
   422: 'The Idempotency-Key was sent before with another body.',
 };
 

@@ -20,7 +20,8 @@ describe('riposte.config.yaml', () => {
       tenants: ['*'],
       settings: {},
       secrets: {},
-      limits: { concurrency: 16, backlog: 100_000 },
+      limits: { concurrency: 16, backlog: 100_000, reserve: 0.2 },
+      network: { allow: [], ports: [] },
     });
     expect(config.limits).toEqual({ perApp: 100 });
   });
@@ -29,7 +30,7 @@ describe('riposte.config.yaml', () => {
     ['no YAML', 'providers: [', /f: .*line 1/],
     ['nothing', '', /f: the value must be object/],
     ['no providers', '{}', /providers is missing/],
-    ['an unknown key', 'providers: []\ncolour: red', /colour is not known; known: providers/],
+    ['an unknown key', 'providers: []\ncolour: red', /colour is not known; known: plugins, providers/],
     [
       'an unknown key further down',
       'providers: [{ id: a, plugin: mock, limits: { speed: 1 } }]',

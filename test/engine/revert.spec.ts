@@ -88,7 +88,17 @@ function site({ execute, reverts = [undone], poll, revertible = true }: Site = {
 function installation(provider: ReturnType<typeof defineProvider>, settings = {}) {
   const instance = `odd-${randomUUID().slice(0, 8)}`;
   const registry = new ProviderRegistry(
-    [{ id: instance, plugin: 'odd', tenants: ['*'], settings, secrets: {}, concurrency: 4 }],
+    [
+      {
+        id: instance,
+        plugin: 'odd',
+        tenants: ['*'],
+        settings,
+        secrets: {},
+        concurrency: 4,
+        network: { allow: ['127.0.0.0/8'], ports: [] },
+      },
+    ],
     { odd: provider },
   );
   const queue = new BullActionQueue(inject('redisUrl'), [instance], () => undefined);

@@ -172,7 +172,7 @@ describe('a provider', () => {
     [
       'a time limit out of range',
       { actions: { A: { ...action, attemptTimeoutMs: 1 } } },
-      /actions\.A\.attemptTimeoutMs is 1/,
+      /actions\.A\.attemptTimeoutMs must be >= 100/,
     ],
     [
       'a schema that does not compile',
