@@ -55,18 +55,23 @@ const PATHS = [
 ];
 
 describe('the dashboard of the queues', () => {
-  it('shows every provider instance, with jobs named by their action', async () => {
+  it('shows the starts of every provider instance, and what goes before them, with jobs named by their action', async () => {
     const id = await client.act('LongRunning', { durationMs: 600_000 });
     const board = await eventually(async () => {
       const { body } = await operator.request<Board>(
         'GET',
-        '/ops/queues/api/queues?activeQueue=mock&status=delayed&page=1',
+        '/ops/queues/api/queues?activeQueue=mock.urgent&status=delayed&page=1',
       );
       return body.queues.some(({ jobs }) => jobs.length > 0) ? body : false;
     });
     const { queues } = board as Board;
-    expect(queues.map(({ name }) => name)).toEqual(['mock', 'mock-branch']);
-    expect(queues[0]?.jobs[0]).toMatchObject({ name: 'LongRunning', data: { actionId: id } });
+    expect(queues.map(({ name }) => name)).toEqual([
+      'mock',
+      'mock.urgent',
+      'mock-branch',
+      'mock-branch.urgent',
+    ]);
+    expect(queues[1]?.jobs[0]).toMatchObject({ name: 'LongRunning', data: { actionId: id } });
     expect(queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
     await client.cancel(id);
   });
