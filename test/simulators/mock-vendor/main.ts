@@ -35,7 +35,7 @@ const random = new Random(Number(options.seed));
 let shares: Partial<Record<Misbehaviour, number>> = {};
 let latencyMs = 0;
 /** Shown instead of every operation's own status. */
-let status: string | undefined;
+let saidStatus: string | undefined;
 
 const server = createServer((incoming, response) => {
   handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' }));
@@ -60,10 +60,10 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
       });
     case 'POST /reset':
       vendor = new Vendor(options.mode, ledger);
-      status = undefined;
+      saidStatus = undefined;
       return answer(response, 200, {});
     case 'PUT /status':
-      ({ status } = (await json(incoming)) as { status?: string });
+      ({ status: saidStatus } = (await json(incoming)) as { status?: string });
       return answer(response, 200, {});
     case 'PUT /effects':
       vendor.putInPlace((await json(incoming)) as Pick<Submission, 'action' | 'target'>);
@@ -174,7 +174,7 @@ function undo(response: ServerResponse, undoing: Undoing): void {
 }
 
 function asShown(operation: Parameters<typeof shown>[0]): object {
-  return status === undefined ? shown(operation) : { ...shown(operation), status };
+  return saidStatus === undefined ? shown(operation) : { ...shown(operation), status: saidStatus };
 }
 
 function isHit(misbehaviour: Misbehaviour): boolean {
