@@ -4,7 +4,6 @@ import { plugins } from '#plugins';
 import { provider as mock } from '../../plugins/mock/index.js';
 import { simulated } from '../simulators/mock-vendor/simulated.js';
 import { startMockVendor } from '../simulators/mock-vendor/start.js';
-import { plainVendorHttp } from '../support/plain-vendor-http.js';
 import { leaveOut, samples } from './mock-samples.js';
 
 /** What is claimed of a shipped plugin is what its author claims: options for the kit, by the plugin's name. */
@@ -48,7 +47,6 @@ describe('the mock with a vendor', () => {
         },
         vendor: simulated(vendor),
         interleavings: 30,
-        http: plainVendorHttp,
       });
       expect(formatReport(report)).toContain(' 0 failed,');
     },
