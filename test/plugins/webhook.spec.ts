@@ -96,6 +96,21 @@ describe('a delivery', () => {
   });
 });
 
+describe('a receiver that answers a known delivery as before', () => {
+  it('is asked anew each time, and hears of a cancel again once there is work to name', async () => {
+    answer = { status: 202, body: { status: 'running', operationId: 'op-1' } };
+    for (const _ of [1, 2])
+      expect(await calls.poll?.(context(), { id: 'op-1' }, lock)).toMatchObject({ kind: 'pending' });
+    for (const operation of [null, { id: 'op-1' }, { id: 'op-1' }])
+      await calls.cancel(context(), operation, lock);
+    const ids = sent.map(({ headers }) => headers['x-riposte-delivery']);
+    expect(new Set(ids.slice(0, 3)).size).toBe(3);
+    expect(ids[3]).not.toBe(ids[2]);
+    // That one was only sent again.
+    expect(ids[4]).toBe(ids[3]);
+  });
+});
+
 describe('what the receiver answers', () => {
   it.each([
     ['202 is waited for', 202, { status: 'running', operationId: 'op', retryAfter: 9 }, 9000],
