@@ -173,6 +173,37 @@ describe('work that takes a while', () => {
   });
 });
 
+describe('what is sent', () => {
+  it.each([
+    [
+      'basic: { user: "me {instance.id}", password: token }',
+      { authorization: `Basic ${btoa('me one:s3cret-token')}` },
+    ],
+    ['header: { name: X-Api-Key, secret: token }', { 'x-api-key': 's3cret-token' }],
+  ])('carries the credentials of %s', async (auth, headers) => {
+    await providerOf(definition(scan, auth)).calls.execute(context(), request({ Host: 'h' }));
+    expect(sent[0]?.headers).toMatchObject(headers);
+  });
+
+  it('as a form has each value encoded, and none for what is not given', async () => {
+    const form = scan.replace(/json: .*/, "form: { host: '{parameters.Host}', note: '{parameters.Note}' }");
+    await providerOf(definition(form)).calls.execute(context(), request({ Host: 'a&note=b c' }));
+    expect(sent[0]?.headers['content-type']).toBe('application/x-www-form-urlencoded');
+    expect(sent[0]?.body).toBe('host=a%26note%3Db+c');
+  });
+});
+
+it('an answer that says it was so before is done and changed nothing', async () => {
+  const unchanged = `${scan.trimEnd()}\n      unchanged: [{ body: { /isNew: false } }]\n`;
+  const { calls } = providerOf(definition(unchanged));
+  for (const isNew of [true, false]) {
+    answer = () => ({ status: 200, body: { ok: true, isNew } });
+    expect(await calls.execute(context(), request({ Host: 'h' }))).toMatchObject({
+      effect: { changed: isNew },
+    });
+  }
+});
+
 describe('OAuth 2 client credentials', () => {
   const oauth = `clientCredentials: { tokenUrl: '{settings.baseUrl}/token', clientId: me, clientSecret: token }`;
   const asked = (): number => sent.filter(({ url }) => url === '/token').length;
@@ -191,6 +222,20 @@ describe('OAuth 2 client credentials', () => {
     await calls.execute(context('two'), request({ Host: 'h' }));
     expect(asked()).toBe(2);
     expect(sent.at(-1)?.headers.authorization).toBe('Bearer t2');
+  });
+
+  it.each([400, 401])('that are refused with HTTP %i fail for good, and nothing is sent', async (status) => {
+    answer = () => ({
+      status,
+      body: { error: 'invalid_client', error_description: 's3cret-token is wrong' },
+    });
+    await expect(
+      providerOf(definition(scan, oauth)).calls.execute(context(), request({ Host: 'h' })),
+    ).rejects.toMatchObject({
+      errorClass: 'auth',
+      message: 'The token endpoint refused the client credentials.',
+    });
+    expect(sent.map(({ url }) => url)).toEqual(['/token']);
   });
 
   it('get a new token when the kept one was withdrawn', async () => {
@@ -230,6 +275,16 @@ describe('a definition that cannot be used', () => {
         ),
       ),
       /execute\.pending needs poll/,
+    ],
+    [
+      'look-up of what is still under way',
+      definition(
+        scan.replace(
+          '      done:',
+          '      pending: { when: [{ status: [202] }], operationId: /id }\n      done:',
+        ),
+      ).replace('idempotency: none', 'idempotency: lookup'),
+      /idempotency is "lookup", which tells what is in place and not what is under way/,
     ],
     [
       'a schema that does not compile',
