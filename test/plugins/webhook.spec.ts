@@ -1,21 +1,17 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { declaredProvider } from '../../plugins/http/index.js';
+import { DocumentedReceiver, documented } from '../simulators/webhook-receiver/documented.js';
 import { callContext } from '../support/call-context.js';
 
 /** The signed webhook over HTTP, and the receivers of its documentation as processes of their own. */
 
-const page = await readFile('docs/plugins/webhook.md', 'utf8');
-const fenced = (language: string): string =>
-  new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(page)?.[1] ?? '';
-const { calls } = declaredProvider(fenced('yaml'), 'hook.provider.yaml');
+const { calls } = declaredProvider(documented('yaml'), 'hook.provider.yaml');
 const lock = { action: 'LockBadge', parameters: { Badge: 'B-1007' } };
 
 interface Sent {
@@ -161,16 +157,9 @@ describe.each([
   it.skipIf(spawnSync(command, ['--version']).status !== 0)(
     'does a delivery once, and refuses what is not signed or old',
     async () => {
-      const receiver = spawn(command, [...args, fenced(language)], {
-        env: { HOOK_SECRET: 'secret-of-now', PORT: '0', PATH: process.env['PATH'] },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      onTestFinished(() => void receiver.kill());
-      const said: string[] = [];
-      const lines = createInterface(receiver.stdout);
-      const [first] = (await once(lines, 'line')) as [string];
-      lines.on('line', (line) => said.push(line));
-      const to = `http://127.0.0.1:${first.split(' ')[1]}/`;
+      const receiver = await DocumentedReceiver.start(language, command, args, 'secret-of-now');
+      onTestFinished(() => receiver.stop());
+      const to = receiver.url;
       for (const _ of [1, 2])
         expect(await calls.execute(context(undefined, to), lock)).toMatchObject({
           result: { did: 'execute' },
@@ -184,10 +173,8 @@ describe.each([
       const v1 = createHmac('sha256', 'secret-of-now').update(`${t}.{}`).digest('hex');
       const headers = { 'x-riposte-signature': `t=${t},v1=${v1}`, 'x-riposte-delivery': 'old' };
       expect((await fetch(to, { method: 'POST', headers, body: '{}' })).status).toBe(401);
-      const ended = once(lines, 'close');
-      receiver.kill();
-      await ended;
-      expect(said.filter((line) => line.startsWith('doing'))).toHaveLength(1);
+      await receiver.stop();
+      expect(receiver.said).toHaveLength(1);
     },
   );
 });
