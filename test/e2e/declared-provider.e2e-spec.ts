@@ -48,7 +48,10 @@ describe('a vendor described in YAML', () => {
     )) as [string, string];
     const jobOf = (key: string): string | undefined =>
       [...vendor.jobs.values()].find(({ tag }) => tag === key)?.id;
-    await Promise.all([client.inPhase(finished, 'waitingOnVendor'), client.inPhase(stopped, 'waitingOnVendor')]);
+    await Promise.all([
+      client.inPhase(finished, 'waitingOnVendor'),
+      client.inPhase(stopped, 'waitingOnVendor'),
+    ]);
     await eventually(() => jobOf(finished) !== undefined && jobOf(stopped) !== undefined);
     vendor.finish(jobOf(finished) ?? '');
     await client.cancel(stopped);

@@ -46,7 +46,7 @@ describe('the mock with a vendor', () => {
           ...Object.fromEntries(others.map((name) => [name, 'is as those that are tried'])),
         },
         vendor: simulated(vendor),
-        interleavings: 30,
+        interleavings: 10,
       });
       expect(formatReport(report)).toContain(' 0 failed,');
     },
