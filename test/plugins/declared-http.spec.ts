@@ -155,6 +155,18 @@ describe('work that takes a while', () => {
     expect(sent[0]?.url).toBe('/scans/42');
   });
 
+  it('is undone by the id of its operation', async () => {
+    const revert =
+      "    revert: { request: { method: DELETE, path: '/scans/{effect.id}' }, done: [{ status: [200] }] }\n";
+    const { calls } = providerOf(definition(`${long}${revert}`));
+    answer = () => ({ status: 200, body: { state: 'finished' } });
+    const done = await calls.poll?.(context(), { id: '42' }, request({ Host: 'h' }));
+    expect(done).toMatchObject({ kind: 'completed', effect: { changed: true, ids: ['42'] } });
+    const record = { ...request({ Host: 'h' }), effect: { changed: true, ids: ['42'] } };
+    expect(await calls.revert?.(context(), record as never)).toMatchObject({ kind: 'completed' });
+    expect(sent.at(-1)).toMatchObject({ method: 'DELETE', url: '/scans/42' });
+  });
+
   it('in a state that nobody described is asked about again', async () => {
     answer = () => ({ status: 200, body: { state: 'paused' } });
     await expect(
