@@ -79,6 +79,8 @@ const execute = Type.Object(
   {
     request,
     done: Type.Optional(conditions),
+    /** Of those that are done: it was so before. */
+    unchanged: Type.Optional(conditions),
     pending: Type.Optional(pending),
     errors: Type.Optional(failures),
     /** Where the vendor's id of what was made stands. */
@@ -93,6 +95,7 @@ const poll = Type.Object(
   {
     request,
     done: conditions,
+    unchanged: Type.Optional(conditions),
     running: conditions,
     failed: Type.Optional(failures),
     stopped: Type.Optional(conditions),
@@ -358,7 +361,17 @@ function problemsOf(definition: HttpDefinition): Problem[] {
       problems.push({ path: at('execute', 'pending'), says: 'needs poll, which asks how far it is' });
     if (action.execute.done === undefined && action.execute.pending === undefined)
       problems.push({ path: at('execute'), says: 'needs done or pending: no answer would be a success' });
-    if (JSON.stringify(action.revert ?? null).includes('{effect.id}') && action.execute.id === undefined)
+    if (action.idempotency === 'lookup' && action.execute.pending !== undefined)
+      problems.push({
+        path: at('idempotency'),
+        says: 'is "lookup", which tells what is in place and not what is under way: with pending it is "key", "natural" or "none"',
+      });
+    // Work that was pending is undone by its operation's id where poll names no other.
+    if (
+      JSON.stringify(action.revert ?? null).includes('{effect.id}') &&
+      action.execute.done !== undefined &&
+      action.execute.id === undefined
+    )
       problems.push({
         path: at('revert'),
         says: 'uses {effect.id}, so execute.id has to say where it stands',

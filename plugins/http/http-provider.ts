@@ -219,16 +219,17 @@ function valuesOf(
 const effectOf = (changed: boolean, id: string): EffectRecord => ({ changed, ids: [id] });
 
 function completed(
-  step: Pick<HttpAction['execute'], 'id' | 'result'>,
-  { body }: Seen,
+  step: Pick<HttpAction['execute'], 'id' | 'result' | 'unchanged'>,
+  seen: Seen,
   operation?: VendorOperation,
 ): { readonly kind: 'completed'; readonly result: Json; readonly effect: EffectRecord } {
+  const { body } = seen;
   const id = (step.id === undefined ? undefined : idAt(step.id, body)) ?? operation?.id;
   return {
     kind: 'completed',
     result: Object.fromEntries(
       Object.entries(step.result ?? {}).map(([name, pointer]) => [name, (at(pointer, body) ?? null) as Json]),
     ),
-    effect: { changed: true, ...(id === undefined ? {} : { ids: [id] }) },
+    effect: { changed: !meets(step.unchanged, seen), ...(id === undefined ? {} : { ids: [id] }) },
   };
 }

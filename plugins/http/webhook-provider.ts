@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import {
   ProviderError,
   defineProvider,
@@ -75,11 +75,7 @@ export function webhookProvider(definition: WebhookDefinition): Provider {
       return Promise.reject(
         new ProviderError('invalidInput', 'The parameters are more than the 1 MB of a delivery.'),
       );
-    // Each event of an action is another delivery: a receiver that deduplicates must not drop a cancel as a repetition.
-    const delivery =
-      event === 'execute' || event === 'revert'
-        ? context.idempotencyKey
-        : `${context.idempotencyKey}:${event}`;
+    const delivery = deliveryOf(event, context.idempotencyKey, more.operation);
     return context.http.request({
       method: 'POST',
       url: event === 'status' ? pollUrlOf(more.operation, url) : url,
@@ -134,6 +130,22 @@ export function webhookProvider(definition: WebhookDefinition): Provider {
       return outcome;
     },
   });
+}
+
+/**
+ * The delivery's id. Receivers answer a known one as they did before, so each event is another delivery, each question
+ * is one of its own, and a cancel that names the work is not the one that came too early to name it.
+ */
+function deliveryOf(event: Event, key: string, operation: VendorOperation | null | undefined): string {
+  switch (event) {
+    case 'execute':
+    case 'revert':
+      return key;
+    case 'status':
+      return `${key}:status:${randomUUID()}`;
+    case 'cancel':
+      return operation ? `${key}:cancel` : `${key}:cancel:early`;
+  }
 }
 
 /**

@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { plugins } from '#plugins';
+import { provider as mock } from '../../plugins/mock/index.js';
+import { simulated } from '../simulators/mock-vendor/simulated.js';
+import { startMockVendor } from '../simulators/mock-vendor/start.js';
 import { leaveOut, samples } from './mock-samples.js';
 
 /** What is claimed of a shipped plugin is what its author claims: options for the kit, by the plugin's name. */
@@ -22,4 +25,30 @@ describe('a shipped plugin', () => {
       'secretsStayInside',
     ]);
   });
+});
+
+describe('the mock with a vendor', () => {
+  it.each(['key', 'natural', 'lookup', 'none'] as const)(
+    'passes the conformance kit in mode %s',
+    async (mode) => {
+      const vendor = await startMockVendor(mode);
+      onTestFinished(() => vendor.stop());
+      const settings = { baseUrl: vendor.baseUrl, mode };
+      const { BlockIp, IsolateMachine, LongRunning } = samples;
+      const names = ['BlockIp', 'IsolateMachine', 'LongRunning'];
+      const others = Object.keys(samples).filter((name) => !names.includes(name));
+      const report = await checkConformance({
+        provider: mock,
+        instances: [{ settings }, { settings }],
+        samples: { BlockIp, IsolateMachine, LongRunning },
+        leaveOut: {
+          ...leaveOut,
+          ...Object.fromEntries(others.map((name) => [name, 'is as those that are tried'])),
+        },
+        vendor: simulated(vendor),
+        interleavings: 10,
+      });
+      expect(formatReport(report)).toContain(' 0 failed,');
+    },
+  );
 });

@@ -155,6 +155,18 @@ describe('work that takes a while', () => {
     expect(sent[0]?.url).toBe('/scans/42');
   });
 
+  it('is undone by the id of its operation', async () => {
+    const revert =
+      "    revert: { request: { method: DELETE, path: '/scans/{effect.id}' }, done: [{ status: [200] }] }\n";
+    const { calls } = providerOf(definition(`${long}${revert}`));
+    answer = () => ({ status: 200, body: { state: 'finished' } });
+    const done = await calls.poll?.(context(), { id: '42' }, request({ Host: 'h' }));
+    expect(done).toMatchObject({ kind: 'completed', effect: { changed: true, ids: ['42'] } });
+    const record = { ...request({ Host: 'h' }), effect: { changed: true, ids: ['42'] } };
+    expect(await calls.revert?.(context(), record as never)).toMatchObject({ kind: 'completed' });
+    expect(sent.at(-1)).toMatchObject({ method: 'DELETE', url: '/scans/42' });
+  });
+
   it('in a state that nobody described is asked about again', async () => {
     answer = () => ({ status: 200, body: { state: 'paused' } });
     await expect(
@@ -171,6 +183,37 @@ describe('work that takes a while', () => {
     expect(await calls.cancel(context(), { id: '42' }, request({ Host: 'h' }))).toBe(expected);
     expect(await calls.cancel(context(), null, request({ Host: 'h' }))).toBe('unknown');
   });
+});
+
+describe('what is sent', () => {
+  it.each([
+    [
+      'basic: { user: "me {instance.id}", password: token }',
+      { authorization: `Basic ${btoa('me one:s3cret-token')}` },
+    ],
+    ['header: { name: X-Api-Key, secret: token }', { 'x-api-key': 's3cret-token' }],
+  ])('carries the credentials of %s', async (auth, headers) => {
+    await providerOf(definition(scan, auth)).calls.execute(context(), request({ Host: 'h' }));
+    expect(sent[0]?.headers).toMatchObject(headers);
+  });
+
+  it('as a form has each value encoded, and none for what is not given', async () => {
+    const form = scan.replace(/json: .*/, "form: { host: '{parameters.Host}', note: '{parameters.Note}' }");
+    await providerOf(definition(form)).calls.execute(context(), request({ Host: 'a&note=b c' }));
+    expect(sent[0]?.headers['content-type']).toBe('application/x-www-form-urlencoded');
+    expect(sent[0]?.body).toBe('host=a%26note%3Db+c');
+  });
+});
+
+it('an answer that says it was so before is done and changed nothing', async () => {
+  const unchanged = `${scan.trimEnd()}\n      unchanged: [{ body: { /isNew: false } }]\n`;
+  const { calls } = providerOf(definition(unchanged));
+  for (const isNew of [true, false]) {
+    answer = () => ({ status: 200, body: { ok: true, isNew } });
+    expect(await calls.execute(context(), request({ Host: 'h' }))).toMatchObject({
+      effect: { changed: isNew },
+    });
+  }
 });
 
 describe('OAuth 2 client credentials', () => {
@@ -191,6 +234,20 @@ describe('OAuth 2 client credentials', () => {
     await calls.execute(context('two'), request({ Host: 'h' }));
     expect(asked()).toBe(2);
     expect(sent.at(-1)?.headers.authorization).toBe('Bearer t2');
+  });
+
+  it.each([400, 401])('that are refused with HTTP %i fail for good, and nothing is sent', async (status) => {
+    answer = () => ({
+      status,
+      body: { error: 'invalid_client', error_description: 's3cret-token is wrong' },
+    });
+    await expect(
+      providerOf(definition(scan, oauth)).calls.execute(context(), request({ Host: 'h' })),
+    ).rejects.toMatchObject({
+      errorClass: 'auth',
+      message: 'The token endpoint refused the client credentials.',
+    });
+    expect(sent.map(({ url }) => url)).toEqual(['/token']);
   });
 
   it('get a new token when the kept one was withdrawn', async () => {
@@ -230,6 +287,16 @@ describe('a definition that cannot be used', () => {
         ),
       ),
       /execute\.pending needs poll/,
+    ],
+    [
+      'look-up of what is still under way',
+      definition(
+        scan.replace(
+          '      done:',
+          '      pending: { when: [{ status: [202] }], operationId: /id }\n      done:',
+        ),
+      ).replace('idempotency: none', 'idempotency: lookup'),
+      /idempotency is "lookup", which tells what is in place and not what is under way/,
     ],
     [
       'a schema that does not compile',

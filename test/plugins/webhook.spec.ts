@@ -1,21 +1,17 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { declaredProvider } from '../../plugins/http/index.js';
+import { DocumentedReceiver, documented } from '../simulators/webhook-receiver/documented.js';
 import { callContext } from '../support/call-context.js';
 
 /** The signed webhook over HTTP, and the receivers of its documentation as processes of their own. */
 
-const page = await readFile('docs/plugins/webhook.md', 'utf8');
-const fenced = (language: string): string =>
-  new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(page)?.[1] ?? '';
-const { calls } = declaredProvider(fenced('yaml'), 'hook.provider.yaml');
+const { calls } = declaredProvider(documented('yaml'), 'hook.provider.yaml');
 const lock = { action: 'LockBadge', parameters: { Badge: 'B-1007' } };
 
 interface Sent {
@@ -96,6 +92,21 @@ describe('a delivery', () => {
   });
 });
 
+describe('a receiver that answers a known delivery as before', () => {
+  it('is asked anew each time, and hears of a cancel again once there is work to name', async () => {
+    answer = { status: 202, body: { status: 'running', operationId: 'op-1' } };
+    for (const _ of [1, 2])
+      expect(await calls.poll?.(context(), { id: 'op-1' }, lock)).toMatchObject({ kind: 'pending' });
+    for (const operation of [null, { id: 'op-1' }, { id: 'op-1' }])
+      await calls.cancel(context(), operation, lock);
+    const ids = sent.map(({ headers }) => headers['x-riposte-delivery']);
+    expect(new Set(ids.slice(0, 3)).size).toBe(3);
+    expect(ids[3]).not.toBe(ids[2]);
+    // That one was only sent again.
+    expect(ids[4]).toBe(ids[3]);
+  });
+});
+
 describe('what the receiver answers', () => {
   it.each([
     ['202 is waited for', 202, { status: 'running', operationId: 'op', retryAfter: 9 }, 9000],
@@ -146,16 +157,9 @@ describe.each([
   it.skipIf(spawnSync(command, ['--version']).status !== 0)(
     'does a delivery once, and refuses what is not signed or old',
     async () => {
-      const receiver = spawn(command, [...args, fenced(language)], {
-        env: { HOOK_SECRET: 'secret-of-now', PORT: '0', PATH: process.env['PATH'] },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      onTestFinished(() => void receiver.kill());
-      const said: string[] = [];
-      const lines = createInterface(receiver.stdout);
-      const [first] = (await once(lines, 'line')) as [string];
-      lines.on('line', (line) => said.push(line));
-      const to = `http://127.0.0.1:${first.split(' ')[1]}/`;
+      const receiver = await DocumentedReceiver.start(language, command, args, 'secret-of-now');
+      onTestFinished(() => receiver.stop());
+      const to = receiver.url;
       for (const _ of [1, 2])
         expect(await calls.execute(context(undefined, to), lock)).toMatchObject({
           result: { did: 'execute' },
@@ -169,10 +173,8 @@ describe.each([
       const v1 = createHmac('sha256', 'secret-of-now').update(`${t}.{}`).digest('hex');
       const headers = { 'x-riposte-signature': `t=${t},v1=${v1}`, 'x-riposte-delivery': 'old' };
       expect((await fetch(to, { method: 'POST', headers, body: '{}' })).status).toBe(401);
-      const ended = once(lines, 'close');
-      receiver.kill();
-      await ended;
-      expect(said.filter((line) => line.startsWith('doing'))).toHaveLength(1);
+      await receiver.stop();
+      expect(receiver.said).toHaveLength(1);
     },
   );
 });

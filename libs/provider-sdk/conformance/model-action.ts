@@ -63,6 +63,11 @@ export class ModelAction {
     return this.ended === null && this.operation !== null;
   }
 
+  /** It is done, and says that it was so before. */
+  get changedNothing(): boolean {
+    return this.ended?.kind === 'completed' && this.ended.effect?.changed === false;
+  }
+
   /** How it ended, in words. */
   get ending(): string {
     if (this.ended === null) return this.operation === null ? 'has not ended' : 'is pending';

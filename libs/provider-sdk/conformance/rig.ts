@@ -3,7 +3,7 @@ import type { Idempotency, Json, VendorOperation } from '#domain';
 import { StopRequested } from '../errors.js';
 import { compileSchema, describeSchemaError } from '../json-schema.js';
 import type { ActionManifest, ExecutionContext, Provider, ProviderManifest } from '../provider.js';
-import type { VendorHttp, VendorRequest } from '../vendor-http.js';
+import type { NetworkPolicy, VendorHttp, VendorRequest } from '../vendor-http.js';
 import { vendorHttp } from '../vendor-http-client.js';
 import { BypassWatch } from './bypass-watch.js';
 import { Canaries } from './canaries.js';
@@ -118,6 +118,8 @@ export class Rig {
   /** Calls that did not come back in time, in words. */
   readonly hung = new Set<string>();
   readonly #settings: readonly [unknown, unknown];
+  /** One object for all calls: connections are kept by it, as in production. */
+  readonly #network: NetworkPolicy = { allow: ['127.0.0.0/8'], ports: [] };
 
   private constructor(
     readonly options: ConformanceOptions,
@@ -311,7 +313,7 @@ export class Rig {
           ),
       };
     const inner = (this.options.http ?? vendorHttp)({
-      network: { allow: ['127.0.0.0/8'], ports: [] },
+      network: this.#network,
       signal: call.signal,
       spend: () => {
         this.spend(action);

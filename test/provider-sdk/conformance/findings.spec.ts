@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { request } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ProviderError } from '#provider-sdk';
+import { ProviderError, type ActionManifest } from '#provider-sdk';
 import {
   checkConformance,
   formatReport,
@@ -78,6 +78,22 @@ describe('what else a check finds', () => {
     });
     expect(await said('executeTwice', spoil, ['Scan'])).toContain('two actions had 1 effects instead of 2');
   });
+
+  it.each(['executeTwice', 'rateLimited'] as const)(
+    '%s: no effect is missed of an action with a key that says it was so already',
+    async (id) => {
+      const spoil: Spoil = ({ manifest }) => ({
+        manifest: {
+          ...manifest,
+          actions: {
+            ...manifest.actions,
+            BlockIp: { ...(manifest.actions['BlockIp'] as ActionManifest), idempotency: 'key' },
+          },
+        },
+      });
+      expect(await said(id, spoil, ['BlockIp'])).toBe('passed');
+    },
+  );
 
   it('onlyContextHttp: requests by node:http', async () => {
     const spoil: Spoil = (good) => ({

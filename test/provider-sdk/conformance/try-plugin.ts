@@ -4,7 +4,6 @@ import {
   type ConformanceOptions,
   type ConformanceReport,
 } from '#provider-sdk/conformance';
-import { plainVendorHttp } from '../../support/plain-vendor-http.js';
 import { plugin, samples, type Spoil } from './good-plugin.js';
 import type { SmallVendor } from './vendor.js';
 
@@ -23,7 +22,6 @@ export function tryPlugin(
     samples,
     vendor,
     interleavings: 10,
-    http: plainVendorHttp,
     ...more,
   });
 }

@@ -82,10 +82,11 @@ export class SmallVendor implements SimulatedVendor {
     const url = new URL(request.url ?? '/', this.baseUrl);
     const [, kind = '', id = '', verb = ''] = url.pathname.split('/').map(decodeURIComponent);
     if (kind === 'token') {
-      const secret = new URLSearchParams(body).get('secret') ?? '';
+      const form = new URLSearchParams(body);
+      const secret = form.get('secret') ?? form.get('client_secret') ?? '';
       const token = this.#tokens.get(secret) ?? `token-${this.#tokens.size + 1}`;
       this.#tokens.set(secret, token);
-      return say(200, { token });
+      return say(200, { token, access_token: token, expires_in: 3600 });
     }
     const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
     if (![...this.#tokens.values()].includes(token)) return say(401);

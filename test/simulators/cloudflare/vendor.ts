@@ -14,7 +14,8 @@ interface Rule {
 
 /**
  * Cloudflare's IP Access rules over HTTP: list, create and delete, with its envelope, its codes (10000 wrong token,
- * 10001 no such rule, 10009 a second rule for an address) and, when told to, HTTP 200 with `success: false`.
+ * 10001 no such rule, 10009 a second rule for an address) and, when told to, HTTP 200 with `success: false`. Made from
+ * the documentation; the codes and the refusal of a second rule are assumptions.
  */
 export class CloudflareSimulator implements SimulatedVendor {
   readonly tokens = new Set<string>();

@@ -30,10 +30,12 @@ const options = new Command()
   .opts<{ mode: Mode; ledger: string; port: string; seed: string }>();
 
 const ledger = new Ledger(options.ledger);
-const vendor = new Vendor(options.mode, ledger);
+let vendor = new Vendor(options.mode, ledger);
 const random = new Random(Number(options.seed));
 let shares: Partial<Record<Misbehaviour, number>> = {};
 let latencyMs = 0;
+/** Shown instead of every operation's own status. */
+let saidStatus: string | undefined;
 
 const server = createServer((incoming, response) => {
   handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' }));
@@ -52,6 +54,20 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
       return submit(response, (await json(incoming)) as Submission);
     case 'GET /operations/:id':
       return show(response, vendor.find(decodeURIComponent(url.pathname.split('/')[2] ?? '')));
+    case 'POST /operations/:id':
+      return answer(response, 200, {
+        finished: vendor.finish(decodeURIComponent(url.pathname.split('/')[2] ?? '')),
+      });
+    case 'POST /reset':
+      vendor = new Vendor(options.mode, ledger);
+      saidStatus = undefined;
+      return answer(response, 200, {});
+    case 'PUT /status':
+      ({ status: saidStatus } = (await json(incoming)) as { status?: string });
+      return answer(response, 200, {});
+    case 'PUT /effects':
+      vendor.putInPlace((await json(incoming)) as Pick<Submission, 'action' | 'target'>);
+      return answer(response, 200, {});
     case 'GET /operations':
       return show(response, vendor.findByTag(url.searchParams.get('tag') ?? ''));
     case 'POST /cancel':
@@ -122,7 +138,7 @@ async function submit(response: ServerResponse, submission: Submission): Promise
     case 'drip':
       return drip(response);
     default:
-      return answer(response, 201, shown(operation));
+      return answer(response, 201, asShown(operation));
   }
 }
 
@@ -131,7 +147,7 @@ function show(response: ServerResponse, operation: Parameters<typeof shown>[0] |
   if (isHit('pollGarbage')) return garbage(response, 200);
   return operation === null
     ? answer(response, 404, { error: 'unknown' })
-    : answer(response, 200, shown(operation));
+    : answer(response, 200, asShown(operation));
 }
 
 function cancel(
@@ -155,6 +171,10 @@ function undo(response: ServerResponse, undoing: Undoing): void {
     return;
   }
   return answer(response, 200, { changed });
+}
+
+function asShown(operation: Parameters<typeof shown>[0]): object {
+  return saidStatus === undefined ? shown(operation) : { ...shown(operation), status: saidStatus };
 }
 
 function isHit(misbehaviour: Misbehaviour): boolean {

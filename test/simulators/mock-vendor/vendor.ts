@@ -12,7 +12,7 @@ export interface Submission {
 
 interface Operation extends Submission {
   readonly operationId: string;
-  readonly endsAt: number;
+  endsAt: number;
   /** False: what it was to bring about was so already. */
   readonly changed: boolean;
   cancelled: boolean;
@@ -62,6 +62,19 @@ export class Vendor {
     this.#byKey.set(key, operation);
     this.#byTarget.set(effectOf(submission), operation);
     return operation;
+  }
+
+  /** As somebody else would have brought it about: no effect of ours. */
+  putInPlace(effect: Pick<Submission, 'action' | 'target'>): void {
+    this.#inPlace.add(effectOf(effect));
+  }
+
+  /** Ends the work now, well; false where it had ended or was cancelled. */
+  finish(operationId: string): boolean {
+    const operation = this.#operations.get(operationId);
+    if (operation === undefined || operation.cancelled || Date.now() >= operation.endsAt) return false;
+    operation.endsAt = 0;
+    return true;
   }
 
   isInPlace(effect: Pick<Submission, 'action' | 'target'>): boolean {

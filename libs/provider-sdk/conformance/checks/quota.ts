@@ -32,6 +32,7 @@ async function storm(scene: Scene, findings: Findings, { trial, did, came }: Bas
   const { name } = trial;
   const random = new SeededRandom(rig.options.seed ?? 1);
   await rig.fresh();
+  let unchanged = 0;
   for (let number = 0; number < STORM_ACTIONS; number += 1) {
     const action = scene.action(trial);
     let refusals = 0;
@@ -79,9 +80,10 @@ async function storm(scene: Scene, findings: Findings, { trial, did, came }: Bas
         `after the storm an action ${action.ending}`,
         'Let the rateLimited error of context.http through.',
       );
+    if (number > 0 && action.changedNothing) unchanged += 1;
   }
   const now = (await rig.effects()).did;
-  const least = rig.idempotencyOf(trial) === 'natural' ? did : did * STORM_ACTIONS;
+  const least = rig.idempotencyOf(trial) === 'natural' ? did : did * (STORM_ACTIONS - unchanged);
   if (now < least)
     findings.add(
       name,
