@@ -94,8 +94,20 @@ const isolate = (provider: Provider, machineId: string, overrides: Partial<Execu
   provider.calls.execute(context(overrides), { action: 'Isolate', parameters: { machineId } });
 
 describe('a plugin in a process of its own', () => {
+  let shared: Provider;
+  beforeAll(async () => {
+    const plugins = await OutsidePlugins.load({
+      plugins: { one: { package: './acme', memoryMb: 64, watch: false } },
+      configFile: CONFIG_FILE,
+      shipped: new Set(),
+      log: silent,
+    });
+    shared = plugins.providers['one'] as Provider;
+    return () => plugins.close();
+  });
+
   it('is called as a shipped one is', async () => {
-    const provider = await loadOne('./acme');
+    const provider = shared;
     expect(provider.manifest).toMatchObject({ vendor: 'Acme', version: '1.2.3' });
     const told: unknown[] = [];
     const outcome = await isolate(provider, 'm1', {
@@ -132,7 +144,7 @@ describe('a plugin in a process of its own', () => {
   });
 
   it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {
-    const provider = await loadOne('./acme');
+    const provider = shared;
     const abort = new AbortController();
     const slow = isolate(provider, 'slow', { signal: abort.signal });
     abort.abort(new StopRequested('cancel'));
