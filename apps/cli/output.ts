@@ -3,16 +3,18 @@ import type { ApiOptions } from './api-client.js';
 type Cell = string | number | null | undefined;
 
 /**
- * Prints JSON, or for people a table: by default that where stdout is a terminal.
- * @param table the heads of its columns, then its rows
+ * Prints JSON, or for people tables: by default these where stdout is a terminal.
+ * @param tables each the heads of its columns, then its rows
  */
 export function print(
   { output }: Pick<ApiOptions, 'output'>,
   value: unknown,
-  table: () => readonly (readonly Cell[])[],
+  ...tables: readonly (() => readonly (readonly Cell[])[])[]
 ): void {
   const form = output ?? (process.stdout.isTTY ? 'table' : 'json');
-  process.stdout.write(form === 'json' ? `${JSON.stringify(value)}\n` : aligned(table()));
+  process.stdout.write(
+    form === 'json' ? `${JSON.stringify(value)}\n` : tables.map((table) => aligned(table())).join('\n'),
+  );
 }
 
 /** Columns as wide as their widest cell, the last one as it comes. */

@@ -66,29 +66,34 @@ function listCommand(): Command {
 }
 
 function showCommand(): Command {
-  return apiCommand('show', 'Show one, with its actions and their parameters.')
+  return apiCommand('show', 'Show one, with its version, its actions and their parameters.')
     .argument('<id>', 'as `providers list` shows it')
     .action(async (id: string, options: ApiOptions) => {
       const api = await ApiClient.open(options, process.env);
       const found = await api.get<ShownProvider>(pathOf(id));
-      print(options, found, () => [
-        ['ACTION', 'LANE', 'CAN BE', 'PARAMETERS', 'TITLE'],
-        ...found.actions.map((action) => [
-          action.name,
-          action.lane,
-          [
-            action.cancellable ? 'cancelled' : '',
-            action.revertible ? 'reverted' : '',
-            action.observable ? 'observed' : '',
-          ]
-            .filter((word) => word !== '')
-            .join(','),
-          Object.keys(action.parameters.properties ?? {})
-            .map((name) => (action.parameters.required?.includes(name) === true ? name : `[${name}]`))
-            .join(' '),
-          action.title,
-        ]),
-      ]);
+      print(
+        options,
+        found,
+        () => tableOf([found]),
+        () => [
+          ['ACTION', 'LANE', 'CAN BE', 'PARAMETERS', 'TITLE'],
+          ...found.actions.map((action) => [
+            action.name,
+            action.lane,
+            [
+              action.cancellable ? 'cancelled' : '',
+              action.revertible ? 'reverted' : '',
+              action.observable ? 'observed' : '',
+            ]
+              .filter((word) => word !== '')
+              .join(','),
+            Object.keys(action.parameters.properties ?? {})
+              .map((name) => (action.parameters.required?.includes(name) === true ? name : `[${name}]`))
+              .join(' '),
+            action.title,
+          ]),
+        ],
+      );
     });
 }
 

@@ -12,13 +12,14 @@ import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
 import { issuerCommand } from './issuer.js';
+import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
 const program = new Command(commandName('riposte'))
   .description(
-    'Providers and actions over the HTTP API; the other tools for operators work on the database itself.',
+    'Providers and actions over the HTTP API; the other tools for operators work on the database or on files.',
   )
   .addCommand(providersCommand())
   .addCommand(actionsCommand())
@@ -27,6 +28,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(importCommand())
   .addCommand(appsCommand(requireBuiltinIssuer))
   .addCommand(issuerCommand(requireBuiltinIssuer))
+  .addCommand(pluginsCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
 

@@ -468,7 +468,7 @@ export class ActionRun {
   }
 
   /**
-   * A call of `execute` that failed. `doubtful`: an earlier one under the same intent may have been applied, which
+   * A call of `execute` or `revert` that failed. `doubtful`: an earlier one under the same intent may have been applied, which
    * "nothing was applied" of this one does not settle.
    */
   async #failedCall(

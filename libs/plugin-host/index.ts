@@ -1,1 +1,6 @@
-export { OutsidePlugins, type OutsidePluginConfig, type OutsidePluginsOptions } from './outside-plugins.js';
+export {
+  OutsidePlugins,
+  hashOfPlugin,
+  type OutsidePluginConfig,
+  type OutsidePluginsOptions,
+} from './outside-plugins.js';

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ConfigurationError } from '#domain';
 import { checkManifest, type Provider, type ProviderManifest } from '#provider-sdk';
@@ -7,6 +5,7 @@ import type { Logger } from '#telemetry';
 import { OutsideProvider } from './outside-provider.js';
 import { PluginProcess, type PluginProcessOptions } from './plugin-process.js';
 import { findPackage, signatureOf, stage, type PluginPackage } from './plugin-package.js';
+import { temporaryFolder, type TemporaryFolder } from './temporary-folder.js';
 
 /** Milliseconds between looks at a watched package. */
 const WATCH_MS = 500;
@@ -43,31 +42,32 @@ export interface OutsidePluginsOptions {
  */
 export class OutsidePlugins {
   readonly #options: OutsidePluginsOptions;
-  readonly #folder: string;
+  readonly #temporary: TemporaryFolder;
   readonly #loaded = new Map<string, OutsideProvider>();
   readonly #old = new Set<OutsideProvider>();
-  readonly #packages = new Map<string, PluginPackage>();
+  /** With `seen`, the state of its files that was loaded, or tried to be, last. */
+  readonly #watched = new Map<string, { readonly found: PluginPackage; seen: string }>();
   #generation = 0;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
 
-  private constructor(options: OutsidePluginsOptions, folder: string) {
+  private constructor(options: OutsidePluginsOptions, temporary: TemporaryFolder) {
     this.#options = options;
-    this.#folder = folder;
+    this.#temporary = temporary;
   }
 
   /** @throws ConfigurationError naming file and key, for the first plugin that cannot be had */
   static async load(options: OutsidePluginsOptions): Promise<OutsidePlugins> {
-    const folder = await mkdtemp(path.join(tmpdir(), 'riposte-plugins-'));
-    const outside = new OutsidePlugins(options, folder);
+    const outside = new OutsidePlugins(options, await temporaryFolder());
     try {
       for (const [name, config] of Object.entries(options.plugins)) {
         if (config.package === undefined) continue;
         const key = `${options.configFile}: plugins.${name}`;
         if (options.shipped.has(name))
           throw new ConfigurationError(`${key}: a shipped plugin has this name; give it another`);
-        const found = await findPackage(key, config.package, path.dirname(options.configFile));
-        outside.#packages.set(name, found);
+        const found = await findPackage(`${key}.package`, config.package, path.dirname(options.configFile));
+        // Before it is copied: what changes meanwhile is a change.
+        if (config.watch) outside.#watched.set(name, { found, seen: await signatureOf(found.folder) });
         outside.#loaded.set(name, await outside.#open(name, config, found));
       }
     } catch (error) {
@@ -89,17 +89,14 @@ export class OutsidePlugins {
    * @param replace takes the new version, or throws where it cannot be
    */
   watch(replace: (name: string, provider: Provider) => void): void {
-    const watched = [...this.#packages].filter(([name]) => this.#options.plugins[name]?.watch === true);
-    if (watched.length === 0) return;
-    const known = new Map<string, string>();
+    if (this.#watched.size === 0) return;
     const look = async (): Promise<void> => {
-      for (const [name, found] of watched) {
-        const before = known.get(name);
-        const now = await signatureOf(found.folder);
-        known.set(name, now);
-        // Once it is as it was at the last look: a build writes for a while.
-        if (before === undefined || now === before || now !== (await later(found))) continue;
-        await this.#reload(name, found, replace);
+      for (const [name, one] of this.#watched) {
+        const now = await signatureOf(one.found.folder);
+        // Once it stays as it is: a build writes for a while.
+        if (now === one.seen || now !== (await later(one.found))) continue;
+        one.seen = now;
+        await this.#reload(name, one.found, replace);
       }
     };
     const later = async (found: PluginPackage): Promise<string> => {
@@ -123,7 +120,7 @@ export class OutsidePlugins {
     clearInterval(this.#timer);
     await this.#looking;
     await Promise.all([...this.#loaded.values(), ...this.#old].map((plugin) => plugin.close(CLOSE_MS)));
-    await rm(this.#folder, { recursive: true, force: true });
+    await this.#temporary.remove();
   }
 
   async #reload(
@@ -155,7 +152,7 @@ export class OutsidePlugins {
   async #open(name: string, config: OutsidePluginConfig, found: PluginPackage): Promise<OutsideProvider> {
     const key = `${this.#options.configFile}: plugins.${name}`;
     this.#generation += 1;
-    const staged = await stage(found, path.join(this.#folder, `${this.#generation}`)).catch(
+    const staged = await stage(found, path.join(this.#temporary.folder, `${this.#generation}`)).catch(
       (cause: unknown) => {
         throw new ConfigurationError(`${key}.package: cannot be copied: ${(cause as Error).message}`, {
           cause,
@@ -200,5 +197,20 @@ export class OutsidePlugins {
       'plugin loaded',
     );
     return new OutsideProvider(manifest, calls, options);
+  }
+}
+
+/**
+ * What `sha256` has to be for the package that stands in this folder now, with what it depends on. None of its code runs.
+ *
+ * @throws ConfigurationError where it is no package of a plugin
+ */
+export async function hashOfPlugin(folder: string): Promise<string> {
+  const found = await findPackage('plugins hash', path.resolve(folder), process.cwd());
+  const temporary = await temporaryFolder();
+  try {
+    return (await stage(found, path.join(temporary.folder, 'hashed'))).sha256;
+  } finally {
+    await temporary.remove();
   }
 }

@@ -9,6 +9,8 @@ const HERE = import.meta.dirname;
 const COMPILED = path.basename(path.resolve(HERE, '../..')) === 'dist';
 export const PRODUCT = path.resolve(HERE, COMPILED ? '../../..' : '../..');
 const SDK = '@riposte/provider-sdk';
+/** Of a package's folder, what is no part of the package. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['.git', 'node_modules']);
 
 /** A plugin's package as it stands in the folder it was found in. */
 export interface PluginPackage {
@@ -32,28 +34,28 @@ export async function findPackage(key: string, name: string, configFolder: strin
   const text = file === null ? null : await readFile(file, 'utf8').catch(() => null);
   if (folder === null || file === null || text === null) {
     throw new ConfigurationError(
-      `${key}.package: no package "${name}" ${folder === null ? `in node_modules of ${configFolder}` : `at ${folder}`}; give a folder with a package.json, for example ./plugins/acme, or install it`,
+      `${key}: no package "${name}" ${folder === null ? `in node_modules of ${configFolder}` : `at ${folder}`}; give a folder with a package.json, for example ./plugins/acme, or install it`,
     );
   }
   let entry: unknown;
   try {
     entry = (JSON.parse(text) as { readonly riposteProvider?: unknown } | null)?.riposteProvider;
   } catch (cause) {
-    throw new ConfigurationError(`${key}.package: ${file} is no JSON: ${(cause as Error).message}`, {
+    throw new ConfigurationError(`${key}: ${file} is no JSON: ${(cause as Error).message}`, {
       cause,
     });
   }
   if (typeof entry !== 'string' || entry === '')
     throw new ConfigurationError(
-      `${key}.package: ${file} has no "riposteProvider"; it names the entry, for example "./dist/index.js"`,
+      `${key}: ${file} has no "riposteProvider"; it names the entry, for example "./dist/index.js"`,
     );
   const real = await realpath(folder);
   const full = path.resolve(real, entry);
   if (!full.startsWith(real + path.sep))
-    throw new ConfigurationError(`${key}.package: "riposteProvider" of ${file} leads out of the package`);
+    throw new ConfigurationError(`${key}: "riposteProvider" of ${file} leads out of the package`);
   if (!(await stat(full).catch(() => null))?.isFile())
     throw new ConfigurationError(
-      `${key}.package: ${full} is not there, which "riposteProvider" of ${file} names; build the package first`,
+      `${key}: ${full} is not there, which "riposteProvider" of ${file} names; build the package first`,
     );
   return { folder: real, entry: path.relative(real, full) };
 }
@@ -75,7 +77,7 @@ export async function stage(from: PluginPackage, to: string): Promise<StagedPack
   const modules = path.join(to, 'node_modules');
   await mkdir(modules, { recursive: true });
   await copyPackage(from.folder, folder);
-  await copyDependencies(from.folder, from.folder, modules, new Set([SDK]));
+  await copyDependencies(from.folder, folder, { from: from.folder, to: folder, modules, done: new Set() });
   const sha256 = await hashOf(to);
   const sdk = path.join(modules, SDK);
   await mkdir(sdk, { recursive: true });
@@ -88,44 +90,65 @@ export async function stage(from: PluginPackage, to: string): Promise<StagedPack
   return { folder, entry: path.join(folder, from.entry), sha256 };
 }
 
-/** Changes when a file of the package does: names, sizes and times. */
+/** Changes when a file of the package does, but for what is installed in it: names, sizes and times. */
 export async function signatureOf(folder: string): Promise<string> {
+  const top = (await readdir(folder)).filter((name) => !LEFT_OUT.has(name)).toSorted();
   const facts = await Promise.all(
-    (await filesOf(folder)).map(async (file) => {
-      const found = await lstat(path.join(folder, file)).catch(() => null);
-      return `${file} ${found?.mtimeMs} ${found?.size}`;
+    top.map(async (name) => {
+      const found = path.join(folder, name);
+      const files = (await lstat(found)).isDirectory() ? await filesOf(found) : [''];
+      return Promise.all(
+        files.map(async (file) => {
+          const is = await lstat(path.join(found, file)).catch(() => null);
+          return `${name}/${file} ${is?.mtimeMs} ${is?.size}`;
+        }),
+      );
     }),
   );
-  return facts.join('\n');
+  return facts.flat().join('\n');
 }
 
+/** A package's own files. */
 function copyPackage(from: string, to: string): Promise<void> {
   return cp(from, to, {
     recursive: true,
     dereference: true,
-    filter: (source) =>
-      path.basename(source) !== '.git' && !source.endsWith(path.join('node_modules', ...SDK.split('/'))),
+    filter: (source) => path.dirname(source) !== from || !LEFT_OUT.has(path.basename(source)),
   });
 }
 
-/** What npm hoisted out of the package: it stands in a `node_modules` around it. */
-async function copyDependencies(
-  packageFolder: string,
-  searchFrom: string,
-  modules: string,
-  done: Set<string>,
-): Promise<void> {
+interface Copying {
+  /** The plugin's own folder, and that of its copy. */
+  readonly from: string;
+  readonly to: string;
+  /** For what stands in a `node_modules` around the plugin. */
+  readonly modules: string;
+  readonly done: Set<string>;
+}
+
+/**
+ * What a package needs to run, wherever npm put it, to where the copy finds it; what its author builds it with, a compiler
+ * for example, is left behind.
+ */
+async function copyDependencies(packageFolder: string, copy: string, copying: Copying): Promise<void> {
   const text = await readFile(path.join(packageFolder, 'package.json'), 'utf8');
-  const { dependencies = {} } = JSON.parse(text) as { readonly dependencies?: Record<string, string> };
-  for (const name of Object.keys(dependencies)) {
-    if (done.has(name)) continue;
-    // One of its own has been copied with it.
-    if (await stat(path.join(packageFolder, 'node_modules', name)).catch(() => null)) continue;
-    const found = await inNodeModules(name, [searchFrom]);
+  const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(text) as Readonly<
+    Record<string, Record<string, string> | undefined>
+  >;
+  for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+    if (name === SDK) continue;
+    const found = await inNodeModules(name, [packageFolder]);
     if (found === null) continue;
-    done.add(name);
-    await copyPackage(found, path.join(modules, name));
-    await copyDependencies(await realpath(found), found, modules, done);
+    const to =
+      found === path.join(packageFolder, 'node_modules', name)
+        ? path.join(copy, 'node_modules', name)
+        : found.startsWith(copying.from + path.sep)
+          ? path.join(copying.to, path.relative(copying.from, found))
+          : path.join(copying.modules, name);
+    if (copying.done.has(to)) continue;
+    copying.done.add(to);
+    await copyPackage(found, to);
+    await copyDependencies(found, to, copying);
   }
 }
 

@@ -13,6 +13,7 @@ import {
 import { CancelAction, ProviderRegistry, RevertAction, RunAction } from '#engine';
 import type { Database } from '#persistence';
 import {
+  PluginDied,
   ProviderError,
   Type,
   defineProvider,
@@ -326,6 +327,20 @@ describe('a revert under way', () => {
       attempts: [{ outcome: 'unknown' }, { outcome: 'completed' }],
     });
     expect(calls).toHaveLength(2);
+  });
+
+  it("is not issued for ever where it ends the plugin's process: after the fifth time it is left to people", async () => {
+    const dies: Undo = () => {
+      throw new PluginDied('unknownOutcome', 'it exited');
+    };
+    const { done, revertFor, run, calls } = site({ reverts: [dies] });
+    const { id } = await done();
+    const { action } = await revertFor().revert(CALLER, id);
+    const ended = await run(action.id);
+    expect(ended).toMatchObject({ status: 'Failed', phase: 'poisoned', errorInfo: { code: 500 } });
+    expect(ended.attempts.map(({ outcome }) => outcome)).toEqual(Array(5).fill('unknown'));
+    expect(calls).toHaveLength(5);
+    expect(isUnresolved(ended)).toBe(true);
   });
 
   it('can be cancelled before it is issued, and then asked for again', async () => {

@@ -1,0 +1,22 @@
+import path from 'node:path';
+import { Command } from 'commander';
+import { hashOfPlugin } from '#plugin-host';
+
+/** `riposte plugins`: plugins of others, before they are taken in. */
+export function pluginsCommand(): Command {
+  return new Command('plugins')
+    .description('Look at plugins of others before they are taken in.')
+    .addCommand(hashCommand());
+}
+
+function hashCommand(): Command {
+  return new Command('hash')
+    .description('Print what `sha256` has to be in the configuration for the package as it is now.')
+    .argument('<folder>', "the package's folder; where it is installed, that in node_modules")
+    .showHelpAfterError()
+    .action(async (folder: string) => {
+      // npm runs scripts in the product's folder.
+      const from = process.env['INIT_CWD'] ?? process.cwd();
+      process.stdout.write(`${await hashOfPlugin(path.resolve(from, folder))}\n`);
+    });
+}
