@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -47,6 +48,8 @@ export class OutsidePlugins {
   readonly #loaded = new Map<string, OutsideProvider>();
   readonly #old = new Set<OutsideProvider>();
   readonly #packages = new Map<string, PluginPackage>();
+  /** For an end of the process that `close` did not come before, such as a start that is refused later on. */
+  readonly #leave = () => rmSync(this.#folder, { recursive: true, force: true });
   #generation = 0;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
@@ -54,6 +57,7 @@ export class OutsidePlugins {
   private constructor(options: OutsidePluginsOptions, folder: string) {
     this.#options = options;
     this.#folder = folder;
+    process.once('exit', this.#leave);
   }
 
   /** @throws ConfigurationError naming file and key, for the first plugin that cannot be had */
@@ -124,6 +128,7 @@ export class OutsidePlugins {
     await this.#looking;
     await Promise.all([...this.#loaded.values(), ...this.#old].map((plugin) => plugin.close(CLOSE_MS)));
     await rm(this.#folder, { recursive: true, force: true });
+    process.off('exit', this.#leave);
   }
 
   async #reload(

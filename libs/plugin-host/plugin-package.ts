@@ -9,6 +9,7 @@ const HERE = import.meta.dirname;
 const COMPILED = path.basename(path.resolve(HERE, '../..')) === 'dist';
 export const PRODUCT = path.resolve(HERE, COMPILED ? '../../..' : '../..');
 const SDK = '@riposte/provider-sdk';
+const PACKAGE_NAME = /^(?:@[a-z0-9~_-][a-z0-9._~-]*\/)?[a-z0-9~_-][a-z0-9._~-]*$/i;
 
 /** A plugin's package as it stands in the folder it was found in. */
 export interface PluginPackage {
@@ -119,6 +120,8 @@ async function copyDependencies(
   const { dependencies = {} } = JSON.parse(text) as { readonly dependencies?: Record<string, string> };
   for (const name of Object.keys(dependencies)) {
     if (done.has(name)) continue;
+    // Names with dots in them lead out of `node_modules`, from where it is read and to where it is written.
+    if (!PACKAGE_NAME.test(name)) throw new Error(`its dependency "${name}" is no name of a package`);
     // One of its own has been copied with it.
     if (await stat(path.join(packageFolder, 'node_modules', name)).catch(() => null)) continue;
     const found = await inNodeModules(name, [searchFrom]);
