@@ -237,10 +237,10 @@ describe('a hostile plugin', () => {
     const plugins = await load({ one: { package: './hostile' } });
     const provider = plugins.providers['one'] as Provider;
     await attempt(provider, 'nothing');
-    let closed = false;
-    const closing = plugins.close().finally(() => (closed = true));
+    const state = { isClosed: false };
+    const closing = plugins.close().finally(() => (state.isClosed = true));
     const answers: unknown[] = [];
-    while (!closed) {
+    while (!state.isClosed) {
       answers.push(attempt(provider, 'nothing').catch((error: ProviderError) => error.errorClass));
       await new Promise((resolve) => setImmediate(resolve));
     }
