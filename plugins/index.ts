@@ -31,7 +31,11 @@ export async function pluginsWith(
         cause,
       });
     });
-    all[name] = declaredProvider(text, file);
+    try {
+      all[name] = declaredProvider(text, file);
+    } catch (cause) {
+      throw new ConfigurationError(`${key}.definition: ${(cause as Error).message}`, { cause });
+    }
   }
   return all;
 }

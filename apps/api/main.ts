@@ -3,7 +3,7 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, instancesOf, configFileOf, loadConfig, usesBuiltinIssuer } from '#config';
+import { backlogBoundsOf, configFileOf, inFile, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
@@ -61,10 +61,11 @@ await runProcess(log, stopWithin, async () => {
     shipped: new Set(Object.keys(plugins)),
     log,
   });
-  const registry = new ProviderRegistry(await instancesOf(config, null), {
-    ...plugins,
-    ...outsidePlugins.providers,
-  });
+  const registry = await inFile(
+    file,
+    async () =>
+      new ProviderRegistry(await instancesOf(config, null), { ...plugins, ...outsidePlugins.providers }),
+  );
   outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });

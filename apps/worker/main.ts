@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { configFileOf, instancesOf, loadConfig, retentionOf } from '#config';
+import { configFileOf, inFile, instancesOf, loadConfig, retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -43,10 +43,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     shipped: new Set(Object.keys(plugins)),
     log,
   });
-  const registry = new ProviderRegistry(await instancesOf(config, process.env), {
-    ...plugins,
-    ...outsidePlugins.providers,
-  });
+  const registry = await inFile(
+    file,
+    async () =>
+      new ProviderRegistry(await instancesOf(config, process.env), {
+        ...plugins,
+        ...outsidePlugins.providers,
+      }),
+  );
   outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',

@@ -159,6 +159,19 @@ export async function loadConfig(
 }
 
 /**
+ * What `make` makes of a configuration, with its file in what it refuses.
+ * @throws ConfigurationError naming the file, and the key as `make` does
+ */
+export async function inFile<T>(file: string, make: () => T | Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof ConfigurationError) || error.message.startsWith(file)) throw error;
+    throw new ConfigurationError(`${file}: ${error.message}`, { cause: error });
+  }
+}
+
+/**
  * Parses and checks a configuration.
  * @param file named in messages
  * @throws ConfigurationError naming file, line (of what is no YAML) or key (of what is not known or not valid)

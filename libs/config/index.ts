@@ -2,6 +2,7 @@ export { usesBuiltinIssuer } from './auth-settings.js';
 export {
   EMBEDDED_DEFAULT,
   configFileOf,
+  inFile,
   loadConfig,
   parseConfig,
   type RiposteConfig,

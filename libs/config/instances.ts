@@ -17,6 +17,7 @@ export async function instancesOf(
       concurrency: limits.concurrency,
       rateLimits: limits.windows,
       reserve: limits.reserve,
+      secretNames: Object.keys(secrets),
       secrets:
         env === null
           ? {}

@@ -25,6 +25,8 @@ export interface InstanceConfig {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Names of configured secrets with their resolved values; the API, which calls no vendor, resolves none. */
   readonly secrets: Readonly<Record<string, string>>;
+  /** Names of the configured secrets, also where none is resolved. Default: those of `secrets`. */
+  readonly secretNames?: readonly string[];
   /** Calls one worker may have in flight. */
   readonly concurrency: number;
   readonly deadlineMs?: number | undefined;
@@ -191,6 +193,8 @@ function checkedInstances(
       );
     }
     checkSettings(`${key}.settings`, config, provider);
+    checkSecrets(`${key}.secrets`, config, provider);
+    checkWindows(`${key}.limits.windows`, config, provider);
     const instance = new ProviderInstance(config, provider);
     checkIdempotency(key, instance);
     return instance;
@@ -244,6 +248,34 @@ function checkSettings(key: string, config: InstanceConfig, provider: Provider):
       (validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '),
     );
   }
+}
+
+/** A plugin that names no secrets is given those that are configured, as they are. */
+function checkSecrets(
+  key: string,
+  { secrets, secretNames = Object.keys(secrets) }: InstanceConfig,
+  { manifest: { secrets: declared } }: Provider,
+): void {
+  if (declared === undefined) return;
+  const { required = [], optional = [] } = declared;
+  for (const name of required)
+    if (!secretNames.includes(name))
+      throw new ConfigurationError(`${key}.${name} is missing; give a reference, for example env:MY_SECRET`);
+  const known = [...required, ...optional];
+  for (const name of secretNames)
+    if (!known.includes(name))
+      throw new ConfigurationError(`${key}.${name} is not known; known: ${known.join(', ') || 'none'}`);
+}
+
+/** A window of an action that is written wrong would hold nothing back. */
+function checkWindows(key: string, { rateLimits = [] }: InstanceConfig, { manifest }: Provider): void {
+  const known = Object.keys(manifest.actions);
+  for (const [index, { actions = [] }] of rateLimits.entries())
+    for (const name of actions)
+      if (!known.includes(name))
+        throw new ConfigurationError(
+          `${key}[${index}].actions names "${name}", which is no action; there are ${known.join(', ')}`,
+        );
 }
 
 function checkIdempotency(key: string, instance: ProviderInstance): void {

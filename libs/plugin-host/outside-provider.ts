@@ -83,6 +83,11 @@ class InstanceProcesses {
       return await process.call(name, facts, args, hooks);
     } catch (error) {
       if (!(error instanceof ProcessEnded)) throw error;
+      if (!error.sent)
+        throw new ProviderError(
+          'unreachable',
+          `The plugin's process is ending: ${error.why}. Nothing was sent.`,
+        );
       const changes = name === 'execute' || name === 'revert';
       const message = `The plugin's process ended while it was called: ${error.why}.`;
       if (!error.alone && actionId !== null && this.#suspects.size < SUSPECTS_KEPT)

@@ -11,6 +11,7 @@ export const PRODUCT = path.resolve(HERE, COMPILED ? '../../..' : '../..');
 const SDK = '@riposte/provider-sdk';
 /** Of a package's folder, what is no part of the package. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['.git', 'node_modules']);
+const PACKAGE_NAME = /^(?:@[a-z0-9~_-][a-z0-9._~-]*\/)?[a-z0-9~_-][a-z0-9._~-]*$/i;
 
 /** A plugin's package as it stands in the folder it was found in. */
 export interface PluginPackage {
@@ -137,6 +138,8 @@ async function copyDependencies(packageFolder: string, copy: string, copying: Co
   >;
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
     if (name === SDK) continue;
+    // Names with dots in them lead out of `node_modules`, from where it is read and to where it is written.
+    if (!PACKAGE_NAME.test(name)) throw new Error(`its dependency "${name}" is no name of a package`);
     const found = await inNodeModules(name, [packageFolder]);
     if (found === null) continue;
     const to =

@@ -55,12 +55,20 @@ export interface CallHooks {
   readonly hidden: readonly string[];
 }
 
+/** All there are: none outlives this process where it can be helped. */
+const alive = new Set<PluginProcess>();
+process.on('exit', () => {
+  for (const one of alive) one.kill('the host ended');
+});
+
 /** The process that ran a call ended before its answer. */
 export class ProcessEnded extends Error {
   constructor(
     readonly why: string,
-    /** Whether other calls were under way in it. */
+    /** Whether no other calls were under way in it. */
     readonly alone: boolean,
+    /** Whether it can have got the call. */
+    readonly sent = true,
   ) {
     super(`the plugin's process ended: ${why}`);
     this.name = 'ProcessEnded';
@@ -103,6 +111,7 @@ export class PluginProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
+    alive.add(this);
     this.#channel = this.#child.stdio[3] as Duplex;
     this.ended = new Promise((resolve) => {
       const over = (why: string) => {
@@ -166,10 +175,10 @@ export class PluginProcess {
    */
   call(call: string, facts: CallFacts, args: readonly unknown[], hooks: CallHooks): Promise<unknown> {
     if (this.#over || this.#why !== null)
-      return Promise.reject(new ProcessEnded(this.#why ?? 'before', false));
+      return Promise.reject(new ProcessEnded(this.#why ?? 'before', false, false));
     this.#nextId += 1;
     const id = this.#nextId;
-    for (const secret of hooks.hidden) if (this.#secrets.size < SECRETS_KEPT) this.#secrets.add(secret);
+    this.#hide(hooks.hidden);
     return new Promise((resolve, reject) => {
       let abandon: NodeJS.Timeout | undefined;
       const abort = () => {
@@ -212,11 +221,24 @@ export class PluginProcess {
   #finish(why: string): void {
     if (this.#over) return;
     this.#over = true;
+    alive.delete(this);
     this.#why ??= why;
     for (const timer of this.#timers) clearInterval(timer);
     const pending = [...this.#pending.values()];
     for (const { reject } of pending) reject(new ProcessEnded(this.#why, pending.length === 1));
     this.#channel.destroy();
+  }
+
+  /** The latest are kept: those of the instance come with every call. */
+  #hide(secrets: readonly string[]): void {
+    for (const secret of secrets) {
+      this.#secrets.delete(secret);
+      this.#secrets.add(secret);
+    }
+    for (const oldest of this.#secrets) {
+      if (this.#secrets.size <= SECRETS_KEPT) return;
+      this.#secrets.delete(oldest);
+    }
   }
 
   #say(message: ToChild): void {
@@ -292,18 +314,20 @@ export class PluginProcess {
   /** What it prints goes to the log, so much of it as a log can bear. */
   #logLines(stream: Readable): void {
     let rest = '';
+    const redacted = (text: string) => String(withoutSecrets(text, [...this.#secrets]));
     const write = (line: string) => {
       this.#tick();
       this.#window.lines += 1;
       if (line === '' || this.#window.lines > LOG_LINES_PER_SECOND) return;
-      const text = String(withoutSecrets(line, [...this.#secrets])).slice(0, LOG_LINE_CHARS);
+      const text = redacted(line).slice(0, LOG_LINE_CHARS);
       this.#options.log.info({ plugin: this.#options.name, line: text }, 'a plugin printed');
     };
     stream.on('error', () => undefined);
     stream.on('data', (chunk: Buffer) => {
       const lines = (rest + chunk.toString('utf8')).split('\n');
-      // A line without an end is cut, or it would be kept for ever.
-      rest = (lines.pop() ?? '').slice(-LOG_LINE_CHARS);
+      rest = lines.pop() ?? '';
+      // A line without an end is cut, or it would be kept for ever; never within a secret.
+      if (rest.length > LOG_LINE_CHARS) rest = redacted(rest).slice(-LOG_LINE_CHARS);
       for (const line of lines) write(line);
     });
     stream.on('end', () => write(rest));

@@ -1,8 +1,10 @@
 import { syncBuiltinESMExports } from 'node:module';
 import { Socket } from 'node:net';
 import os from 'node:os';
+import traceEvents from 'node:trace_events';
 import { pathToFileURL } from 'node:url';
-import { StopRequested, vendorHttp, type Provider, type VendorHttp } from '#provider-sdk';
+import v8 from 'node:v8';
+import { StopRequested, vendorHttp, type NetworkPolicy, type Provider, type VendorHttp } from '#provider-sdk';
 import { failureOf, lineSplitter, type CallFacts, type FromChild, type ToChild } from './protocol.js';
 
 /**
@@ -17,6 +19,8 @@ const channel = new Socket({ fd: 3, readable: true, writable: true });
 const aborts = new Map<number, AbortController>();
 const asks = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>();
 let asked = 0;
+/** The policy of the last call. Connections are kept by it, and it hardly ever changes. */
+let network: NetworkPolicy = { allow: [], ports: [] };
 let provider: Provider | undefined;
 
 // Kept before the plugin is loaded, which may replace what it can reach.
@@ -95,8 +99,9 @@ function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
     });
   const log = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
     say({ type: 'log', id, level, facts: extra, event });
+  if (stringify(network) !== stringify(facts.network)) network = facts.network;
   const http: VendorHttp = vendorHttp({
-    network: facts.network,
+    network,
     signal,
     spend: () => ask('spend', null),
     secrets: facts.hidden,
@@ -131,7 +136,8 @@ function plain(value: unknown): unknown {
 
 /**
  * Takes away what Node's permission model leaves: signals to other processes (the host's pid is easy to find), and their
- * priority. The user is the host's, so the system would let it.
+ * priority; files that V8 and the tracing write without asking it; and sockets that are files, such as a container
+ * engine's. The user is the host's, so the system would let it.
  */
 function lockDown(): void {
   const denied = (what: string) => () => {
@@ -144,5 +150,10 @@ function lockDown(): void {
   };
   take(process, ['kill', '_kill', '_debugProcess', '_debugEnd', 'binding', '_linkedBinding', 'dlopen']);
   take(os, ['setPriority']);
+  take(v8, ['setFlagsFromString', 'setHeapSnapshotNearHeapLimit']);
+  take(traceEvents, ['createTracing']);
+  // The channel is of the same kind, and there is no other way to its class.
+  const { _handle: pipe } = channel as unknown as { readonly _handle: object };
+  take(Object.getPrototypeOf(pipe) as object, ['connect', 'bind', 'listen', 'fchmod']);
   syncBuiltinESMExports();
 }

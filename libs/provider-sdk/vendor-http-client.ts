@@ -21,6 +21,8 @@ const MOST_RETRIES = 2;
 const RETRY_DELAY_MS = 100;
 const RETRY_MOST_MS = 1000;
 const RETRY_AFTER_LEAST_MS = 1000;
+/** Characters; to take out what is shorter would take words apart and hide nothing. */
+const SHORTEST_CREDENTIAL = 6;
 const RETRY_AFTER_MOST_MS = 3_600_000;
 
 /** Headers that say where a request goes and how it is framed: not for a plugin to set. */
@@ -74,6 +76,8 @@ class VendorCall<Answer extends TSchema> {
   readonly #request: VendorRequest<Answer>;
   readonly #options: VendorHttpOptions;
   readonly #changes: boolean;
+  /** The instance's, and what the request itself is authorised by: a vendor may repeat either in its words. */
+  readonly #secrets: readonly string[];
   /** `performance.now()` by which it has to be answered; null until it is first sent. */
   #endAt: number | null = null;
   /** Why it is sent again. */
@@ -82,6 +86,7 @@ class VendorCall<Answer extends TSchema> {
   constructor(request: VendorRequest<Answer>, options: VendorHttpOptions) {
     this.#request = request;
     this.#options = options;
+    this.#secrets = [...options.secrets, ...credentialsIn(request.headers ?? {})];
     this.#changes = request.changes ?? !['GET', 'HEAD'].includes(request.method);
   }
 
@@ -266,7 +271,7 @@ class VendorCall<Answer extends TSchema> {
   ): ProviderError | MayPass {
     const retryAfterMs = retryAfter(headers['retry-after']);
     const details = { httpStatus: status, ...(retryAfterMs === null ? {} : { retryAfterMs }) };
-    const words = plainWords(wordsOfFailure(body, text), this.#options.secrets);
+    const words = plainWords(wordsOfFailure(body, text), this.#secrets);
     const told = `The vendor answered with HTTP ${status}${words === '' ? '' : `: ${words}`}`;
     const said = this.#request.classify?.({ status, body });
     if (said !== undefined) return this.#error(said.errorClass, said.message ?? told, details);
@@ -296,7 +301,7 @@ class VendorCall<Answer extends TSchema> {
     details: { httpStatus?: number; retryAfterMs?: number; cause?: unknown } = {},
   ): ProviderError {
     const { cause, ...rest } = details;
-    const words = plainWords(message, this.#options.secrets);
+    const words = plainWords(message, this.#secrets);
     return new ProviderError(errorClass, /[.!?…]$/.test(words) ? words : `${words}.`, {
       ...rest,
       // The code alone: messages of a connection may name more than is to be shown.
@@ -366,6 +371,14 @@ async function textOf({ headers, body }: Dispatcher.ResponseData, mostBytes: num
   } catch {
     return null;
   }
+}
+
+/** Tokens that a plugin got from the vendor, and pairs of user and password in base64, are no secrets of the configuration. */
+function credentialsIn(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers)
+    .filter(([name]) => name.toLowerCase() === 'authorization')
+    .map(([, value]) => value.replace(/^\S+ +/, ''))
+    .filter((value) => value.length >= SHORTEST_CREDENTIAL);
 }
 
 function joined(headers: Dispatcher.ResponseData['headers']): Readonly<Record<string, string>> {

@@ -349,6 +349,17 @@ function problemsOf(definition: HttpDefinition): Problem[] {
       ...unknownNames(at('cancel', 'request'), action.cancel?.request, [...known, 'operation.id']),
       ...unknownNames(at('revert', 'request'), action.revert?.request, [...known, 'effect.id']),
     );
+    const given = new Set([
+      ...alwaysThere('parameters', action.parameters, action.required),
+      ...alwaysThere('settings', definition.settings, definition.requiredSettings),
+    ]);
+    for (const key of ['where', 'ours'] as const)
+      for (const used of namesIn(action.lookup?.[key]))
+        if (/^(?:parameters|settings)\./.test(used) && !given.has(used))
+          problems.push({
+            path: at('lookup', key),
+            says: `uses {${used}}, which need not be given: an entry that has none would be taken for the one meant. Put it under required, or give it a default`,
+          });
     for (const key of ['required', 'mutexKey'] as const) {
       for (const parameter of action[key] ?? []) {
         if (!Object.hasOwn(action.parameters, parameter))
@@ -383,6 +394,17 @@ function problemsOf(definition: HttpDefinition): Problem[] {
     }
   }
   return problems;
+}
+
+/** Names of a group that have a value on every call. */
+function alwaysThere(
+  group: string,
+  schemas: Readonly<Record<string, unknown>>,
+  required: readonly string[],
+): string[] {
+  return Object.entries(schemas)
+    .filter(([name, schema]) => required.includes(name) || Object.hasOwn(Object(schema) as object, 'default'))
+    .map(([name]) => `${group}.${name}`);
 }
 
 function secretsOf(auth: HttpDefinition['auth']): [string, string[]][] {

@@ -106,7 +106,17 @@ function site(
   const instance = `wise-${randomUUID().slice(0, 8)}`;
   const registryWith = (secrets: Readonly<Record<string, string>>) =>
     new ProviderRegistry(
-      [{ id: instance, plugin: 'wise', tenants: ['*'], settings: {}, secrets, concurrency: 4 }],
+      [
+        {
+          id: instance,
+          plugin: 'wise',
+          tenants: ['*'],
+          settings: {},
+          secrets,
+          secretNames: ['apiKey'],
+          concurrency: 4,
+        },
+      ],
       { wise: provider },
     );
   const { questions } = database;

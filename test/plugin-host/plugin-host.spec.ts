@@ -165,6 +165,11 @@ describe('a plugin in a process of its own', () => {
     await isolate(provider, 'prints', { secrets: { apiKey: 's3cret-key' } });
     await eventually(() => expect(lines).toContainEqual({ plugin: 'one', line: 'the key is [redacted]' }));
     expect(JSON.stringify(lines)).not.toContain('s3cret-key');
+    const hostile = await loadOne('./hostile', { log });
+    const action = { action: 'Try', parameters: { what: 'longLine' } };
+    await hostile.calls.execute(context({ secrets: { apiKey: 's3cret-key' } }), action);
+    await eventually(() => expect(JSON.stringify(lines)).toContain('....'));
+    expect(JSON.stringify(lines)).not.toContain('t-key');
   });
 });
 
@@ -208,6 +213,11 @@ describe('a hostile plugin', () => {
       'killHostRaw',
       'debugHost',
       'slowHost',
+      'writeByV8',
+      'writeHeap',
+      'writeTrace',
+      'socketFile',
+      'connectFile',
     ];
     for (const what of denied) expect(await result(what), what).toMatch(/denied.*(ACCESS_DENIED|restricted)/);
     await expect(access('/tmp/riposte-was-here')).rejects.toThrow('ENOENT');
@@ -234,6 +244,22 @@ describe('a hostile plugin', () => {
     expect(error).toBeInstanceOf(PluginDied);
     expect(error).toMatchObject({ errorClass: 'unknownOutcome' });
     expect((error as Error).message).toMatch(why);
+  });
+
+  it('that is being stopped has got a call or has not: it is never in doubt', async () => {
+    const plugins = await load({ one: { package: './hostile' } });
+    const provider = plugins.providers['one'] as Provider;
+    await attempt(provider, 'nothing');
+    const state = { isClosed: false };
+    const closing = plugins.close().finally(() => (state.isClosed = true));
+    const answers: unknown[] = [];
+    while (!state.isClosed) {
+      answers.push(attempt(provider, 'nothing').catch((error: ProviderError) => error.errorClass));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closing;
+    for (const answer of await Promise.all(answers))
+      expect(answer === 'unreachable' || (answer as { kind: string }).kind === 'completed').toBe(true);
   });
 
   it('that ignores a stop is ended, and the next call has a new process', async () => {
@@ -296,6 +322,9 @@ export const provider = defineProvider({
     expect(await refused(good.replace('cancellable: false', 'cancellable: false, revertible: true'))).toMatch(
       /plugins\.one\.package: .*provider V\/P: actions\.Do is declared revertible but.*no revert\(\)/,
     );
+    expect(
+      await refused(good, { riposteProvider: './i.js', dependencies: { '../../elsewhere': '1.0.0' } }),
+    ).toMatch(/cannot be copied: its dependency "\.\.\/\.\.\/elsewhere" is no name of a package/);
     await expect(load({ mock: { package: './acme' } })).rejects.toThrow(/plugins\.mock: a shipped plugin/);
   });
 
@@ -303,6 +332,10 @@ export const provider = defineProvider({
     [
       /actions\.Do\.parameters is not a valid JSON Schema/,
       { parameters: Type.Object({ id: { type: 'texte' } }) },
+    ],
+    [
+      /actions\.Do\.parameters is not a valid JSON Schema: .*\$async/,
+      { parameters: { $async: true, ...Type.Object({}) } },
     ],
     [/actions\.Do is declared revertible but the plugin has no revert\(\)/, { revertible: true }],
     [/actions\.Do is declared observable but the plugin has no observe\(\)/, { observable: true }],

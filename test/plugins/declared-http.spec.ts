@@ -250,6 +250,17 @@ describe('OAuth 2 client credentials', () => {
     expect(sent.map(({ url }) => url)).toEqual(['/token']);
   });
 
+  it('never show a token, whatever the vendor says of it', async () => {
+    const { calls } = providerOf(definition(scan, oauth));
+    answer = ({ url, headers }) =>
+      url === '/token'
+        ? { status: 200, body: { access_token: 'token-of-the-vendor', expires_in: 3600 } }
+        : { status: 403, body: { message: `not for ${String(headers.authorization)}` } };
+    await expect(calls.execute(context(), request({ Host: 'h' }))).rejects.toThrow(
+      'not for Bearer [redacted]',
+    );
+  });
+
   it('get a new token when the kept one was withdrawn', async () => {
     const { calls } = providerOf(definition(scan, oauth));
     await calls.execute(context(), request({ Host: 'h' }));
@@ -297,6 +308,13 @@ describe('a definition that cannot be used', () => {
         ),
       ).replace('idempotency: none', 'idempotency: lookup'),
       /idempotency is "lookup", which tells what is in place and not what is under way/,
+    ],
+    [
+      'a lookup by what need not be given',
+      definition(`${scan}
+    lookup: { wants: absent, request: { method: GET, path: / }, in: /list, where: { /note: '{parameters.Note}' }, id: /id }
+`),
+      /^acme\.yaml:\d+: actions\.Scan\.lookup\.where uses \{parameters\.Note\}, which need not be given/,
     ],
     [
       'a schema that does not compile',
