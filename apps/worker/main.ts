@@ -21,6 +21,8 @@ import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
 const BEAT_MS = 5000;
+/** Milliseconds after a worker's last sign of life in which it counts as one that calls vendors: it may be slow. */
+const ALIVE_MS = 60_000;
 /** Milliseconds of a graceful stop: what runs may finish, then has to hand over. */
 const DRAIN_MS = 10_000;
 const HAND_OVER_MS = 5000;
@@ -59,12 +61,18 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     onError,
   );
   const store = database.actions;
+  // How many share a vendor's quota while Redis is away; more rather than fewer where it is not known.
+  let alive = 2;
+  const countAlive = async (): Promise<void> => {
+    alive = Math.max(1, await database.workers.countAlive(ALIVE_MS));
+  };
   const permits = new RedisVendorPermits({
     url: redisUrl,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
     onError,
+    workers: () => alive,
     onAlone: (instance, problem) =>
       problem === null
         ? log.info({ instance }, 'the quota is shared with the other workers again')
@@ -113,8 +121,12 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const sweep = new Sweep({ store, queue, permits, log, watchdog });
   const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
-  await beat(database, workerId, facts());
-  const beats = setInterval(() => void beat(database, workerId, facts()).catch(onError), BEAT_MS);
+  const live = async (): Promise<void> => {
+    await beat(database, workerId, facts());
+    await countAlive();
+  };
+  await live();
+  const beats = setInterval(() => void live().catch(onError), BEAT_MS);
   sweep.start();
   retention?.start();
   answers.start();

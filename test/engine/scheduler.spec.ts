@@ -142,7 +142,7 @@ describe('actions at a vendor with a quota', () => {
       { calls: 20, perSeconds: 1 },
       { calls: 50, perSeconds: 3 },
     ];
-    const { calls, start, submit } = await vendor({ windows, workers: 2 });
+    const { calls, start, submit } = await vendor({ windows, concurrency: 4, workers: 2 });
     const names = ['Routine', 'Contain', 'Release'] as const;
     const all = await Promise.all(
       Array.from({ length: 75 }, (_, index) =>
@@ -160,7 +160,7 @@ describe('actions at a vendor with a quota', () => {
             (call) => call.startedAt >= startedAt && call.startedAt < startedAt + perSeconds * 1000,
           ).length,
         ).toBeLessThanOrEqual(most);
-    // Those in hand of two workers start side by side.
+    // What two workers have in hand starts side by side: four starts each, and four releases.
     const order = calls.map(({ lane }) => RANK[lane]);
     const late = order.filter((rank, index) => order.slice(index + 16).some((later) => later < rank));
     expect(late).toEqual([]);
