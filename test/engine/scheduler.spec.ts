@@ -241,6 +241,26 @@ describe('actions at one target', () => {
       expect(call.startedAt).toBeGreaterThanOrEqual(here[index - 1]?.endedAt ?? 0);
   }, 60_000);
 
+  it('go on when the worker of the one before died, as soon as its lease is over', async () => {
+    const { calls, start, submit, statusOf, sweep } = await vendor();
+    const mutexKey = `host-${randomUUID()}`;
+    const first = await submit('AtTarget', { mutexKey });
+    const second = await submit('AtTarget', { mutexKey });
+    // A worker that was killed: nobody beats for its claim, and nobody ends it.
+    const dead = await database.actions.claim(first, 'killed', 600, '1.0.0', { inTurn: true });
+    expect(dead.kind).toBe('claimed');
+    await start();
+    await eventually(
+      async () => (await database.actions.find(CALLER.tenantId, second))?.phase === 'throttled',
+    );
+    expect(calls).toHaveLength(0);
+    await eventually(async () => {
+      await sweep.pass();
+      return (await Promise.all([first, second].map(statusOf))).every((status) => status === 'Completed');
+    }, 20_000);
+    expect(calls.map(({ actionId }) => actionId)).toEqual([first, second]);
+  }, 30_000);
+
   it("do not tell a tenant the id of another tenant's action that they wait for", async () => {
     const { start, submit } = await vendor({
       execute: () => Promise.resolve({ kind: 'pending', operation: { id: 'one' }, nextPollMs: 600_000 }),
