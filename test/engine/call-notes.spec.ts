@@ -18,8 +18,8 @@ const provider = defineProvider({
   cancel: () => Promise.resolve('notSupported'),
 });
 
-/** What the breaker hears of a call that ends with this error. */
-async function heard(error: Error): Promise<readonly string[]> {
+/** What the breaker hears of a call that ends with this. */
+async function heard(thrown: Error): Promise<readonly string[]> {
   const notes: string[] = [];
   const permits: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> = {
     take: () =>
@@ -38,7 +38,7 @@ async function heard(error: Error): Promise<readonly string[]> {
   if (instance === null) throw new Error('no instance');
   await new InstanceCalls({ permits, log: createLogger('riposte-test', 'silent') }).run(
     { instance, actionName: '', timeoutMs: 1000, shutdown: new AbortController().signal, facts: {} },
-    () => Promise.reject(error),
+    () => Promise.reject(thrown),
   );
   return notes;
 }
