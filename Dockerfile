@@ -16,7 +16,9 @@ RUN npm run build \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE} AS run
+# For what is run by `docker compose exec`, too: `__proto__` reaches no prototype.
 ENV NODE_ENV=production \
+    NODE_OPTIONS=--disable-proto=throw \
     HOST=0.0.0.0 \
     PORT=3000 \
     RIPOSTE_DATA_DIR=/var/lib/riposte
@@ -34,5 +36,5 @@ EXPOSE 3000
 # brings its own check, see docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "require(process.env.TLS_CERT ? 'node:https' : 'node:http').get({ host: '127.0.0.1', port: process.env.PORT || 3000, path: '/health/live', timeout: 4000, rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
-# The worker's command: node --max-old-space-size=192 --max-semi-space-size=8 dist/apps/worker/main.js
-CMD ["node", "--max-old-space-size=192", "--max-semi-space-size=8", "dist/apps/api/main.js"]
+# The worker's command: node --disable-proto=throw --max-old-space-size=192 --max-semi-space-size=8 dist/apps/worker/main.js
+CMD ["node", "--disable-proto=throw", "--max-old-space-size=192", "--max-semi-space-size=8", "dist/apps/api/main.js"]

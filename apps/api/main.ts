@@ -76,6 +76,8 @@ await runProcess(log, stopWithin, async () => {
     redisUrl,
     registry.instances.map(({ id }) => id),
     onRedisError,
+    // For `npm run bench -- --only scheduler` alone, as in the worker.
+    process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off',
   );
   const bell = new RedisBell(redisUrl, onRedisError);
   const permits = new RedisVendorPermits({

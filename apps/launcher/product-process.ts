@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** As in the production image. */
-const MEMORY_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=8'];
+const NODE_FLAGS = ['--disable-proto=throw', '--max-old-space-size=192', '--max-semi-space-size=8'];
 const FIRST_RESTART_MS = 200;
 const LAST_RESTART_MS = 5000;
 /** Milliseconds of life after which a death counts as the first again. */
@@ -40,7 +40,7 @@ export class ProductProcess {
     let fatal: string | undefined;
     // A group of its own: a Ctrl-C in the terminal is the launcher's, which stops everything in order.
     const child = fork(script, [], {
-      execArgv: MEMORY_FLAGS,
+      execArgv: NODE_FLAGS,
       env: { ...env },
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,

@@ -1,5 +1,5 @@
 import type { VendorPermits } from '#domain';
-import { ProviderError } from '#provider-sdk';
+import { AddressRefused, ProviderError } from '#provider-sdk';
 import type { CallResult } from './provider-call.js';
 
 /** Milliseconds a vendor is left alone that says "too many" and not for how long. */
@@ -17,8 +17,8 @@ export function noteCall(
   }
   const error = result.kind === 'threw' ? result.error : failureIn(result.value);
   if (error === null) return permits.note(instance, 'answered');
-  // A plugin's own defect says nothing of the vendor.
-  if (!(error instanceof ProviderError)) return;
+  // A plugin's own defect says nothing of the vendor, nor does an address that is refused here.
+  if (!(error instanceof ProviderError) || error instanceof AddressRefused) return;
   switch (error.errorClass) {
     case 'rateLimited':
       permits.vendorBusy(instance, error.retryAfterMs ?? BUSY_MS);

@@ -1,4 +1,5 @@
 import {
+  AddressRefused,
   ProviderError,
   Type,
   isProviderErrorClass,
@@ -26,6 +27,8 @@ const failure = Type.Object(
     httpStatus: Type.Number(),
     retryAfterMs: Type.Union([Type.Number(), Type.Null()]),
     code: Type.Number(),
+    /** Where it was to go is refused by Riposte, not by the vendor. */
+    addressRefused: Type.Boolean(),
   },
   closed,
 );
@@ -100,15 +103,25 @@ export type ToChild =
 export function failureOf(error: unknown): Failure {
   if (error instanceof ProviderError) {
     const { errorClass, message, httpStatus, retryAfterMs } = error;
-    return { errorClass, message: cut(message), httpStatus, retryAfterMs, code: error.toErrorInfo().code };
+    return {
+      errorClass,
+      message: cut(message),
+      httpStatus,
+      retryAfterMs,
+      code: error.toErrorInfo().code,
+      addressRefused: error instanceof AddressRefused,
+    };
   }
   const message = cut(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-  return { errorClass: null, message, httpStatus: 0, retryAfterMs: null, code: 0 };
+  return { errorClass: null, message, httpStatus: 0, retryAfterMs: null, code: 0, addressRefused: false };
 }
 
 /** The failure as the engine takes it; an error of no class stands for a defect. */
-export function errorOf({ errorClass, message, httpStatus, retryAfterMs, code }: Failure): Error {
+export function errorOf(failure: Failure): Error {
+  const { errorClass, message, httpStatus, retryAfterMs, code, addressRefused } = failure;
   if (!isProviderErrorClass(errorClass)) return new Error(message);
+  if (addressRefused && (errorClass === 'unreachable' || errorClass === 'permanent'))
+    return new AddressRefused(errorClass, message);
   const known: ProviderErrorClass = errorClass;
   return new ProviderError(known, message, {
     httpStatus,

@@ -103,6 +103,17 @@ export class PluginDied extends ProviderError {
   }
 }
 
+/**
+ * Where a call was to go is refused here, so it says nothing of the vendor: a name that a caller gave, and that stands
+ * for a private address, must not stop the calls of all others.
+ */
+export class AddressRefused extends ProviderError {
+  constructor(errorClass: 'permanent' | 'unreachable', message: string) {
+    super(errorClass, message);
+    this.name = 'AddressRefused';
+  }
+}
+
 /** The reason of a call's `AbortSignal`: why the engine asks the plugin to stop. */
 export class StopRequested extends Error {
   constructor(

@@ -15,6 +15,7 @@ export { ConfigurationError } from '#domain';
 export { checkManifest } from './check-manifest.js';
 export { defineProvider } from './define-provider.js';
 export {
+  AddressRefused,
   PluginDied,
   ProviderError,
   StopRequested,

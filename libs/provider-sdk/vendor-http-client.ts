@@ -3,7 +3,7 @@ import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib';
 import { ExponentialBackoff, fullJitterGenerator, handleWhen, retry } from 'cockatiel';
 import type { Static, TSchema } from 'typebox';
 import { DecoratorHandler, request as send, type Dispatcher } from 'undici';
-import { ProviderError, type ProviderErrorClass } from './errors.js';
+import { AddressRefused, ProviderError, type ProviderErrorClass } from './errors.js';
 import { compileSchema, describeSchemaError } from './json-schema.js';
 import { RefusedAddress, checkedUrl, resolveBySystem } from './network-guard.js';
 import { NotConnected, vendorAgent } from './vendor-agent.js';
@@ -287,7 +287,10 @@ class VendorCall<Answer extends TSchema> {
   }
 
   #refusal(refused: RefusedAddress): ProviderError {
-    return this.#error(refused.forGood ? 'permanent' : 'unreachable', refused.message);
+    return new AddressRefused(
+      refused.forGood ? 'permanent' : 'unreachable',
+      plainWords(refused.message, this.#options.secrets),
+    );
   }
 
   #misuse(problem: string): ProviderError {

@@ -173,10 +173,19 @@ export class HintConsumer {
     void worker.pause(true).catch(this.#options.onError);
     const timer = setTimeout(() => {
       this.#held.delete(name);
-      if (!this.#stopping) void worker.resume().catch(this.#options.onError);
+      if (!this.#stopping) void this.#takeAgain(name, worker).catch(this.#options.onError);
     }, ms);
     timer.unref();
     this.#held.set(name, timer);
+  }
+
+  /**
+   * BullMQ puts no marker for a job with a priority that goes back to its place, and a worker that had found nothing more
+   * listens for markers alone: without one it would sleep for five seconds beside a job that may start.
+   */
+  async #takeAgain(name: string, worker: Worker<HintJob>): Promise<void> {
+    await this.#connection.zadd(`${PREFIX}:${name}:marker`, 0, '0').catch(this.#options.onError);
+    await worker.resume();
   }
 }
 

@@ -16,6 +16,10 @@ const UNDER_WAY_MS = 90_000;
 const REBUILD_MS = 20_000;
 /** Milliseconds to come back in while another process rebuilds. */
 const REBUILDING_AGAIN_MS = 250;
+/** Milliseconds after which a process that is alone is asked again at the latest: Redis may be back. */
+const ALONE_AGAIN_MS = 1000;
+/** Calls that one script enters. */
+const ENTERED_TOGETHER = 500;
 
 /** A provider instance's quota at its vendor. */
 export interface Quota {
@@ -55,7 +59,14 @@ local now = tonumber(ARGV[1])
 if now == nil then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
 local generation = redis.call('HGET', KEYS[1], 'generation')
 local sequence = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0')
-if not generation or (generation == ARGV[2] and sequence < tonumber(ARGV[3])) then return { -1 } end
+-- One that lets go and has to come back keeps its turn before starts, also while the entries are rebuilt.
+local function keepTurn()
+  if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 3000) end
+end
+if not generation or (generation == ARGV[2] and sequence < tonumber(ARGV[3])) then
+  keepTurn()
+  return { -1 }
+end
 local count = tonumber(ARGV[6])
 local wait = 0
 -- What lets go waits in hand for its permit, or to be taken up: nothing else goes before it.
@@ -75,7 +86,7 @@ for i = 7 + count, #ARGV, 3 do
   end
 end
 if wait > 0 then
-  if ARGV[5] == 'urgent' then redis.call('HSET', KEYS[1], 'urgentUntil', now + 3000) end
+  keepTurn()
   return { 0, math.ceil(wait) }
 end
 local entries = {}
@@ -88,18 +99,20 @@ sequence = redis.call('HINCRBY', KEYS[1], 'sequence', 1)
 return { 1, generation, sequence }
 `;
 
-/** The calls have ended (now they count from here on) or were not made. KEYS: the sets. ARGV: now, made ids, '', others. */
+/**
+ * The calls have ended (now they count from here on) or were not made. One that took longer than a call counts as under
+ * way may be gone from its sets: it is entered again. KEYS: the sets. ARGV: now, milliseconds of the longest window,
+ * number of made ids, each made id with a digit for each set ('1': it counts there), then the others.
+ */
 const SETTLE = `
 local now = tonumber(ARGV[1])
 if now == nil then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
-local longest = tonumber(ARGV[2])
+local longest, made = tonumber(ARGV[2]), tonumber(ARGV[3])
 for k = 1, #KEYS do
-  local made = true
-  for i = 3, #ARGV do
-    if ARGV[i] == '' then made = false
-    elseif made then redis.call('ZADD', KEYS[k], 'XX', now, ARGV[i])
-    else redis.call('ZREM', KEYS[k], ARGV[i]) end
+  for i = 4, 2 + 2 * made, 2 do
+    if string.sub(ARGV[i + 1], k, k) == '1' then redis.call('ZADD', KEYS[k], now, ARGV[i]) end
   end
+  for i = 4 + 2 * made, #ARGV do redis.call('ZREM', KEYS[k], ARGV[i]) end
   redis.call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now - longest)
   redis.call('PEXPIRE', KEYS[k], longest * 2 + 86400000)
 end
@@ -112,6 +125,18 @@ if ARGV[1] ~= '' then
   return
 end
 for i = 2, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
+`;
+
+/**
+ * Calls that were made without Redis, in all their sets at once. KEYS: the sets. ARGV: score, id, and a digit for each
+ * set of each call. What is there already (it ended meanwhile) keeps its later time.
+ */
+const ENTER = `
+for i = 1, #ARGV, 3 do
+  for k = 1, #KEYS do
+    if string.sub(ARGV[i + 2], k, k) == '1' then redis.call('ZADD', KEYS[k], 'GT', ARGV[i], ARGV[i + 1]) end
+  end
+end
 `;
 
 export interface QuotaWindowsOptions {
@@ -133,6 +158,10 @@ export class QuotaWindows {
   readonly #known = new Map<string, { generation: string; sequence: number }>();
   /** Calls of this process alone while Redis was away, by instance: not yet entered there. */
   readonly #alone = new Map<string, LocalCall[]>();
+  /** What counted when Redis went away, by instance, whoever called; there while this process is alone. */
+  readonly #before = new Map<string, readonly PastCall[] | 'reading'>();
+  /** Calls under way that Redis knows of, by id. */
+  readonly #underWay = new Map<string, { readonly instance: string; readonly keys: readonly string[] }>();
   readonly #settle: (ended: Settled) => Promise<void>;
 
   constructor(options: QuotaWindowsOptions) {
@@ -164,25 +193,38 @@ export class QuotaWindows {
     if (quota === undefined) return { kind: 'taken', ids: [], isLocal: true };
     const ids = Array.from({ length: Math.max(1, calls) }, () => randomUUID());
     // What was called without Redis stands there before more is taken, or it would not count.
-    if (this.#options.redis.status === 'ready' && (await this.#enterAlone(instance))) {
+    if (this.#options.redis.status === 'ready' && (await this.#enterAlone(quota))) {
       const answer = await this.#takeShared(quota, actionName, purpose, ids);
-      if (answer !== null) return answer;
+      if (answer !== null) {
+        this.#before.delete(instance);
+        return answer;
+      }
     }
     this.#options.onProblem(instance, 'redis does not answer; this process keeps to its share of the quota');
     return this.#takeAlone(quota, actionName, purpose, ids);
   }
 
   /** The calls have been made, `made` of them; the others were not. Not waited for. */
-  settle(instance: string, ids: readonly string[], made: number): void {
+  settle(
+    { instance, actionName, purpose }: Omit<PermitRequest, 'calls'>,
+    ids: readonly string[],
+    made: number,
+  ): void {
+    const quota = this.#quotas.get(instance);
+    if (quota === undefined) return;
     const alone = this.#alone.get(instance) ?? [];
     const now = this.#localNow();
     for (const [index, id] of ids.entries()) {
+      this.#underWay.delete(id);
       const call = alone.find((one) => one.id === id);
       if (call === undefined) continue;
-      if (index < made) call.at = now;
-      else alone.splice(alone.indexOf(call), 1);
+      if (index < made) {
+        call.at = now;
+        call.ended = true;
+      } else alone.splice(alone.indexOf(call), 1);
     }
-    if (ids.length > 0) void this.#settle({ instance, ids, made }).catch(() => undefined);
+    const places = placesOf(allSetsOf(quota), setsOf(quota, actionName, purpose));
+    if (ids.length > 0) void this.#settle({ instance, ids, made, places }).catch(() => undefined);
   }
 
   /** The windows and what is left of them; null while Redis does not answer. */
@@ -253,6 +295,7 @@ export class QuotaWindows {
     if (kind === 0) return { kind: 'wait', waitMs: Math.max(1, Number(second)) };
     this.#known.set(instance, { generation: String(second), sequence: Number(sequence) });
     this.#options.onProblem(instance, null);
+    for (const id of ids) this.#underWay.set(id, { instance, keys: sets });
     return { kind: 'taken', ids, isLocal: false };
   }
 
@@ -286,48 +329,94 @@ export class QuotaWindows {
     return again;
   }
 
-  /** This process's share of each window, by what it did itself since Redis went away. */
-  #takeAlone(
+  /**
+   * This process's share of what each window had left when Redis went away, by the records. Nobody calls where they
+   * cannot be read, nor where there are more processes than calls left.
+   */
+  async #takeAlone(
     quota: Quota,
     actionName: string,
     purpose: PermitRequest['purpose'],
     ids: readonly string[],
-  ): Taken {
+  ): Promise<Taken> {
+    const { instance } = quota;
+    if (!this.#before.has(instance)) await succeedsWithin(WAIT_MS, this.#readBefore(quota));
+    const before = this.#before.get(instance);
+    if (before === undefined || before === 'reading') return { kind: 'wait', waitMs: REBUILDING_AGAIN_MS };
+    const calls = this.#recentAlone(quota);
     const now = this.#localNow();
-    const calls = listIn(this.#alone, quota.instance);
     const share = Math.max(1, this.#options.workers());
     let waitMs = 0;
     for (const { key, calls: most, perMs } of boundsOf(quota, actionName, purpose)) {
-      const inWindow = calls.filter((call) => call.keys.includes(key) && call.at > now - perMs);
-      // What was called before is not known here: the first window after is filled by a share of it evenly.
-      const mine = Math.max(1, Math.floor(most / share / 2));
-      const over = inWindow.length + ids.length - Math.max(ids.length, mine);
-      if (over > 0) waitMs = Math.max(waitMs, (inWindow[over - 1]?.at ?? now) + perMs - now);
+      const within = (all: readonly PastCall[]): number =>
+        all.filter((call) => call.keys.includes(key) && call.at > now - perMs).length;
+      const mine = Math.floor(Math.max(0, most - within(before)) / share);
+      if (within(calls) + ids.length > mine) waitMs = Math.max(waitMs, Math.min(ALONE_AGAIN_MS, perMs / 4));
     }
-    if (waitMs > 0) return { kind: 'wait', waitMs: Math.min(waitMs, 1000) };
+    if (waitMs > 0) return { kind: 'wait', waitMs };
     const keys = setsOf(quota, actionName, purpose);
-    for (const id of ids) calls.push({ id, keys, at: now });
+    for (const id of ids) calls.push({ id, keys, at: now, ended: false });
     return { kind: 'taken', ids, isLocal: true };
+  }
+
+  /** All calls on record that still count, and those of this process that may not be on record yet. */
+  async #readBefore(quota: Quota): Promise<void> {
+    const { instance } = quota;
+    this.#before.set(instance, 'reading');
+    const now = this.#localNow();
+    const underWay = [...this.#underWay.values()].filter((call) => call.instance === instance);
+    try {
+      const shift = this.#wallShift();
+      const recorded = await this.#options.recentCalls(instance, longestOf(quota));
+      this.#before.set(instance, [
+        ...recorded.map(({ actionName, at, purpose }) => ({
+          keys: setsOf(quota, actionName, purpose),
+          at: Math.min(now, at.getTime() - shift),
+        })),
+        ...underWay.map(({ keys }) => ({ keys, at: now })),
+      ]);
+    } catch {
+      // MongoDB is away, too: it is read again when somebody asks next.
+      this.#before.delete(instance);
+    }
+  }
+
+  /** The calls made alone, without those that count no more. */
+  #recentAlone(quota: Quota): LocalCall[] {
+    const calls = listIn(this.#alone, quota.instance);
+    const since = this.#localNow() - longestOf(quota);
+    const recent = calls.filter(({ at, ended }) => !ended || at > since);
+    // In place: who settles or enters meanwhile holds the same list.
+    if (recent.length < calls.length) calls.splice(0, calls.length, ...recent);
+    return calls;
   }
 
   /**
    * What was called without Redis counts there, too, now that it is back. False: it could not be entered yet. Takers
    * at the same time enter the same calls by the same ids, which harms nothing, and none goes on before that is done.
    */
-  async #enterAlone(instance: string): Promise<boolean> {
-    const calls = this.#alone.get(instance) ?? [];
-    const shift = this.#options.now === undefined ? Date.now() - performance.now() : 0;
-    for (const call of calls.slice()) {
-      for (const key of call.keys) {
-        const entered = await this.#asked<true>(() =>
-          this.#options.redis
-            .eval(LOAD, 2, factsKey(instance), key, '', Math.round(call.at + shift), call.id)
-            .then(() => true),
-        );
-        if (entered === null) return false;
+  async #enterAlone(quota: Quota): Promise<boolean> {
+    if ((this.#alone.get(quota.instance)?.length ?? 0) === 0) return true;
+    const calls = this.#recentAlone(quota);
+    const keys = allSetsOf(quota);
+    const shift = this.#wallShift();
+    while (calls.length > 0) {
+      const group = calls.slice(0, ENTERED_TOGETHER);
+      const values = group.flatMap((call) => [
+        // One that is under way counts like any other that is.
+        Math.round((call.ended ? call.at : this.#localNow() + UNDER_WAY_MS) + shift),
+        call.id,
+        placesOf(keys, call.keys),
+      ]);
+      const entered = await this.#asked<true>(() =>
+        this.#options.redis.eval(ENTER, keys.length, ...keys, ...values).then(() => true),
+      );
+      if (entered === null) return false;
+      for (const call of group) {
+        const place = calls.indexOf(call);
+        if (place !== -1) calls.splice(place, 1);
+        if (!call.ended) this.#underWay.set(call.id, { instance: quota.instance, keys: call.keys });
       }
-      const place = calls.indexOf(call);
-      if (place !== -1) calls.splice(place, 1);
     }
     return true;
   }
@@ -343,8 +432,8 @@ export class QuotaWindows {
         ...keys,
         this.#time(),
         longestOf(quota),
-        ...ended.flatMap(({ ids, made }) => ids.slice(0, made)),
-        '',
+        ended.reduce((sum, { made }) => sum + made, 0),
+        ...ended.flatMap(({ ids, made, places }) => ids.slice(0, made).flatMap((id) => [id, places])),
         ...ended.flatMap(({ ids, made }) => ids.slice(made)),
       ),
     );
@@ -391,18 +480,31 @@ export class QuotaWindows {
   #localNow(): number {
     return this.#options.now?.() ?? performance.now();
   }
+
+  /** From this process's own clock to that of the entries and of the records. */
+  #wallShift(): number {
+    return this.#options.now === undefined ? Date.now() - performance.now() : 0;
+  }
 }
 
 interface Settled {
   readonly instance: string;
   readonly ids: readonly string[];
   readonly made: number;
+  /** Which of the instance's sets they count in. */
+  readonly places: string;
 }
 
-interface LocalCall {
-  readonly id: string;
+/** A call, by the sets it counts in and when, on this process's own clock. */
+interface PastCall {
   readonly keys: readonly string[];
+  readonly at: number;
+}
+
+interface LocalCall extends PastCall {
+  readonly id: string;
   at: number;
+  ended: boolean;
 }
 
 const factsKey = (instance: string): string => `${PREFIX}:quota:${instance}`;
@@ -431,6 +533,11 @@ function allSetsOf(quota: Quota): readonly string[] {
     actions === undefined ? [] : [windowKey(quota, index)],
   );
   return [callsKey(quota.instance), pollsKey(quota.instance), ...own];
+}
+
+/** A digit for each of `all`: '1' where it is among `some`. */
+function placesOf(all: readonly string[], some: readonly string[]): string {
+  return all.map((key) => (some.includes(key) ? '1' : '0')).join('');
 }
 
 /** What such a call has to keep to. */

@@ -155,7 +155,7 @@ export class RedisVendorPermits implements VendorPermits {
       settle: (made = ids.length) => {
         if (settled) return;
         settled = true;
-        this.#windows.settle(instance, ids, Math.min(made, ids.length));
+        this.#windows.settle(request, ids, Math.min(made, ids.length));
         if (probe !== null && made === 0) this.#conditions.giveBack(instance, probe);
       },
     };

@@ -35,7 +35,10 @@ export const REQUEST_BODY = JSON.stringify({
 });
 
 /** Riposte as shipped: validation, auth, log, leases, history; the mock provider without a ledger. */
-export async function startProduct(servers: Servers): Promise<Contestant> {
+export async function startProduct(
+  servers: Servers,
+  { name = 'riposte', env: more = {} }: { readonly name?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Contestant> {
   const dir = await mkdtemp(path.join(tmpdir(), 'riposte-bench-'));
   const config = path.join(dir, 'riposte.config.yaml');
   await writeFile(
@@ -46,12 +49,13 @@ export async function startProduct(servers: Servers): Promise<Contestant> {
   const env = {
     ...process.env,
     NODE_ENV: 'production',
-    MONGODB_URI: withDatabase(servers.mongodbUri, 'product'),
+    MONGODB_URI: withDatabase(servers.mongodbUri, `product-${name}`),
     REDIS_URL: servers.redisUrl,
     RIPOSTE_DATA_DIR: dir,
     RIPOSTE_CONFIG: config,
     HOST: '127.0.0.1',
     PORT: String(port),
+    ...more,
   };
   const api = await start('apps/api/main.js', [], env, API_COMMAND.slice(1, -1));
   const worker = await start('apps/worker/main.js', [], env, WORKER_COMMAND.slice(1, -1));
@@ -63,10 +67,10 @@ export async function startProduct(servers: Servers): Promise<Contestant> {
     expiresInSeconds: 86_400,
   });
   return {
-    name: 'riposte',
+    name,
     url: `http://127.0.0.1:${port}/beta/security/securityActions`,
     headers: { authorization: `Bearer ${token}` },
-    database: 'product',
+    database: `product-${name}`,
     processes: { api, worker },
     stop: async () => {
       await Promise.all([end(api), end(worker)]);

@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import autocannon from 'autocannon';
 import { Command, Option } from 'commander';
 import mongoose from 'mongoose';
 import { startTestServers } from '#embedded-servers';
 import { REQUEST_BODY, residentMiB, startMinimal, startProduct, type Contestant } from './contestant.js';
 import { benchLists } from './lists.js';
+import { drained, median, rounded } from './rounds.js';
+import { benchScheduler } from './scheduler.js';
 
 /**
  * `npm run bench`: the product beside a minimal hand-written pipeline, interleaved in one run, on servers of its
@@ -31,14 +32,14 @@ interface Round {
   readonly workerMiB: number;
 }
 
-const DRAIN_WITHIN_MS = 120_000;
-
 const options = new Command('npm run bench --')
   .option('--rounds <n>', 'rounds of each, interleaved', '5')
   .option('--seconds <n>', 'seconds of load in a round', '8')
   .option('--connections <n>', 'connections that send one request after the other', '32')
   .option('--json <file>', 'also write the figures there')
-  .addOption(new Option('--only <bench>', 'another bench than that of the pipelines').choices(['lists']))
+  .addOption(
+    new Option('--only <bench>', 'another bench than that of the pipelines').choices(['lists', 'scheduler']),
+  )
   .option('--actions <n>', 'lists: actions in the large database', '1000000')
   .option('--samples <n>', 'lists: times each is asked for', '500')
   .parse()
@@ -47,6 +48,17 @@ const options = new Command('npm run bench --')
 if (options.only === 'lists') {
   const { actions, samples, json } = options;
   await benchLists({ actions: Number(actions), samples: Number(samples), json });
+  process.exit();
+}
+
+if (options.only === 'scheduler') {
+  const { rounds, seconds, connections, json } = options;
+  await benchScheduler({
+    rounds: Number(rounds),
+    seconds: Number(seconds),
+    connections: Number(connections),
+    json,
+  });
   process.exit();
 }
 
@@ -95,7 +107,7 @@ async function round(contestant: Contestant, seconds: number): Promise<Round> {
   clearInterval(watch);
   if (load.non2xx > 0 || load.errors > 0)
     throw new Error(`${contestant.name}: ${load.non2xx} refusals, ${load.errors} errors`);
-  await drained(contestant);
+  await drained(client, contestant);
   return {
     acceptedPerSecond: load['2xx'] / elapsed,
     completedPerSecond: completed / elapsed,
@@ -108,15 +120,6 @@ async function round(contestant: Contestant, seconds: number): Promise<Round> {
 
 function count(contestant: Contestant, status: string): Promise<number> {
   return client.db(contestant.database).collection('actions').countDocuments({ status });
-}
-
-/** What one round left over must not run in the next. */
-async function drained(contestant: Contestant): Promise<void> {
-  const until = performance.now() + DRAIN_WITHIN_MS;
-  while ((await count(contestant, 'NotStarted')) + (await count(contestant, 'Running')) > 0) {
-    if (performance.now() > until) throw new Error(`${contestant.name} has not finished its backlog`);
-    await sleep(200);
-  }
 }
 
 async function report(product: readonly Round[], minimal: readonly Round[]): Promise<void> {
@@ -143,16 +146,4 @@ async function report(product: readonly Round[], minimal: readonly Round[]): Pro
       `${JSON.stringify({ options, rows, completedRatios: ratios, rounds: { riposte: product, minimal } }, null, 2)}\n`,
     );
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 100) / 100;
 }

@@ -175,6 +175,7 @@ describe('docker-compose.yml', () => {
     expect(parseConfig(await readFile(file, 'utf8'), file)).toEqual({
       providers: [],
       limits: { perApp: 100 },
+      plugins: {},
     });
   });
 

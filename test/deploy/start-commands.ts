@@ -1,8 +1,14 @@
 /**
+ * `__proto__` reaches no prototype: code that would read or write it throws instead.
  * Memory is bounded: the default young generation alone is larger than what a process keeps. 192 MiB of old space
  * is several times what a page of 1,000 actions needs.
  */
-const NODE = ['node', '--max-old-space-size=192', '--max-semi-space-size=8'] as const;
+const NODE = [
+  'node',
+  '--disable-proto=throw',
+  '--max-old-space-size=192',
+  '--max-semi-space-size=8',
+] as const;
 
 /** The start commands of the production image; docker-compose.yml is held equal to them, and end-to-end tests run them. */
 export const API_COMMAND: readonly string[] = [...NODE, 'dist/apps/api/main.js'];

@@ -142,7 +142,7 @@ describe('actions at a vendor with a quota', () => {
       { calls: 20, perSeconds: 1 },
       { calls: 50, perSeconds: 3 },
     ];
-    const { calls, start, submit } = await vendor({ windows, workers: 2 });
+    const { calls, start, submit } = await vendor({ windows, concurrency: 4, workers: 2 });
     const names = ['Routine', 'Contain', 'Release'] as const;
     const all = await Promise.all(
       Array.from({ length: 75 }, (_, index) =>
@@ -160,7 +160,7 @@ describe('actions at a vendor with a quota', () => {
             (call) => call.startedAt >= startedAt && call.startedAt < startedAt + perSeconds * 1000,
           ).length,
         ).toBeLessThanOrEqual(most);
-    // Those in hand of two workers start side by side.
+    // What two workers have in hand starts side by side: four starts each, and four releases.
     const order = calls.map(({ lane }) => RANK[lane]);
     const late = order.filter((rank, index) => order.slice(index + 16).some((later) => later < rank));
     expect(late).toEqual([]);
@@ -240,6 +240,26 @@ describe('actions at one target', () => {
     for (const [index, call] of here.entries())
       expect(call.startedAt).toBeGreaterThanOrEqual(here[index - 1]?.endedAt ?? 0);
   }, 60_000);
+
+  it('go on when the worker of the one before died, as soon as its lease is over', async () => {
+    const { calls, start, submit, statusOf, sweep } = await vendor();
+    const mutexKey = `host-${randomUUID()}`;
+    const first = await submit('AtTarget', { mutexKey });
+    const second = await submit('AtTarget', { mutexKey });
+    // A worker that was killed: nobody beats for its claim, and nobody ends it.
+    const dead = await database.actions.claim(first, 'killed', 600, '1.0.0', { inTurn: true });
+    expect(dead.kind).toBe('claimed');
+    await start();
+    await eventually(
+      async () => (await database.actions.find(CALLER.tenantId, second))?.phase === 'throttled',
+    );
+    expect(calls).toHaveLength(0);
+    await eventually(async () => {
+      await sweep.pass();
+      return (await Promise.all([first, second].map(statusOf))).every((status) => status === 'Completed');
+    }, 20_000);
+    expect(calls.map(({ actionId }) => actionId)).toEqual([first, second]);
+  }, 30_000);
 
   it("do not tell a tenant the id of another tenant's action that they wait for", async () => {
     const { start, submit } = await vendor({

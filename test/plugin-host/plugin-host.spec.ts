@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { ProviderRegistry } from '#engine';
 import { OutsidePlugins, hashOfPlugin, type OutsidePluginConfig } from '#plugin-host';
 import {
+  AddressRefused,
   PluginDied,
   ProviderError,
   StopRequested,
@@ -138,6 +139,9 @@ describe('a plugin in a process of its own', () => {
     });
     const refused = await isolate(provider, 'refused');
     expect(refused.kind === 'failed' && refused.error).toBeInstanceOf(ProviderError);
+    const nowhere = await isolate(provider, 'private').catch((error: unknown) => error);
+    expect(nowhere).toBeInstanceOf(AddressRefused);
+    expect(nowhere).toMatchObject({ errorClass: 'unreachable' });
     const defect = await isolate(provider, 'defect').catch((error: unknown) => error);
     expect(defect).toBeInstanceOf(Error);
     expect(defect).not.toBeInstanceOf(ProviderError);

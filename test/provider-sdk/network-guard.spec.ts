@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ProviderError, vendorHttp, type NetworkPolicy } from '#provider-sdk';
+import { AddressRefused, type ProviderError, vendorHttp, type NetworkPolicy } from '#provider-sdk';
 import { trustedCertificate } from '../support/tls.js';
 
 /** Where a plugin's requests can go: nowhere but to public addresses over TLS, unless the operator says so. */
@@ -39,7 +39,7 @@ async function refusalOf(call: Promise<unknown>): Promise<ProviderError> {
     () => null,
     (error: unknown) => error,
   );
-  expect(thrown).toBeInstanceOf(ProviderError);
+  expect(thrown).toBeInstanceOf(AddressRefused);
   expect((thrown as ProviderError).message).toMatch(/^The address is refused: /);
   return thrown as ProviderError;
 }

@@ -193,6 +193,28 @@ describe("a vendor's quota", () => {
     await eventually(async () => (await takeAll('start', 9)).length === 9);
   });
 
+  it('counts a call that took longer than anybody waits for from its end on', async () => {
+    let now = Date.now();
+    const { permits, instance, take } = await permitsFor({
+      windows: [
+        { calls: 10, perSeconds: 1 },
+        { calls: 2, perSeconds: 1, actions: ['RunScript'] },
+      ],
+      now: () => now,
+    });
+    const slow = await take('start', 1, 'BlockIp');
+    if (slow.kind === 'wait') throw new Error('no permit');
+    now += 200_000;
+    const other = await take();
+    if (other.kind === 'wait') throw new Error('no permit');
+    // What counts no more is removed with the end of another.
+    other.permit.settle();
+    await eventually(async () => (await admin.zcard(`{riposte}:quota:${instance}:calls`)) === 1);
+    slow.permit.settle();
+    await eventually(async () => (await permits.state(instance)).windows[0]?.left === 8);
+    expect((await permits.state(instance)).windows[1]?.left).toBe(2);
+  });
+
   it('gives more calls than were asked for as the windows allow, until the call is stopped', async () => {
     const { take } = await permitsFor({ windows: [{ calls: 2, perSeconds: 60 }], reserve: 0 });
     const answer = await take('start', 1);
@@ -306,6 +328,56 @@ describe('while Redis is away', () => {
     expect(others.flat().length).toBe(40 - alone.length);
     permits.close();
     await back.stop();
+  });
+});
+
+describe('without Redis from the beginning', () => {
+  const recorded: RecentCall[] = Array.from({ length: 30 }, () => ({
+    actionName: 'BlockIp',
+    at: new Date(Date.now() - 5000),
+    purpose: 'start',
+  }));
+  /** A process that has never reached its Redis. */
+  const loner = (options: Partial<VendorPermitsOptions>) => {
+    const instance = randomUUID();
+    const permits = new RedisVendorPermits({
+      url: 'redis://127.0.0.1:1',
+      quotas: [{ instance, windows: [{ calls: 40, perSeconds: 60 }], reserve: 0 }],
+      recentCalls: { recentCalls: () => Promise.resolve(recorded) },
+      records: { list: () => Promise.resolve([]) },
+      onError: silent,
+      ...options,
+    });
+    onTestFinished(() => permits.close());
+    return async (): Promise<number> => {
+      for (let granted = 0; ; granted += 1) {
+        const request = { instance, actionName: 'BlockIp', purpose: 'start', calls: 1 } as const;
+        if ((await permits.take(request)).kind === 'wait') return granted;
+      }
+    };
+  };
+
+  it('each process has its share of what all have left by the records, however often it asks', async () => {
+    const takeAll = loner({ workers: () => 2 });
+    expect(await takeAll()).toBe(5);
+    expect(await takeAll()).toBe(0);
+  });
+
+  it('nobody calls where there are more processes than calls left', async () => {
+    expect(await loner({ workers: () => 11 })()).toBe(0);
+  });
+
+  it('nobody calls before the records were read', async () => {
+    let away = true;
+    const takeAll = loner({
+      workers: () => 1,
+      recentCalls: {
+        recentCalls: () => (away ? Promise.reject(new Error('away')) : Promise.resolve(recorded)),
+      },
+    });
+    expect(await takeAll()).toBe(0);
+    away = false;
+    expect(await takeAll()).toBe(10);
   });
 });
 
