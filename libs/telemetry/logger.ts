@@ -37,10 +37,10 @@ export const REDACTED = '[redacted]';
 /** A copy of a value in which every occurrence of one of the secret texts is replaced. Depth and size are bounded. */
 export function withoutSecrets(value: unknown, secrets: readonly string[], depth = 6): unknown {
   if (typeof value === 'string') {
-    return secrets.reduce(
-      (text, secret) => (secret === '' ? text : text.replaceAll(secret, REDACTED)),
-      value,
-    );
+    // The longest first: one may be a part of another.
+    return secrets
+      .toSorted((a, b) => b.length - a.length)
+      .reduce((text, secret) => (secret === '' ? text : text.replaceAll(secret, REDACTED)), value);
   }
   if (value instanceof Error) return withoutSecrets(`${value.name}: ${value.message}`, secrets);
   if (typeof value !== 'object' || value === null) return value;
@@ -48,6 +48,9 @@ export function withoutSecrets(value: unknown, secrets: readonly string[], depth
   if (Array.isArray(value))
     return value.slice(0, 100).map((item) => withoutSecrets(item, secrets, depth - 1));
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, secrets, depth - 1)]),
+    Object.entries(value).map(([key, item]) => [
+      withoutSecrets(key, secrets),
+      withoutSecrets(item, secrets, depth - 1),
+    ]),
   );
 }
