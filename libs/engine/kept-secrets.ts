@@ -1,4 +1,5 @@
 import type { Json } from '#domain';
+import { anyOf, secretForms } from '#telemetry';
 
 /** What is shorter cannot be told from any other text, and would take each digit of a result for itself. */
 const LEAST_CHARACTERS = 4;
@@ -19,16 +20,8 @@ export class KeptSecrets {
     const marks = new Map<string, string>([[MARK, '[redacted_']]);
     for (const [name, secret] of secrets) {
       if (secret.length < LEAST_CHARACTERS) continue;
-      const bytes = Buffer.from(secret);
-      for (const [text, form] of [
-        [secret, ''],
-        // A lone surrogate has no percent-encoded form, and would throw.
-        [encodeURIComponent(bytes.toString()), ', uri'],
-        [new URLSearchParams({ '': secret }).toString().slice(1), ', form'],
-        [JSON.stringify(secret).slice(1, -1), ', json'],
-        [bytes.toString('base64'), ', base64'],
-      ] as const)
-        if (!marks.has(text)) marks.set(text, `${MARK}${name}${form}]`);
+      for (const [text, form] of secretForms(secret))
+        if (!marks.has(text)) marks.set(text, `${MARK}${name}${form === '' ? '' : `, ${form}`}]`);
     }
     this.#marks = marks;
     this.#texts = new Map([...marks].filter(([text]) => text !== MARK).map(([text, mark]) => [mark, text]));
@@ -49,14 +42,6 @@ export class KeptSecrets {
       text.replaceAll(this.#toShow, (found) => this.#texts.get(found) ?? found),
     ) as T;
   }
-}
-
-/** Matches any of these, the longest first: one secret may be a part of another. None: nothing. */
-function anyOf(texts: Iterable<string>): RegExp {
-  const escaped = [...texts]
-    .toSorted((a, b) => b.length - a.length)
-    .map((text) => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`));
-  return new RegExp(escaped.length === 0 ? '(?!)' : escaped.join('|'), 'g');
 }
 
 function mapped(value: Json, change: (text: string) => string): Json {
