@@ -103,7 +103,15 @@ describe('secrets', () => {
 
     const added = await riposte(
       { MONGODB_URI: stack.mongodbUri, RIPOSTE_DATA_DIR: stack.dataDir },
-      ...['apps', 'add', '--json', '--tenant', TENANT_A, '--name', 'SOAR', '--role', 'Riposte.Operator'],
+      'apps',
+      'add',
+      '--json',
+      '--tenant',
+      TENANT_A,
+      '--name',
+      'SOAR',
+      '--role',
+      'Riposte.Operator',
     );
     const { clientId, clientSecret } = JSON.parse(added.stdout) as Record<
       'clientId' | 'clientSecret',

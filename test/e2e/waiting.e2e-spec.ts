@@ -45,25 +45,25 @@ describe('an action that waits for the quota', () => {
     const ids: string[] = [];
     for (let index = 0; index < 6; index += 1)
       ids.push(await client.act('BlockIp', { IP: `10.0.0.${index}` }));
-    const told = await eventually(async () => {
-      const actions = await Promise.all(ids.map(waits));
-      const open = actions.filter(({ status }) => status === 'NotStarted');
-      const behind = open.filter(({ waiting }) => waiting?.message.startsWith('It is behind ') === true);
-      return open.length === 3 && behind.length === 2 ? open : false;
+    const allows = 'the provider allows 3 calls a minute.';
+    const places = [
+      `It is the next one to start: ${allows}`,
+      `It is behind 1 other: ${allows}`,
+      ...[2, 3].map((ahead) => `It is behind ${ahead} others: ${allows}`),
+    ];
+    let told: readonly Waits['waiting'][] = [];
+    await eventually(async () => {
+      const open = (await Promise.all(ids.map(waits))).filter(({ phase }) => phase === 'throttled');
+      told = open.map(({ waiting }) => waiting);
+      // Three calls are allowed, one of which the worker may have asked for the provider's health.
+      expect([3, 4]).toContain(told.length);
+      expect(told.map((waiting) => waiting?.message)).toEqual(places.slice(0, told.length));
+      return true;
     });
-    expect(told.map(({ phase, waiting }) => [phase, waiting?.reason])).toEqual(
-      Array.from({ length: 3 }, () => ['throttled', 'quota']),
-    );
-    expect(told.map(({ waiting }) => waiting?.message)).toEqual([
-      'It is the next one to start: the provider allows 3 calls a minute.',
-      'It is behind 1 other: the provider allows 3 calls a minute.',
-      'It is behind 2 others: the provider allows 3 calls a minute.',
-    ]);
-    for (const { waiting } of told) {
-      const inMs = Date.parse(waiting?.expectedStartDateTime ?? '') - Date.now();
-      expect(inMs).toBeGreaterThan(20_000);
-      expect(inMs).toBeLessThan(61_000);
-    }
+    const starts = told.map((waiting) => Date.parse(waiting?.expectedStartDateTime ?? '') - Date.now());
+    expect(Math.min(...starts)).toBeGreaterThan(15_000);
+    expect(Math.max(...starts)).toBeLessThan(121_000);
+    expect(new Set(told.map((waiting) => waiting?.reason))).toEqual(new Set(['quota']));
   });
 });
 

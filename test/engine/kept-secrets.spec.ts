@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KeptSecrets } from '../../libs/engine/kept-secrets.js';
+import { KeptSecrets } from '#engine';
 
 const KEY = 'k&y "1" ü';
 const kept = new KeptSecrets([
