@@ -14,6 +14,7 @@ import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
+import type { LiveWaiting } from './native/waiting.js';
 import { WorkersController } from './native/workers.controller.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
@@ -34,6 +35,7 @@ import {
   SKIP_TOKENS,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
+  WAITING,
   WORKERS,
 } from './tokens.js';
 
@@ -48,6 +50,7 @@ export interface ApiParts {
   readonly revert: RevertAction;
   readonly ask: AskProvider;
   readonly providers: Providers;
+  readonly waiting: LiveWaiting;
   readonly health: Health;
   readonly verifier: TokenVerifier;
   /** Null: nobody is limited. */
@@ -82,6 +85,7 @@ export class ApiModule {
         { provide: REVERT_ACTION, useValue: parts.revert },
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
+        { provide: WAITING, useValue: parts.waiting },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: LINK_BASE, useValue: parts.linkBase },

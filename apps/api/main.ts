@@ -30,6 +30,7 @@ import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { Providers } from './native/providers.js';
+import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { readSettings } from './settings.js';
@@ -117,6 +118,7 @@ await runProcess(log, stopWithin, async () => {
       revert: new RevertAction({ store, queue, registry, admission, log }),
       ask: new AskProvider({ questions: database.questions, bell, registry, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
+      waiting: new LiveWaiting({ registry, permits, places: queue }),
       health,
       verifier,
       rateLimit: rateLimiter,

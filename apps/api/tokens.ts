@@ -11,6 +11,7 @@ export const HEALTH = Symbol('Health');
 export const LOG = Symbol('Logger');
 export const LIST_ACTIONS = Symbol('ListActions');
 export const SEARCH = Symbol('ActionSearch');
+export const WAITING = Symbol('Waiting');
 export const SKIP_TOKENS = Symbol('SkipTokens');
 export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');

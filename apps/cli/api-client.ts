@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { BuiltinIssuer } from '#auth';
 import { guid } from './guid.js';
 
 /** What a command on the HTTP API ends with. */
@@ -127,6 +126,7 @@ async function tokenFor(
   if (options.app !== undefined) {
     if (tenantId === undefined)
       throw new CommandError(EXIT.usage, '--app needs --tenant (or RIPOSTE_TENANT).');
+    const { BuiltinIssuer } = await import('#auth');
     const issuer = await BuiltinIssuer.open(path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte'));
     return issuer.issue({
       tenantId,

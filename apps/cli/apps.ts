@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { ROLES, newClientSecret } from '#auth';
-import type { Application } from '#domain';
+import { ROLES, type Application } from '#domain';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 import { collectRoles } from './roles.js';
@@ -44,6 +43,7 @@ function addCommand(): Command {
     .showHelpAfterError()
     .action(async (options: Expiring & { tenant: string; name: string; role: string[] }) => {
       const appId = randomUUID();
+      const { newClientSecret } = await import('#auth');
       const { secret, kept } = await newClientSecret();
       const application = { appId, tenantId: options.tenant, name: options.name, roles: options.role };
       await withDatabase(process.env, ({ applications }) =>
@@ -80,6 +80,7 @@ function newSecretCommand(): Command {
     .addOption(jsonOption())
     .showHelpAfterError()
     .action(async (appId: string, options: Expiring) => {
+      const { newClientSecret } = await import('#auth');
       const { secret, kept } = await newClientSecret();
       const outcome = await withDatabase(process.env, ({ applications }) =>
         applications.addSecret(appId, { ...kept, expiresInMs: options.expires ?? null }),

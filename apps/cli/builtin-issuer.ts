@@ -1,4 +1,3 @@
-import { loadConfig, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 
 /**
@@ -6,6 +5,7 @@ import { ConfigurationError } from '#domain';
  * @throws ConfigurationError where the configuration names other issuers and does not keep it
  */
 export async function requireBuiltinIssuer(): Promise<void> {
+  const { loadConfig, usesBuiltinIssuer } = await import('#config');
   const config = await loadConfig({ ...process.env, RIPOSTE_EMBEDDED: '1' }, process.cwd());
   if (usesBuiltinIssuer(config)) return;
   throw new ConfigurationError(

@@ -1,7 +1,6 @@
 import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { connectDatabase, serverDataPath, type Database } from '#persistence';
-import { withoutSecrets } from '#telemetry';
+import type { Database } from '#persistence';
 
 const APP_NAME = 'riposte-cli';
 const ANSWER_WITHIN_MS = 3000;
@@ -13,12 +12,18 @@ export class RefusedError extends Error {}
  * Works with the database that `MONGODB_URI` names, else with that of an `npm start` which runs on
  * `RIPOSTE_DATA_DIR`. A failure of the database is told without the address's credentials.
  *
+ * The database's tools take most of a second to load: commands on the HTTP API do without.
+ *
  * @throws RefusedError when there is no database, or it fails
  */
 export async function withDatabase<T>(
   env: Readonly<Record<string, string | undefined>>,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
+  const [{ BackupError, connectDatabase }, { withoutSecrets }] = await Promise.all([
+    import('#persistence'),
+    import('#telemetry'),
+  ]);
   const given = env['MONGODB_URI'] || null;
   const uri = given ?? (await embeddedUri(path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte')));
   const failed = (what: string) => (cause: unknown) => {
@@ -31,6 +36,7 @@ export async function withDatabase<T>(
   try {
     return await work(database);
   } catch (error) {
+    if (error instanceof BackupError) throw new RefusedError(error.message, { cause: error });
     if (isOfTheDatabase(error)) throw failed('The database failed')(error);
     throw error;
   } finally {
@@ -48,6 +54,7 @@ async function embeddedUri(dataDir: string): Promise<string> {
       `There is no database: set MONGODB_URI, or RIPOSTE_DATA_DIR to the data directory of a running "npm start" (${dataDir} is none).`,
     );
   }
+  const { serverDataPath } = await import('#persistence');
   const uri = `mongodb://127.0.0.1:${port}/riposte?directConnection=true`;
   const served = await serverDataPath(uri, ANSWER_WITHIN_MS).catch(() => null);
   if (served === null || (await realpath(served).catch(() => served)) !== (await realpath(dbPath))) {

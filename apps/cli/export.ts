@@ -3,7 +3,6 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
-import { backupLines } from '#persistence';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 
@@ -20,6 +19,7 @@ export function exportCommand(): Command {
     .requiredOption('--out <file>', 'file to write, replaced when the export is whole; - for stdout')
     .showHelpAfterError()
     .action(async ({ tenant, out }: ExportOptions) => {
+      const { backupLines } = await import('#persistence');
       await withDatabase(process.env, async ({ backup, retention }) => {
         // A token's tenant is recorded as the token spells it.
         const spelt = (await retention.tenants()).find((known) => known.toLowerCase() === tenant) ?? tenant;

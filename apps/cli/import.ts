@@ -1,15 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import {
-  BackupError,
-  checkArchive,
-  checkBackup,
-  recordsOf,
-  type CheckedBackup,
-  type Database,
-  type ExactDocument,
-  type OpenActions,
-} from '#persistence';
+import type { CheckedBackup, Database, ExactDocument, OpenActions } from '#persistence';
 import { RefusedError, withDatabase } from './database.js';
 import { linesOf } from './lines.js';
 
@@ -57,11 +48,12 @@ export function importCommand(): Command {
 async function check(file: FileHandle, options: ImportOptions): Promise<CheckedBackup> {
   if (!(await file.stat()).isFile())
     throw new RefusedError(`${options.in} is no file; an import reads its file twice.`);
+  const { BackupError, checkArchive, checkBackup } = await import('#persistence');
   try {
     return await (options.archive === true ? checkArchive : checkBackup)(linesOf(file));
   } catch (error) {
     if (!(error instanceof BackupError)) throw error;
-    throw new BackupError(`${options.in} was refused, nothing was imported. ${error.message}`, {
+    throw new RefusedError(`${options.in} was refused, nothing was imported. ${error.message}`, {
       cause: error,
     });
   }
@@ -73,6 +65,7 @@ async function importFile(
   { backup }: Database,
   options: ImportOptions,
 ): Promise<void> {
+  const { recordsOf } = await import('#persistence');
   const restore = { open: options.open, exportedAt: checked.header?.exportedAt ?? null };
   const total = { inserted: 0, skipped: 0, conflicts: 0 };
   for await (const group of inGroups(recordsOf(linesOf(file), checked))) {

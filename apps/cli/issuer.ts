@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { replaceSigningKey } from '#auth';
 import type { IssuerKeyReport } from '#persistence';
 import { RefusedError, withDatabase } from './database.js';
 
@@ -37,6 +36,7 @@ function rotateCommand(): Command {
     .showHelpAfterError()
     .action(async ({ revokeOld }: { revokeOld?: true }) => {
       const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
+      const { replaceSigningKey } = await import('#auth');
       const { before, next } = await withDatabase(process.env, async ({ issuerKeys }) => {
         const replaced = await replaceSigningKey(dataDir, async (old, fresh) => {
           // Whatever fails in between, no API process refuses the key that signs, unless it is to be refused.

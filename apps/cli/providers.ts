@@ -24,7 +24,9 @@ export interface ShownProvider {
     };
   }[];
   readonly health: { readonly ok: boolean; readonly message: string } | null;
-  readonly quota: readonly { readonly calls: number; readonly perSeconds: number; readonly left: number }[];
+  /** Null: nobody can say now. */
+  readonly quota:
+    readonly { readonly calls: number; readonly perSeconds: number; readonly left: number }[] | null;
   readonly breaker: string;
   readonly backlog: { readonly waiting: number | null };
   readonly paused: { readonly at: string; readonly reason: string } | null;
@@ -147,7 +149,9 @@ function tableOf(found: readonly ShownProvider[]) {
       `${one.plugin.name} ${one.plugin.version}`,
       one.health === null ? null : one.health.ok ? 'ok' : one.health.message,
       one.breaker,
-      one.quota.map(({ left, calls, perSeconds }) => `${left} of ${calls}/${perSeconds}s`).join(', '),
+      one.quota === null
+        ? 'unknown: Redis is away'
+        : one.quota.map(({ left, calls, perSeconds }) => `${left} of ${calls}/${perSeconds}s`).join(', '),
       one.backlog.waiting,
       one.paused === null ? null : `${one.paused.at} ${one.paused.reason}`,
     ]),

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { ConfigurationError } from '#domain';
-import { BackupError } from '#persistence';
 import { actionCommand } from './action.js';
 import { actionsCommand } from './actions.js';
 import { CommandError } from './api-client.js';
@@ -35,9 +34,7 @@ program.addCommand(completeCommand(program), { hidden: true });
 try {
   await program.parseAsync();
 } catch (error) {
-  const expected = [CommandError, RefusedError, BackupError, ConfigurationError].some(
-    (known) => error instanceof known,
-  );
+  const expected = [CommandError, RefusedError, ConfigurationError].some((known) => error instanceof known);
   if (!(expected && error instanceof Error)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = error instanceof CommandError ? error.exitCode : 1;

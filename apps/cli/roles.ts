@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { ROLES } from '#auth';
+import { ROLES } from '#domain';
 
 /** Collects the values of an option that names a role and may be repeated; each counts once. */
 export function collectRoles(role: string, before: readonly string[] | undefined): string[] {

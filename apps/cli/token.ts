@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { BuiltinIssuer, ROLES } from '#auth';
-import { ConfigurationError } from '#domain';
+import { BuiltinIssuer } from '#auth';
+import { ConfigurationError, ROLES } from '#domain';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { commandName } from './command-name.js';
 import { guid } from './guid.js';

@@ -5,7 +5,7 @@ export { issuerMetadata, jwksOf } from './issuer-metadata.js';
 export type { IssuerSettings } from './issuer-settings.js';
 export { OAuthError, type OAuthErrorCode } from './oauth-error.js';
 export { issuersOf, type OutsideIssuer } from './outside-issuers.js';
-export { ROLES, rolesFor, satisfies, type Need, type Role } from './scopes.js';
+export { rolesFor, satisfies, type Need } from './scopes.js';
 export { replaceSigningKey } from './signing-key.js';
 export { parseTokenForm, type TokenForm } from './token-form.js';
 export { TokenVerifier } from './token-verifier.js';

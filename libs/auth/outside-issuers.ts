@@ -1,4 +1,4 @@
-import { ConfigurationError } from '#domain';
+import { ConfigurationError, ROLES, type Role } from '#domain';
 import { tenantIdOf } from './app-identity.js';
 import { EntraIssuer } from './entra-issuer.js';
 import { IssuerKeys, type IssuerLog } from './issuer-keys.js';
@@ -12,7 +12,6 @@ import type {
 import { issuerUrl } from './issuer-url.js';
 import { OidcIssuer, type AppOnlyTest, type ClaimSteps, type TenantRule } from './oidc-issuer.js';
 import { RoleRules } from './role-rules.js';
-import { ROLES, type Role } from './scopes.js';
 import type { TrustedIssuer } from './trusted-issuer.js';
 
 /** None without an asymmetric key, and none that is not in use by an issuer we know of. */

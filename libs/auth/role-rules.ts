@@ -1,4 +1,4 @@
-import { ROLES, type Role } from './scopes.js';
+import { ROLES, type Role } from '#domain';
 import type { Identity } from './trusted-issuer.js';
 
 /** Which of our roles an issuer's callers have. */

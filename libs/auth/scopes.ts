@@ -1,10 +1,4 @@
-/** The application roles a token may carry. */
-export const ROLES = [
-  'SecurityActions.Read.All',
-  'SecurityActions.ReadWrite.All',
-  'Riposte.Operator',
-] as const;
-export type Role = (typeof ROLES)[number];
+import type { Role } from '#domain';
 
 /**
  * What a route needs: reading, writing (which includes reading), operating the installation, or (`inspect`) either of

@@ -107,3 +107,4 @@ export {
   type Transition,
   type TransitionName,
 } from './transitions.js';
+export { ROLES, type Role } from './roles.js';

@@ -48,8 +48,11 @@ export interface InstanceState {
   /** Null: a start would be permitted now. */
   readonly waiting: { readonly reason: Exclude<WaitReason, 'targetBusy'>; readonly waitMs: number } | null;
   readonly breaker: 'closed' | 'open' | 'halfOpen';
-  /** Per window: its bound, what is left of it, and milliseconds until the next call leaves it (0: none is in it). */
-  readonly windows: readonly (RateWindow & { readonly left: number; readonly nextFreeMs: number })[];
+  /**
+   * Per window: its bound, what is left of it, and milliseconds until the next call leaves it (0: none is in it). Null:
+   * what is shared cannot be reached.
+   */
+  readonly windows: readonly (RateWindow & { readonly left: number; readonly nextFreeMs: number })[] | null;
 }
 
 /**

@@ -32,6 +32,7 @@ import {
 import { withoutSecrets, type Logger } from '#telemetry';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 import { noteCall } from './call-notes.js';
+import { KeptSecrets } from './kept-secrets.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { checkedCancelOutcome, checkedOperation, checkedOutcome, checkedReport } from './plugin-answer.js';
 import type { PollGroups } from './poll-groups.js';
@@ -93,6 +94,8 @@ export class ActionRun {
   readonly #keeper: LeaseKeeper;
   readonly #anchoredAt: number;
   readonly #serverClaimedAtMs: number;
+  /** Those of its instance and of its parameters, once it is known which they are. */
+  #kept = new KeptSecrets([]);
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
@@ -184,7 +187,7 @@ export class ActionRun {
       const { intent } = this.#action;
       if (intent === null) return await this.#begin(target);
       if (this.#claim.freshIntent) return await this.#issue(target);
-      if (intent.operation !== null) return await this.#follow(target, intent.operation);
+      if (intent.operation !== null) return await this.#follow(target, this.#kept.show(intent.operation));
       return await this.#recover(target, intent);
     } finally {
       this.#keeper.stop();
@@ -227,17 +230,19 @@ export class ActionRun {
       return null;
     }
     const secretNames = secretParameterNames(manifest);
+    const secrets = [
+      ...Object.entries(instance.config.secrets),
+      ...parameters.flatMap(({ name, value }) =>
+        value !== null && secretNames.has(canonicalName(name)) ? [[name, value] as const] : [],
+      ),
+    ];
+    this.#kept = new KeptSecrets(secrets);
     return {
       instance,
       manifest,
       request: { action: actionName, parameters: parsed.values },
-      secrets: [
-        ...Object.values(instance.config.secrets),
-        ...parameters.flatMap(({ name, value }) =>
-          value !== null && secretNames.has(canonicalName(name)) ? [value] : [],
-        ),
-      ],
-      original,
+      secrets: secrets.map(([, secret]) => secret),
+      original: original === null ? null : this.#shown(original),
     };
   }
 
@@ -275,12 +280,12 @@ export class ActionRun {
           const operation = checkedOperation(given);
           // Known from now on, also if this call is abandoned while it is written.
           saved = operation;
-          const action = await this.#store.saveOperation(this.#claim.lease, operation);
+          const action = await this.#saveOperation(operation);
           if (action === null) throw new Error('another worker has taken over');
         },
-        lastCheckpoint: this.#action.intent?.checkpoint ?? null,
+        lastCheckpoint: this.#kept.show(this.#action.intent?.checkpoint ?? null),
         heartbeat: async (report = {}) => {
-          await this.#keeper.report(checkedReport(report));
+          await this.#keeper.report(this.#kept.hide(checkedReport(report)));
           if (this.#lost) throw new Error('another worker has taken over');
         },
       };
@@ -330,14 +335,14 @@ export class ActionRun {
       case 'pending': {
         const { operation } = outcome;
         if (this.#wishUntold()) {
-          const saved = await this.#store.saveOperation(this.#claim.lease, operation);
+          const saved = await this.#saveOperation(operation);
           return saved === null ? undefined : this.#tellCancel(target, operation);
         }
         const delayMs = outcome.nextPollMs ?? DEFAULT_POLL_MS;
         const isTogether = target.instance.provider.calls.pollMany !== undefined;
         return this.#park(
           operation,
-          outcome.progress ?? null,
+          this.#kept.hide(outcome.progress ?? null),
           isTogether ? togetherMs(delayMs, this.#serverNow()) : delayMs,
         );
       }
@@ -662,7 +667,11 @@ export class ActionRun {
   }
 
   async #complete(result: Json, effect: EffectRecord | null): Promise<void> {
-    const ended = await this.#store.complete(this.#claim.lease, result, effect);
+    const ended = await this.#store.complete(
+      this.#claim.lease,
+      this.#kept.hide(result),
+      this.#kept.hide(effect),
+    );
     this.#wakeNext();
     this.#logEnd(ended, { status: 'Completed', phase: 'done' });
   }
@@ -705,9 +714,19 @@ export class ActionRun {
     }
   }
 
+  #saveOperation(operation: VendorOperation): Promise<SecurityAction | null> {
+    return this.#store.saveOperation(this.#claim.lease, this.#kept.hide(operation));
+  }
+
+  /** What an action came to, as its plugin told it. */
+  #shown(original: SecurityAction): SecurityAction {
+    const { result, effect } = original;
+    return { ...original, result: this.#kept.show(result), effect: this.#kept.show(effect) };
+  }
+
   async #park(operation: VendorOperation, progress: Json, delayMs: number): Promise<void> {
     const parked = await this.#store.park(this.#claim.lease, {
-      operation,
+      operation: this.#kept.hide(operation),
       progress,
       delayMs: this.#inTime(Math.min(POLL_MOST_MS, Math.max(POLL_LEAST_MS, this.#leaveAloneMs, delayMs))),
       phase: 'waitingOnVendor',

@@ -15,3 +15,4 @@ export { SubmitAction } from './submit-action.js';
 export { HintMemory } from './hint-memory.js';
 export { Sweep, type SweepFigures } from './sweep.js';
 export { Watchdog } from './watchdog.js';
+export { KeptSecrets } from './kept-secrets.js';

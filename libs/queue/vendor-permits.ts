@@ -102,11 +102,10 @@ export class RedisVendorPermits implements VendorPermits {
   }
 
   async state(instance: string): Promise<InstanceState> {
-    const windows = (await this.#windows.state(instance)) ?? [];
     return {
       waiting: await this.#waiting(instance),
       breaker: this.#conditions.breaker(instance),
-      windows,
+      windows: await this.#windows.state(instance),
     };
   }
 

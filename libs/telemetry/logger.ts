@@ -1,4 +1,5 @@
 import { pino, type Logger as PinoLogger } from 'pino';
+import { anyOf, secretForms } from './secret-forms.js';
 
 export type Logger = Pick<PinoLogger, 'info' | 'warn' | 'error' | 'debug' | 'fatal'>;
 
@@ -34,20 +35,24 @@ export function createLogger(name: string, level = process.env['RIPOSTE_LOG_LEVE
 
 export const REDACTED = '[redacted]';
 
-/** A copy of a value in which every occurrence of one of the secret texts is replaced. Depth and size are bounded. */
-export function withoutSecrets(value: unknown, secrets: readonly string[], depth = 6): unknown {
-  if (typeof value === 'string') {
-    return secrets.reduce(
-      (text, secret) => (secret === '' ? text : text.replaceAll(secret, REDACTED)),
-      value,
-    );
-  }
-  if (value instanceof Error) return withoutSecrets(`${value.name}: ${value.message}`, secrets);
+/**
+ * A copy of a value in which every occurrence of one of the secret texts, in any of its forms, is replaced. Depth and
+ * size are bounded.
+ */
+export function withoutSecrets(value: unknown, secrets: readonly string[]): unknown {
+  return redacted(value, anyOf(secrets.flatMap((secret) => secretForms(secret).map(([text]) => text))), 6);
+}
+
+function redacted(value: unknown, secrets: RegExp, depth: number): unknown {
+  if (typeof value === 'string') return value.replaceAll(secrets, REDACTED);
+  if (value instanceof Error) return redacted(`${value.name}: ${value.message}`, secrets, depth);
   if (typeof value !== 'object' || value === null) return value;
   if (depth === 0) return '…';
-  if (Array.isArray(value))
-    return value.slice(0, 100).map((item) => withoutSecrets(item, secrets, depth - 1));
+  if (Array.isArray(value)) return value.slice(0, 100).map((item) => redacted(item, secrets, depth - 1));
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, secrets, depth - 1)]),
+    Object.entries(value).map(([key, item]) => [
+      key.replaceAll(secrets, REDACTED),
+      redacted(item, secrets, depth - 1),
+    ]),
   );
 }

@@ -175,6 +175,40 @@ describe('the command line', () => {
     expect(JSON.parse(paused.stdout)).toMatchObject({ paused: { reason: 'Upgrade' } });
   });
 
+  it('gets a token for a registered application, and says why it gets none', async () => {
+    const added = await riposte(
+      { MONGODB_URI: stack.mongodbUri },
+      'apps',
+      'add',
+      '--json',
+      '--tenant',
+      TENANT_A,
+      '--name',
+      'SOAR',
+      '--role',
+      'SecurityActions.Read.All',
+    );
+    const { clientId, clientSecret } = JSON.parse(added.stdout) as Record<
+      'clientId' | 'clientSecret',
+      string
+    >;
+    const as = (secret: string): Promise<CommandResult> =>
+      riposte(
+        {
+          RIPOSTE_URL: stack.baseUrl,
+          RIPOSTE_CLIENT_ID: clientId,
+          RIPOSTE_CLIENT_SECRET: secret,
+          RIPOSTE_TENANT: TENANT_A,
+        },
+        'providers',
+      );
+    const [right, wrong] = await Promise.all([as(clientSecret), as(`${clientSecret}x`)]);
+    expect(right).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(right.stdout)).toMatchObject([{ id: 'mock' }]);
+    expect(wrong).toMatchObject({ code: 1, stdout: '' });
+    expect(wrong.stderr).toContain(`No token for client ${clientId}: `);
+  });
+
   it('creates an action and waits for its end, which the exit code tells', async () => {
     const [done, failed] = await Promise.all([
       run(...create, 'BlockIp', '--param', 'IP=203.0.113.20', '--wait'),

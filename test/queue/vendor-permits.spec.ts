@@ -235,7 +235,7 @@ describe("a vendor's quota", () => {
       now: () => now,
     });
     for (const permit of await takeAll('start', 5)) permit.settle();
-    await eventually(async () => (await permits.state(instance)).windows[0]?.left === 5);
+    await eventually(async () => (await permits.state(instance)).windows?.[0]?.left === 5);
     now += 10_000;
     expect(await permits.expectedMs(instance, 4)).toBe(0);
     expect(await permits.expectedMs(instance, 5)).toBe(50_000);

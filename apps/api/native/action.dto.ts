@@ -11,10 +11,10 @@ import {
   type SecurityAction,
   type Verdict,
   type WaitReason,
-  type Waiting,
 } from '#domain';
 import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/security-action.dto.js';
 import { PHASE_NAMES } from './list-query.js';
+import { storedWaiting, type ToldWaiting, type WaitingNow } from './waiting.js';
 
 /** Any JSON: a provider's own. */
 export const anything = {
@@ -104,7 +104,7 @@ export class NativeActionDto extends SecurityActionDto {
     type: WaitingDto,
     nullable: true,
     description:
-      'What it waits for, where that is more than its turn; null unless it is throttled and not started.',
+      'What it waits for, where that is more than its turn; null unless it is throttled and not started. Of one action as it is now; in lists as it was stored last.',
   })
   waiting!: WaitingDto | null;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })
@@ -161,13 +161,16 @@ export class NativeActionListDto {
   nextLink?: string;
 }
 
-/** The record as the native API shows it. */
-export function toNative(action: SecurityAction): NativeActionDto {
+/**
+ * The record as the native API shows it.
+ * @param now what it waits for, where something newer is known than what is stored
+ */
+export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting(action)): NativeActionDto {
   const { cancel, resolution } = action;
   return {
     ...toGraph(action),
-    phase: action.phase,
-    waiting: action.waiting === null ? null : waitingOf(action.waiting),
+    phase: now.phase,
+    waiting: now.waiting === null ? null : waitingOf(now.waiting),
     providerInstance: action.instance,
     providerVersion: action.providerVersion,
     lane: action.lane,
@@ -202,19 +205,6 @@ export function toNative(action: SecurityAction): NativeActionDto {
   };
 }
 
-const WAITS_FOR: Readonly<Record<WaitReason, string>> = {
-  quota: "The provider's quota for starts is used up for now.",
-  vendorBusy: 'The provider asked not to be called for a while.',
-  breakerOpen: 'The provider does not answer; it is tried again from time to time.',
-  paused: 'The provider instance is paused; it goes on when somebody resumes it.',
-  targetBusy: 'Another action is under way at the same target, or was asked for before.',
-};
-
-function waitingOf({ reason, until, blockedBy }: Waiting): WaitingDto {
-  return {
-    reason,
-    message: WAITS_FOR[reason],
-    expectedStartDateTime: until?.toISOString() ?? null,
-    blockedBy,
-  };
+function waitingOf({ reason, message, until, blockedBy }: ToldWaiting): WaitingDto {
+  return { reason, message, expectedStartDateTime: until?.toISOString() ?? null, blockedBy };
 }

@@ -25,10 +25,12 @@ import {
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SKIP_TOKENS,
+  WAITING,
 } from '../tokens.js';
 import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
 import { PHASE_NAMES, parseListQuery, queryOfPage } from './list-query.js';
 import { ObservedStateDto, PlanDto } from './answers.dto.js';
+import type { LiveWaiting } from './waiting.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
 
 const COLLECTION = 'api/v1/actions';
@@ -42,6 +44,7 @@ export class NativeActionsController {
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
     @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
+    @Inject(WAITING) private readonly waiting: LiveWaiting,
     @Inject(SKIP_TOKENS) private readonly skipTokens: SkipTokens,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
@@ -79,7 +82,7 @@ export class NativeActionsController {
     const asked = parseListQuery(query, this.skipTokens);
     const page = await this.store.list(callerOf(request).tenantId, asked.top, asked.after, asked.filter);
     return {
-      value: page.actions.map(toNative),
+      value: page.actions.map((action) => toNative(action)),
       ...(page.next === null
         ? {}
         : {
@@ -97,7 +100,7 @@ export class NativeActionsController {
   async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
     const action = await this.store.find(callerOf(request).tenantId, id);
     if (action === null) throw new UserError('itemNotFound', 'No such action exists.');
-    return toNative(action);
+    return toNative(action, await this.waiting.of(action));
   }
 
   @Post(':id/resolve')

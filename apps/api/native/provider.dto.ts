@@ -154,8 +154,13 @@ export class ProviderDto {
   actions!: readonly ProviderActionDto[];
   @ApiProperty({ type: KnownHealthDto, nullable: true, description: 'Null: nobody has asked yet.' })
   health!: KnownHealthDto | null;
-  @ApiProperty({ type: [WindowDto] })
-  quota!: readonly WindowDto[];
+  @ApiProperty({
+    type: [WindowDto],
+    nullable: true,
+    description:
+      'Empty: no quota is known. Null: Redis does not answer, so that nobody can say what is left.',
+  })
+  quota!: readonly WindowDto[] | null;
   @ApiProperty({ enum: ['closed', 'open', 'halfOpen'] })
   breaker!: InstanceState['breaker'];
   @ApiProperty({ type: InstanceWaitDto, nullable: true, description: 'Null: an action could start now.' })
@@ -195,13 +200,14 @@ export function toProvider(
       deadlineSeconds: instance.deadlineMs(action) / 1000,
     })),
     health: health === null ? null : { ...health, at: health.at.toISOString() },
-    quota: state.windows.map(({ calls, perSeconds, actions, left, nextFreeMs }) => ({
-      calls,
-      perSeconds,
-      actions: actions ?? null,
-      left,
-      nextFreeMs: Math.ceil(nextFreeMs),
-    })),
+    quota:
+      state.windows?.map(({ calls, perSeconds, actions, left, nextFreeMs }) => ({
+        calls,
+        perSeconds,
+        actions: actions ?? null,
+        left,
+        nextFreeMs: Math.ceil(nextFreeMs),
+      })) ?? null,
     breaker: state.breaker,
     waiting: state.waiting,
     backlog: { waiting },

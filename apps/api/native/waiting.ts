@@ -1,0 +1,97 @@
+import type { QueuePlaces, RateWindow, SecurityAction, VendorPermits, WaitReason, Waiting } from '#domain';
+import type { ProviderRegistry } from '#engine';
+
+/** What an action waits for, with the reason in words. */
+export type ToldWaiting = Waiting & { readonly message: string };
+
+/** The part of an action that says what it waits for. */
+export type WaitingNow = Pick<SecurityAction, 'phase'> & { readonly waiting: ToldWaiting | null };
+
+const WAITS_FOR: Readonly<Record<WaitReason, string>> = {
+  quota: "The provider's quota for starts is used up for now.",
+  vendorBusy: 'The provider asked not to be called for a while.',
+  breakerOpen: 'The provider does not answer; it is tried again from time to time.',
+  paused: 'The provider instance is paused; it goes on when somebody resumes it.',
+  targetBusy: 'Another action is under way at the same target, or was asked for before.',
+};
+
+const UNITS: Readonly<Record<number, string>> = {
+  1: 'a second',
+  60: 'a minute',
+  3600: 'an hour',
+  86_400: 'a day',
+};
+
+/** As the record has it, which the sweep brings up to date from time to time. */
+export function storedWaiting({ phase, waiting }: SecurityAction): WaitingNow {
+  return {
+    phase,
+    waiting: waiting === null ? null : { ...waiting, message: WAITS_FOR[waiting.reason] },
+  };
+}
+
+/** What an action that was not started waits for, as it is now: its place in the queue and how the vendor fares. */
+export class LiveWaiting {
+  readonly #registry: ProviderRegistry;
+  readonly #permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
+  readonly #places: QueuePlaces;
+
+  constructor(parts: {
+    readonly registry: ProviderRegistry;
+    readonly permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
+    readonly places: QueuePlaces;
+  }) {
+    this.#registry = parts.registry;
+    this.#permits = parts.permits;
+    this.#places = parts.places;
+  }
+
+  /** As it is stored where nothing better is known: of what was started, waits for a target, or while Redis is away. */
+  async of(action: SecurityAction): Promise<WaitingNow> {
+    const stored = storedWaiting(action);
+    const instance = this.#registry.byId(action.instance);
+    if (action.status !== 'NotStarted' || action.waiting?.reason === 'targetBusy' || instance === null)
+      return stored;
+    const [{ waiting: vendor }, ahead] = await Promise.all([
+      this.#permits.state(instance.id),
+      this.#places.ahead(instance.id, action.id),
+    ]);
+    // What lets go is held back neither by a pause nor by what is kept of the quota for it.
+    const isHeld = vendor !== null && (action.lane !== 'release' || isOfTheVendor(vendor.reason));
+    if (action.lane === 'release' && !isHeld) return stored;
+    const quotaMs = await this.#permits.expectedMs(instance.id, ahead ?? 0);
+    const waitMs = Math.max(isHeld ? vendor.waitMs : 0, quotaMs);
+    if (!isHeld && quotaMs === 0) return ahead === null ? stored : { phase: 'queued', waiting: null };
+    const reason = isHeld ? vendor.reason : 'quota';
+    return {
+      phase: 'throttled',
+      waiting: {
+        reason,
+        message: messageOf(reason, ahead ?? 0, instance.rateLimits, action.actionName),
+        until: reason === 'paused' ? null : new Date(Date.now() + waitMs),
+        blockedBy: null,
+      },
+    };
+  }
+}
+
+function isOfTheVendor(reason: WaitReason): boolean {
+  return reason === 'vendorBusy' || reason === 'breakerOpen';
+}
+
+function messageOf(
+  reason: WaitReason,
+  ahead: number,
+  windows: readonly RateWindow[],
+  actionName: string,
+): string {
+  const behind = ahead === 0 ? '' : ` It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}.`;
+  const bounds = windows
+    .filter(({ actions }) => actions === undefined || actions.includes(actionName))
+    .map(({ calls, perSeconds }) => `${calls} calls ${UNITS[perSeconds] ?? `in ${perSeconds} s`}`);
+  if (reason !== 'quota' || bounds.length === 0) return `${WAITS_FOR[reason]}${behind}`;
+  const allows = `the provider allows ${bounds.join(' and ')}`;
+  return ahead === 0
+    ? `It is the next one to start: ${allows}.`
+    : `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: ${allows}.`;
+}

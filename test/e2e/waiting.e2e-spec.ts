@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Client, NativeAction } from '../support/client.js';
+import { TENANT_A, TENANT_B } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { Stack } from '../support/stack.js';
+
+/** What an action that was not started waits for, as its callers see it. */
+
+interface Waits extends NativeAction {
+  readonly waiting: {
+    readonly reason: string;
+    readonly message: string;
+    readonly expectedStartDateTime: string | null;
+    readonly blockedBy: string | null;
+  } | null;
+}
+
+let stack: Stack;
+let client: Client;
+let stranger: Client;
+let operator: Client;
+
+beforeAll(async () => {
+  stack = await Stack.start({
+    config: `
+providers:
+  - { id: tight, plugin: mock, tenants: ['${TENANT_A}'], limits: { reserve: 0, windows: [{ calls: 3, perSeconds: 60 }] } }
+  - { id: free, plugin: mock, subProvider: free }
+  - { id: failing, plugin: mock, subProvider: failing, settings: { faultRates: { transient: 1 } } }
+`,
+  });
+  client = await stack.client();
+  stranger = await stack.client({ tenant: TENANT_B });
+  operator = await stack.client({ roles: ['Riposte.Operator'] });
+});
+afterAll(() => stack.stop());
+
+const at = (subProvider: string): object => ({
+  vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider },
+});
+const waits = async (id: string): Promise<Waits> => (await client.native(id)) as Waits;
+
+describe('an action that waits for the quota', () => {
+  it('shows its place, the quota and when it is expected to start, as they are now', async () => {
+    const ids: string[] = [];
+    for (let index = 0; index < 6; index += 1)
+      ids.push(await client.act('BlockIp', { IP: `10.0.0.${index}` }));
+    const allows = 'the provider allows 3 calls a minute.';
+    const places = [
+      `It is the next one to start: ${allows}`,
+      `It is behind 1 other: ${allows}`,
+      ...[2, 3].map((ahead) => `It is behind ${ahead} others: ${allows}`),
+    ];
+    let told: readonly Waits['waiting'][] = [];
+    await eventually(async () => {
+      const open = (await Promise.all(ids.map(waits))).filter(({ phase }) => phase === 'throttled');
+      told = open.map(({ waiting }) => waiting);
+      // Three calls are allowed, one of which the worker may have asked for the provider's health.
+      expect([3, 4]).toContain(told.length);
+      expect(told.map((waiting) => waiting?.message)).toEqual(places.slice(0, told.length));
+      return true;
+    });
+    const starts = told.map((waiting) => Date.parse(waiting?.expectedStartDateTime ?? '') - Date.now());
+    expect(Math.min(...starts)).toBeGreaterThan(15_000);
+    expect(Math.max(...starts)).toBeLessThan(121_000);
+    expect(new Set(told.map((waiting) => waiting?.reason))).toEqual(new Set(['quota']));
+  });
+});
+
+describe('a pause', () => {
+  it('holds starts back while what was issued is still asked about, and a resume lets them go within 2 s', async () => {
+    const running = await client.act('LongRunning', { durationMs: 4000 }, at('free'));
+    await client.inPhase(running, 'waitingOnVendor');
+    await operator.post({ reason: 'Upgrade' }, '/api/v1/providers/free/pause');
+    const held = await client.act('BlockIp', { IP: '10.0.1.1' }, at('free'));
+    const before = (await waits(held)).waiting;
+    expect(before).toMatchObject({ reason: 'paused', expectedStartDateTime: null });
+    expect(before?.message).toContain('goes on when somebody resumes it');
+    expect(await client.ended(running)).toMatchObject({ status: 'Completed' });
+    expect(await waits(held)).toMatchObject({
+      status: 'NotStarted',
+      phase: 'throttled',
+      waiting: { reason: 'paused' },
+    });
+    const resumed = performance.now();
+    await operator.request('POST', '/api/v1/providers/free/resume');
+    expect(await client.ended(held)).toMatchObject({ status: 'Completed', waiting: null });
+    expect(performance.now() - resumed).toBeLessThan(2000);
+  });
+});
+
+describe('an action that waits for its target', () => {
+  it('names the one before it to its own tenant only', async () => {
+    const there = { MachineId: 'host-of-both' };
+    const first = await client.act('IsolateMachine', there, at('failing'));
+    await client.inPhase(first, 'retrying');
+    const second = await client.act('IsolateMachine', there, at('failing'));
+    const third = await stranger.act('IsolateMachine', there, at('failing'));
+    for (const [who, id, blockedBy] of [
+      [client, second, first],
+      [stranger, third, null],
+    ] as const)
+      expect(await who.inPhase(id, 'throttled')).toMatchObject({
+        waiting: { reason: 'targetBusy', blockedBy, expectedStartDateTime: null },
+      });
+  });
+});
+
+describe('while Redis is away', () => {
+  it('what waits is shown as it is stored, and nobody says what is left of a quota', async () => {
+    await stack.redis.stop();
+    const id = await client.act('BlockIp', { IP: '10.0.2.1' });
+    expect(await waits(id)).toMatchObject({ status: 'NotStarted', phase: 'queued', waiting: null });
+    const { body } = await operator.request('GET', '/api/v1/providers/tight');
+    expect(body).toMatchObject({ id: 'tight', quota: null });
+  });
+});
