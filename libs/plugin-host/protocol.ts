@@ -117,8 +117,8 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** The failure as the engine takes it; an error of no class stands for a defect. */
-export function errorOf(failure: Failure): Error {
-  const { errorClass, message, httpStatus, retryAfterMs, code, addressRefused } = failure;
+export function errorOf(told: Failure): Error {
+  const { errorClass, message, httpStatus, retryAfterMs, code, addressRefused } = told;
   if (!isProviderErrorClass(errorClass)) return new Error(message);
   if (addressRefused && (errorClass === 'unreachable' || errorClass === 'permanent'))
     return new AddressRefused(errorClass, message);
