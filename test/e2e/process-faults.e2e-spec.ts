@@ -106,9 +106,9 @@ describe('a worker that is asked to stop', () => {
     await Promise.all(others.map((other) => other.end()));
     const first = await client.act('BlockIp', { IP: '10.0.0.1' }, at);
     await eventually(() => slow.asked === 1);
-    // It waits for the only permit, in the worker's hands.
+    // It waits for its turn: the only call that may be under way is.
     const second = await client.act('BlockIp', { IP: '10.0.0.2' }, at);
-    await client.inPhase(second, 'throttled');
+    await client.inPhase(second, 'queued');
     const ended = worker.end('SIGTERM');
     await eventually(() => worker.log.some(({ msg }) => msg === 'stopping'));
     const third = await client.act('BlockIp', { IP: '10.0.0.3' }, at);
