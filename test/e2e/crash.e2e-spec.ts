@@ -79,7 +79,7 @@ describe('a worker that is paused past its lease', () => {
     await client.ended(next);
     await eventually(
       () => paused.log.some(({ msg, actionId }) => msg === 'lease lost' && actionId === id),
-      20_000,
+      40_000,
     );
     expect(await client.native(id)).toEqual(ended);
   });
