@@ -10,5 +10,8 @@ export default defineConfig({
     maxWorkers: 1,
     fileParallelism: false,
     passWithNoTests: false,
+    globalSetup: ['test/support/global-servers.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });
