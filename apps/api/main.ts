@@ -13,6 +13,7 @@ import {
   ResolveOutcome,
   RevertAction,
   SubmitAction,
+  quotasOf,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
 import { OutsidePlugins } from '#plugin-host';
@@ -83,11 +84,7 @@ await runProcess(log, stopWithin, async () => {
   const bell = new RedisBell(redisUrl, onRedisError);
   const permits = new RedisVendorPermits({
     url: redisUrl,
-    quotas: registry.instances.map(({ id, rateLimits, config: { reserve } }) => ({
-      instance: id,
-      windows: rateLimits,
-      reserve: reserve ?? 0.2,
-    })),
+    quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
     onError: onRedisError,

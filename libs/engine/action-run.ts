@@ -821,7 +821,7 @@ export class ActionRun {
       idempotencyKey: this.#action.id,
       issuedAt: this.#action.intent?.at ?? null,
       http: vendorHttp({
-        network: config.network ?? PUBLIC_ONLY,
+        network: target.instance.network,
         signal,
         spend: async (until) => {
           await this.#permit?.spend(until);
@@ -902,9 +902,6 @@ function calledTo({ instance, request, original }: Target, context: ExecutionCon
     effect: original.effect,
   });
 }
-
-/** Where a plugin's calls may go unless the configuration allows more. */
-const PUBLIC_ONLY = { allow: [], ports: [] } as const;
 
 const NEVER_ISSUED = errorInfo(
   ERROR_INFO_CODES.timedOut,

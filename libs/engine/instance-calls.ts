@@ -6,9 +6,6 @@ import { noteCall } from './call-notes.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance } from './registry.js';
 
-/** Where a plugin's calls may go unless the configuration allows more. */
-const PUBLIC_ONLY = { allow: [], ports: [] } as const;
-
 /** How a call of a plugin ended, or that the vendor was not to be called in the time there was. */
 export type InstanceCallResult<T> = CallResult<T> | { readonly kind: 'denied'; readonly reason: WaitReason };
 
@@ -94,7 +91,7 @@ export class InstanceCalls {
   }
 
   #context(
-    { instance: { config }, secrets: ofParameters = [], facts }: InstanceCall,
+    { instance: { config, network }, secrets: ofParameters = [], facts }: InstanceCall,
     signal: AbortSignal,
     spend: (signal: AbortSignal) => Promise<void>,
   ): InstanceContext {
@@ -110,7 +107,7 @@ export class InstanceCalls {
       settings: config.settings,
       secrets: config.secrets,
       signal,
-      http: vendorHttp({ network: config.network ?? PUBLIC_ONLY, signal, spend, secrets }),
+      http: vendorHttp({ network, signal, spend, secrets }),
       log,
     };
   }

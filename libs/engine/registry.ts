@@ -41,6 +41,8 @@ export interface InstanceConfig {
 
 /** Share of a quota that is kept for cancels and releases. */
 const DEFAULT_RESERVE = 0.2;
+/** Where a plugin's calls may go unless the configuration allows more. */
+const PUBLIC_ONLY: NetworkPolicy = { allow: [], ports: [] };
 const DEFAULT_DEADLINE_MS = 3_600_000;
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
@@ -84,6 +86,11 @@ export class ProviderInstance {
   /** The windows of the vendor's quota: as configured, else as the plugin declares. */
   get rateLimits(): readonly RateWindow[] {
     return this.config.rateLimits ?? this.provider.manifest.rateLimits ?? [];
+  }
+
+  /** Where its calls may go: one object each, for connections are kept by it. */
+  get network(): NetworkPolicy {
+    return this.config.network ?? PUBLIC_ONLY;
   }
 
   deadlineMs(manifest: ActionManifest): number {

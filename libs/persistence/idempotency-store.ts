@@ -9,6 +9,7 @@ import {
 } from '#domain';
 import { NOW, literal, type Expression } from './pipeline.js';
 import { WriteUnconfirmedError, repeatable } from './write-retry.js';
+import { isDuplicateKey } from './together.js';
 
 interface KeyDocument extends Reservation {
   /** SHA-256 of tenant, application and key: of one length, and no caller's text. */
@@ -26,7 +27,6 @@ const KEY_LIFE_MS = 24 * 3_600_000;
  */
 export const KEYED_ACTION_STAYS_MS = KEY_LIFE_MS + 3_600_000;
 const DEFAULT_RETRY_BUDGET_MS = 12_000;
-const DUPLICATE_KEY = 11_000;
 
 /** A key as old as this no longer counts; MongoDB's own removal (TTL) comes up to some minutes later. */
 const IS_ALIVE: Expression = { $gt: ['$createdAt', { $subtract: [NOW, KEY_LIFE_MS] }] };
@@ -71,8 +71,7 @@ export class MongoIdempotencyKeys implements IdempotencyKeys {
       const stands = await repeatable(this.#budgetMs, () =>
         // Two may insert at the same time; who comes second finds the other's then.
         reserveOnce().catch((error: unknown) => {
-          if (error instanceof mongoose.mongo.MongoServerError && error.code === DUPLICATE_KEY)
-            return reserveOnce();
+          if (isDuplicateKey(error)) return reserveOnce();
           throw error;
         }),
       );

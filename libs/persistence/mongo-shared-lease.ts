@@ -1,6 +1,7 @@
-import mongoose from 'mongoose';
+import type mongoose from 'mongoose';
 import type { SharedLease } from '#domain';
 import { NOW, inMs, literal } from './pipeline.js';
+import { isDuplicateKey } from './together.js';
 
 interface LeaseDocument {
   readonly _id: string;
@@ -10,7 +11,6 @@ interface LeaseDocument {
 
 /** The collection of the leases, one document for each kind of work. */
 const LEASES = 'leases';
-const DUPLICATE_KEY = 11_000;
 
 /** `SharedLease` on MongoDB: one conditional write by the database's own clock. */
 export class MongoSharedLease implements SharedLease {
@@ -42,7 +42,7 @@ export class MongoSharedLease implements SharedLease {
       return lease?.owner === owner;
     } catch (error) {
       // Two took the first lease there ever was at the same time: it is the other's.
-      if (error instanceof mongoose.mongo.MongoServerError && error.code === DUPLICATE_KEY) return false;
+      if (isDuplicateKey(error)) return false;
       throw error;
     }
   }

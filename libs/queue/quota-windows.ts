@@ -31,7 +31,7 @@ export interface Quota {
 
 /** What taking came to. */
 export type Taken =
-  | { readonly kind: 'taken'; readonly ids: readonly string[]; readonly isLocal: boolean }
+  | { readonly kind: 'taken'; readonly ids: readonly string[] }
   | { readonly kind: 'wait'; readonly waitMs: number };
 
 export interface WindowState extends RateWindow {
@@ -190,7 +190,7 @@ export class QuotaWindows {
   /** Takes all the calls that are asked for, or none. Never throws. */
   async take({ instance, actionName, purpose, calls }: PermitRequest): Promise<Taken> {
     const quota = this.#quotas.get(instance);
-    if (quota === undefined) return { kind: 'taken', ids: [], isLocal: true };
+    if (quota === undefined) return { kind: 'taken', ids: [] };
     const ids = Array.from({ length: Math.max(1, calls) }, () => randomUUID());
     // What was called without Redis stands there before more is taken, or it would not count.
     if (this.#options.redis.status === 'ready' && (await this.#enterAlone(quota))) {
@@ -296,7 +296,7 @@ export class QuotaWindows {
     this.#known.set(instance, { generation: String(second), sequence: Number(sequence) });
     this.#options.onProblem(instance, null);
     for (const id of ids) this.#underWay.set(id, { instance, keys: sets });
-    return { kind: 'taken', ids, isLocal: false };
+    return { kind: 'taken', ids };
   }
 
   /** Redis has no record of the last hours, or an older one than it had: it is made anew before anybody calls. */
@@ -356,7 +356,7 @@ export class QuotaWindows {
     if (waitMs > 0) return { kind: 'wait', waitMs };
     const keys = setsOf(quota, actionName, purpose);
     for (const id of ids) calls.push({ id, keys, at: now, ended: false });
-    return { kind: 'taken', ids, isLocal: true };
+    return { kind: 'taken', ids };
   }
 
   /** All calls on record that still count, and those of this process that may not be on record yet. */
