@@ -34,16 +34,25 @@ const FIRST_PLACE = { containment: 1, routine: 1 + LANE_PLACES } as const;
 
 /**
  * Fair queueing of starts (start-time fair queueing, Goyal, Vin and Cheng 1997): each tenant's hints of a lane stand one
- * after the other, beginning where the lane is now, so that lanes of several tenants are taken by turns. At the last
- * place those that come are taken as they come, until the lane has run empty.
- * KEYS: the waiting starts, the tenants' last places. ARGV: first place, number of places, the jobs' prefix, then tenant
- * and job id of each. Returns each job's priority; 0: it is there.
+ * after the other, beginning where the lane is now, so that lanes of several tenants are taken by turns. Places begin
+ * anew when nothing waits and nothing is in hand, for what is in hand may come back to its place; where that never
+ * happens, once half of them are used and nothing waits. At the last place those that come are taken as they come.
+ * KEYS: the waiting starts, the tenants' last places, those in hand. ARGV: first place, number of places, the jobs'
+ * prefix, then tenant and job id of each. Returns each job's priority; 0: it is there.
  */
 const PLACES = `
 local first, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local head = redis.call('ZRANGEBYSCORE', KEYS[1], first * 4294967296, '(' .. string.format('%.0f', (first + count) * 4294967296), 'WITHSCORES', 'LIMIT', 0, 1)
 local now = 0
-if head[2] then now = math.floor(tonumber(head[2]) / 4294967296) - first else redis.call('DEL', KEYS[2]) end
+if head[2] then
+  now = math.floor(tonumber(head[2]) / 4294967296) - first
+else
+  for _, last in ipairs(redis.call('HVALS', KEYS[2])) do now = math.max(now, tonumber(last)) end
+  if now > count / 2 or redis.call('LLEN', KEYS[3]) == 0 then
+    now = 0
+    redis.call('DEL', KEYS[2])
+  end
+end
 local places = {}
 for i = 4, #ARGV, 2 do
   if redis.call('EXISTS', ARGV[3] .. ARGV[i + 1]) == 1 then
@@ -204,9 +213,10 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
       }
       const given = (await this.#redis.eval(
         PLACES,
-        2,
+        3,
         `${PREFIX}:${queue.name}:prioritized`,
         `${PREFIX}:${queue.name}:places:${lane}`,
+        `${PREFIX}:${queue.name}:active`,
         FIRST_PLACE[lane],
         LANE_PLACES,
         `${PREFIX}:${queue.name}:`,

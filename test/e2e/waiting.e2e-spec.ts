@@ -49,14 +49,14 @@ describe('an action that waits for the quota', () => {
     const places = [
       `It is the next one to start: ${allows}`,
       `It is behind 1 other: ${allows}`,
-      ...[2, 3].map((ahead) => `It is behind ${ahead} others: ${allows}`),
+      ...[2, 3, 4, 5].map((ahead) => `It is behind ${ahead} others: ${allows}`),
     ];
     let told: readonly Waits['waiting'][] = [];
     await eventually(async () => {
       const open = (await Promise.all(ids.map(waits))).filter(({ phase }) => phase === 'throttled');
       told = open.map(({ waiting }) => waiting);
-      // Three calls are allowed, one of which the worker may have asked for the provider's health.
-      expect([3, 4]).toContain(told.length);
+      // Three calls are allowed; the worker asks for the provider's health, and a permit answered too late is not used.
+      expect(told.length).toBeGreaterThanOrEqual(3);
       expect(told.map((waiting) => waiting?.message)).toEqual(places.slice(0, told.length));
       return true;
     });

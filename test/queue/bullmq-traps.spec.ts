@@ -254,6 +254,45 @@ describe('a handler that asks to look again later', () => {
   });
 });
 
+describe('starts that are held back', () => {
+  it('are taken again in the order they were given, those too that came while nothing else waited', async () => {
+    const instance = newInstance();
+    const queue = queueFor(instance);
+    let held = true;
+    const taken: string[] = [];
+    const inHand = new Set<string>();
+    let letGo: () => void = silent;
+    const release = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const consumer = consume(
+      instance,
+      async ({ actionId }) => {
+        if (!held) {
+          taken.push(actionId);
+          return undefined;
+        }
+        inHand.add(actionId);
+        await release;
+        return { holdMs: 300 };
+      },
+      { instances: [{ id: instance, concurrency: 8 }] },
+    );
+    await consumer.ready();
+    const given: string[] = [];
+    for (let index = 0; index < 6; index += 1) {
+      const hint = hintFor(instance);
+      given.push(hint.actionId);
+      expect(await queue.hint(hint)).toBe(true);
+      await eventually(() => inHand.has(hint.actionId));
+    }
+    held = false;
+    letGo();
+    await eventually(() => taken.length === given.length);
+    expect(taken).toEqual(given);
+  });
+});
+
 describe('a cancel announcement', () => {
   it('reaches every worker at once', async () => {
     const instance = newInstance();
