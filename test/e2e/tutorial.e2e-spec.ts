@@ -83,16 +83,14 @@ describe('who follows the tutorial for plugin authors', () => {
   it('sees it carry out an action in a Riposte that runs', async () => {
     // Of this run's own: other tests may use the tutorial's port.
     const port = String(await freePort());
-    const config = path.join(plugin, 'riposte.config.yaml');
-    const text = (await readFile(config, 'utf8'))
-      .replace('4010', port)
-      .replace('package: .', `package: ${plugin}`);
+    const configFile = path.join(plugin, 'riposte.config.yaml');
+    await writeFile(configFile, (await readFile(configFile, 'utf8')).replace('4010', port));
     simulator = spawn(process.execPath, ['dist/test/simulator.js'], {
       cwd: plugin,
       env: { ...process.env, PORT: port },
       stdio: 'ignore',
     });
-    stack = await Stack.start({ config: text, env: { ACME_EDR_TOKEN: 'secret' } });
+    stack = await Stack.start({ configFile, env: { ACME_EDR_TOKEN: 'secret' } });
     expect(await created(lineWith('action create BlockIp'))).toEqual({ status: 'Completed', by: ['0.1.0'] });
     expect(await riposte(lineWith('providers show'))).toMatch(/0\.1\.0/);
   }, 300_000);
