@@ -252,6 +252,31 @@ describe('the command line', () => {
     );
   });
 
+  it('exits with 2 for wrong usage of any command, and tells the right one', async () => {
+    const wrong = ['', 'nope', 'actions --nope', 'action', 'plugins hash', 'export', 'completion tcsh'];
+    const ends = await Promise.all(
+      wrong.map((line) => run(...line.split(' ').filter((word) => word !== ''))),
+    );
+    expect(ends.map(({ code, stdout }) => ({ code, stdout }))).toEqual(
+      wrong.map(() => ({ code: 2, stdout: '' })),
+    );
+    for (const { stderr } of ends) expect(stderr).toContain('Usage: ');
+  });
+
+  it('exits with 0 when help is asked for', async () => {
+    const [root, group] = await Promise.all([run('--help'), run('help', 'action')]);
+    expect([root.code, group.code]).toEqual([0, 0]);
+  });
+
+  it('says why an action does not start', async () => {
+    const as = ['--tenant', TENANT_B, '--app', APP];
+    const own = { RIPOSTE_URL: stack.baseUrl, RIPOSTE_DATA_DIR: stack.dataDir };
+    await riposte(own, 'providers', 'pause', `other-${SETTING}`, '--reason', 'Upgrade', ...as);
+    const asked = [...create, 'BlockIp', '--param', 'IP=203.0.113.21', '-o', 'table'];
+    const created = await riposte(own, ...asked, ...as);
+    expect(created.stdout).toMatch(/NotStarted +throttled .*The provider instance is paused/);
+  });
+
   it('tells wrong usage (2) from an API that is not there (5)', async () => {
     const none = `http://127.0.0.1:${await freePort()}`;
     const [usage, noToken, away] = await Promise.all([
@@ -270,12 +295,13 @@ describe('the command line', () => {
       (await run('complete-words', '--', ...before)).stdout.split('\n').filter((word) => word !== '');
     const found = await Promise.all([
       words('prov'),
+      words('actions', '--un'),
       words('providers', 'pause', 'm'),
       words(...create.slice(0, 3), ''),
       words(...create, 'BlockI'),
       words(...create, 'BlockIp', '--param', 'I'),
     ]);
-    expect(found).toEqual([['providers'], ['mock'], ['Mock/Mock'], ['BlockIp'], ['IP=']]);
+    expect(found).toEqual([['providers'], ['--unresolved'], ['mock'], ['Mock/Mock'], ['BlockIp'], ['IP=']]);
     expect((await run('completion', 'bash')).stdout).toContain('complete -F _riposte riposte');
   });
 });
