@@ -13,6 +13,8 @@ export interface ShownAction {
   readonly parameters: readonly { readonly name: string; readonly value: string | null }[];
   readonly errorInfo: { readonly code: number; readonly message: string } | null;
   readonly waiting?: { readonly message: string; readonly expectedStartDateTime: string | null } | null;
+  readonly attempts?: readonly { readonly errorInfo: { readonly message: string } | null }[];
+  readonly nextAttemptDateTime?: string | null;
   readonly unresolved?: boolean;
 }
 
@@ -32,8 +34,10 @@ export function actionRow(action: ShownAction): readonly (string | null | undefi
   ];
 }
 
-/** Why it does not start now, and when it is expected to; null: it would, or has. */
-export function waitsFor({ waiting }: ShownAction): string | null {
+/** Why it does not start or go on now, and when it is expected to; null: it would, or does. */
+export function waitsFor({ waiting, phase, attempts, nextAttemptDateTime }: ShownAction): string | null {
+  if (phase === 'retrying')
+    return `${attempts?.at(-1)?.errorInfo?.message ?? ''} Tried again at ${nextAttemptDateTime ?? 'once'}.`.trim();
   if (waiting === undefined || waiting === null) return null;
   const { message, expectedStartDateTime: start } = waiting;
   return start === null ? message : `${message} Expected at ${start}.`;

@@ -67,8 +67,13 @@ describe('the provider instances', () => {
 
   it('are those that serve the tenant, and under another name there is none', async () => {
     expect((await list(reader)).map(({ id }) => id)).toEqual(['mock']);
-    for (const id of [`other-${SETTING}`, 'nope'])
-      expect((await reader.request('GET', `${PATH}/${id}`)).status).toBe(404);
+    for (const id of [`other-${SETTING}`, 'nope']) {
+      const { status, body } = await reader.request<GraphError>('GET', `${PATH}/${id}`);
+      expect({ status, message: body.error.message }).toMatchObject({
+        status: 404,
+        message: expect.stringMatching(/known: mock\.$/) as string,
+      });
+    }
     expect(JSON.stringify(await list(reader))).not.toContain(SETTING);
   });
 
@@ -93,7 +98,11 @@ describe('the provider instances', () => {
         status: 200,
         body: { paused: null },
       });
-    expect((await operator.request('POST', `${PATH}/nope/resume`)).status).toBe(404);
+    const none = await operator.request<GraphError>('POST', `${PATH}/nope/resume`);
+    expect({ status: none.status, message: none.body.error.message }).toEqual({
+      status: 404,
+      message: `No provider instance "nope" is configured; known: mock, other-${SETTING}.`,
+    });
     expect(stack.api.log.find(({ msg }) => msg === 'provider paused')).toMatchObject({
       instance: 'mock',
       reason: 'Upgrade',

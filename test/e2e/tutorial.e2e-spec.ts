@@ -115,11 +115,12 @@ describe('who follows the tutorial for plugin authors', () => {
 
   it('packs what is installed beside a configuration, and pins it', async () => {
     // As it was built: the script would build it again.
+    await sh(lineWith('npm version'), plugin);
     await sh(`${lineWith('npm pack')} --ignore-scripts`, plugin);
     const installation = path.join(dir, 'installation');
     await mkdir(installation);
     await writeFile(path.join(installation, 'package.json'), '{"private":true}');
-    const packed = path.join(plugin, 'riposte-plugin-acme-edr-0.1.0.tgz');
+    const packed = path.join(plugin, 'riposte-plugin-acme-edr-0.2.0.tgz');
     await sh(`npm install --no-audit --no-fund ${packed}`, installation);
     const installed = path.join(installation, 'node_modules/riposte-plugin-acme-edr');
     expect(await readdir(path.join(installation, 'node_modules'))).not.toContain('typescript');
