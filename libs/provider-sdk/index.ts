@@ -2,6 +2,13 @@ export { Type, type Static } from 'typebox';
 export type {
   CancelOutcome,
   EffectRecord,
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  Maintained,
   ErrorInfo,
   HealthReport,
   Idempotency,
