@@ -52,5 +52,14 @@ export type {
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+export {
+  RAIL_SETTINGS,
+  blockRails,
+  type BlockRails,
+  type BlockRailsOptions,
+  type RailRefusal,
+  type RailSettings,
+} from './rails.js';
+export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';
