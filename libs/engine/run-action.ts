@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { ActionQueue, ActionStore, Claim, EntryLedger, HintAnswer, Permit, VendorPermits } from '#domain';
+import type {
+  ActionQueue,
+  ActionStore,
+  Claim,
+  EntryLedger,
+  HintAnswer,
+  Permit,
+  VendorPermits,
+} from '#domain';
 import type { Logger } from '#telemetry';
 import { ActionRun } from './action-run.js';
 import { InstanceCalls } from './instance-calls.js';

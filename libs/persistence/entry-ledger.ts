@@ -62,17 +62,15 @@ export class MongoEntryLedger implements EntryLedger {
   }
 
   static async ensureIndexes(db: mongoose.mongo.Db): Promise<void> {
-    await db.collection(ENTRIES).createIndexes([
-      { key: { instance: 1, list: 1, value: 1 } },
-      { key: { idleAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
-    ]);
+    await db
+      .collection(ENTRIES)
+      .createIndexes([
+        { key: { instance: 1, list: 1, value: 1 } },
+        { key: { idleAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
+      ]);
   }
 
-  async hold(
-    list: string,
-    value: string,
-    { actionId, tenantId, until }: EntryOwner,
-  ): Promise<number | null> {
+  async hold(list: string, value: string, { actionId, tenantId, until }: EntryOwner): Promise<number | null> {
     const me = { action: literal(actionId), tenant: literal(tenantId), until: until ?? null };
     const isReleased = { $in: [literal(actionId), { $ifNull: ['$released', []] }] };
     const others = ownersWhere({ $ne: ['$$this.action', literal(actionId)] });
@@ -81,15 +79,15 @@ export class MongoEntryLedger implements EntryLedger {
     const entry = await this.#change(
       list,
       value,
-          {
-              owners: {
-                $cond: [kept, { $ifNull: ['$owners', []] }, { $concatArrays: [others, [me]] }],
-              },
-              released: { $ifNull: ['$released', []] },
-              revision: { $add: [{ $ifNull: ['$revision', 0] }, { $cond: [kept, 0, 1] }] },
-              written: { $ifNull: ['$written', 'no'] },
-              idleAt: { $cond: [isReleased, { $ifNull: ['$idleAt', NOW] }, null] },
-          },
+      {
+        owners: {
+          $cond: [kept, { $ifNull: ['$owners', []] }, { $concatArrays: [others, [me]] }],
+        },
+        released: { $ifNull: ['$released', []] },
+        revision: { $add: [{ $ifNull: ['$revision', 0] }, { $cond: [kept, 0, 1] }] },
+        written: { $ifNull: ['$written', 'no'] },
+        idleAt: { $cond: [isReleased, { $ifNull: ['$idleAt', NOW] }, null] },
+      },
       'after',
     );
     if (entry === null || entry.released.includes(actionId)) return null;
@@ -116,9 +114,9 @@ export class MongoEntryLedger implements EntryLedger {
       value,
       {
         owners: ownersWhere({ $not: [isWhose] }),
-              released: {
-                $slice: [{ $setUnion: [{ $ifNull: ['$released', []] }, named] }, -MOST_RELEASED],
-              },
+        released: {
+          $slice: [{ $setUnion: [{ $ifNull: ['$released', []] }, named] }, -MOST_RELEASED],
+        },
         revision: { $add: [{ $ifNull: ['$revision', 0] }, { $min: [1, { $size: leaving }] }] },
         written: { $ifNull: ['$written', 'no'] },
         idleAt: { $cond: [isNew, NOW, '$idleAt'] },
@@ -143,11 +141,7 @@ export class MongoEntryLedger implements EntryLedger {
     );
   }
 
-  async asOnlyWriter<T>(
-    list: string,
-    signal: AbortSignal,
-    work: (held: HeldList) => Promise<T>,
-  ): Promise<T> {
+  async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
     const lease = new MongoSharedLease(this.#db, `entries:${this.#instance}:${list}`);
     const owner = randomUUID();
     while (!(await lease.take(owner, LEASE_MS)))

@@ -26,9 +26,7 @@ export class Coverage {
     const network = networkOf(value);
     if (network === null) return null;
     for (let bits = 0; bits < network.bits; bits += 1) {
-      const found = this.#networks
-        .get(`${network.address.kind()}/${bits}`)
-        ?.get(startOf(network, bits));
+      const found = this.#networks.get(`${network.address.kind()}/${bits}`)?.get(startOf(network, bits));
       if (found !== undefined) return found;
     }
     return null;

@@ -56,7 +56,10 @@ export interface FirewallDriver<Settings = unknown> {
    * The list that a target goes into.
    * @returns a refusal in words where the device cannot do such a thing
    */
-  listOf(settings: Settings, target: FirewallTarget): { readonly list: string } | { readonly refused: string };
+  listOf(
+    settings: Settings,
+    target: FirewallTarget,
+  ): { readonly list: string } | { readonly refused: string };
   /** True where an entry's time is kept by the device, to about a second. */
   readonly expires: boolean;
   /** True where a wider network covers what is in it, and both cannot stand side by side. */
@@ -83,4 +86,3 @@ export interface FirewallDriver<Settings = unknown> {
   killStates?(context: DriverContext<Settings>, values: readonly string[]): Promise<void>;
   health(context: DriverContext<Settings>): Promise<HealthReport>;
 }
-

@@ -183,10 +183,7 @@ export function firewallProvider<Settings extends TProperties>(
       version: declaration.version,
       title: declaration.title,
       docUrl: declaration.docUrl,
-      settings: Type.Object(
-        { ...declaration.settings, ...RAIL_SETTINGS },
-        { additionalProperties: false },
-      ) as unknown as TObject<Settings>,
+      settings: Type.Object({ ...declaration.settings, ...RAIL_SETTINGS }, { additionalProperties: false }),
       ...(declaration.secrets === undefined ? {} : { secrets: declaration.secrets }),
       ...(declaration.rateLimits === undefined ? {} : { rateLimits: declaration.rateLimits }),
       actions,
@@ -208,7 +205,8 @@ export function firewallProvider<Settings extends TProperties>(
       const list = whereOf(context.settings, target);
       const entry = await ledgerOf(context).entry(list, target.value);
       const isThere = (await driver.read(context, list)).some(({ value }) => value === target.value);
-      const change = verb === 'deny' ? `add ${target.value} to ${list}` : `remove ${target.value} from ${list}`;
+      const change =
+        verb === 'deny' ? `add ${target.value} to ${list}` : `remove ${target.value} from ${list}`;
       const isNeeded = verb === 'deny' ? !isThere : isThere && entry !== null && entry.written !== 'foreign';
       return {
         summary: isNeeded ? `It would ${change}.` : `Nothing would change in ${list}.`,
@@ -242,7 +240,7 @@ export function firewallProvider<Settings extends TProperties>(
       }
       return { ...total, problems };
     },
-  }) as Provider;
+  });
 }
 
 /** The intent of a request, by its parameter's name. */

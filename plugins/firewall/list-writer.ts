@@ -53,7 +53,9 @@ export function difference(
   const known = new Map(wanted.map((entry) => [entry.value, entry]));
   const isOurs = ({ value, written }: LedgerEntry): boolean =>
     there.has(value) &&
-    (written === 'yes' || written === 'intended' || (written === 'no' && there.get(value)?.isMarked === true));
+    (written === 'yes' ||
+      written === 'intended' ||
+      (written === 'no' && there.get(value)?.isMarked === true));
   const foreign = device.filter(({ value, isMarked }) => {
     const entry = known.get(value);
     return entry === undefined ? isMarked !== true || !marked : !isOurs(entry);
@@ -85,11 +87,11 @@ export function difference(
       continue;
     }
     states.set(value, { kind: 'written', isNew: now === undefined });
-    if (now === undefined || (driver.expires && hasOtherTime(now.leftMs, leftMs))) add.push({ value, leftMs });
+    if (now === undefined || (driver.expires && hasOtherTime(now.leftMs, leftMs)))
+      add.push({ value, leftMs });
   }
   if (marked)
-    for (const { value, isMarked } of device)
-      if (isMarked === true && !known.has(value)) remove.push(value);
+    for (const { value, isMarked } of device) if (isMarked === true && !known.has(value)) remove.push(value);
   return { remove, add, states };
 }
 
@@ -194,7 +196,10 @@ export class ListWriter<Settings> {
       }
       if (driver.killStates !== undefined && changes.add.length > 0)
         await driver
-          .killStates(own, [...isAdded].filter((value) => states.get(value)?.kind === 'written'))
+          .killStates(
+            own,
+            [...isAdded].filter((value) => states.get(value)?.kind === 'written'),
+          )
           .catch((error: unknown) =>
             context.log.warn({ error: String(error) }, 'what is under way could not be ended'),
           );

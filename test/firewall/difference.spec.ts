@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EntryWritten, LedgerEntry } from '#provider-sdk';
-import { difference } from '../../plugins/firewall/list-writer.js';
+import { difference } from '../../plugins/firewall/index.js';
 
 /** What is to be changed on a device: the case table of leases. */
 
@@ -21,7 +21,12 @@ describe('an entry that is wanted', () => {
   it.each([
     ['is added where it is not there', 'no', false, { add: true, state: 'written' }],
     ['is left alone where it was there before us', 'no', true, { add: false, state: 'foreign' }],
-    ['is ours where a write of ours was about to be made', 'intended', true, { add: false, state: 'written' }],
+    [
+      'is ours where a write of ours was about to be made',
+      'intended',
+      true,
+      { add: false, state: 'written' },
+    ],
     ['is put back where it was lost', 'yes', false, { add: true, state: 'written' }],
     ['becomes ours when the foreign one is gone', 'foreign', false, { add: true, state: 'written' }],
   ] as const)('%s', (_title, written, isThere, expected) => {

@@ -47,11 +47,7 @@ export class MemoryLedger implements EntryLedger {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
   }
 
-  async asOnlyWriter<T>(
-    list: string,
-    signal: AbortSignal,
-    work: (held: HeldList) => Promise<T>,
-  ): Promise<T> {
+  async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
     const before = this.#turns.get(list) ?? Promise.resolve();
     const turn = before.then(() => {
       signal.throwIfAborted();
