@@ -176,6 +176,12 @@ export function firewallProvider<Settings extends TProperties>(
     };
   }
 
+  // The rails' settings are read by the rails alone; a driver knows its own.
+  const settings = Type.Object(
+    { ...declaration.settings, ...RAIL_SETTINGS },
+    { additionalProperties: false },
+  ) as unknown as TObject<Settings>;
+
   return defineProvider({
     manifest: {
       vendor: declaration.vendor,
@@ -183,7 +189,7 @@ export function firewallProvider<Settings extends TProperties>(
       version: declaration.version,
       title: declaration.title,
       docUrl: declaration.docUrl,
-      settings: Type.Object({ ...declaration.settings, ...RAIL_SETTINGS }, { additionalProperties: false }),
+      settings,
       ...(declaration.secrets === undefined ? {} : { secrets: declaration.secrets }),
       ...(declaration.rateLimits === undefined ? {} : { rateLimits: declaration.rateLimits }),
       actions,
