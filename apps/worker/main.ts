@@ -6,6 +6,7 @@ import {
   AnswerQuestions,
   CheckHealth,
   InstanceCalls,
+  MaintainInstances,
   Retention,
   RunAction,
   Sweep,
@@ -76,9 +77,18 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
         : log.warn({ instance }, problem),
   });
   const asked = IS_SCHEDULED ? { permits } : {};
-  const calls = new InstanceCalls({ ...asked, log });
-  const runner = new RunAction({ store, queue, registry, ...asked, calls, log, workerId });
+  const ledger = (instance: string) => database.entryLedger(instance);
+  const calls = new InstanceCalls({ ...asked, ledger, log });
+  const runner = new RunAction({ store, queue, registry, ...asked, calls, ledger, log, workerId });
   const health = new CheckHealth({
+    registry,
+    calls,
+    records: database.instances,
+    lease: (name) => database.lease(name),
+    owner: workerId,
+    log,
+  });
+  const maintenance = new MaintainInstances({
     registry,
     calls,
     records: database.instances,
@@ -129,6 +139,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   retention?.start();
   answers.start();
   health.start();
+  maintenance.start();
   return async () => {
     clearInterval(beats);
     // First of all nothing new: a pass of the sweep may take as long as the database.
@@ -139,6 +150,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       retention?.stop().catch(onError),
       answers.stop().catch(onError),
       health.stop().catch(onError),
+      maintenance.stop().catch(onError),
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;

@@ -44,6 +44,7 @@ export type {
   HealthReport,
   InstanceRecord,
   InstanceRecords,
+  Maintained,
   InstanceState,
   Permit,
   PermitAnswer,
@@ -54,6 +55,14 @@ export type {
   VendorPermits,
 } from './vendor-permits.js';
 export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
+export type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+} from './entry-ledger.js';
 export { isGuid } from './guid.js';
 export {
   ConfigurationError,

@@ -97,6 +97,18 @@ export interface HealthReport {
   readonly checks?: readonly { readonly name: string; readonly ok: boolean; readonly message: string }[];
 }
 
+/** What a comparison of a device with the ledger of its entries found and repaired. */
+export interface Maintained {
+  /** Entries compared. */
+  readonly checked: number;
+  /** Entries that were missing and were put back. */
+  readonly added: number;
+  /** Entries that nobody wants any more and were taken away. */
+  readonly removed: number;
+  /** What could not be repaired, in words. */
+  readonly problems: readonly string[];
+}
+
 /** What is on record of a provider instance besides its configuration. */
 export interface InstanceRecord {
   readonly instance: string;
@@ -108,6 +120,8 @@ export interface InstanceRecord {
   } | null;
   /** As a worker last found it; null: nobody has asked yet. */
   readonly health: (HealthReport & { readonly at: Date }) | null;
+  /** What the last comparison of the device with its ledger found; null: there was none. */
+  readonly maintained: (Maintained & { readonly at: Date }) | null;
 }
 
 /** Pauses and health of provider instances, for all processes. */
@@ -117,4 +131,5 @@ export interface InstanceRecords {
   pause(instance: string, caller: Caller, reason: string): Promise<InstanceRecord>;
   resume(instance: string): Promise<InstanceRecord>;
   reportHealth(instance: string, report: HealthReport): Promise<void>;
+  reportMaintained(instance: string, report: Maintained): Promise<void>;
 }

@@ -6,6 +6,7 @@ import {
   type CancelOutcome,
   type Claim,
   type EffectRecord,
+  type EntryLedger,
   type ErrorInfo,
   type FailedPhase,
   type Intent,
@@ -60,6 +61,7 @@ export interface ActionRunParts {
   readonly polls: PollGroups;
   readonly log: Logger;
   readonly permits?: VendorPermits;
+  readonly ledger?: (instance: string) => EntryLedger;
   /** The permit that was taken for it; null: it needs none. */
   readonly permit: Permit | null;
   readonly claim: Claim;
@@ -89,6 +91,7 @@ export class ActionRun {
   readonly #polls: PollGroups;
   readonly #permits: VendorPermits | undefined;
   readonly #permit: Permit | null;
+  readonly #ledger: ((instance: string) => EntryLedger) | undefined;
   readonly #log: Logger;
   readonly #claim: Claim;
   readonly #keeper: LeaseKeeper;
@@ -119,6 +122,7 @@ export class ActionRun {
     this.#polls = parts.polls;
     this.#permits = parts.permits;
     this.#permit = parts.permit;
+    this.#ledger = parts.ledger;
     this.#log = parts.log;
     this.#claim = parts.claim;
     this.#action = parts.claim.action;
@@ -829,6 +833,7 @@ export class ActionRun {
         },
         secrets: target.secrets,
       }),
+      ...(this.#ledger === undefined ? {} : { ledger: this.#ledger(config.id) }),
       deadlineAt: this.#action.deadlineAt,
       log,
     };

@@ -6,6 +6,7 @@ export { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';
 export { InstanceCalls } from './instance-calls.js';
+export { MaintainInstances } from './maintain-instances.js';
 export { ProviderRegistry, quotasOf, type InstanceConfig } from './registry.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reverted } from './revert-action.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
+import type { EntryLedger, Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
 import { vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import { noteCall } from './call-notes.js';
@@ -31,12 +31,16 @@ export interface InstanceCall {
 export class InstanceCalls {
   readonly #permits: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> | null;
   readonly #log: Logger;
+  readonly #ledger: ((instance: string) => EntryLedger) | undefined;
 
   constructor(parts: {
     /** Default: nobody limits them. */
     readonly permits?: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'>;
     readonly log: Logger;
+    /** Default: plugins have none. */
+    readonly ledger?: (instance: string) => EntryLedger;
   }) {
+    this.#ledger = parts.ledger;
     this.#permits = parts.permits ?? null;
     this.#log = parts.log;
   }
@@ -108,6 +112,7 @@ export class InstanceCalls {
       secrets: config.secrets,
       signal,
       http: vendorHttp({ network, signal, spend, secrets }),
+      ...(this.#ledger === undefined ? {} : { ledger: this.#ledger(config.id) }),
       log,
     };
   }

@@ -4,6 +4,7 @@ import type {
   HealthReport,
   HeartbeatReport,
   Json,
+  Maintained,
   VendorOperation,
 } from '#domain';
 import type { ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
@@ -144,6 +145,19 @@ export function checkedHealth({ ok, message, checks }: HealthReport): HealthRepo
             message: line('health check message', check.message),
           })),
         }),
+  };
+}
+
+/** What a comparison found, as plain and bounded JSON. */
+export function checkedMaintained({ checked, added, removed, problems }: Maintained): Maintained {
+  if (!Array.isArray(problems)) throw new TypeError("the plugin's problems have to be a list");
+  for (const count of [checked, added, removed])
+    if (!Number.isInteger(count)) throw new TypeError("the plugin's counts have to be whole numbers");
+  return {
+    checked,
+    added,
+    removed,
+    problems: problems.slice(0, LINES_LIMIT).map((problem: string) => line('problem', problem)),
   };
 }
 

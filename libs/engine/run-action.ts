@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { ActionQueue, ActionStore, Claim, HintAnswer, Permit, VendorPermits } from '#domain';
+import type {
+  ActionQueue,
+  ActionStore,
+  Claim,
+  EntryLedger,
+  HintAnswer,
+  Permit,
+  VendorPermits,
+} from '#domain';
 import type { Logger } from '#telemetry';
 import { ActionRun } from './action-run.js';
 import { InstanceCalls } from './instance-calls.js';
@@ -16,6 +24,8 @@ export interface RunActionOptions {
   readonly permits?: VendorPermits;
   /** For the calls that ask about many actions at once. Default: nobody limits them. */
   readonly calls?: InstanceCalls;
+  /** The entries of an instance's device. Default: plugins have none. */
+  readonly ledger?: (instance: string) => EntryLedger;
   /** Milliseconds a claim holds without a heartbeat. Default 15,000; heartbeats come three times as often. */
   readonly leaseMs?: number;
 }

@@ -3,6 +3,7 @@ import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { MongoEntryLedger } from './entry-ledger.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
@@ -50,6 +51,8 @@ export interface Database {
   readonly instances: InstanceStore;
   /** Calls to vendors that are on record. */
   readonly recentCalls: MongoRecentCalls;
+  /** The entries in the lists of an instance's device. */
+  entryLedger(instance: string): MongoEntryLedger;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /** 32 random bytes under this name, made on first use; the same for every process on this database. */
@@ -96,6 +99,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
+    await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
       [workers, idempotencyKeys, applications, issuerKeys, questions].map((one) => one.ensureIndexes()),
     );
@@ -113,6 +117,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       issuerKeys,
       instances: new InstanceStore(native, options.retryBudgetMs),
       recentCalls: new MongoRecentCalls(native),
+      entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name) => sharedKey(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),

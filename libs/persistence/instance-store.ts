@@ -1,5 +1,5 @@
 import type mongoose from 'mongoose';
-import type { Caller, HealthReport, InstanceRecord, InstanceRecords } from '#domain';
+import type { Caller, HealthReport, InstanceRecord, InstanceRecords, Maintained } from '#domain';
 import { literal } from './pipeline.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
 
@@ -41,6 +41,14 @@ export class InstanceStore implements InstanceRecords {
     await this.#change(instance, { health: { $mergeObjects: [literal(health), { at: '$$NOW' }] } });
   }
 
+  async reportMaintained(
+    instance: string,
+    { checked, added, removed, problems }: Maintained,
+  ): Promise<void> {
+    const report = { checked, added, removed, problems };
+    await this.#change(instance, { maintained: { $mergeObjects: [literal(report), { at: '$$NOW' }] } });
+  }
+
   async #change(instance: string, changes: Readonly<Record<string, unknown>>): Promise<InstanceRecord> {
     const document = await repeatable(this.#budgetMs, () =>
       this.#instances.findOneAndUpdate({ _id: instance }, [{ $set: changes }], {
@@ -52,6 +60,6 @@ export class InstanceStore implements InstanceRecords {
   }
 }
 
-function toRecord({ _id, paused = null, health = null }: InstanceDocument): InstanceRecord {
-  return { instance: _id, paused, health };
+function toRecord({ _id, paused = null, health = null, maintained = null }: InstanceDocument): InstanceRecord {
+  return { instance: _id, paused, health, maintained };
 }

@@ -2,6 +2,13 @@ export { Type, type Static } from 'typebox';
 export type {
   CancelOutcome,
   EffectRecord,
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  Maintained,
   ErrorInfo,
   HealthReport,
   Idempotency,
@@ -45,5 +52,14 @@ export type {
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+export {
+  RAIL_SETTINGS,
+  blockRails,
+  type BlockRails,
+  type BlockRailsOptions,
+  type RailRefusal,
+  type RailSettings,
+} from './rails.js';
+export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';

@@ -9,6 +9,7 @@ import ipaddr from 'ipaddr.js';
 export const CANONICAL = {
   ip: canonicalIp,
   cidr: canonicalCidr,
+  network: canonicalNetwork,
   domain: canonicalDomain,
   url: canonicalUrl,
   hash: canonicalHash,
@@ -32,6 +33,12 @@ function canonicalCidr(text: string): string | null {
     ? ipaddr.IPv6.networkAddressFromCIDR(`${ip}/${Number(bits)}`).toRFC5952String()
     : ipaddr.IPv4.networkAddressFromCIDR(`${ip}/${Number(bits)}`).toString();
   return `${network}/${Number(bits)}`;
+}
+
+/** An address or a network; a network of one address is that address. */
+function canonicalNetwork(text: string): string | null {
+  const network = canonicalCidr(text);
+  return network === null ? canonicalIp(text) : network.replace(/^(?:([^:]+)\/32|(.+:.*)\/128)$/, '$1$2');
 }
 
 function canonicalDomain(text: string): string | null {

@@ -140,6 +140,7 @@ function usualExample({ type, format, enum: allowed, minimum }: ParameterSchema)
 const USUAL: Readonly<Record<string, string>> = {
   ip: '203.0.113.7',
   cidr: '203.0.113.0/24',
+  network: '203.0.113.7',
   domain: 'evil.example',
   url: 'https://evil.example/x',
   hash: 'd41d8cd98f00b204e9800998ecf8427e',

@@ -2,10 +2,12 @@ import type { Static, TObject, TProperties, TSchema } from 'typebox';
 import type {
   CancelOutcome,
   EffectRecord,
+  EntryLedger,
   HealthReport,
   Idempotency,
   Json,
   Lane,
+  Maintained,
   RateWindow,
   VendorOperation,
 } from '#domain';
@@ -101,6 +103,11 @@ export interface InstanceContext<Settings = unknown> {
   readonly signal: AbortSignal;
   /** The way to the vendor: within its quota, bounded, guarded, and with failures as `ProviderError`. */
   readonly http: VendorHttp;
+  /**
+   * Who wants which entry in the device's lists. There for shipped plugins only: one in a process of its own has no way
+   * to the database.
+   */
+  readonly ledger?: EntryLedger;
   /** Structured log; the values of secret parameters and of secrets are redacted. */
   readonly log: PluginLog;
 }
@@ -250,6 +257,11 @@ export interface ProviderCalls<Request, Settings> {
   readonly observe?: (context: CallContext<Settings>, request: Request) => Promise<ObservedState>;
   /** Whether the vendor can be reached with these credentials and their permissions, by its cheapest read; within 10 s. */
   readonly health?: (context: InstanceContext<Settings>) => Promise<HealthReport>;
+  /**
+   * Compares what the device has with what it should have, and repairs it: on start, every few minutes, by one worker for
+   * all. Repeating it changes nothing.
+   */
+  readonly maintain?: (context: InstanceContext<Settings>) => Promise<Maintained>;
   /** Finds out whether a request whose answer was lost reached the vendor. Required for `lookup`. */
   readonly reconcile?: (context: CallContext<Settings>, request: Request) => Promise<ReconcileOutcome>;
   /** The idempotency where it depends on the instance's settings; overrides the manifest's. */

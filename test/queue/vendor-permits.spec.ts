@@ -456,6 +456,7 @@ describe('a paused instance', () => {
       instance,
       paused: { by: { appId: randomUUID(), user: null }, at: new Date(), reason: 'maintenance' },
       health: null,
+      maintained: null,
     });
     await permits.announce(instance);
     expect(await take('start')).toMatchObject({ kind: 'wait', reason: 'paused' });

@@ -128,6 +128,19 @@ class PausedDto {
   reason!: string;
 }
 
+class MaintainedDto {
+  @ApiProperty({ type: 'integer', description: 'Entries compared.' })
+  checked!: number;
+  @ApiProperty({ type: 'integer', description: 'Entries that were missing and were put back.' })
+  added!: number;
+  @ApiProperty({ type: 'integer', description: 'Entries that nobody wants any more and were taken away.' })
+  removed!: number;
+  @ApiProperty({ type: [String], required: false, description: 'For operators: what could not be repaired.' })
+  problems?: readonly string[];
+  @ApiProperty(dateTime)
+  at!: string;
+}
+
 /** A provider instance: never its settings, never its secrets. */
 export class ProviderDto {
   @ApiProperty()
@@ -154,6 +167,12 @@ export class ProviderDto {
   actions!: readonly ProviderActionDto[];
   @ApiProperty({ type: KnownHealthDto, nullable: true, description: 'Null: nobody has asked yet.' })
   health!: KnownHealthDto | null;
+  @ApiProperty({
+    type: MaintainedDto,
+    nullable: true,
+    description: 'The last comparison of the device with what it should have. Null: there was none.',
+  })
+  maintained!: MaintainedDto | null;
   @ApiProperty({
     type: [WindowDto],
     nullable: true,
@@ -183,7 +202,7 @@ export function toProvider(
 ): ProviderDto {
   const { config, provider } = instance;
   const { manifest } = provider;
-  const { paused, health } = record;
+  const { paused, health, maintained } = record;
   return {
     id: instance.id,
     vendor: manifest.vendor,
@@ -200,6 +219,16 @@ export function toProvider(
       deadlineSeconds: instance.deadlineMs(action) / 1000,
     })),
     health: health === null ? null : { ...health, at: health.at.toISOString() },
+    maintained:
+      maintained === null
+        ? null
+        : {
+            checked: maintained.checked,
+            added: maintained.added,
+            removed: maintained.removed,
+            ...(operates ? { problems: maintained.problems } : {}),
+            at: maintained.at.toISOString(),
+          },
     quota:
       state.windows?.map(({ calls, perSeconds, actions, left, nextFreeMs }) => ({
         calls,

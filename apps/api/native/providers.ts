@@ -103,7 +103,12 @@ export class Providers {
       this.#permits.state(id),
       this.#counter.countWaiting(id, BACKLOG_COUNTED).catch(() => null),
     ]);
-    const record = records.find((one) => one.instance === id) ?? { instance: id, paused: null, health: null };
+    const record = records.find((one) => one.instance === id) ?? {
+      instance: id,
+      paused: null,
+      health: null,
+      maintained: null,
+    };
     return { instance, record, state, waiting };
   }
 }

@@ -8,6 +8,7 @@ import { vendorHttp } from '../vendor-http-client.js';
 import { BypassWatch } from './bypass-watch.js';
 import { Canaries } from './canaries.js';
 import type { ConformanceOptions, SimulatedVendor, VendorEffect } from './options.js';
+import { MemoryLedger } from './memory-ledger.js';
 import { readSample } from './sample.js';
 import { VendorProxy, type SeenRequest, type Traffic } from './vendor-proxy.js';
 
@@ -118,6 +119,7 @@ export class Rig {
   /** Calls that did not come back in time, in words. */
   readonly hung = new Set<string>();
   readonly #settings: readonly [unknown, unknown];
+  #ledgers = [new MemoryLedger(), new MemoryLedger()] as const;
   /** One object for all calls: connections are kept by it, as in production. */
   readonly #network: NetworkPolicy = { allow: ['127.0.0.0/8'], ports: [] };
 
@@ -170,6 +172,7 @@ export class Rig {
     this.requests = [];
     this.spend = () => undefined;
     this.proxy?.forget();
+    this.#ledgers = [new MemoryLedger(), new MemoryLedger()];
     await this.options.vendor?.reset();
   }
 
@@ -280,6 +283,7 @@ export class Rig {
       secrets: { ...this.options.instances[instance].secrets },
       signal: call.signal,
       http: this.#http(action, instance, call, options.traffic ?? {}),
+      ledger: this.#ledgers[instance],
       log: { info: say, warn: say },
       attempt: subject.attempt,
       idempotencyKey: subject.actionId,

@@ -1,0 +1,80 @@
+/**
+ * Who wants which entry in the lists of a device (a firewall's sets, a resolver's zones, a feed), and what was written
+ * to it. A block is a lease: several actions may own one entry, and it goes when the last of them leaves.
+ */
+
+/** What was last noted of an entry on the device itself. */
+export type EntryWritten =
+  /** Nothing of ours is there. */
+  | 'no'
+  /** A write was about to be made: if it is there, it is ours. */
+  | 'intended'
+  | 'yes'
+  /** It was there before us, and is not ours to remove. */
+  | 'foreign';
+
+/** An action that wants an entry to be there. */
+export interface EntryOwner {
+  readonly actionId: string;
+  readonly tenantId: string;
+  /** When it wants it no longer; null: until it is released. */
+  readonly until: Date | null;
+}
+
+/** An entry as it is wanted, and as it was written. */
+export interface LedgerEntry {
+  /** Canonical. */
+  readonly value: string;
+  /** Owners whose time is not over. None: it is not wanted. */
+  readonly owners: number;
+  /** Milliseconds until the last owner's time is over, by the database's clock; null: no end. */
+  readonly leftMs: number | null;
+  /** Raised by every change of its owners. */
+  readonly revision: number;
+  readonly written: EntryWritten;
+}
+
+/** What is known of an entry on the device, noted by the list's only writer. */
+export interface EntryNote {
+  readonly value: string;
+  /** As it was read; a newer one keeps the entry due. */
+  readonly revision: number;
+  readonly written: EntryWritten;
+}
+
+/** A list of whose entries this is the only writer among all workers. */
+export interface HeldList {
+  /** Aborted when another may write: then write nothing more. */
+  readonly signal: AbortSignal;
+  /** All entries that are wanted or were written. */
+  entries(): Promise<readonly LedgerEntry[]>;
+  /** Durable when it resolves. One whose owners have all left and of which nothing is there is forgotten in time. */
+  note(notes: readonly EntryNote[]): Promise<void>;
+}
+
+/** The entries of one provider instance. Kept durably; shared by all workers. */
+export interface EntryLedger {
+  /**
+   * Makes an action an owner. To repeat it changes its time only; an action that was released stays so.
+   * @returns the entry's revision, or null where the action was released before
+   */
+  hold(list: string, value: string, owner: EntryOwner): Promise<number | null>;
+  /**
+   * Takes owners away: one action, or all of a tenant.
+   * @returns how many owners left and how many stay
+   */
+  release(
+    list: string,
+    value: string,
+    whose: { readonly actionId: string } | { readonly tenantId: string },
+  ): Promise<{ readonly left: number; readonly stay: number }>;
+  /** One entry; null where nobody wants it and nothing was written. */
+  entry(list: string, value: string): Promise<LedgerEntry | null>;
+  /** Names of the lists that have entries. */
+  lists(): Promise<readonly string[]>;
+  /**
+   * Runs the work as the only writer of this list, as soon as no other is.
+   * @throws the signal's reason when it is aborted before its turn
+   */
+  asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,277 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type mongoose from 'mongoose';
+import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import { MongoSharedLease } from './mongo-shared-lease.js';
+import { isDuplicateKey } from './together.js';
+import { NOW, literal, type Expression } from './pipeline.js';
+import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
+
+interface OwnerDocument {
+  readonly action: string;
+  readonly tenant: string;
+  readonly until: Date | null;
+}
+
+interface EntryDocument {
+  /** Instance, list and value. */
+  readonly _id: string;
+  readonly instance: string;
+  readonly list: string;
+  readonly value: string;
+  readonly owners: readonly OwnerDocument[];
+  /** Actions that were released: a late attempt of theirs must not come back. */
+  readonly released: readonly string[];
+  readonly revision: number;
+  readonly written: EntryWritten;
+  /** Since when nobody wants it and nothing is there; the document goes a week later. */
+  readonly idleAt: Date | null;
+}
+
+const ENTRIES = 'entries';
+/** Longer than an attempt of a released action can be late: its deadline is at most seven days. */
+const FORGET_AFTER_S = 8 * 86_400;
+/** Released actions an entry remembers, the last ones. */
+const MOST_RELEASED = 1000;
+
+/** Milliseconds a writer's lease lasts, and between its renewals and the tries of who waits for it. */
+const LEASE_MS = 15_000;
+const RENEW_MS = 4000;
+const TRY_MS = 50;
+
+/** `owners` whose time is not over. */
+const ALIVE = {
+  $filter: {
+    input: { $ifNull: ['$owners', []] },
+    cond: { $or: [{ $eq: ['$$this.until', null] }, { $gt: ['$$this.until', NOW] }] },
+  },
+} as const;
+
+/** `EntryLedger` on MongoDB: one document an entry, every change one guarded update, timed by the database's clock. */
+export class MongoEntryLedger implements EntryLedger {
+  readonly #db: mongoose.mongo.Db;
+  readonly #entries: mongoose.mongo.Collection<EntryDocument>;
+  readonly #instance: string;
+  readonly #budgetMs: number;
+
+  constructor(db: mongoose.mongo.Db, instance: string, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
+    this.#db = db;
+    this.#entries = db.collection<EntryDocument>(ENTRIES);
+    this.#instance = instance;
+    this.#budgetMs = retryBudgetMs;
+  }
+
+  static async ensureIndexes(db: mongoose.mongo.Db): Promise<void> {
+    await db
+      .collection(ENTRIES)
+      .createIndexes([
+        { key: { instance: 1, list: 1, value: 1 } },
+        { key: { idleAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
+      ]);
+  }
+
+  async hold(list: string, value: string, { actionId, tenantId, until }: EntryOwner): Promise<number | null> {
+    const me = { action: literal(actionId), tenant: literal(tenantId), until: until ?? null };
+    const isReleased = { $in: [literal(actionId), { $ifNull: ['$released', []] }] };
+    const others = ownersWhere({ $ne: ['$$this.action', literal(actionId)] });
+    const isThere = { $in: [me, { $ifNull: ['$owners', []] }] };
+    const kept: Expression = { $or: [isReleased, isThere] };
+    const entry = await this.#change(
+      list,
+      value,
+      {
+        owners: {
+          $cond: [kept, { $ifNull: ['$owners', []] }, { $concatArrays: [others, [me]] }],
+        },
+        released: { $ifNull: ['$released', []] },
+        revision: { $add: [{ $ifNull: ['$revision', 0] }, { $cond: [kept, 0, 1] }] },
+        written: { $ifNull: ['$written', 'no'] },
+        idleAt: { $cond: [isReleased, { $ifNull: ['$idleAt', NOW] }, null] },
+      },
+      'after',
+    );
+    if (entry === null || entry.released.includes(actionId)) return null;
+    return entry.revision;
+  }
+
+  async release(
+    list: string,
+    value: string,
+    whose: { readonly actionId: string } | { readonly tenantId: string },
+  ): Promise<{ readonly left: number; readonly stay: number }> {
+    const isWhose: Expression =
+      'actionId' in whose
+        ? { $eq: ['$$this.action', literal(whose.actionId)] }
+        : { $eq: ['$$this.tenant', literal(whose.tenantId)] };
+    const leaving = {
+      $map: { input: ownersWhere(isWhose), in: '$$this.action' },
+    };
+    // Also where it holds nothing, for its attempt may be on its way.
+    const named = 'actionId' in whose ? { $setUnion: [leaving, [literal(whose.actionId)]] } : leaving;
+    const isNew = { $eq: [{ $type: '$value' }, 'missing'] };
+    const before = await this.#change(
+      list,
+      value,
+      {
+        owners: ownersWhere({ $not: [isWhose] }),
+        released: {
+          $slice: [{ $setUnion: [{ $ifNull: ['$released', []] }, named] }, -MOST_RELEASED],
+        },
+        revision: { $add: [{ $ifNull: ['$revision', 0] }, { $min: [1, { $size: leaving }] }] },
+        written: { $ifNull: ['$written', 'no'] },
+        idleAt: { $cond: [isNew, NOW, '$idleAt'] },
+      },
+      'before',
+    );
+    const owners = before?.owners ?? [];
+    const left = owners.filter(({ action, tenant }) =>
+      'actionId' in whose ? action === whose.actionId : tenant === whose.tenantId,
+    );
+    return { left: left.length, stay: owners.length - left.length };
+  }
+
+  async entry(list: string, value: string): Promise<LedgerEntry | null> {
+    const [entry] = await this.#read({ _id: this.#idOf(list, value) });
+    return entry ?? null;
+  }
+
+  async lists(): Promise<readonly string[]> {
+    return repeatedRead(this.#budgetMs, () =>
+      this.#entries.distinct('list', { instance: this.#instance, idleAt: null }),
+    );
+  }
+
+  async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
+    const lease = new MongoSharedLease(this.#db, `entries:${this.#instance}:${list}`);
+    const owner = randomUUID();
+    while (!(await lease.take(owner, LEASE_MS)))
+      await sleep(TRY_MS * (0.5 + Math.random()), undefined, { signal }).catch(() => signal.throwIfAborted());
+    const lost = new AbortController();
+    let takenAt = performance.now();
+    const renewal = setInterval(() => {
+      const askedAt = performance.now();
+      lease
+        .take(owner, LEASE_MS)
+        .then((isOurs) => {
+          if (isOurs) takenAt = askedAt;
+          else lost.abort(new Error('another worker writes this list'));
+        })
+        .catch(() => undefined)
+        .finally(() => {
+          if (performance.now() - takenAt > LEASE_MS - RENEW_MS)
+            lost.abort(new Error('the lease on this list could not be renewed'));
+        });
+    }, RENEW_MS);
+    const held: HeldList = {
+      signal: AbortSignal.any([signal, lost.signal]),
+      entries: () => this.#read({ instance: this.#instance, list, idleAt: null }),
+      note: (notes) => this.#note(list, notes),
+    };
+    try {
+      return await work(held);
+    } finally {
+      clearInterval(renewal);
+      await lease.giveBack(owner).catch(() => undefined);
+    }
+  }
+
+  /** Makes the entry where there is none. */
+  async #change(
+    list: string,
+    value: string,
+    changes: Readonly<Record<string, Expression>>,
+    returnDocument: 'before' | 'after',
+  ): Promise<EntryDocument | null> {
+    const change = (): Promise<EntryDocument | null> =>
+      repeatable(this.#budgetMs, () =>
+        this.#entries.findOneAndUpdate(
+          { _id: this.#idOf(list, value) },
+          [
+            {
+              $set: {
+                ...changes,
+                instance: literal(this.#instance),
+                list: literal(list),
+                value: literal(value),
+              },
+            },
+          ],
+          { upsert: true, returnDocument },
+        ),
+      );
+    return change().catch((error: unknown) => {
+      // Two made it at the same time.
+      if (isDuplicateKey(error)) return change();
+      throw error;
+    });
+  }
+
+  async #note(list: string, notes: readonly EntryNote[]): Promise<void> {
+    if (notes.length === 0) return;
+    await repeatable(this.#budgetMs, () =>
+      this.#entries.bulkWrite(
+        notes.map(({ value, revision, written }) => ({
+          updateOne: {
+            filter: { _id: this.#idOf(list, value) },
+            update: [
+              {
+                $set: {
+                  written,
+                  idleAt: {
+                    $cond: [
+                      {
+                        $and: [
+                          written === 'no',
+                          { $eq: ['$revision', revision] },
+                          { $eq: [{ $size: ALIVE }, 0] },
+                        ],
+                      },
+                      NOW,
+                      null,
+                    ],
+                  },
+                },
+              },
+            ],
+          },
+        })),
+        { ordered: false },
+      ),
+    );
+  }
+
+  async #read(filter: mongoose.mongo.Filter<EntryDocument>): Promise<readonly LedgerEntry[]> {
+    return repeatedRead(this.#budgetMs, () =>
+      this.#entries
+        .aggregate<LedgerEntry>([
+          { $match: filter },
+          { $set: { alive: ALIVE } },
+          {
+            $project: {
+              _id: 0,
+              value: 1,
+              revision: 1,
+              written: 1,
+              owners: { $size: '$alive' },
+              leftMs: {
+                $cond: [
+                  { $or: [{ $eq: [{ $size: '$alive' }, 0] }, { $in: [null, '$alive.until'] }] },
+                  null,
+                  { $subtract: [{ $max: '$alive.until' }, NOW] },
+                ],
+              },
+            },
+          },
+        ])
+        .toArray(),
+    );
+  }
+
+  #idOf(list: string, value: string): string {
+    return `${this.#instance}\n${list}\n${value}`;
+  }
+}
+
+function ownersWhere(condition: Expression): Expression {
+  return { $filter: { input: { $ifNull: ['$owners', []] }, cond: condition } };
+}

@@ -1,0 +1,88 @@
+import type { HealthReport, InstanceContext, ProviderError } from '#provider-sdk';
+
+/**
+ * What is to be done at a firewall, in the words of OpenC2's Stateless Packet Filtering profile (SLPF v1.0, section 2):
+ * an action at a target. Domains and URLs are targets of our own, for devices that know them.
+ */
+export interface FirewallIntent {
+  readonly verb: 'deny' | 'remove';
+  readonly target: FirewallTarget;
+  /** When the effect is to end; null: it stays until it is removed. */
+  readonly until: Date | null;
+}
+
+export interface FirewallTarget {
+  readonly kind: 'ipv4_net' | 'ipv6_net' | 'domain_name' | 'uri';
+  /** Canonical: a host without a prefix, a network with one, a domain in ASCII, a URL. */
+  readonly value: string;
+}
+
+/** An entry of a list, as it is on the device. */
+export interface DeviceEntry {
+  /** As it was written: canonical where the device keeps it another way. */
+  readonly value: string;
+  /** Milliseconds until the device drops it by itself; null: never, or the device does not say. */
+  readonly leftMs: number | null;
+  /** The device itself shows that it is of Riposte. Absent: it does not tell. */
+  readonly isMarked?: boolean;
+}
+
+/** An entry to be written. */
+export interface NewEntry {
+  readonly value: string;
+  /** Milliseconds after which the device may drop it; null: it stays. */
+  readonly leftMs: number | null;
+}
+
+export interface ListChanges {
+  /** To be taken away, before anything is added. What is not there is no failure. */
+  readonly remove: readonly string[];
+  /** To be added, or to get another time. What is there already is no failure. */
+  readonly add: readonly NewEntry[];
+}
+
+/** What a driver may use of a call. */
+export type DriverContext<Settings> = Pick<
+  InstanceContext<Settings>,
+  'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'log'
+>;
+
+/**
+ * The way to one kind of device. It knows lists and entries and nothing of actions: who wants what, and when it is to
+ * be written, is the list writer's.
+ */
+export interface FirewallDriver<Settings = unknown> {
+  /**
+   * The list that a target goes into.
+   * @returns a refusal in words where the device cannot do such a thing
+   */
+  listOf(
+    settings: Settings,
+    target: FirewallTarget,
+  ): { readonly list: string } | { readonly refused: string };
+  /** True where an entry's time is kept by the device, to about a second. */
+  readonly expires: boolean;
+  /** True where a wider network covers what is in it, and both cannot stand side by side. */
+  readonly covers: boolean;
+  /** Names and addresses of the device and its interface: never blocked. */
+  vendorHosts?(settings: Settings): readonly string[];
+  /**
+   * All entries of a list.
+   * @throws ProviderError `permanent` when the device was not set up for it, saying how
+   */
+  read(context: DriverContext<Settings>, list: string): Promise<readonly DeviceEntry[]>;
+  /**
+   * Writes all changes with as few requests as the device allows. It is read again afterwards, so that an answer is no proof.
+   *
+   * @returns why single entries failed, by their value
+   * @throws ProviderError where none was written, or nobody knows which
+   */
+  write(
+    context: DriverContext<Settings>,
+    list: string,
+    changes: ListChanges,
+  ): Promise<ReadonlyMap<string, ProviderError>>;
+  /** Ends what is under way from or to newly blocked addresses. Best effort. */
+  killStates?(context: DriverContext<Settings>, values: readonly string[]): Promise<void>;
+  health(context: DriverContext<Settings>): Promise<HealthReport>;
+}

@@ -1,0 +1,284 @@
+import {
+  ProviderError,
+  RAIL_SETTINGS,
+  Type,
+  blockRails,
+  defineProvider,
+  type ActionManifest,
+  type CallContext,
+  type CompletedAction,
+  type EntryLedger,
+  type InstanceContext,
+  type Maintained,
+  type Provider,
+  type RateWindow,
+  type StepOutcome,
+} from '#provider-sdk';
+import type { TObject, TProperties, Static } from 'typebox';
+import type { FirewallDriver, FirewallIntent, FirewallTarget } from './driver.js';
+import { ListWriter, type EntryState } from './list-writer.js';
+
+/** What a driver's plugin declares beside its driver. */
+export interface FirewallDeclaration<Settings extends TProperties> {
+  readonly vendor: string;
+  readonly provider: string;
+  readonly version: string;
+  readonly title: string;
+  readonly docUrl: string;
+  readonly settings: Settings;
+  readonly secrets?: { readonly required?: readonly string[]; readonly optional?: readonly string[] };
+  readonly rateLimits?: readonly RateWindow[];
+  /** Targets that the device can block. The actions for others are there, and refused with this reason. */
+  readonly targets: {
+    readonly ip: true | string;
+    readonly domain: true | string;
+    readonly url: true | string;
+  };
+  readonly driver: FirewallDriver<Static<TObject<Settings>>>;
+}
+
+const PARAMETERS = {
+  Ip: {
+    name: 'IP',
+    schema: Type.String({
+      format: 'network',
+      examples: ['203.0.113.7'],
+      'x-aliases': ['address', 'ipAddress', 'destinationIp', 'network', 'cidr'],
+    }),
+    what: 'an address or a network',
+    target: 'ip',
+  },
+  Domain: {
+    name: 'Domain',
+    schema: Type.String({
+      format: 'domain',
+      examples: ['evil.example'],
+      'x-aliases': ['fqdn', 'domainName'],
+    }),
+    what: 'a domain and all names below it',
+    target: 'domain',
+  },
+  Url: {
+    name: 'URL',
+    schema: Type.String({ format: 'url', examples: ['https://evil.example/x'] }),
+    what: 'a URL',
+    target: 'url',
+  },
+} as const;
+type Kind = keyof typeof PARAMETERS;
+
+interface Request {
+  readonly action: string;
+  readonly parameters: unknown;
+  readonly effectUntil?: Date;
+}
+
+/**
+ * The provider of a kind of firewall: blocks are leases in the instance's ledger, and the device is brought to what it
+ * says. To execute one twice has no further effect; a cancel and a revert take its lease away.
+ */
+export function firewallProvider<Settings extends TProperties>(
+  declaration: FirewallDeclaration<Settings>,
+): Provider {
+  type Values = Static<TObject<Settings>>;
+  const { driver, targets } = declaration;
+  const writer = new ListWriter(driver);
+  const comment = Type.Optional(Type.String({ maxLength: 1000, examples: ['Case 4711'] }));
+  const actions: Record<string, ActionManifest> = {};
+  for (const [kind, { name, schema, what }] of Object.entries(PARAMETERS)) {
+    const parameters = Type.Object({ [name]: schema, Comment: comment }, { additionalProperties: false });
+    actions[`Block${kind}`] = {
+      title: `Blocks ${what}.`,
+      parameters,
+      idempotency: 'natural',
+      cancellable: true,
+      revertible: true,
+      observable: true,
+      lane: 'containment',
+      mutexKey: [name],
+    };
+    actions[`Unblock${kind}`] = {
+      title: `Takes away the tenant's blocks of ${what}; what others block, or was there before, stays.`,
+      parameters,
+      idempotency: 'natural',
+      cancellable: false,
+      observable: true,
+      lane: 'release',
+      mutexKey: [name],
+    };
+  }
+
+  const whereOf = (settings: Values, target: FirewallTarget): string => {
+    const found = driver.listOf(settings, target);
+    if ('refused' in found) throw new ProviderError('unsupported', found.refused);
+    return found.list;
+  };
+
+  /** Null where it may be blocked. */
+  const refusalOf = (settings: Values, request: Request): string | null => {
+    const { verb, target, kind } = read(request);
+    const can = targets[PARAMETERS[kind].target];
+    if (can !== true) return can;
+    const found = driver.listOf(settings, target);
+    if ('refused' in found) return found.refused;
+    if (verb === 'remove') return null;
+    const rails = blockRails(settings, { vendorHosts: driver.vendorHosts?.(settings) ?? [] });
+    return rails.check(target.value)?.message ?? null;
+  };
+
+  async function block(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
+    const refused = refusalOf(context.settings, request);
+    if (refused !== null) throw new ProviderError('permission', refused);
+    const { target, until } = read(request);
+    const list = whereOf(context.settings, target);
+    const ledger = ledgerOf(context);
+    const { actionId, tenantId } = context;
+    const held = await ledger.hold(list, target.value, { actionId, tenantId, until });
+    // A late attempt of an action that was cancelled or reverted.
+    if (held === null) return { kind: 'stopped' };
+    const { states } = await writer.write(context, ledger, list);
+    const state = states.get(target.value);
+    if (state?.kind === 'failed') {
+      if (state.error.next === 'fail') await ledger.release(list, target.value, { actionId });
+      throw state.error;
+    }
+    const expiresAt = until === null ? {} : { expiresAt: until.toISOString() };
+    return {
+      kind: 'completed',
+      result: { list, value: target.value, message: blockedInWords(target.value, state) },
+      effect: { changed: state?.kind === 'written' && state.isNew, ids: [list, target.value], ...expiresAt },
+    };
+  }
+
+  async function unblock(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
+    const refused = refusalOf(context.settings, request);
+    if (refused !== null) throw new ProviderError('unsupported', refused);
+    const { target } = read(request);
+    const { tenantId } = context;
+    return letGo(context, target, { tenantId });
+  }
+
+  async function letGo(
+    context: InstanceContext<Values>,
+    target: FirewallTarget,
+    whose: { readonly actionId: string } | { readonly tenantId: string },
+  ): Promise<StepOutcome> {
+    const list = whereOf(context.settings, target);
+    const ledger = ledgerOf(context);
+    const { stay } = await ledger.release(list, target.value, whose);
+    const { states } = await writer.write(context, ledger, list);
+    const state = states.get(target.value);
+    if (state?.kind === 'failed') throw state.error;
+    return {
+      kind: 'completed',
+      result: { list, value: target.value, message: releasedInWords(target.value, state, stay) },
+      effect: { changed: state?.kind === 'gone' },
+    };
+  }
+
+  // The rails' settings are read by the rails alone; a driver knows its own.
+  const settings = Type.Object(
+    { ...declaration.settings, ...RAIL_SETTINGS },
+    { additionalProperties: false },
+  ) as unknown as TObject<Settings>;
+
+  return defineProvider({
+    manifest: {
+      vendor: declaration.vendor,
+      provider: declaration.provider,
+      version: declaration.version,
+      title: declaration.title,
+      docUrl: declaration.docUrl,
+      settings,
+      ...(declaration.secrets === undefined ? {} : { secrets: declaration.secrets }),
+      ...(declaration.rateLimits === undefined ? {} : { rateLimits: declaration.rateLimits }),
+      actions,
+    },
+    execute: (context, request) =>
+      request.action.startsWith('Block') ? block(context, request) : unblock(context, request),
+    cancel: async (context, _operation, request) => {
+      if (!request.action.startsWith('Block')) return 'tooLate';
+      await letGo(context, read(request).target, { actionId: context.actionId });
+      return 'cancelled';
+    },
+    revert: async (context, done: CompletedAction<Request>) =>
+      letGo(context, read(done).target, { actionId: done.actionId }),
+    plan: async (context, request) => {
+      const refused = refusalOf(context.settings, request);
+      const { verb, target } = read(request);
+      if (refused !== null)
+        return { summary: `Nothing: ${target.value} is refused.`, changes: [], warnings: [refused] };
+      const list = whereOf(context.settings, target);
+      const entry = await ledgerOf(context).entry(list, target.value);
+      const isThere = (await driver.read(context, list)).some(({ value }) => value === target.value);
+      const change =
+        verb === 'deny' ? `add ${target.value} to ${list}` : `remove ${target.value} from ${list}`;
+      const isNeeded = verb === 'deny' ? !isThere : isThere && entry !== null && entry.written !== 'foreign';
+      return {
+        summary: isNeeded ? `It would ${change}.` : `Nothing would change in ${list}.`,
+        changes: isNeeded ? [change] : [],
+        ...(entry !== null && entry.owners > 0
+          ? { warnings: [`${entry.owners} unfinished or finished actions block ${target.value} already.`] }
+          : {}),
+      };
+    },
+    observe: async (context, request) => {
+      const { verb, target } = read(request);
+      const list = whereOf(context.settings, target);
+      const isThere = (await driver.read(context, list)).some(({ value }) => value === target.value);
+      return {
+        inPlace: verb === 'deny' ? isThere : !isThere,
+        message: `${target.value} is ${isThere ? '' : 'not '}in ${list}.`,
+      };
+    },
+    health: (context) => driver.health(context),
+    maintain: async (context): Promise<Maintained> => {
+      const ledger = ledgerOf(context);
+      const total = { checked: 0, added: 0, removed: 0 };
+      const problems: string[] = [];
+      for (const list of await ledger.lists()) {
+        const { checked, added, removed, states } = await writer.maintain(context, ledger, list);
+        total.checked += checked;
+        total.added += added;
+        total.removed += removed;
+        for (const [value, state] of states)
+          if (state.kind === 'failed') problems.push(`${list}: ${value}: ${state.error.message}`);
+      }
+      return { ...total, problems };
+    },
+  });
+}
+
+/** The intent of a request, by its parameter's name. */
+function read(request: Request): FirewallIntent & { readonly kind: Kind } {
+  const verb = request.action.startsWith('Block') ? 'deny' : 'remove';
+  const kind = request.action.replace(/^(?:Unb|B)lock/, '') as Kind;
+  const value = String((request.parameters as Readonly<Record<string, unknown>>)[PARAMETERS[kind].name]);
+  const address = value.includes(':') ? 'ipv6_net' : 'ipv4_net';
+  const target = { Ip: address, Domain: 'domain_name', Url: 'uri' } as const;
+  return { verb, kind, target: { kind: target[kind], value }, until: request.effectUntil ?? null };
+}
+
+function ledgerOf({ ledger }: Pick<InstanceContext, 'ledger'>): EntryLedger {
+  if (ledger === undefined) throw new TypeError('a firewall plugin needs the ledger of its entries');
+  return ledger;
+}
+
+function blockedInWords(value: string, state: EntryState | undefined): string {
+  switch (state?.kind) {
+    case 'foreign':
+      return `${value} was blocked there before, not by Riposte; it stays as it was.`;
+    case 'covered':
+      return `${value} is blocked by ${state.by}, which holds it.`;
+    default:
+      return `${value} is blocked.`;
+  }
+}
+
+function releasedInWords(value: string, state: EntryState | undefined, stay: number): string {
+  if (stay > 0)
+    return `${value} stays blocked: ${stay} other ${stay === 1 ? 'action blocks' : 'actions block'} it.`;
+  return state?.kind === 'gone' || state === undefined
+    ? `Riposte blocks ${value} no longer.`
+    : `${value} stays blocked, not by Riposte.`;
+}
