@@ -19,7 +19,10 @@ export interface CheckedSubmission {
   readonly instance: ProviderInstance;
 }
 
-/** @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known */
+/**
+ * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known; for what the
+ *   plugin refuses, `accessDenied` or `invalidRequest`, in its words
+ */
 export function checkSubmission(
   registry: ProviderRegistry,
   caller: Caller,
@@ -38,6 +41,12 @@ export function checkSubmission(
   }
   const parsed = parseParameters(found.manifest, submission.parameters);
   if (!parsed.ok) throw new UserError('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
+  const refused = instance.refusalOf({ action: found.name, parameters: parsed.values });
+  if (refused !== null)
+    throw new UserError(
+      refused.kind === 'invalid' ? 'invalidRequest' : 'accessDenied',
+      `${found.name}: ${refused.message}`,
+    );
   return {
     action: {
       caller,

@@ -42,6 +42,7 @@ export type {
   ProviderCalls,
   ProviderManifest,
   ReconcileOutcome,
+  RequestRefusal,
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';

@@ -164,6 +164,14 @@ export type ActionRequest<Actions extends ActionManifests> = {
   };
 }[keyof Actions & string];
 
+/** Why a request is refused before anything is recorded. */
+export interface RequestRefusal {
+  /** For people: what is refused, and what to do. */
+  readonly message: string;
+  /** `forbidden`: a rule of this installation stands against it (403). `invalid`: it means nothing (400). Default `forbidden`. */
+  readonly kind?: 'forbidden' | 'invalid';
+}
+
 /** An action that is completed, to be undone. */
 export type CompletedAction<Request> = Request & {
   readonly actionId: string;
@@ -252,6 +260,14 @@ export interface ProviderCalls<Request, Settings> {
   readonly health?: (context: InstanceContext<Settings>) => Promise<HealthReport>;
   /** Finds out whether a request whose answer was lost reached the vendor. Required for `lookup`. */
   readonly reconcile?: (context: CallContext<Settings>, request: Request) => Promise<ReconcileOutcome>;
+  /**
+   * What speaks against a request, by what is known without asking anybody: quick, pure, no network. It is asked before
+   * an action is recorded, in the API, which has no secrets and stands on another machine perhaps; so `execute` has to
+   * check what matters itself. Of a plugin in a process of its own it is not asked.
+   *
+   * @returns null where nothing does
+   */
+  readonly validate?: (settings: Settings, request: Request) => RequestRefusal | null;
   /** The idempotency where it depends on the instance's settings; overrides the manifest's. */
   readonly idempotencyOf?: (settings: Settings, action: string) => Idempotency;
 }
