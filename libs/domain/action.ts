@@ -192,6 +192,8 @@ export interface SecurityAction {
   readonly progress: Json;
   readonly deadlineAt: Date;
   readonly startBefore: Date | null;
+  /** When its effect is to be lifted again; null: it stays. */
+  readonly effectUntil: Date | null;
   readonly epoch: number;
   readonly owner: string | null;
   readonly leaseUntil: Date | null;
@@ -229,6 +231,8 @@ export interface NewAction {
   /** Milliseconds from creation until the action has to have ended. */
   readonly deadlineMs: number;
   readonly startBefore: Date | null;
+  /** When its effect is to be lifted again. Default null: it stays. */
+  readonly effectUntil?: Date | null;
   /** True: an idempotency key leads to it, so retention leaves it on record while the key lives. Default false. */
   readonly keyed?: boolean;
 }

@@ -10,6 +10,7 @@ export interface Submission {
   readonly parameters: readonly KeyValuePair[];
   readonly vendorInformation: VendorInformation;
   readonly startBefore: Date | null;
+  readonly effectUntil: Date | null;
 }
 
 /** A submission that was checked: the action to record but for its id, and the names not to be logged. */
@@ -28,8 +29,7 @@ export function checkSubmission(
   caller: Caller,
   submission: Submission,
 ): CheckedSubmission {
-  if (submission.startBefore !== null && submission.startBefore.getTime() <= Date.now())
-    throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
+  checkTimes(submission);
   const instance = registry.resolve(submission.vendorInformation, caller.tenantId);
   const found = instance.findAction(submission.name);
   const { manifest: provider } = instance.provider;
@@ -37,6 +37,12 @@ export function checkSubmission(
     throw new UserError(
       'invalidRequest',
       `name: ${provider.vendor}/${provider.provider} has no action "${submission.name}"; known: ${Object.keys(provider.actions).join(', ')}.`,
+    );
+  }
+  if (submission.effectUntil !== null && found.manifest.revertible !== true) {
+    throw new UserError(
+      'invalidRequest',
+      `@riposte.effectUntil: ${found.name} of ${provider.vendor}/${provider.provider} cannot be undone, so its effect stays. Leave @riposte.effectUntil out.`,
     );
   }
   const parsed = parseParameters(found.manifest, submission.parameters);
@@ -51,6 +57,8 @@ export function checkSubmission(
     action: {
       caller,
       ...submission,
+      // What has not begun when its effect was to end is not begun at all.
+      startBefore: submission.startBefore ?? submission.effectUntil,
       instance: instance.id,
       actionName: found.name,
       providerVersion: provider.version,
@@ -62,4 +70,13 @@ export function checkSubmission(
     secret: secretParameterNames(found.manifest),
     instance,
   };
+}
+
+function checkTimes({ startBefore, effectUntil }: Submission): void {
+  const now = Date.now();
+  for (const [name, time] of Object.entries({ startBefore, effectUntil }))
+    if (time !== null && time.getTime() <= now)
+      throw new UserError('invalidRequest', `@riposte.${name} has to be a time in the future.`);
+  if (startBefore !== null && effectUntil !== null && effectUntil <= startBefore)
+    throw new UserError('invalidRequest', '@riposte.effectUntil has to be later than @riposte.startBefore.');
 }

@@ -7,6 +7,7 @@ export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';
 export { InstanceCalls } from './instance-calls.js';
 export { ProviderRegistry, quotasOf, type InstanceConfig } from './registry.js';
+export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reverted } from './revert-action.js';
 export { Retention } from './retention.js';

@@ -7,6 +7,7 @@ import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
+import { MongoEffectLifts } from './mongo-effect-lifts.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
@@ -40,6 +41,8 @@ export interface Database {
   readonly idempotencyKeys: MongoIdempotencyKeys;
   readonly workers: WorkerRegistry;
   readonly questions: MongoQuestions;
+  /** Effects that have an end. */
+  readonly lifts: MongoEffectLifts;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
   /** Clients of the built-in issuer. */
@@ -107,6 +110,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       idempotencyKeys,
       workers,
       questions,
+      lifts: new MongoEffectLifts(native, clock, options.retryBudgetMs),
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,

@@ -34,6 +34,11 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
   readonly cancellable: boolean;
   /** True when `revert` can undo it once it is completed. Default false. */
   readonly revertible?: boolean;
+  /**
+   * True when the vendor is told `effectUntil` and lifts the effect then by itself. The engine lifts it at that time in
+   * any case, by `revert`. Default false.
+   */
+  readonly supportsExpiry?: boolean;
   /** True when `observe` can tell whether its effect is in place. Default false. */
   readonly observable?: boolean;
   /**
@@ -161,6 +166,8 @@ export type ActionRequest<Actions extends ActionManifests> = {
   readonly [Name in keyof Actions & string]: {
     readonly action: Name;
     readonly parameters: Static<Actions[Name]['parameters']>;
+    /** When its effect is to be over; absent: it stays. May be past where it was slow to begin. */
+    readonly effectUntil?: Date;
   };
 }[keyof Actions & string];
 
@@ -275,5 +282,8 @@ export interface ProviderCalls<Request, Settings> {
 /** A plugin as the engine holds it: manifest and calls, types erased. */
 export interface Provider {
   readonly manifest: ProviderManifest;
-  readonly calls: ProviderCalls<{ readonly action: string; readonly parameters: unknown }, unknown>;
+  readonly calls: ProviderCalls<
+    { readonly action: string; readonly parameters: unknown; readonly effectUntil?: Date },
+    unknown
+  >;
 }

@@ -12,7 +12,7 @@ import type { HttpAction, HttpDefinition, WebhookDefinition } from './definition
 /** What an action can do, besides what its definition says in so many words. */
 export type Abilities = Pick<
   ActionManifest,
-  'idempotency' | 'cancellable' | 'revertible' | 'observable' | 'calls'
+  'idempotency' | 'cancellable' | 'revertible' | 'supportsExpiry' | 'observable' | 'calls'
 > & { readonly idempotency: Idempotency };
 
 /** The manifest of a definition. */

@@ -42,6 +42,10 @@ class ProviderActionDto {
   cancellable!: boolean;
   @ApiProperty()
   revertible!: boolean;
+  @ApiProperty({
+    description: 'Whether the vendor lifts the effect at effectUntil by itself, besides the service.',
+  })
+  supportsExpiry!: boolean;
   @ApiProperty()
   observable!: boolean;
   @ApiProperty({ enum: LANES })
@@ -233,6 +237,7 @@ function shownAction(action: ManifestOfAction) {
     result: action.result === undefined ? null : plain(action.result),
     cancellable: action.cancellable,
     revertible: action.revertible ?? false,
+    supportsExpiry: action.supportsExpiry ?? false,
     observable: action.observable ?? false,
     lane: action.lane ?? ('routine' as const),
     mutexKey: action.mutexKey ?? [],
