@@ -31,6 +31,10 @@ export type Idempotency = 'key' | 'natural' | 'lookup' | 'none';
 export const LANES = ['release', 'containment', 'routine'] as const;
 export type Lane = (typeof LANES)[number];
 
+/** Kinds of actions that do much harm by being many: how many of a kind an application may ask for in an hour is limited. */
+export const BLAST_CLASSES = ['isolation'] as const;
+export type BlastClass = (typeof BLAST_CLASSES)[number];
+
 /** Why an action that was not started yet waits for more than its turn. */
 export const WAIT_REASONS = ['quota', 'vendorBusy', 'breakerOpen', 'paused', 'targetBusy'] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number];

@@ -1,4 +1,11 @@
-import { UserError, type Caller, type KeyValuePair, type NewAction, type VendorInformation } from '#domain';
+import {
+  UserError,
+  type BlastClass,
+  type Caller,
+  type KeyValuePair,
+  type NewAction,
+  type VendorInformation,
+} from '#domain';
 import { parseParameters, secretParameterNames } from '#provider-sdk';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -17,6 +24,8 @@ export interface Submission {
 export interface CheckedSubmission {
   readonly action: Omit<NewAction, 'id' | 'keyed'>;
   readonly secret: ReadonlySet<string>;
+  /** The class of actions it counts as, where only so many may be asked for; null: none. */
+  readonly blastClass: BlastClass | null;
   readonly instance: ProviderInstance;
 }
 
@@ -68,6 +77,7 @@ export function checkSubmission(
       deadlineMs: instance.deadlineMs(found.manifest),
     },
     secret: secretParameterNames(found.manifest),
+    blastClass: found.manifest.blastRadius ?? null,
     instance,
   };
 }

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '#domain';
+import { BLAST_CLASSES, ConfigurationError } from '#domain';
 import { compileSchema, describeSchemaError } from './json-schema.js';
 import { canonicalName } from './names.js';
 import type { ActionManifest, ProviderManifest } from './provider.js';
@@ -55,6 +55,7 @@ const MANIFEST_SCHEMA = {
           supportsExpiry: { type: 'boolean' },
           observable: { type: 'boolean' },
           lane: { type: 'string', enum: ['release', 'containment', 'routine'] },
+          blastRadius: { type: 'string', enum: [...BLAST_CLASSES] },
           calls: { type: 'integer', minimum: 1, maximum: 1000 },
           mutexKey: texts,
           result: { type: 'object' },

@@ -1,5 +1,6 @@
 export { Type, type Static } from 'typebox';
 export type {
+  BlastClass,
   CancelOutcome,
   EffectRecord,
   ErrorInfo,

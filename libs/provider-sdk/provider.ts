@@ -1,5 +1,6 @@
 import type { Static, TObject, TProperties, TSchema } from 'typebox';
 import type {
+  BlastClass,
   CancelOutcome,
   EffectRecord,
   HealthReport,
@@ -46,6 +47,11 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
    * for what shuts off, `routine` for the rest. Default `routine`.
    */
   readonly lane?: Lane;
+  /**
+   * The class of actions of which an application may ask for so many in an hour only (`limits.blastRadius` of the
+   * configuration): `isolation` for what cuts machines off. Default none. What lets go has none.
+   */
+  readonly blastRadius?: BlastClass;
   /** Requests to the vendor that `execute` makes, as a rule: so many are waited for before it is called. Default 1. */
   readonly calls?: number;
   /**

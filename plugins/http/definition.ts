@@ -145,6 +145,7 @@ const described = {
     default: {},
   }),
   required: Type.Array(text, { default: [] }),
+  blastRadius: Type.Optional(Type.Enum(['isolation'])),
   lane: Type.Optional(Type.Enum(['release', 'containment', 'routine'])),
   mutexKey: Type.Optional(Type.Array(text, { minItems: 1 })),
   requiredPermissions: Type.Optional(Type.Array(text)),

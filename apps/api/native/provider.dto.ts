@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { LANES, type InstanceState, type Json, type Lane } from '#domain';
+import { BLAST_CLASSES, LANES, type BlastClass, type InstanceState, type Json, type Lane } from '#domain';
 import { BACKLOG_COUNTED, type ProviderView } from './providers.js';
 
 const text = { type: String, nullable: true } as const;
@@ -50,6 +50,13 @@ class ProviderActionDto {
   observable!: boolean;
   @ApiProperty({ enum: LANES })
   lane!: Lane;
+  @ApiProperty({
+    enum: BLAST_CLASSES,
+    type: String,
+    nullable: true,
+    description: 'The class of which an application may ask for so many in an hour only; null: none.',
+  })
+  blastRadius!: BlastClass | null;
   @ApiProperty({ type: [String], description: 'Parameters that name its target: one at a time runs there.' })
   mutexKey!: readonly string[];
   @ApiProperty({ type: [String], description: "What the credentials need, by the vendor's names." })
@@ -240,6 +247,7 @@ function shownAction(action: ManifestOfAction) {
     supportsExpiry: action.supportsExpiry ?? false,
     observable: action.observable ?? false,
     lane: action.lane ?? ('routine' as const),
+    blastRadius: action.blastRadius ?? null,
     mutexKey: action.mutexKey ?? [],
     requiredPermissions: action.requiredPermissions ?? [],
     deprecated: action.deprecated ?? null,
