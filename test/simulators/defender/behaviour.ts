@@ -47,7 +47,7 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
 };
 
 /** How an action ends, or where it stays. */
-export const ENDINGS = [
+const ENDINGS = [
   'Succeeded',
   'Failed',
   'TimeOut',
@@ -69,7 +69,7 @@ export interface Fate {
 }
 
 /** What happens to requests. `After`: what was asked for has been done. */
-export const FAULTS = [
+const FAULTS = [
   'error',
   'errorAfter',
   'cut',
