@@ -47,14 +47,7 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
 };
 
 /** How an action ends, or where it stays. */
-const ENDINGS = [
-  'Succeeded',
-  'Failed',
-  'TimeOut',
-  'Cancelled',
-  'stuckPending',
-  'stuckInProgress',
-] as const;
+const ENDINGS = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled', 'stuckPending', 'stuckInProgress'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 /** What becomes of the next actions of a kind. */
