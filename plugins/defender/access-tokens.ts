@@ -11,7 +11,7 @@ export interface AccessToken {
   readonly roles: readonly string[] | null;
 }
 
-/** Tokens live an hour; one is renewed this long before its end. */
+/** Tokens live an hour; one is renewed this long before its end, or after half its life where that is short. */
 const RENEW_EARLY_MS = 300_000;
 const DEFAULT_LIFE_S = 3599;
 const MOST_TOKENS = 1000;
@@ -78,8 +78,8 @@ export class AccessTokens {
     const token = { value: body.access_token, roles: rolesIn(body.access_token) };
     const seconds = Number(body.expires_in ?? DEFAULT_LIFE_S);
     if (this.#kept.size >= MOST_TOKENS) this.#kept.clear();
-    // One that lives shorter than the margin is used at once, and once.
-    this.#kept.set(key, { token, until: Date.now() + seconds * 1000 - RENEW_EARLY_MS });
+    const lifeMs = seconds * 1000;
+    this.#kept.set(key, { token, until: Date.now() + lifeMs - Math.min(RENEW_EARLY_MS, lifeMs / 2) });
     return token;
   }
 }
