@@ -574,14 +574,12 @@ describe('indicators', () => {
   });
 
   it('remembers what it wrote over when the answer was lost', async () => {
-    vendor
-      .tenant()
-      .indicators.putInPlace({
-        indicatorType: 'IpAddress',
-        indicatorValue: '1.2.3.4',
-        action: 'Audit',
-        generateAlert: true,
-      });
+    vendor.tenant().indicators.putInPlace({
+      indicatorType: 'IpAddress',
+      indicatorValue: '1.2.3.4',
+      action: 'Audit',
+      generateAlert: true,
+    });
     let lastCheckpoint: unknown = null;
     const noting = {
       ...context(),
@@ -600,13 +598,11 @@ describe('indicators', () => {
   });
 
   it('a block within a domain that somebody allows is told to be without effect', async () => {
-    vendor
-      .tenant()
-      .indicators.putInPlace({
-        indicatorType: 'DomainName',
-        indicatorValue: 'example.com',
-        action: 'Allowed',
-      });
+    vendor.tenant().indicators.putInPlace({
+      indicatorType: 'DomainName',
+      indicatorValue: 'example.com',
+      action: 'Allowed',
+    });
     const { result } = await done(ask('BlockUrl', { URL: 'https://cdn.example.com/x', ...wishes }));
     expect(result).toMatchObject({
       warnings: [
