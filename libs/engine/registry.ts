@@ -12,6 +12,7 @@ import {
   type ActionManifest,
   type NetworkPolicy,
   type Provider,
+  type ProviderManifest,
   type RequestRefusal,
 } from '#provider-sdk';
 
@@ -158,7 +159,7 @@ export class ProviderRegistry {
     const served = this.#instances.filter((instance) => instance.serves(tenantId));
     const named = served.filter(
       ({ provider: { manifest } }) =>
-        same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
+        same(manifest.vendor, wanted.vendor) && namesOf(manifest).some((name) => same(name, wanted.provider)),
     );
     if (named.length === 0) {
       const known = served.map(({ provider: { manifest } }) => `${manifest.vendor}/${manifest.provider}`);
@@ -246,7 +247,7 @@ function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
   const b = other.provider.manifest;
   return (
     same(a.vendor, b.vendor) &&
-    same(a.provider, b.provider) &&
+    namesOf(a).some((name) => namesOf(b).some((other) => same(name, other))) &&
     same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
     (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) ||
       other.config.tenants.includes('*'))
@@ -300,6 +301,11 @@ function checkIdempotency(key: string, instance: ProviderInstance): void {
       );
     }
   }
+}
+
+/** The provider's name and its aliases. */
+function namesOf({ provider, providerAliases = [] }: ProviderManifest): readonly string[] {
+  return [provider, ...providerAliases];
 }
 
 function same(one: string, other: string): boolean {

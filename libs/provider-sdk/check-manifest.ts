@@ -17,6 +17,7 @@ const MANIFEST_SCHEMA = {
   properties: {
     vendor: text,
     provider: text,
+    providerAliases: texts,
     version: text,
     title: text,
     docUrl: text,

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { plugins } from '#plugins';
@@ -11,20 +12,31 @@ const SHIPPED = {
   mock: { samples, leaveOut, vendor: null, instances: [{ settings: {} }, { settings: {} }] },
 } as const;
 
+/** Those that have a vendor to be tried with, in specs of their own. */
+const WITH_VENDOR: Readonly<Record<string, string>> = { defender: 'defender-conformance.spec.ts' };
+
 describe('a shipped plugin', () => {
-  it.each(Object.keys(plugins))('passes the conformance kit: %s', async (name) => {
-    const provider = plugins[name];
-    const options = SHIPPED[name as keyof typeof SHIPPED];
-    if (provider === undefined || options === undefined) throw new TypeError(`no options for ${name}`);
-    const report = await checkConformance({ provider, ...options });
-    expect(formatReport(report)).toContain(' 0 failed,');
-    expect(report.checks.filter(({ outcome }) => outcome === 'passed').map(({ id }) => id)).toEqual([
-      'schemaRoundTrip',
-      'manifestClaims',
-      'deadline',
-      'secretsStayInside',
-    ]);
+  it.each(Object.entries(WITH_VENDOR))('has a spec with a vendor: %s', async (name, file) => {
+    expect(Object.keys(plugins)).toContain(name);
+    expect(await readFile(`test/plugins/${file}`, 'utf8')).toContain('checkConformance(');
   });
+
+  it.each(Object.keys(plugins).filter((name) => !(name in WITH_VENDOR)))(
+    'passes the conformance kit: %s',
+    async (name) => {
+      const provider = plugins[name];
+      const options = SHIPPED[name as keyof typeof SHIPPED];
+      if (provider === undefined || options === undefined) throw new TypeError(`no options for ${name}`);
+      const report = await checkConformance({ provider, ...options });
+      expect(formatReport(report)).toContain(' 0 failed,');
+      expect(report.checks.filter(({ outcome }) => outcome === 'passed').map(({ id }) => id)).toEqual([
+        'schemaRoundTrip',
+        'manifestClaims',
+        'deadline',
+        'secretsStayInside',
+      ]);
+    },
+  );
 });
 
 describe('the mock with a vendor', () => {
