@@ -233,6 +233,7 @@ export function firewallProvider<Settings extends TProperties>(
     },
     health: (context) => driver.health(context),
     maintain: async (context): Promise<Maintained> => {
+      await driver.provision?.(context);
       const ledger = ledgerOf(context);
       const total = { checked: 0, added: 0, removed: 0 };
       const problems: string[] = [];

@@ -1,4 +1,5 @@
 import type { Provider } from '#provider-sdk';
+import { nftables } from './drivers/nftables.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { difference } from './list-writer.js';
@@ -12,4 +13,4 @@ export type {
 } from './driver.js';
 
 /** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = {};
+export const firewalls: Readonly<Record<string, Provider>> = { nftables };
