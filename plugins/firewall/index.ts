@@ -2,7 +2,7 @@ import type { Provider } from '#provider-sdk';
 import { nftables } from './drivers/nftables.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
-export { difference } from './list-writer.js';
+export { ListWriter, difference } from './list-writer.js';
 export type {
   DeviceEntry,
   DriverContext,
