@@ -1,4 +1,6 @@
 import type { Provider } from '#provider-sdk';
+import { nftables } from './drivers/nftables.js';
+import { unbound } from './drivers/unbound.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { ListWriter, difference } from './list-writer.js';
@@ -12,4 +14,4 @@ export type {
 } from './driver.js';
 
 /** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = {};
+export const firewalls: Readonly<Record<string, Provider>> = { nftables, unbound };
