@@ -1,7 +1,7 @@
 import type { Provider } from '#provider-sdk';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
-export { difference } from './list-writer.js';
+export { ListWriter, difference } from './list-writer.js';
 export type {
   DeviceEntry,
   DriverContext,
