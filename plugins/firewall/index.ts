@@ -1,4 +1,5 @@
 import type { Provider } from '#provider-sdk';
+import { opnsense } from './drivers/opnsense.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { ListWriter, difference } from './list-writer.js';
@@ -11,5 +12,10 @@ export type {
   NewEntry,
 } from './driver.js';
 
-/** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = {};
+/** What makes each shipped firewall, by the plugin name riposte.config.yaml calls it. */
+export const firewallMakers: Readonly<Record<'opnsense', () => Provider>> = { opnsense };
+
+/** The shipped firewalls, by the plugin name. */
+export const firewalls: Readonly<Record<string, Provider>> = Object.fromEntries(
+  Object.entries(firewallMakers).map(([name, make]) => [name, make()]),
+);
