@@ -1,5 +1,6 @@
 import type { Provider } from '#provider-sdk';
 import { opnsense } from './drivers/opnsense.js';
+import { panos } from './drivers/panos.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { ListWriter, difference } from './list-writer.js';
@@ -13,7 +14,10 @@ export type {
 } from './driver.js';
 
 /** What makes each shipped firewall, by the plugin name riposte.config.yaml calls it. */
-export const firewallMakers: Readonly<Record<'opnsense', () => Provider>> = { opnsense };
+export const firewallMakers: Readonly<Record<'opnsense' | 'panos', () => Provider>> = {
+  opnsense,
+  panos,
+};
 
 /** The shipped firewalls, by the plugin name. */
 export const firewalls: Readonly<Record<string, Provider>> = Object.fromEntries(

@@ -1,4 +1,4 @@
-import { ProviderError, Type, type Provider, type Static } from '#provider-sdk';
+import { ProviderError, Type, plainWords, type Provider, type Static } from '#provider-sdk';
 import type { DeviceEntry, DriverContext, FirewallDriver, FirewallTarget } from '../driver.js';
 import { deviceHealth } from '../device-health.js';
 import { canonicalAddress } from '../device-text.js';
@@ -85,7 +85,7 @@ const driver: FirewallDriver<Settings> = {
           json: { address: value },
           answer: STATUS,
         });
-        const failure = failureOf(body, list, value);
+        const failure = failureOf(body, list, value, context.secrets);
         if (failure?.errorClass === 'permanent') throw failure;
         if (failure !== null) failures.set(value, failure);
       }
@@ -146,7 +146,7 @@ async function createAlias(context: Context, name: string): Promise<void> {
   if (body.result !== 'saved' && !(await exists(context, name)))
     throw new ProviderError(
       'permanent',
-      `OPNsense did not make the alias ${name}: ${JSON.stringify(body.validations ?? body.result).slice(0, 200)}. Make it yourself (Firewall > Aliases, type Network(s)), or give another name in settings.alias.`,
+      `OPNsense did not make the alias ${name}: ${plainWords(JSON.stringify(body.validations ?? body.result), Object.values(context.secrets))}. Make it yourself (Firewall > Aliases, type Network(s)), or give another name in settings.alias.`,
     );
   const applied = await call(context, 'POST', 'firewall/alias/reconfigure', { json: {}, answer: STATUS });
   if (applied.body.status !== 'ok')
@@ -161,6 +161,7 @@ function failureOf(
   { status, status_msg: words = '' }: Static<typeof STATUS>,
   list: string,
   value: string,
+  secrets: Context['secrets'],
 ): ProviderError | null {
   switch (status) {
     case 'done':
@@ -171,7 +172,7 @@ function failureOf(
       // It fails for an alias that it does not have, or that is of a type that cannot be changed; it has no code for either.
       return new ProviderError(
         'permanent',
-        `OPNsense did not change the alias ${list} (${status}${words === '' ? '' : `: ${words}`}). ${HOW_TO_MAKE(list)}`,
+        `OPNsense did not change the alias ${list} (${plainWords(words === '' ? status : `${status}: ${words}`, Object.values(secrets))}). ${HOW_TO_MAKE(list)}`,
       );
   }
 }
