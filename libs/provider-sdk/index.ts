@@ -64,4 +64,5 @@ export {
 } from './rails.js';
 export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
+export { plainWords } from './vendor-words.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';

@@ -21,8 +21,11 @@ export interface FirewallTarget {
 export interface DeviceEntry {
   /** As it was written: canonical where the device keeps it another way. */
   readonly value: string;
-  /** Milliseconds until the device drops it by itself; null: never, or the device does not say. */
-  readonly leftMs: number | null;
+  /**
+   * Milliseconds until the device drops it by itself; null: never. Absent: the device does not say, and it is not written
+   * again for its time.
+   */
+  readonly leftMs?: number | null;
   /** The device itself shows that it is of Riposte. Absent: it does not tell. */
   readonly isMarked?: boolean;
 }
@@ -62,6 +65,8 @@ export interface FirewallDriver<Settings = unknown> {
   ): { readonly list: string } | { readonly refused: string };
   /** True where an entry's time is kept by the device, to about a second. */
   readonly expires: boolean;
+  /** The longest time that the device can keep, milliseconds: what is to stay longer is written without an end. Default any. */
+  readonly longestMs?: number;
   /** True where a wider network covers what is in it, and both cannot stand side by side. */
   readonly covers: boolean;
   /** Names and addresses of the device and its interface: never blocked. */

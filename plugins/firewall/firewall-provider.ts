@@ -28,6 +28,8 @@ export interface FirewallDeclaration<Settings extends TProperties> {
   readonly settings: Settings;
   readonly secrets?: { readonly required?: readonly string[]; readonly optional?: readonly string[] };
   readonly rateLimits?: readonly RateWindow[];
+  /** Requests that one writing of a list makes, as a rule. Default 1. */
+  readonly calls?: number;
   /** Targets that the device can block. The actions for others are there, and refused with this reason. */
   readonly targets: {
     readonly ip: true | string;
@@ -85,6 +87,7 @@ export function firewallProvider<Settings extends TProperties>(
   const { driver, targets } = declaration;
   const writer = new ListWriter(driver);
   const comment = Type.Optional(Type.String({ maxLength: 1000, examples: ['Case 4711'] }));
+  const calls = declaration.calls === undefined ? {} : { calls: declaration.calls };
   const actions: Record<string, ActionManifest> = {};
   for (const [kind, { name, schema, what }] of Object.entries(PARAMETERS)) {
     const parameters = Type.Object({ [name]: schema, Comment: comment }, { additionalProperties: false });
@@ -96,6 +99,7 @@ export function firewallProvider<Settings extends TProperties>(
       revertible: true,
       observable: true,
       lane: 'containment',
+      ...calls,
       mutexKey: [name],
     };
     actions[`Unblock${kind}`] = {
@@ -105,6 +109,7 @@ export function firewallProvider<Settings extends TProperties>(
       cancellable: false,
       observable: true,
       lane: 'release',
+      ...calls,
       mutexKey: [name],
     };
   }

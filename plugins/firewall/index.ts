@@ -1,6 +1,8 @@
 import type { Provider } from '#provider-sdk';
 import { nftables } from './drivers/nftables.js';
 import { unbound } from './drivers/unbound.js';
+import { opnsense } from './drivers/opnsense.js';
+import { panos } from './drivers/panos.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { ListWriter, difference } from './list-writer.js';
@@ -13,5 +15,15 @@ export type {
   NewEntry,
 } from './driver.js';
 
-/** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = { nftables, unbound };
+/** What makes each shipped firewall, by the plugin name riposte.config.yaml calls it. */
+export const firewallMakers: Readonly<Record<'opnsense' | 'panos', () => Provider>> = {
+  opnsense,
+  panos,
+};
+
+/** The shipped firewalls, by the plugin name. */
+export const firewalls: Readonly<Record<string, Provider>> = {
+  nftables,
+  unbound,
+  ...Object.fromEntries(Object.entries(firewallMakers).map(([name, make]) => [name, make()])),
+};

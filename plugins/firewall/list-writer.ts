@@ -46,7 +46,7 @@ export interface Difference {
 export function difference(
   wanted: readonly LedgerEntry[],
   device: readonly DeviceEntry[],
-  driver: Pick<FirewallDriver, 'expires' | 'covers'>,
+  driver: Pick<FirewallDriver, 'expires' | 'covers' | 'longestMs'>,
   marked = false,
 ): Difference {
   const there = new Map(device.map((entry) => [entry.value, entry]));
@@ -67,8 +67,11 @@ export function difference(
   const remove: string[] = [];
   const add: NewEntry[] = [];
   const states = new Map<string, EntryState>();
+  const { longestMs = Infinity } = driver;
   for (const entry of wanted) {
-    const { value, leftMs } = entry;
+    const { value } = entry;
+    // Taken away by us, or given its time when that is near enough.
+    const leftMs = entry.leftMs !== null && entry.leftMs > longestMs ? null : entry.leftMs;
     const ours = isOurs(entry);
     if (entry.owners === 0) {
       if (ours) remove.push(value);
@@ -95,7 +98,8 @@ export function difference(
   return { remove, add, states };
 }
 
-function hasOtherTime(nowMs: number | null, wantedMs: number | null): boolean {
+function hasOtherTime(nowMs: number | null | undefined, wantedMs: number | null): boolean {
+  if (nowMs === undefined) return false;
   if (nowMs === null || wantedMs === null) return nowMs !== wantedMs;
   return Math.abs(nowMs - wantedMs) > TIME_DIFFERS_MS;
 }
@@ -125,7 +129,7 @@ export class ListWriter<Settings> {
       const joined = this.#next.get(key);
       if (joined === undefined) return this.#lead(key, context, ledger, list);
       try {
-        return await joined;
+        return await unlessStopped(joined, context.signal);
       } catch (error) {
         // Who led was stopped. That is no answer for who has not been.
         if (context.signal.aborted || error instanceof ProviderError) throw error;
@@ -146,7 +150,10 @@ export class ListWriter<Settings> {
   ): Promise<Written> {
     const before = this.#current.get(key) ?? Promise.resolve();
     const writing = (async () => {
-      await before.catch(() => undefined);
+      await unlessStopped(
+        before.catch(() => undefined),
+        context.signal,
+      );
       return ledger.asOnlyWriter(list, context.signal, (held) => {
         // From here on the ledger is read: who comes now is written by the next.
         this.#next.delete(key);
@@ -221,6 +228,21 @@ export class ListWriter<Settings> {
       added: changes.add.filter(({ value }) => !failed.has(value)).length,
       removed: changes.remove.filter((value) => !failed.has(value)).length,
     };
+  }
+}
+
+/** @throws the signal's reason as soon as it is aborted: what goes on meanwhile is another call's. */
+async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop: (() => void) | undefined;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    if (stop !== undefined) signal.removeEventListener('abort', stop);
   }
 }
 

@@ -48,6 +48,26 @@ export class MemoryLedger implements EntryLedger {
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
+    return this.#inTurn(list, signal, work, new Promise<never>(() => undefined));
+  }
+
+  /** The same entries, for a call of a worker that may die: with it, its turn as the only writer ends. */
+  ofWorker(died: Promise<void>): EntryLedger {
+    return {
+      hold: (list, value, owner) => this.hold(list, value, owner),
+      release: (list, value, whose) => this.release(list, value, whose),
+      entry: (list, value) => this.entry(list, value),
+      lists: () => this.lists(),
+      asOnlyWriter: (list, signal, work) => this.#inTurn(list, signal, work, died),
+    };
+  }
+
+  async #inTurn<T>(
+    list: string,
+    signal: AbortSignal,
+    work: (held: HeldList) => Promise<T>,
+    died: Promise<void>,
+  ): Promise<T> {
     const before = this.#turns.get(list) ?? Promise.resolve();
     const turn = before.then(() => {
       signal.throwIfAborted();
@@ -57,10 +77,7 @@ export class MemoryLedger implements EntryLedger {
         note: (notes) => this.#note(list, notes),
       });
     });
-    this.#turns.set(
-      list,
-      turn.catch(() => undefined),
-    );
+    this.#turns.set(list, Promise.race([turn.catch(() => undefined), died]));
     return turn;
   }
 
