@@ -8,6 +8,7 @@ export type {
   EntryWritten,
   HeldList,
   LedgerEntry,
+  ListReader,
   Maintained,
   ErrorInfo,
   HealthReport,

@@ -1,4 +1,4 @@
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry, ListReader } from '#domain';
 
 interface Entry {
   owners: EntryOwner[];
@@ -45,6 +45,11 @@ export class MemoryLedger implements EntryLedger {
 
   lists(): Promise<readonly string[]> {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
+  }
+
+  /** Nobody fetches on the bench. */
+  readers(): Promise<readonly ListReader[]> {
+    return Promise.resolve([]);
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
