@@ -3,7 +3,7 @@ import { FEED_PLUGIN, provider as feed } from './drivers/feed.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { FEED_LISTS, FEED_PLUGIN, feedListName, type FeedList, type FeedSettings } from './drivers/feed.js';
-export { difference } from './list-writer.js';
+export { ListWriter, difference } from './list-writer.js';
 export type {
   DeviceEntry,
   DriverContext,
