@@ -299,7 +299,7 @@ describe('the firewalls that fetch', () => {
     });
     const found = await eventually(async () => {
       const feed = (await feeds(first)).find(({ list }) => list === 'domain');
-      return feed?.consumers.some(({ name }) => name === 'fw-<b>') === true ? feed : false;
+      return feed?.consumers.some(({ name }) => name === 'fw-<b>') === true ? feed : null;
     }, 20_000);
     expect(found).toMatchObject({
       instance: 'feed-a',
@@ -331,7 +331,7 @@ describe('the firewalls that fetch', () => {
     await fetchList('ip', { authorization: basic(PASSWORD_A, 'fw-quick') });
     const seen = await eventually(async () => {
       const state = await observed();
-      return state.message.includes('Picked up by fw-quick') ? state : false;
+      return state.message.includes('Picked up by fw-quick') ? state : null;
     }, 20_000);
     expect(seen).toMatchObject({ inPlace: true });
     expect(seen.message).toMatch(
@@ -368,7 +368,7 @@ describe('without a database', () => {
     }
     const after = await eventually(async () => {
       const answer = await fetchList();
-      return answer.status === 200 ? answer : false;
+      return answer.status === 200 ? answer : null;
     }, 30_000);
     expect(after.text).toBe(before.text);
   });
@@ -406,7 +406,7 @@ describe('a feed that would not be safe', () => {
       'has the password of another feed of the tenant',
       `  - { id: feed, plugin: feed, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:FEED_A' } }
   - { id: other, plugin: feed, subProvider: x, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:FEED_A' } }`,
-      /providers \(other\)\.secrets\.feedPassword is the password of "feed", too/,
+      /providers \(other\)\.secrets\.feedPassword is the password of \\"feed\\", too/,
     ],
     [
       'has a password that is not there',
