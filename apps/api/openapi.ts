@@ -47,12 +47,12 @@ const CODE_OF = new Map(
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
- * @param others routes that are no controller's
+ * @param others routes that are no controller's, by their tag
  */
 export function mountOpenApi(
   app: NestFastifyApplication,
   linkBase: LinkBase,
-  others: OpenAPIObject['paths'] = {},
+  others: { readonly issuer: OpenAPIObject['paths']; readonly feeds: OpenAPIObject['paths'] },
 ): void {
   const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -75,7 +75,11 @@ export function mountOpenApi(
       'native',
       'What Graph has no word for: phases, attempts, unknown outcomes, undoing, providers, workers.',
     );
-  if (Object.keys(others).length > 0) builder.addTag('issuer', 'Access tokens for registered applications.');
+  if (Object.keys(others.issuer).length > 0)
+    builder.addTag('issuer', 'Access tokens for registered applications.');
+  builder
+    .addBasicAuth({ type: 'http', scheme: 'basic' }, 'feed')
+    .addTag('feeds', 'Lists of what is blocked, for firewalls to fetch.');
   builder.addTag('health', 'Probes; no token is asked for.');
   const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
   for (const [path, operations] of Object.entries(document.paths)) {
@@ -86,7 +90,7 @@ export function mountOpenApi(
   }
   closeBodies(document);
   // As they are: their errors are not Graph's.
-  Object.assign(document.paths, others);
+  Object.assign(document.paths, others.issuer, others.feeds);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',

@@ -44,7 +44,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const providers = await configuredProviders({
     env: process.env,
     pluginsWith,
-    withSecrets: true,
+    readsSecrets: () => true,
     log,
   });
   const { config, registry } = providers;

@@ -25,7 +25,7 @@ export interface InstanceConfig {
   /** Tenant ids, or `*` for all. */
   readonly tenants: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Names of configured secrets with their resolved values; the API, which calls no vendor, resolves none. */
+  /** Names of configured secrets with their resolved values; the API, which calls no vendor, has those of feeds alone. */
   readonly secrets: Readonly<Record<string, string>>;
   /** Names of the configured secrets, also where none is resolved. Default: those of `secrets`. */
   readonly secretNames?: readonly string[];

@@ -12,8 +12,8 @@ export interface ConfiguredProvidersOptions {
     plugins: RiposteConfig['plugins'],
     configFile: string,
   ) => Promise<Readonly<Record<string, Provider>>>;
-  /** False in a process that calls no vendor: it looks no secret up. */
-  readonly withSecrets: boolean;
+  /** Whether this process looks the secrets of such a plugin up. One that calls no vendor has no use for them. */
+  readonly readsSecrets: (plugin: string) => boolean;
   readonly log: Logger;
 }
 
@@ -46,7 +46,7 @@ export async function configuredProviders(options: ConfiguredProvidersOptions): 
     const registry = await inFile(
       configFile,
       async () =>
-        new ProviderRegistry(await instancesOf(config, options.withSecrets ? env : null), {
+        new ProviderRegistry(await instancesOf(config, env, options.readsSecrets), {
           ...inside,
           ...outside.providers,
         }),

@@ -9,6 +9,7 @@ export type {
   EntryWritten,
   HeldList,
   LedgerEntry,
+  ListReader,
   Maintained,
   ErrorInfo,
   HealthReport,

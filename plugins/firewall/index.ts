@@ -1,15 +1,18 @@
 import type { Provider } from '#provider-sdk';
+import { FEED_PLUGIN, provider as feed } from './drivers/feed.js';
 import { nftables } from './drivers/nftables.js';
 import { unbound } from './drivers/unbound.js';
 import { opnsense } from './drivers/opnsense.js';
 import { panos } from './drivers/panos.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
+export { FEED_LISTS, FEED_PLUGIN, feedListName, type FeedList, type FeedSettings } from './drivers/feed.js';
 export { ListWriter, difference } from './list-writer.js';
 export type {
   DeviceEntry,
   DriverContext,
   FirewallDriver,
+  FirewallFeed,
   FirewallTarget,
   ListChanges,
   NewEntry,
@@ -23,6 +26,7 @@ export const firewallMakers: Readonly<Record<'opnsense' | 'panos', () => Provide
 
 /** The shipped firewalls, by the plugin name. */
 export const firewalls: Readonly<Record<string, Provider>> = {
+  [FEED_PLUGIN]: feed,
   nftables,
   unbound,
   ...Object.fromEntries(Object.entries(firewallMakers).map(([name, make]) => [name, make()])),

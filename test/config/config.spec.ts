@@ -170,6 +170,6 @@ describe('secret references', () => {
   });
 
   it('are left alone by a process that calls no vendor', async () => {
-    expect((await instancesOf(config('env:THE_KEY'), null))[0]?.secrets).toEqual({});
+    expect((await instancesOf(config('env:THE_KEY'), {}, () => false))[0]?.secrets).toEqual({});
   });
 });

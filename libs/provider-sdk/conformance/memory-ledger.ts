@@ -1,4 +1,12 @@
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  ListReader,
+} from '#domain';
 
 interface Entry {
   owners: EntryOwner[];
@@ -47,6 +55,11 @@ export class MemoryLedger implements EntryLedger {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
   }
 
+  /** Nobody fetches on the bench. */
+  readers(): Promise<readonly ListReader[]> {
+    return Promise.resolve([]);
+  }
+
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
     return this.#inTurn(list, signal, work, new Promise<never>(() => undefined));
   }
@@ -58,6 +71,7 @@ export class MemoryLedger implements EntryLedger {
       release: (list, value, whose) => this.release(list, value, whose),
       entry: (list, value) => this.entry(list, value),
       lists: () => this.lists(),
+      readers: () => this.readers(),
       asOnlyWriter: (list, signal, work) => this.#inTurn(list, signal, work, died),
     };
   }
