@@ -47,14 +47,7 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
 };
 
 /** How an action ends, or where it stays. */
-export const ENDINGS = [
-  'Succeeded',
-  'Failed',
-  'TimeOut',
-  'Cancelled',
-  'stuckPending',
-  'stuckInProgress',
-] as const;
+const ENDINGS = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled', 'stuckPending', 'stuckInProgress'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 /** What becomes of the next actions of a kind. */
@@ -69,7 +62,7 @@ export interface Fate {
 }
 
 /** What happens to requests. `After`: what was asked for has been done. */
-export const FAULTS = [
+const FAULTS = [
   'error',
   'errorAfter',
   'cut',
@@ -113,13 +106,13 @@ export function parseBehaviour(given: object): Partial<Behaviour> {
 /** @throws Refusal for a fault that there is not */
 export function parseFault(given: Fault): Fault {
   if (!FAULTS.includes(given.how))
-    throw badRequest('UnknownFault', `there is ${FAULTS.join(', ')}, not ${String(given.how)}`);
+    throw badRequest('UnknownFault', `there is ${FAULTS.join(', ')}, not ${given.how}`);
   return given.share === undefined ? { times: 1, ...given } : { ...given };
 }
 
 /** @throws Refusal for an end that there is not */
 export function parseFate(given: Fate): Fate {
   if (!ENDINGS.includes(given.end))
-    throw badRequest('UnknownEnding', `there is ${ENDINGS.join(', ')}, not ${String(given.end)}`);
+    throw badRequest('UnknownEnding', `there is ${ENDINGS.join(', ')}, not ${given.end}`);
   return { times: 1, ...given };
 }

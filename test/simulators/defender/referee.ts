@@ -31,6 +31,8 @@ export type Fact =
       readonly value: string;
       /** What it does now; of a removed one, what it did. */
       readonly action: string;
+      /** False: it was just so before. */
+      readonly changed: boolean;
       readonly marker: string | null;
       readonly tenantId: string;
     };
@@ -51,11 +53,11 @@ export interface Counts {
   readonly requests: Readonly<Record<string, number>>;
 }
 
-const MARKER = /\[riposte:([^\]\s]+)\]/;
+const MARKER = /\[riposte:([^\]\s]+)\]/g;
 
-/** What stands in `[riposte:…]` in a comment or a description; null without one. */
+/** What stands in the last `[riposte:…]` of a comment or a description: callers' words come before it. Null without. */
 export function markerOf(text: string): string | null {
-  return MARKER.exec(text)?.[1] ?? null;
+  return [...text.matchAll(MARKER)].at(-1)?.[1] ?? null;
 }
 
 /** Remembers what happened, and writes it to a file, on disk before the answer, where there is one. */
