@@ -48,7 +48,7 @@ export class MongoEffectLifts implements EffectLifts {
           isOver: { $lte: ['$effectUntil', NOW] },
           tries: { $ifNull: ['$liftTries', 0] },
         })
-        .sort(LIFT_INDEX)
+        .sort({ liftAt: 1, _id: 1 })
         .hint(LIFT_INDEX)
         .limit(limit)
         .toArray(),
