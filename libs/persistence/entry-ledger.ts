@@ -24,6 +24,8 @@ interface EntryDocument {
   readonly released: readonly string[];
   readonly revision: number;
   readonly written: EntryWritten;
+  /** What the device calls it, where it cannot be asked. */
+  readonly handle?: string | null;
   /** Since when nobody wants it and nothing is there; the document goes a week later. */
   readonly idleAt: Date | null;
 }
@@ -138,6 +140,26 @@ export class MongoEntryLedger implements EntryLedger {
   async lists(): Promise<readonly string[]> {
     return repeatedRead(this.#budgetMs, () =>
       this.#entries.distinct('list', { instance: this.#instance, idleAt: null }),
+    );
+  }
+
+  async handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const kept = await repeatedRead(this.#budgetMs, () =>
+      this.#entries
+        .find(
+          { instance: this.#instance, list, handle: { $type: 'string' } },
+          { projection: { _id: 0, value: 1, handle: 1 } },
+        )
+        .toArray(),
+    );
+    return new Map(
+      kept.flatMap(({ value, handle }) => (typeof handle === 'string' ? [[value, handle] as const] : [])),
+    );
+  }
+
+  async keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#entries.updateOne({ _id: this.#idOf(list, value) }, { $set: { handle } }),
     );
   }
 

@@ -44,7 +44,7 @@ export interface ListChanges {
 /** What a driver may use of a call. */
 export type DriverContext<Settings> = Pick<
   InstanceContext<Settings>,
-  'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'log'
+  'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'ledger' | 'log'
 >;
 
 /**

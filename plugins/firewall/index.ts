@@ -1,5 +1,6 @@
 import type { Provider } from '#provider-sdk';
 import { nftables } from './drivers/nftables.js';
+import { openc2 } from './drivers/openc2.js';
 import { unbound } from './drivers/unbound.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
@@ -14,4 +15,4 @@ export type {
 } from './driver.js';
 
 /** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = { nftables, unbound };
+export const firewalls: Readonly<Record<string, Provider>> = { nftables, openc2, unbound };

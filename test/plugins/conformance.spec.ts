@@ -15,6 +15,7 @@ const SHIPPED = {
 /** Those that are tried with what they drive, in a file of their own. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   nftables: 'test/firewall/nftables-conformance.spec.ts',
+  openc2: 'test/firewall/openc2.spec.ts',
   unbound: 'test/firewall/unbound.spec.ts',
 };
 

@@ -5,6 +5,7 @@ interface Entry {
   readonly released: Set<string>;
   revision: number;
   written: EntryWritten;
+  handle?: string | null;
 }
 
 /** `EntryLedger` in memory, for plugins on the bench: as durable as the bench. */
@@ -45,6 +46,18 @@ export class MemoryLedger implements EntryLedger {
 
   lists(): Promise<readonly string[]> {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
+  }
+
+  handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const entries = [...(this.#lists.get(list) ?? [])];
+    return Promise.resolve(
+      new Map(entries.flatMap(([value, { handle = null }]) => (handle === null ? [] : [[value, handle]]))),
+    );
+  }
+
+  keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    this.#entry(list, value).handle = handle;
+    return Promise.resolve();
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
