@@ -87,6 +87,13 @@ export interface EntryLedger {
   /** Who fetched a list that is published in the last 30 days, at most 1,000, the latest first. */
   readers(list: string): Promise<readonly ListReader[]>;
   /**
+   * What the device calls entries that it cannot be asked for, such as the numbers of its rules: by value, as they were
+   * kept last.
+   */
+  handles(list: string): Promise<ReadonlyMap<string, string>>;
+  /** Keeps it durably, by the list's only writer; null forgets it. Of an entry that nobody ever held, nothing is kept. */
+  keepHandle(list: string, value: string, handle: string | null): Promise<void>;
+  /**
    * Runs the work as the only writer of this list, as soon as no other is.
    * @throws the signal's reason when it is aborted before its turn
    */

@@ -36,6 +36,8 @@ interface EntryDocument {
   readonly written: EntryWritten;
   /** Since when it is there, and wanted without a gap. */
   readonly writtenAt?: Date | null;
+  /** What the device calls it, where it cannot be asked. */
+  readonly handle?: string | null;
   /** Since when nobody wants it and nothing is there; the document goes a week later. */
   readonly idleAt: Date | null;
 }
@@ -148,6 +150,24 @@ export class MongoEntryLedger implements EntryLedger {
 
   readers(list: string): Promise<readonly ListReader[]> {
     return new FeedStore(this.#db, this.#budgetMs).readers(this.#instance, list);
+  async handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const kept = await repeatedRead(this.#budgetMs, () =>
+      this.#entries
+        .find(
+          { instance: this.#instance, list, handle: { $type: 'string' } },
+          { projection: { _id: 0, value: 1, handle: 1 } },
+        )
+        .toArray(),
+    );
+    return new Map(
+      kept.flatMap(({ value, handle }) => (typeof handle === 'string' ? [[value, handle] as const] : [])),
+    );
+  }
+
+  async keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#entries.updateOne({ _id: this.#idOf(list, value) }, { $set: { handle } }),
+    );
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import type { Provider } from '#provider-sdk';
 import { FEED_PLUGIN, provider as feed } from './drivers/feed.js';
 import { nftables } from './drivers/nftables.js';
+import { openc2 } from './drivers/openc2.js';
 import { unbound } from './drivers/unbound.js';
 import { opnsense } from './drivers/opnsense.js';
 import { panos } from './drivers/panos.js';
@@ -28,6 +29,7 @@ export const firewallMakers: Readonly<Record<'opnsense' | 'panos', () => Provide
 export const firewalls: Readonly<Record<string, Provider>> = {
   [FEED_PLUGIN]: feed,
   nftables,
+  openc2,
   unbound,
   ...Object.fromEntries(Object.entries(firewallMakers).map(([name, make]) => [name, make()])),
 };

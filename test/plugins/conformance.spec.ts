@@ -33,6 +33,7 @@ const SHIPPED = {
 const ELSEWHERE: Readonly<Record<string, string>> = {
   defender: 'test/plugins/defender-conformance.spec.ts',
   nftables: 'test/firewall/nftables-conformance.spec.ts',
+  openc2: 'test/firewall/openc2.spec.ts',
   unbound: 'test/firewall/unbound.spec.ts',
 };
 

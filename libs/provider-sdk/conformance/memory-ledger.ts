@@ -13,6 +13,7 @@ interface Entry {
   readonly released: Set<string>;
   revision: number;
   written: EntryWritten;
+  handle?: string | null;
 }
 
 /** `EntryLedger` in memory, for plugins on the bench: as durable as the bench. */
@@ -58,6 +59,18 @@ export class MemoryLedger implements EntryLedger {
   /** Nobody fetches on the bench. */
   readers(): Promise<readonly ListReader[]> {
     return Promise.resolve([]);
+  }
+
+  handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const entries = [...(this.#lists.get(list) ?? [])];
+    return Promise.resolve(
+      new Map(entries.flatMap(([value, { handle = null }]) => (handle === null ? [] : [[value, handle]]))),
+    );
+  }
+
+  keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    this.#entry(list, value).handle = handle;
+    return Promise.resolve();
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
