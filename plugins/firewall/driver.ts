@@ -72,6 +72,12 @@ export interface FirewallDriver<Settings = unknown> {
   /** Names and addresses of the device and its interface: never blocked. */
   vendorHosts?(settings: Settings): readonly string[];
   /**
+   * Makes on the device what the lists stand in and what enforces them, where it is missing: on start and every few
+   * minutes. To repeat it changes nothing.
+   * @throws ProviderError where it cannot be made, saying what to do
+   */
+  provision?(context: DriverContext<Settings>): Promise<void>;
+  /**
    * All entries of a list.
    * @throws ProviderError `permanent` when the device was not set up for it, saying how
    */

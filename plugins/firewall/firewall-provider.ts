@@ -77,7 +77,8 @@ interface Request {
 
 /**
  * The provider of a kind of firewall: blocks are leases in the instance's ledger, and the device is brought to what it
- * says. To execute one twice has no further effect; a cancel and a revert take its lease away.
+ * says. To execute one twice has no further effect; a revert takes its lease away, and so does a cancel that comes before
+ * the entry is there.
  */
 export function firewallProvider<Settings extends TProperties>(
   declaration: FirewallDeclaration<Settings>,
@@ -203,7 +204,11 @@ export function firewallProvider<Settings extends TProperties>(
       request.action.startsWith('Block') ? block(context, request) : unblock(context, request),
     cancel: async (context, _operation, request) => {
       if (!request.action.startsWith('Block')) return 'tooLate';
-      await letGo(context, read(request).target, { actionId: context.actionId });
+      const { target } = read(request);
+      const entry = await ledgerOf(context).entry(whereOf(context.settings, target), target.value);
+      // It is blocked: to take that back is an undoing. What had not come so far is issued again, and finds it in place.
+      if (entry !== null && entry.owners > 0 && entry.written === 'yes') return 'tooLate';
+      await letGo(context, target, { actionId: context.actionId });
       return 'cancelled';
     },
     revert: async (context, done: CompletedAction<Request>) =>
@@ -238,6 +243,7 @@ export function firewallProvider<Settings extends TProperties>(
     },
     health: (context) => driver.health(context),
     maintain: async (context): Promise<Maintained> => {
+      await driver.provision?.(context);
       const ledger = ledgerOf(context);
       const total = { checked: 0, added: 0, removed: 0 };
       const problems: string[] = [];

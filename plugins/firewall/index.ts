@@ -1,6 +1,9 @@
 import type { Provider } from '#provider-sdk';
+import { fortigate } from './drivers/fortigate.js';
+import { nftables } from './drivers/nftables.js';
 import { opnsense } from './drivers/opnsense.js';
 import { panos } from './drivers/panos.js';
+import { unbound } from './drivers/unbound.js';
 
 export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
 export { ListWriter, difference } from './list-writer.js';
@@ -13,13 +16,14 @@ export type {
   NewEntry,
 } from './driver.js';
 
-/** What makes each shipped firewall, by the plugin name riposte.config.yaml calls it. */
-export const firewallMakers: Readonly<Record<'opnsense' | 'panos', () => Provider>> = {
-  opnsense,
-  panos,
-};
+/** What makes each firewall that is reached by HTTP, with a memory of its own, as each worker has. */
+export const firewallMakers = { fortigate, opnsense, panos } as const;
 
-/** The shipped firewalls, by the plugin name. */
-export const firewalls: Readonly<Record<string, Provider>> = Object.fromEntries(
-  Object.entries(firewallMakers).map(([name, make]) => [name, make()]),
-);
+/** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
+export const firewalls: Readonly<Record<string, Provider>> = {
+  nftables,
+  unbound,
+  fortigate: fortigate(),
+  opnsense: opnsense(),
+  panos: panos(),
+};
