@@ -195,7 +195,7 @@ async function readGroup(context: Context, list: string): Promise<readonly Devic
   if (found === undefined)
     throw new ProviderError(
       'permanent',
-      `FortiGate has no address group ${list.slice(3)} in ${context.settings.vdom}. Make it (Policy & Objects > Addresses) with one member of its own, and a policy that denies it, or correct settings.addressGroups.`,
+      `FortiGate has no address group ${list.slice(3)} in ${context.settings.vdom}. Make it (under Policy & Objects, Addresses) with one member of its own, and a policy that denies it, or correct settings.addressGroups.`,
       { httpStatus: 404 },
     );
   const members = new Set(found.member.map(({ name }) => name));
@@ -356,7 +356,7 @@ function call<Answer extends NonNullable<Asked['answer']>>(
           return {
             errorClass: 'auth',
             message:
-              'FortiGate refused the API token. Make a new one (System > Administrators > REST API Admin), check that its trusted hosts hold the address of this worker, and put it into secrets.token.',
+              'FortiGate refused the API token. Make a new one (under System, Administrators, as a REST API Admin), check that its trusted hosts hold the address of this worker, and put it into secrets.token.',
           };
         case 403:
           return {
