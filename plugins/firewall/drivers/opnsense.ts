@@ -119,7 +119,7 @@ const driver: FirewallDriver<Settings> = {
       if (body.alias.enabled !== '1')
         throw new ProviderError(
           'permanent',
-          `The alias ${alias} is disabled, so it blocks nothing. Enable it under Firewall > Aliases.`,
+          `The alias ${alias} is disabled, so it blocks nothing. Enable it under Firewall, Aliases.`,
         );
       return `The alias ${alias} (${type}) is there and enabled. It blocks what a rule of yours blocks that uses it.`;
     }),
@@ -146,7 +146,7 @@ async function createAlias(context: Context, name: string): Promise<void> {
   if (body.result !== 'saved' && !(await exists(context, name)))
     throw new ProviderError(
       'permanent',
-      `OPNsense did not make the alias ${name}: ${plainWords(JSON.stringify(body.validations ?? body.result), Object.values(context.secrets))}. Make it yourself (Firewall > Aliases, type Network(s)), or give another name in settings.alias.`,
+      `OPNsense did not make the alias ${name}: ${plainWords(JSON.stringify(body.validations ?? body.result), Object.values(context.secrets))}. Make it yourself (Firewall, Aliases, type Network(s)), or give another name in settings.alias.`,
     );
   const applied = await call(context, 'POST', 'firewall/alias/reconfigure', { json: {}, answer: STATUS });
   if (applied.body.status !== 'ok')
@@ -178,7 +178,7 @@ function failureOf(
 }
 
 const HOW_TO_MAKE = (alias: string): string =>
-  `Make an alias ${alias} of type Network(s) under Firewall > Aliases and a rule that blocks it, or set settings.alias to that of yours.`;
+  `Make an alias ${alias} of type Network(s) under Firewall, Aliases and a rule that blocks it, or set settings.alias to that of yours.`;
 
 function notProvisioned(alias: string): ProviderError {
   return new ProviderError('permanent', `OPNsense has no alias ${alias}. ${HOW_TO_MAKE(alias)}`);
@@ -205,7 +205,7 @@ function call<Answer extends NonNullable<Asked['answer']>>(
           return {
             errorClass: 'auth',
             message:
-              'OPNsense refused the API key. Make a new one (System > Access > Users, at the user: API keys) and put its key and secret into secrets.apiKey and secrets.apiSecret.',
+              'OPNsense refused the API key. Make a new one (under System, Access, Users, at the user) and put its key and secret into secrets.apiKey and secrets.apiSecret.',
           };
         case 403:
           return {

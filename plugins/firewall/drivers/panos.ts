@@ -239,7 +239,7 @@ function failureOf(
   { secrets }: Context,
   more: readonly string[] = [],
 ): ProviderError {
-  const words = plainWords(said, [...Object.values(secrets), ...more]);
+  const words = plainWords(said, [...Object.values(secrets), ...more]).replace(/\.$/, '');
   const error = (errorClass: ProviderErrorClass, advice: string): ProviderError =>
     new ProviderError(errorClass, `PAN-OS says: ${words === '' ? `code ${code}` : words}. ${advice}`, {
       httpStatus: code ?? 0,
