@@ -1,4 +1,5 @@
 export {
+  BLAST_CLASSES,
   LANES,
   PHASES,
   STATUSES,
@@ -10,6 +11,7 @@ export {
   type ActionPhase,
   type ActionState,
   type ActionStatus,
+  type BlastClass,
   type Attempt,
   type Caller,
   type CancelOutcome,
@@ -75,7 +77,7 @@ export {
   UserError,
   type ErrorCode,
 } from './errors.js';
-export type { Admission, Allowance, RateLimit, WaitingCounter } from './limits.js';
+export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
   ActionPage,
@@ -86,7 +88,9 @@ export type {
   ClaimAnswer,
   ClaimOptions,
   DueAction,
+  DueLift,
   DueTime,
+  EffectLifts,
   FinalFailure,
   Finding,
   HeartbeatReport,

@@ -1,5 +1,6 @@
 export { Type, type Static } from 'typebox';
 export type {
+  BlastClass,
   CancelOutcome,
   EffectRecord,
   EntryLedger,
@@ -50,6 +51,7 @@ export type {
   ProviderCalls,
   ProviderManifest,
   ReconcileOutcome,
+  RequestRefusal,
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';

@@ -24,10 +24,14 @@ export const RAIL_SETTINGS = {
     { additionalProperties: false, default: {} },
   ),
   /** Addresses, networks and domains that are never blocked; a domain with all names below it. */
-  neverBlock: Type.Array(Type.String({ minLength: 1, maxLength: 253, examples: ['198.51.100.0/24'] }), {
-    maxItems: 10_000,
-    default: [],
-  }),
+  neverBlock: Type.Array(
+    Type.Union([
+      Type.String({ format: 'ip', examples: ['198.51.100.7'] }),
+      Type.String({ format: 'cidr', examples: ['198.51.100.0/24'] }),
+      Type.String({ format: 'domain', examples: ['corp.example'] }),
+    ]),
+    { maxItems: 10_000, default: [] },
+  ),
 } as const;
 
 /** What the rails need of a plugin's settings; what is not there is as its default. */

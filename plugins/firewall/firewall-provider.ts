@@ -97,6 +97,7 @@ export function firewallProvider<Settings extends TProperties>(
       idempotency: 'natural',
       cancellable: true,
       revertible: true,
+      supportsExpiry: driver.expires,
       observable: true,
       lane: 'containment',
       mutexKey: [name],

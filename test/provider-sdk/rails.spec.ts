@@ -195,6 +195,8 @@ describe('what an operator decides', () => {
     expect(validate(settings)).toBe(true);
     expect(settings).toEqual({ allowPrivate: false, minPrefix: { v4: 24, v6: 48 }, neverBlock: [] });
     expect(validate({ minPrefix: { v4: 0 } })).toBe(false);
+    expect(validate({ neverBlock: ['192.0.2.7', '2001:db8::/32', 'corp.example'] })).toBe(true);
+    expect(validate({ neverBlock: ['10.0.0.0/40'] })).toBe(false);
   });
 });
 
