@@ -150,6 +150,8 @@ export class MongoEntryLedger implements EntryLedger {
 
   readers(list: string): Promise<readonly ListReader[]> {
     return new FeedStore(this.#db, this.#budgetMs).readers(this.#instance, list);
+  }
+
   async handles(list: string): Promise<ReadonlyMap<string, string>> {
     const kept = await repeatedRead(this.#budgetMs, () =>
       this.#entries

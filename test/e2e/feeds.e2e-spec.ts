@@ -135,6 +135,19 @@ describe('a list', () => {
     expect((await fetchList()).text).toBe('');
   });
 
+  it('has what is blocked for a time until then, and no longer', async () => {
+    const until = new Date(Date.now() + 3000);
+    const { status, body } = await first.post({
+      ...request('BlockIp', 'IP', '203.0.113.9'),
+      '@riposte.effectUntil': until.toISOString(),
+    });
+    expect({ status, body }).toMatchObject({ status: 201 });
+    await first.ended(body.id);
+    expect((await fetchList()).text).toBe('203.0.113.9\n');
+    await eventually(async () => (await fetchList()).text === '');
+    expect(Date.now()).toBeGreaterThanOrEqual(until.getTime() - 1000);
+  });
+
   it('has one canonical entry a line, sorted, in the form that its file is for', async () => {
     await act(first, 'BlockIp', 'IP', '2001:DB8:0::1');
     await act(first, 'BlockIp', 'IP', '203.0.113.77/28');
