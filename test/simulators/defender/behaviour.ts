@@ -113,13 +113,13 @@ export function parseBehaviour(given: object): Partial<Behaviour> {
 /** @throws Refusal for a fault that there is not */
 export function parseFault(given: Fault): Fault {
   if (!FAULTS.includes(given.how))
-    throw badRequest('UnknownFault', `there is ${FAULTS.join(', ')}, not ${String(given.how)}`);
+    throw badRequest('UnknownFault', `there is ${FAULTS.join(', ')}, not ${given.how}`);
   return given.share === undefined ? { times: 1, ...given } : { ...given };
 }
 
 /** @throws Refusal for an end that there is not */
 export function parseFate(given: Fate): Fate {
   if (!ENDINGS.includes(given.end))
-    throw badRequest('UnknownEnding', `there is ${ENDINGS.join(', ')}, not ${String(given.end)}`);
+    throw badRequest('UnknownEnding', `there is ${ENDINGS.join(', ')}, not ${given.end}`);
   return { times: 1, ...given };
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { entityModel, type EntityModel } from '#odata';
 import ipaddr from 'ipaddr.js';
 import type { Behaviour } from './behaviour.js';
@@ -110,7 +111,7 @@ export class Indicators {
       visibleAt: before?.visibleAt ?? now + this.clock.lasting(visibleAfterMs),
     };
     this.#indicators.set(key, indicator);
-    this.#note('indicatorSet', indicator);
+    this.#note('indicatorSet', indicator, before === undefined || !isAsBefore(parsed, before));
     return indicator;
   }
 
@@ -161,7 +162,7 @@ export class Indicators {
     const found = ids.map((id) => this.get(id, asker));
     for (const indicator of found) {
       if (this.#indicators.delete(`${indicator.indicatorType} ${indicator.indicatorValue}`))
-        this.#note('indicatorRemoved', indicator);
+        this.#note('indicatorRemoved', indicator, true);
     }
   }
 
@@ -205,10 +206,10 @@ export class Indicators {
       if (expiresAt !== null && expiresAt <= now) this.#indicators.delete(key);
   }
 
-  #note(event: 'indicatorSet' | 'indicatorRemoved', indicator: Indicator): void {
+  #note(event: 'indicatorSet' | 'indicatorRemoved', indicator: Indicator, changed: boolean): void {
     const { indicatorType, indicatorValue: value, action, description } = indicator;
     const marker = markerOf(description);
-    this.referee.note({ event, indicatorType, value, action, marker, tenantId: this.tenantId });
+    this.referee.note({ event, indicatorType, value, action, changed, marker, tenantId: this.tenantId });
   }
 }
 
@@ -222,6 +223,13 @@ type Parsed = Omit<
   Indicator,
   'id' | 'createdBy' | 'createdByDisplayName' | 'createdAt' | 'updatedAt' | 'lastUpdatedBy' | 'visibleAt'
 >;
+
+/** An application that is given again counts for nothing. */
+function isAsBefore(parsed: Parsed, before: Indicator): boolean {
+  return Object.entries(parsed).every(
+    ([name, value]) => name === 'application' || isDeepStrictEqual(value, before[name as keyof Indicator]),
+  );
+}
 
 function parse(given: Readonly<Record<string, unknown>>, now: number): Parsed {
   const required = (name: string): string => {

@@ -78,6 +78,8 @@ export interface ActionsContext {
 /** The machine actions of one tenant. Time passes when it is looked at: what was due happens then, in its order. */
 export class MachineActions {
   readonly #actions = new Map<string, MachineAction>();
+  /** Those that have not ended, by their machine, the oldest first. */
+  readonly #open = new Map<Machine, readonly MachineAction[]>();
 
   constructor(readonly context: ActionsContext) {}
 
@@ -101,8 +103,9 @@ export class MachineActions {
       endsAt: Infinity,
       cancelled: null,
     };
-    this.#actions.set(action.id, action);
     const { type, machine, id, comment } = action;
+    this.#actions.set(id, action);
+    this.#open.set(machine, [...this.#openAt(machine), action]);
     referee.note({
       event: 'created',
       type,
@@ -181,10 +184,10 @@ export class MachineActions {
     return true;
   }
 
-  /** What waited for this machine can begin. */
-  nowOnline(machine: Machine): void {
+  /** Once it is online, what waited for it can begin. */
+  setOnline(machine: Machine, online: boolean): void {
     this.pass();
-    machine.online = true;
+    machine.online = online;
     this.#holdUntil(machine, this.context.clock.now());
   }
 
@@ -192,13 +195,15 @@ export class MachineActions {
   pass(): void {
     const now = this.context.clock.now();
     for (;;) {
-      const due = [...this.#actions.values()]
-        .filter((action) => !isFinal(action))
-        .map((action) => ({ action, at: this.#nextAt(action) }))
-        .filter(({ at }) => at <= now)
-        .toSorted((one, other) => one.at - other.at)[0];
+      let due: MachineAction | undefined;
+      let dueAt = Infinity;
+      for (const actions of this.#open.values())
+        for (const action of actions) {
+          const at = this.#nextAt(action);
+          if (at <= now && at < dueAt) [due, dueAt] = [action, at];
+        }
       if (due === undefined) return;
-      this.#advance(due.action, due.at);
+      this.#advance(due, dueAt);
     }
   }
 
@@ -240,21 +245,18 @@ export class MachineActions {
     return { ...rest, lastUpdateTimeUtc: lastUpdateDateTimeUtc };
   }
 
+  #openAt(machine: Machine): readonly MachineAction[] {
+    return this.#open.get(machine) ?? [];
+  }
+
   #refuseIfBusy({ type, machine }: Order): void {
-    const open = [...this.#actions.values()].filter((action) => !isFinal(action));
     const { duplicateIsolate, otherType } = this.context.behaviour();
-    const busy = open.some(
-      (action) =>
-        action.machine === machine &&
-        (action.type === type
-          ? type !== 'Isolate' || duplicateIsolate === 'refused'
-          : otherType === 'refused'),
+    const busy = this.#openAt(machine).some((action) =>
+      action.type === type ? type !== 'Isolate' || duplicateIsolate === 'refused' : otherType === 'refused',
     );
     if (busy) throw badRequest('ActiveRequestAlreadyExists', 'Action is already in progress');
-    if (
-      type === 'LiveResponse' &&
-      open.filter((action) => action.type === type).length >= CONCURRENT_SESSIONS
-    )
+    const sessions = [...this.#open.values()].flat().filter((action) => action.type === 'LiveResponse');
+    if (type === 'LiveResponse' && sessions.length >= CONCURRENT_SESSIONS)
       throw new Refusal(429, 'TooManyRequests', 'Too many concurrent live response sessions', 60);
   }
 
@@ -271,11 +273,7 @@ export class MachineActions {
   #waitsForRelease(action: MachineAction): boolean {
     if (action.type !== 'Isolate') return false;
     if (action.machine.isolated !== null) return true;
-    for (const other of this.#actions.values()) {
-      if (other === action) return false;
-      if (other.type === 'Isolate' && other.machine === action.machine && !isFinal(other)) return true;
-    }
-    return false;
+    return this.#openAt(action.machine).find(({ type }) => type === 'Isolate') !== action;
   }
 
   #advance(action: MachineAction, at: number): void {
@@ -294,6 +292,10 @@ export class MachineActions {
     const { type, machine, id, scope = 'Full' } = action;
     action.status = status;
     action.updatedAt = at;
+    this.#open.set(
+      machine,
+      this.#openAt(machine).filter((one) => one !== action),
+    );
     if (type === 'LiveResponse' && (status === 'Succeeded' || status === 'Failed'))
       runCommands(action.runs, this.context.library(), at, status === 'Failed');
     if (status === 'Succeeded') {
@@ -305,13 +307,12 @@ export class MachineActions {
   }
 
   #holdUntil(machine: Machine, at: number): void {
-    for (const action of this.#actions.values())
-      if (action.machine === machine && action.status === 'Pending')
-        action.startsAt = Math.max(action.startsAt, at);
+    for (const action of this.#openAt(machine))
+      if (action.status === 'Pending') action.startsAt = Math.max(action.startsAt, at);
   }
 }
 
-export function isFinal({ status }: Pick<MachineAction, 'status'>): boolean {
+function isFinal({ status }: Pick<MachineAction, 'status'>): boolean {
   return status !== 'Pending' && status !== 'InProgress';
 }
 

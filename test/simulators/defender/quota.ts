@@ -46,7 +46,7 @@ export class Quotas {
     this.#calls.set(key, calls);
     for (const { calls: most, perSeconds } of windows) {
       const oldest = calls.at(-most);
-      const freeAt = oldest === undefined ? 0 : oldest + this.clock.lasting(perSeconds * 1000);
+      const freeAt = oldest === undefined ? now : oldest + this.clock.lasting(perSeconds * 1000);
       if (freeAt > now)
         throw new Refusal(
           429,

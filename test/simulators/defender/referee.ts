@@ -31,6 +31,8 @@ export type Fact =
       readonly value: string;
       /** What it does now; of a removed one, what it did. */
       readonly action: string;
+      /** False: it was just so before. */
+      readonly changed: boolean;
       readonly marker: string | null;
       readonly tenantId: string;
     };
@@ -51,9 +53,9 @@ export interface Counts {
   readonly requests: Readonly<Record<string, number>>;
 }
 
-const MARKER = /\[riposte:([^\]\s]+)\]/;
+const MARKER = /\[riposte:([^\]\s]+)\]\s*$/;
 
-/** What stands in `[riposte:…]` in a comment or a description; null without one. */
+/** What stands in `[riposte:…]` at the end of a comment or a description; null without one. */
 export function markerOf(text: string): string | null {
   return MARKER.exec(text)?.[1] ?? null;
 }

@@ -2,20 +2,21 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimulatedVendor, VendorEffect } from '#provider-sdk/conformance';
-import { Random } from '../../support/random.js';
 import { SimulatorServer, answerJson, type Incoming } from '../simulator-server.js';
 import { ROUTES, refusalBody, refuseWithout } from './api.js';
 import {
   DEFAULT_BEHAVIOUR,
   parseBehaviour,
   parseFate,
-  parseFault,
   type Behaviour,
-  type Ending,
   type Fate,
   type Fault,
 } from './behaviour.js';
+import { putInPlace } from './by-hand.js';
 import { VendorClock } from './clock.js';
+import { answerControl, type Controlled } from './control.js';
+import { effectsOf } from './effects.js';
+import { FaultPlan } from './fault-plan.js';
 import { DEFAULT_LIBRARY } from './live-response.js';
 import type { Order } from './machine-actions.js';
 import { DEFAULT_MACHINES, type MachineSpec } from './machines.js';
@@ -23,7 +24,7 @@ import { Quotas } from './quota.js';
 import { badRequest, notFound, Refusal } from './refusal.js';
 import { Referee, type Counts, type Fact } from './referee.js';
 import { Tenant } from './tenant.js';
-import { Tokens, type App, type Directory } from './tokens.js';
+import { Tokens, type Directory } from './tokens.js';
 
 /** What a simulator that says nothing else knows; the secret opens nothing but the simulator. */
 export const DEFAULT_TENANT = '11111111-1111-4111-8111-111111111111';
@@ -51,7 +52,7 @@ export interface DefenderSimulatorOptions {
 }
 
 /** Microsoft Defender for Endpoint and its tokens over HTTP, see the README. */
-export class DefenderSimulator implements SimulatedVendor {
+export class DefenderSimulator implements SimulatedVendor, Controlled {
   readonly clock: VendorClock;
   readonly tokens: Tokens;
   readonly #options: DefenderSimulatorOptions;
@@ -59,9 +60,8 @@ export class DefenderSimulator implements SimulatedVendor {
   readonly #quotas: Quotas;
   readonly #links = new Map<string, { readonly contents: string; readonly until: number }>();
   readonly #tenants = new Map<string, Tenant>();
-  #random: Random;
   #behaviour: Behaviour = DEFAULT_BEHAVIOUR;
-  #faults: Fault[] = [];
+  #faults: FaultPlan;
   #fates: Fate[] = [];
   #library: Readonly<Record<string, number>>;
   #calls = 0;
@@ -75,7 +75,7 @@ export class DefenderSimulator implements SimulatedVendor {
     );
     this.#referee = new Referee(options.ledgerFile);
     this.#quotas = new Quotas(this.clock);
-    this.#random = new Random(options.seed ?? 1);
+    this.#faults = new FaultPlan(options.seed ?? 1, []);
     this.#library = options.library ?? DEFAULT_LIBRARY;
     this.reset();
   }
@@ -111,21 +111,32 @@ export class DefenderSimulator implements SimulatedVendor {
     this.#links.clear();
     this.#referee.reset();
     this.#quotas.reset();
-    this.#random = new Random(this.#options.seed ?? 1);
     this.#behaviour = { ...DEFAULT_BEHAVIOUR, ...parseBehaviour(this.#options.behaviour ?? {}) };
-    this.#faults = (this.#options.faults ?? []).map(parseFault);
+    this.#faults = new FaultPlan(this.#options.seed ?? 1, this.#options.faults ?? []);
     this.#fates = (this.#options.fates ?? []).map(parseFate);
     this.#library = this.#options.library ?? DEFAULT_LIBRARY;
     this.#calls = 0;
   }
 
-  behave(behaviour: Partial<Behaviour>): void {
+  /** @returns how it is now */
+  behave(behaviour: Partial<Behaviour>): Behaviour {
     this.#behaviour = { ...this.#behaviour, ...parseBehaviour(behaviour) };
+    return this.#behaviour;
   }
 
   /** Adds faults to those that wait for their requests. */
   fault(...faults: readonly Fault[]): void {
-    this.#faults.push(...faults.map(parseFault));
+    this.#faults.add(faults);
+  }
+
+  /** No fault waits any longer. */
+  clearFaults(): void {
+    this.#faults.clear();
+  }
+
+  /** What live responses find from now on. */
+  setLibrary(library: Readonly<Record<string, number>>): void {
+    this.#library = library;
   }
 
   /** Adds to what becomes of the next actions. */
@@ -184,6 +195,13 @@ export class DefenderSimulator implements SimulatedVendor {
     this.behave({ shownStatus: status });
   }
 
+  /** In every tenant, as an analyst would have: a machine isolated or restricted, an indicator set. */
+  preexisting(action: string, sample: Readonly<Record<string, unknown>>): void {
+    const values = Object.values(sample).filter((value) => typeof value === 'string');
+    for (const tenantId of Object.keys(this.tokens.directory))
+      putInPlace(this.tenant(tenantId), action, values);
+  }
+
   #pass(): void {
     for (const { actions } of this.#tenants.values()) actions.pass();
   }
@@ -199,37 +217,22 @@ export class DefenderSimulator implements SimulatedVendor {
     return fate;
   }
 
-  /** The fault that a request meets, if any; the first that fits is used up. */
-  #faultOf(call: string): Fault | undefined {
-    return this.#faults.find((fault) => {
-      if (fault.call !== call && (fault.call !== '*' || call === 'token')) return false;
-      if ((fault.after ?? 0) > 0) {
-        fault.after = (fault.after ?? 0) - 1;
-        return false;
-      }
-      if (fault.share !== undefined && !this.#random.chance(fault.share)) return false;
-      if (fault.times === undefined) return true;
-      fault.times -= 1;
-      return fault.times >= 0;
-    });
-  }
-
   async #handle(incoming: Incoming, response: ServerResponse): Promise<void> {
-    const path = decodeURIComponent(incoming.url.pathname);
-    if (path.startsWith('/_control/')) return this.#control(path, incoming, response);
+    const path = decoded(incoming.url.pathname);
+    if (path.startsWith('/_control/')) return answerControl(this, path, incoming, response);
     this.#calls += 1;
     const latencyMs = this.clock.lasting(this.#behaviour.latencyMs);
     if (latencyMs > 0) await sleep(latencyMs);
     const route = ROUTES.find((one) => one.method === incoming.method && one.path.test(below(path) ?? ''));
     const tokenTenant = /^\/([^/]+)\/oauth2\/v2\.0\/token$/.exec(path)?.[1];
     const call = tokenTenant === undefined ? (route?.call ?? 'none') : 'token';
-    const fault = this.#faultOf(call);
+    const fault = this.#faults.take(call);
     if (fault !== undefined && this.#failBefore(fault, response)) return;
-    const send = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void => {
-      if (fault !== undefined && this.#failAfter(fault, response)) return;
+    const send = (status: number, body: unknown): void => {
+      if (fault !== undefined && status < 400 && this.#failAfter(fault, response)) return;
       this.#referee.answered(status);
-      if (body === undefined) response.writeHead(status, headers).end();
-      else answerJson(response, status, body, headers);
+      if (body === undefined) response.writeHead(status).end();
+      else answerJson(response, status, body);
     };
     try {
       if (tokenTenant !== undefined) {
@@ -239,14 +242,9 @@ export class DefenderSimulator implements SimulatedVendor {
       }
       const download = /^\/download\/([^/]+)$/.exec(path)?.[1];
       if (download !== undefined) return this.#download(download, response);
-      if (fault?.how === 'expireToken') this.tokens.expireAll();
       const caller = await this.tokens.read(incoming.headers.authorization);
       if (route === undefined) throw notFound(`There is no ${incoming.method} ${path}`);
       this.#quotas.take(caller.tenantId, caller.appId, route.quota);
-      if (fault?.how === 'throttle')
-        throw new Refusal(429, 'TooManyRequests', 'Too many requests', fault.retryAfter ?? 1);
-      if (fault?.how === 'activeRequest')
-        throw badRequest('ActiveRequestAlreadyExists', 'Action is already in progress');
       refuseWithout(caller, route.roles);
       const { status, body } = route.answer({
         tenant: this.tenant(caller.tenantId),
@@ -259,9 +257,21 @@ export class DefenderSimulator implements SimulatedVendor {
       send(status, body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const { status, retryAfter } = error;
-      send(status, refusalBody(error), retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) });
+      // What could not be done could not fail afterwards either: that is for the next one.
+      if (fault?.how.endsWith('After') === true) this.#faults.giveBack(fault);
+      this.#refuse(error, response);
     }
+  }
+
+  #refuse(refusal: Refusal, response: ServerResponse): void {
+    const { status, retryAfter } = refusal;
+    this.#referee.answered(status);
+    answerJson(
+      response,
+      status,
+      refusalBody(refusal),
+      retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) },
+    );
   }
 
   /** True: that was the answer, and nothing was done. */
@@ -270,6 +280,18 @@ export class DefenderSimulator implements SimulatedVendor {
       case 'error':
         this.#fail(fault, response);
         return true;
+      case 'throttle':
+        this.#refuse(
+          new Refusal(429, 'TooManyRequests', 'Too many requests', fault.retryAfter ?? 1),
+          response,
+        );
+        return true;
+      case 'activeRequest':
+        this.#refuse(badRequest('ActiveRequestAlreadyExists', 'Action is already in progress'), response);
+        return true;
+      case 'expireToken':
+        this.tokens.expireAll();
+        return false;
       case 'cut':
         this.#cut(response);
         return true;
@@ -303,12 +325,7 @@ export class DefenderSimulator implements SimulatedVendor {
   }
 
   #fail({ status = 500 }: Fault, response: ServerResponse): void {
-    this.#referee.answered(status);
-    answerJson(
-      response,
-      status,
-      refusalBody(new Refusal(status, 'InternalServerError', 'An internal error occurred')),
-    );
+    this.#refuse(new Refusal(status, 'InternalServerError', 'An internal error occurred'), response);
   }
 
   #cut(response: ServerResponse): void {
@@ -334,92 +351,18 @@ export class DefenderSimulator implements SimulatedVendor {
     this.#referee.answered(200);
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(link.contents);
   }
+}
 
-  #control(path: string, { method, body, url }: Incoming, response: ServerResponse): void {
-    try {
-      answerJson(
-        response,
-        200,
-        this.#controlled(`${method} ${path.slice('/_control'.length)}`, body, url) ?? {},
-      );
-    } catch (error) {
-      if (error instanceof SyntaxError) return answerJson(response, 400, { error: 'no JSON' });
-      if (!(error instanceof Refusal)) throw error;
-      answerJson(response, error.status, { error: error.message });
-    }
-  }
-
-  #controlled(route: string, body: string, url: URL): unknown {
-    const tenant = (): Tenant => this.tenant(url.searchParams.get('tenant') ?? DEFAULT_TENANT);
-    const [, first = '', second = ''] = /^\w+ \/[a-z-]+\/([^/]+)(?:\/([^/]+))?$/.exec(route) ?? [];
-    switch (route.replace(/^(\w+ \/(?:machines|actions|apps))\/.+/, '$1/:id')) {
-      case 'GET /ledger':
-        return { ...this.counts(), facts: this.facts() };
-      case 'POST /reset':
-        return this.reset();
-      case 'PUT /behaviour':
-        this.behave(JSON.parse(body) as Partial<Behaviour>);
-        return this.#behaviour;
-      case 'POST /faults':
-        return this.fault(...([JSON.parse(body)].flat() as readonly Fault[]));
-      case 'DELETE /faults':
-        this.#faults = [];
-        return {};
-      case 'POST /fates':
-        return this.destine(...([JSON.parse(body)].flat() as readonly Fate[]));
-      case 'PUT /library':
-        this.#library = JSON.parse(body) as Readonly<Record<string, number>>;
-        return {};
-      case 'POST /tokens/expire':
-        return this.tokens.expireAll();
-      case 'PUT /apps/:id':
-        return this.tokens.register(first, second, JSON.parse(body) as App);
-      case 'POST /machines':
-        return { id: tenant().machines.add(JSON.parse(body) as MachineSpec).id };
-      case 'PUT /machines/:id': {
-        const { online, isolated } = JSON.parse(body) as { online?: boolean; isolated?: boolean };
-        const machine = tenant().machines.byId(first);
-        if (online === true) tenant().actions.nowOnline(machine);
-        if (online === false) machine.online = false;
-        if (isolated === true) tenant().actions.putSucceeded('Isolate', machine);
-        if (isolated === false) tenant().actions.putSucceeded('Unisolate', machine);
-        return {};
-      }
-      case 'POST /actions/:id': {
-        const { end = 'Succeeded' } = JSON.parse(body === '' ? '{}' : body) as { end?: Ending };
-        if (end === 'stuckPending' || end === 'stuckInProgress')
-          throw badRequest('UnknownEnding', 'that is no end');
-        return { finished: tenant().actions.finish(first, end) };
-      }
-      default:
-        throw notFound(`there is no ${route}`);
-    }
+/** A path that is not well encoded stays as it is, and leads nowhere. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
   }
 }
 
 /** The path below `/api` or `/api/v1.0`; null for another. */
 function below(path: string): string | null {
   return /^\/api(?:\/v1\.0)?(\/.*)$/.exec(path)?.[1] ?? null;
-}
-
-function effectsOf(fact: Fact): readonly VendorEffect[] {
-  switch (fact.event) {
-    case 'created': {
-      const { type, machineId, marker } = fact;
-      const key = marker === null ? {} : { key: marker };
-      const did: VendorEffect = { what: 'did', target: `${type} ${machineId}`, ...key };
-      const undone = { Unisolate: 'Isolate', UnrestrictCodeExecution: 'RestrictCodeExecution' }[type];
-      return undone === undefined
-        ? [did]
-        : [did, { what: 'undid', target: `${undone} ${machineId}`, ...key }];
-    }
-    case 'cancelled':
-      return [{ what: 'stopped', target: `${fact.type} ${fact.machineId}` }];
-    case 'indicatorSet':
-      return [{ what: 'did', target: `${fact.indicatorType} ${fact.value} ${fact.action}` }];
-    case 'indicatorRemoved':
-      return [{ what: 'undid', target: `${fact.indicatorType} ${fact.value}` }];
-    case 'applied':
-      return [];
-  }
 }
