@@ -273,10 +273,9 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
 
   /** Of what asked for something; that a cancel or a look went wrong leaves nobody in doubt about that. */
   #noteDoubt({ how }: Fault, call: string, { method, body }: Incoming, done: boolean): void {
-    const marker = markerOf(body);
+    const marker = method === 'POST' && call !== 'cancel' ? markerIn(body) : null;
     const isOfIt = (done ? IN_DOUBT_AFTER : IN_DOUBT_BEFORE).has(how);
-    if (isOfIt && method === 'POST' && call !== 'cancel' && marker !== null)
-      this.#referee.note({ event: 'misbehaved', how, call, marker });
+    if (isOfIt && marker !== null) this.#referee.note({ event: 'misbehaved', how, call, marker });
   }
 
   #refuse(refusal: Refusal, response: ServerResponse): void {
@@ -366,6 +365,16 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
     }
     this.#referee.answered(200);
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(link.contents);
+  }
+}
+
+/** The marker of what a body asks for, be it a machine action or an indicator. */
+function markerIn(body: string): string | null {
+  try {
+    const { Comment, description } = JSON.parse(body) as Readonly<Record<string, unknown>>;
+    return markerOf(String(Comment ?? description));
+  } catch {
+    return null;
   }
 }
 
