@@ -3,11 +3,20 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, configFileOf, inFile, instancesOf, loadConfig, usesBuiltinIssuer } from '#config';
+import {
+  backlogBoundsOf,
+  blastLimitsOf,
+  configFileOf,
+  inFile,
+  instancesOf,
+  loadConfig,
+  usesBuiltinIssuer,
+} from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
   Backlog,
+  BlastRadius,
   CancelAction,
   ProviderRegistry,
   ResolveOutcome,
@@ -108,6 +117,7 @@ await runProcess(log, stopWithin, async () => {
         queue,
         registry,
         admission,
+        blastRadius: new BlastRadius({ counts: database.blastCounts, ...blastLimitsOf(config), log }),
         log,
       }),
       cancel: new CancelAction({ store, queue, log }),

@@ -21,6 +21,8 @@ interface CreateOptions extends RequestOptions {
   readonly reason?: string;
   readonly context?: string;
   readonly idempotencyKey?: string;
+  readonly startBefore?: string;
+  readonly effectUntil?: string;
   readonly wait?: true;
 }
 
@@ -42,8 +44,11 @@ function createCommand(): Command {
     .option('--reason <text>', 'why, for the record')
     .option('--context <text>', 'your own reference, for example a case number')
     .option('--idempotency-key <key>', 'the same key again makes no second action; by default a new one')
+    .option('--start-before <time>', 'not begun after it: 30m, 2h, 7d from now, or an ISO 8601 time')
+    .option('--effect-until <time>', 'its effect is lifted then: 30m, 2h, 7d from now, or an ISO 8601 time')
     .option('--wait', 'until it has ended')
     .action(async (name: string, options: CreateOptions) => {
+      const times = timesOf(options);
       const { body, secret } = await requestOf(name, options);
       const api = await ApiClient.open(options, process.env);
       const key = options.idempotencyKey ?? randomUUID();
@@ -51,7 +56,12 @@ function createCommand(): Command {
       try {
         created = await api.post<ShownAction>(
           GRAPH,
-          { ...body, actionReason: options.reason ?? null, clientContext: options.context ?? null },
+          {
+            ...body,
+            ...times,
+            actionReason: options.reason ?? null,
+            clientContext: options.context ?? null,
+          },
           { 'idempotency-key': key },
         );
       } catch (error) {
@@ -169,6 +179,28 @@ async function requestOf(name: string, { provider, param, paramFile }: RequestOp
   }
   const vendorInformation = { vendor, provider: product, subProvider: subProvider ?? null };
   return { body: { name, parameters, vendorInformation }, secret };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The engine's options of a request, as the API takes them. */
+function timesOf({ startBefore, effectUntil }: CreateOptions): Readonly<Record<string, string>> {
+  return {
+    ...(startBefore === undefined ? {} : { '@riposte.startBefore': timeOf('--start-before', startBefore) }),
+    ...(effectUntil === undefined ? {} : { '@riposte.effectUntil': timeOf('--effect-until', effectUntil) }),
+  };
+}
+
+function timeOf(option: string, given: string): string {
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(given) ?? [];
+  if (amount !== undefined) return new Date(Date.now() + Number(amount) * (UNIT_MS[unit] ?? 0)).toISOString();
+  // Without an offset it would be another moment on another machine.
+  if (/^\d{4}-\d{2}-\d{2}T.*(?:Z|[+-]\d{2}:\d{2})$/i.test(given) && !Number.isNaN(Date.parse(given)))
+    return new Date(given).toISOString();
+  throw new CommandError(
+    EXIT.usage,
+    `${option} has to be a time from now, for example 2h, or one such as 2026-01-31T18:00:00Z; it is "${given}".`,
+  );
 }
 
 /** The text itself stays out of the message: it may hold a secret. */

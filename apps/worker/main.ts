@@ -6,8 +6,10 @@ import {
   AnswerQuestions,
   CheckHealth,
   InstanceCalls,
+  LiftEffects,
   ProviderRegistry,
   Retention,
+  RevertAction,
   RunAction,
   Sweep,
   Watchdog,
@@ -129,7 +131,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     renew: (instance) => consumer.renew(instance),
     log,
   });
-  const sweep = new Sweep({ store, queue, permits, log, watchdog });
+  const lifts = new LiftEffects({
+    lifts: database.lifts,
+    store,
+    // What lets go is never too much.
+    revert: new RevertAction({ store, queue, registry, admission: { admit: () => Promise.resolve() }, log }),
+    log,
+  });
+  const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
   const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
   const live = async (): Promise<void> => {
     await beat(database, workerId, facts());

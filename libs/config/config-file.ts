@@ -14,6 +14,9 @@ const DEFAULT_BACKLOG = 100_000;
 /** Requests a second of one application. */
 const DEFAULT_PER_APP = 100;
 
+/** Machines that one application may cut off in an hour. */
+const DEFAULT_ISOLATIONS = 50;
+
 /** Share of a vendor's quota that is kept for cancels and releases. */
 const DEFAULT_RESERVE = 0.2;
 
@@ -25,6 +28,9 @@ const rateWindow = Type.Object(
   },
   { additionalProperties: false },
 );
+
+/** Actions of a class that one application may ask for in an hour; 0: as many as it likes. */
+const perHour = { minimum: 0, maximum: 10_000 };
 
 /** A plugin that is not shipped: a package, or a description of a simple vendor. */
 const outsidePlugin = Type.Object(
@@ -62,6 +68,16 @@ const schema = Type.Object(
               backlog: Type.Integer({ minimum: 1, maximum: 10_000_000, default: DEFAULT_BACKLOG }),
               windows: Type.Optional(Type.Array(rateWindow, { maxItems: 20 })),
               reserve: Type.Number({ minimum: 0, maximum: 0.9, default: DEFAULT_RESERVE }),
+              blastRadius: Type.Optional(
+                Type.Object(
+                  {
+                    isolation: Type.Optional(
+                      Type.Object({ perHour: Type.Integer(perHour) }, { additionalProperties: false }),
+                    ),
+                  },
+                  { additionalProperties: false },
+                ),
+              ),
             },
             { additionalProperties: false, default: {} },
           ),
@@ -79,7 +95,18 @@ const schema = Type.Object(
       ),
     ),
     limits: Type.Object(
-      { perApp: Type.Integer({ minimum: 0, maximum: 100_000, default: DEFAULT_PER_APP }) },
+      {
+        perApp: Type.Integer({ minimum: 0, maximum: 100_000, default: DEFAULT_PER_APP }),
+        blastRadius: Type.Object(
+          {
+            isolation: Type.Object(
+              { perHour: Type.Integer({ ...perHour, default: DEFAULT_ISOLATIONS }) },
+              { additionalProperties: false, default: {} },
+            ),
+          },
+          { additionalProperties: false, default: {} },
+        ),
+      },
       { additionalProperties: false, default: {} },
     ),
     auth: Type.Optional(authSchema),
@@ -118,7 +145,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
       network: { allow: [], ports: [] },
     },
   ],
-  limits: { perApp: DEFAULT_PER_APP },
+  limits: { perApp: DEFAULT_PER_APP, blastRadius: { isolation: { perHour: DEFAULT_ISOLATIONS } } },
 };
 
 const FILE_NAME = 'riposte.config.yaml';

@@ -7,5 +7,5 @@ export {
   parseConfig,
   type RiposteConfig,
 } from './config-file.js';
-export { backlogBoundsOf, instancesOf } from './instances.js';
+export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

@@ -30,3 +30,14 @@ export async function instancesOf(
 export function backlogBoundsOf(config: RiposteConfig): ReadonlyMap<string, number> {
   return new Map(config.providers.map(({ id, limits }) => [id, limits.backlog]));
 }
+
+/** How many actions of a class one application may ask for in an hour: of all instances, and of those that say it themselves. */
+export function blastLimitsOf(config: RiposteConfig) {
+  const own = config.providers.flatMap(({ id, limits: { blastRadius } }) =>
+    blastRadius?.isolation === undefined ? [] : [[id, { isolation: blastRadius.isolation.perHour }] as const],
+  );
+  return {
+    limits: { isolation: config.limits.blastRadius.isolation.perHour },
+    ofInstances: new Map(own),
+  };
+}

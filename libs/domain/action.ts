@@ -31,6 +31,10 @@ export type Idempotency = 'key' | 'natural' | 'lookup' | 'none';
 export const LANES = ['release', 'containment', 'routine'] as const;
 export type Lane = (typeof LANES)[number];
 
+/** Kinds of actions that do much harm by being many: how many of a kind an application may ask for in an hour is limited. */
+export const BLAST_CLASSES = ['isolation'] as const;
+export type BlastClass = (typeof BLAST_CLASSES)[number];
+
 /** Why an action that was not started yet waits for more than its turn. */
 export const WAIT_REASONS = ['quota', 'vendorBusy', 'breakerOpen', 'paused', 'targetBusy'] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number];
@@ -192,6 +196,8 @@ export interface SecurityAction {
   readonly progress: Json;
   readonly deadlineAt: Date;
   readonly startBefore: Date | null;
+  /** When its effect is to be lifted again; null: it stays. */
+  readonly effectUntil: Date | null;
   readonly epoch: number;
   readonly owner: string | null;
   readonly leaseUntil: Date | null;
@@ -229,6 +235,8 @@ export interface NewAction {
   /** Milliseconds from creation until the action has to have ended. */
   readonly deadlineMs: number;
   readonly startBefore: Date | null;
+  /** When its effect is to be lifted again. Default null: it stays. */
+  readonly effectUntil?: Date | null;
   /** True: an idempotency key leads to it, so retention leaves it on record while the key lives. Default false. */
   readonly keyed?: boolean;
 }

@@ -1,4 +1,5 @@
 export {
+  BLAST_CLASSES,
   LANES,
   PHASES,
   STATUSES,
@@ -10,6 +11,7 @@ export {
   type ActionPhase,
   type ActionState,
   type ActionStatus,
+  type BlastClass,
   type Attempt,
   type Caller,
   type CancelOutcome,
@@ -65,7 +67,7 @@ export {
   UserError,
   type ErrorCode,
 } from './errors.js';
-export type { Admission, Allowance, RateLimit, WaitingCounter } from './limits.js';
+export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
   ActionPage,
@@ -76,7 +78,9 @@ export type {
   ClaimAnswer,
   ClaimOptions,
   DueAction,
+  DueLift,
   DueTime,
+  EffectLifts,
   FinalFailure,
   Finding,
   HeartbeatReport,

@@ -24,6 +24,27 @@ export interface Admission {
   admit(instance: string): Promise<void>;
 }
 
+/** An action that counts where only so many may be asked for in an hour. */
+export interface BlastCount {
+  /** What is counted together, such as a tenant's application and a class of actions; no two mean the same. */
+  readonly of: readonly string[];
+  readonly actionId: string;
+  /** How many there may be in any hour. At least 1. */
+  readonly perHour: number;
+}
+
+/** What applications have asked for in the last hour, counted strictly, by all processes together. */
+export interface BlastCounts {
+  /**
+   * Counts the action where there is room for it. Safe to repeat: an action counts once.
+   * @returns null when it is counted; else when there is room again
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  take(count: BlastCount): Promise<Date | null>;
+  /** Counts it no more, for it was not recorded. */
+  giveBack(count: BlastCount): Promise<void>;
+}
+
 /** Where the actions that wait are counted. */
 export interface WaitingCounter {
   /**

@@ -208,7 +208,9 @@ export interface ActionStore {
   /**
    * Reserves the undoing of a completed action for the action `revertId`, which is yet to be made; nothing else of the
    * record changes. Of several at the same time one wins. Safe to repeat.
+   * Where its effect has an end, the lifting is looked at again soon, so that it is known what became of the revert.
    * @param inPlaceOf the one that failed before; null: there was none
+   * @param isLift true: the engine wants it because the effect's time is over, which counts as a try
    * @returns the record as it stands now, whoever won; null when it is not there, or not completed
    * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the revert
    */
@@ -217,6 +219,7 @@ export interface ActionStore {
     id: string,
     revertId: string,
     inPlaceOf: string | null,
+    isLift?: boolean,
   ): Promise<SecurityAction | null>;
 
   /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
@@ -227,6 +230,34 @@ export interface ActionStore {
    * deadline without a holder. One write decides. Null: none of these.
    */
   closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
+}
+
+/** A completed action whose effect is to be lifted, or is being lifted: it is time to look at it. */
+export interface DueLift {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly appId: string;
+  readonly effectUntil: Date;
+  /** False: somebody had it undone before its time. */
+  readonly isOver: boolean;
+  /** The action that undoes it; null: none was asked for. */
+  readonly revertedBy: string | null;
+  /** How often the engine has tried to lift it. */
+  readonly tries: number;
+  /** When it was to be looked at. */
+  readonly dueAt: Date;
+}
+
+/** The effects that have an end and were not lifted yet. They are on record: nothing but the database knows them. */
+export interface EffectLifts {
+  /** Those whose time has come, the longest due first. */
+  due(limit: number): Promise<readonly DueLift[]>;
+  /**
+   * Says when it is looked at again; null: never, as it was lifted or is left to people. Does nothing when somebody has
+   * said so since it was read.
+   * @param tried true: it was tried in vain
+   */
+  postpone(lift: DueLift, until: Date | null, tried?: boolean): Promise<void>;
 }
 
 /** What an idempotency key stands for. */

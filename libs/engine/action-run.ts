@@ -71,7 +71,7 @@ export interface ActionRunParts {
 interface Target {
   readonly instance: ProviderInstance;
   readonly manifest: ActionManifest;
-  readonly request: { readonly action: string; readonly parameters: unknown };
+  readonly request: { readonly action: string; readonly parameters: unknown; readonly effectUntil?: Date };
   readonly secrets: readonly string[];
   /** What it undoes; null for an action that does something of its own. */
   readonly original: SecurityAction | null;
@@ -195,7 +195,7 @@ export class ActionRun {
   }
 
   async #target(): Promise<Target | null> {
-    const { instance: instanceId, actionName, parameters } = this.#action;
+    const { instance: instanceId, actionName, parameters, effectUntil } = this.#action;
     const instance = this.#registry.byId(instanceId);
     const declared = instance?.findAction(actionName)?.manifest;
     if (instance === null || declared === undefined) {
@@ -240,7 +240,11 @@ export class ActionRun {
     return {
       instance,
       manifest,
-      request: { action: actionName, parameters: parsed.values },
+      request: {
+        action: actionName,
+        parameters: parsed.values,
+        ...(effectUntil === null ? {} : { effectUntil }),
+      },
       secrets: secrets.map(([, secret]) => secret),
       original: original === null ? null : this.#shown(original),
     };

@@ -1,4 +1,11 @@
-import { UserError, type Caller, type KeyValuePair, type NewAction, type VendorInformation } from '#domain';
+import {
+  UserError,
+  type BlastClass,
+  type Caller,
+  type KeyValuePair,
+  type NewAction,
+  type VendorInformation,
+} from '#domain';
 import { parseParameters, secretParameterNames } from '#provider-sdk';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -10,23 +17,28 @@ export interface Submission {
   readonly parameters: readonly KeyValuePair[];
   readonly vendorInformation: VendorInformation;
   readonly startBefore: Date | null;
+  readonly effectUntil: Date | null;
 }
 
 /** A submission that was checked: the action to record but for its id, and the names not to be logged. */
 export interface CheckedSubmission {
   readonly action: Omit<NewAction, 'id' | 'keyed'>;
   readonly secret: ReadonlySet<string>;
+  /** The class of actions it counts as, where only so many may be asked for; null: none. */
+  readonly blastClass: BlastClass | null;
   readonly instance: ProviderInstance;
 }
 
-/** @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known */
+/**
+ * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known; for what the
+ *   plugin refuses, `accessDenied` or `invalidRequest`, in its words
+ */
 export function checkSubmission(
   registry: ProviderRegistry,
   caller: Caller,
   submission: Submission,
 ): CheckedSubmission {
-  if (submission.startBefore !== null && submission.startBefore.getTime() <= Date.now())
-    throw new UserError('invalidRequest', '@riposte.startBefore has to be a time in the future.');
+  checkTimes(submission);
   const instance = registry.resolve(submission.vendorInformation, caller.tenantId);
   const found = instance.findAction(submission.name);
   const { manifest: provider } = instance.provider;
@@ -36,12 +48,26 @@ export function checkSubmission(
       `name: ${provider.vendor}/${provider.provider} has no action "${submission.name}"; known: ${Object.keys(provider.actions).join(', ')}.`,
     );
   }
+  if (submission.effectUntil !== null && found.manifest.revertible !== true) {
+    throw new UserError(
+      'invalidRequest',
+      `@riposte.effectUntil: ${found.name} of ${provider.vendor}/${provider.provider} cannot be undone, so its effect stays. Leave @riposte.effectUntil out.`,
+    );
+  }
   const parsed = parseParameters(found.manifest, submission.parameters);
   if (!parsed.ok) throw new UserError('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
+  const refused = instance.refusalOf({ action: found.name, parameters: parsed.values });
+  if (refused !== null)
+    throw new UserError(
+      refused.kind === 'invalid' ? 'invalidRequest' : 'accessDenied',
+      `${found.name}: ${refused.message}`,
+    );
   return {
     action: {
       caller,
       ...submission,
+      // What has not begun when its effect was to end is not begun at all.
+      startBefore: submission.startBefore ?? submission.effectUntil,
       instance: instance.id,
       actionName: found.name,
       providerVersion: provider.version,
@@ -51,6 +77,16 @@ export function checkSubmission(
       deadlineMs: instance.deadlineMs(found.manifest),
     },
     secret: secretParameterNames(found.manifest),
+    blastClass: found.manifest.blastRadius ?? null,
     instance,
   };
+}
+
+function checkTimes({ startBefore, effectUntil }: Submission): void {
+  const now = Date.now();
+  for (const [name, time] of Object.entries({ startBefore, effectUntil }))
+    if (time !== null && time.getTime() <= now)
+      throw new UserError('invalidRequest', `@riposte.${name} has to be a time in the future.`);
+  if (startBefore !== null && effectUntil !== null && effectUntil <= startBefore)
+    throw new UserError('invalidRequest', '@riposte.effectUntil has to be later than @riposte.startBefore.');
 }

@@ -1,12 +1,14 @@
 export { Backlog, type BacklogOptions } from './backlog.js';
 export { AnswerQuestions } from './answer-questions.js';
 export { AskProvider } from './ask-provider.js';
+export { BlastRadius, type BlastLimits } from './blast-radius.js';
 export { CancelAction } from './cancel-action.js';
 export { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';
 export { InstanceCalls } from './instance-calls.js';
 export { ProviderRegistry, quotasOf, type InstanceConfig } from './registry.js';
+export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reverted } from './revert-action.js';
 export { Retention } from './retention.js';

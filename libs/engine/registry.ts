@@ -13,6 +13,7 @@ import {
   type NetworkPolicy,
   type Provider,
   type ProviderManifest,
+  type RequestRefusal,
 } from '#provider-sdk';
 
 /** A provider instance as configured: a plugin with settings, credentials, limits and the tenants it serves. */
@@ -71,6 +72,11 @@ export class ProviderInstance {
 
   idempotencyOf(actionName: string, manifest: ActionManifest): Idempotency {
     return this.provider.calls.idempotencyOf?.(this.config.settings, actionName) ?? manifest.idempotency;
+  }
+
+  /** Why its plugin would not do this, as far as it can be told without asking the vendor; null: nothing is known. */
+  refusalOf(request: { readonly action: string; readonly parameters: unknown }): RequestRefusal | null {
+    return this.provider.calls.validate?.(this.config.settings, request) ?? null;
   }
 
   /**

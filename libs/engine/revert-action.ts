@@ -6,6 +6,7 @@ import {
   type ActionStore,
   type Admission,
   type Caller,
+  type DueLift,
   type NewAction,
   type SecurityAction,
 } from '#domain';
@@ -50,27 +51,43 @@ export class RevertAction {
    * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore`
    */
-  async revert(caller: Caller, id: string): Promise<Reverted> {
+  revert(caller: Caller, id: string): Promise<Reverted> {
+    return this.#revert(caller, id, false);
+  }
+
+  /**
+   * As `revert`, because the effect's time is over: for the application that asked for the effect, however many wait for
+   * the instance.
+   *
+   * @throws UserError, OutcomeUnknownError, OperationalError as `revert`
+   */
+  lift({ tenantId, appId, id }: Pick<DueLift, 'tenantId' | 'appId' | 'id'>): Promise<Reverted> {
+    return this.#revert({ tenantId, appId, user: null }, id, true);
+  }
+
+  async #revert(caller: Caller, id: string, isLift: boolean): Promise<Reverted> {
     const original = await this.#store.find(caller.tenantId, id);
     if (original === null) throw new UserError('itemNotFound', 'No such action exists.');
-    const wanted = this.#check(caller, original);
+    const reason = `Undoes action ${id}${isLift ? ": the effect's time is over" : ''}.`;
+    const wanted = this.#check(caller, original, reason);
     const before = original.revertedBy;
     const earlier = before === null ? null : await this.#store.find(caller.tenantId, before);
     if (earlier !== null && earlier.status !== 'Failed') return { action: earlier, repeated: true };
     // Before anything is written: a refused one leaves no trace.
-    await this.#admission.admit(original.instance);
+    if (!isLift) await this.#admission.admit(original.instance);
     // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action.
     if (before !== null && earlier === null)
       return { action: await this.#record(before, wanted), repeated: true };
     const ours = uuidv7();
-    const stands = (await this.#store.reserveRevert(caller.tenantId, id, ours, before))?.revertedBy ?? null;
+    const stands =
+      (await this.#store.reserveRevert(caller.tenantId, id, ours, before, isLift))?.revertedBy ?? null;
     if (stands === null) throw new UserError('itemNotFound', 'No such action exists.');
     if (stands === ours) return { action: asCreated(await this.#record(ours, wanted)), repeated: false };
     const theirs = await this.#store.find(caller.tenantId, stands);
     return { action: theirs ?? (await this.#record(stands, wanted)), repeated: true };
   }
 
-  #check(caller: Caller, original: SecurityAction): Omit<NewAction, 'id'> {
+  #check(caller: Caller, original: SecurityAction, actionReason: string): Omit<NewAction, 'id'> {
     const { id, name, status, reverts, actionName } = original;
     const refuse = (why: string): never => {
       throw new UserError('notAllowed', `Action ${id} cannot be reverted: ${why}`);
@@ -94,7 +111,7 @@ export class RevertAction {
     return {
       caller,
       name: `Revert ${name}`,
-      actionReason: `Undoes action ${id}.`,
+      actionReason,
       clientContext: original.clientContext,
       parameters: original.parameters,
       vendorInformation: original.vendorInformation,

@@ -15,6 +15,7 @@ import {
 } from '#domain';
 import { canonicalName } from '#provider-sdk';
 import { REDACTED, type Logger } from '#telemetry';
+import type { BlastRadius } from './blast-radius.js';
 import { checkSubmission, type CheckedSubmission, type Submission } from './check-submission.js';
 import { fingerprintOf } from './fingerprint.js';
 import type { ProviderRegistry } from './registry.js';
@@ -45,6 +46,13 @@ interface Keyed {
  */
 const ANSWER_WITHIN_MS = 18_000;
 
+/** Another request has the key: what was counted for this one is not. */
+class ReservedBefore extends Error {
+  constructor(readonly reservation: Reservation) {
+    super('the key is reserved');
+  }
+}
+
 /** First step of the story: check, record with a majority write, hint. */
 export class SubmitAction {
   readonly #store: ActionStore;
@@ -52,6 +60,7 @@ export class SubmitAction {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #admission: Admission;
+  readonly #blastRadius: Pick<BlastRadius, 'within'>;
   readonly #log: Logger;
   readonly #answerWithinMs: number;
 
@@ -61,6 +70,8 @@ export class SubmitAction {
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
     readonly admission: Admission;
+    /** Default: nobody is limited. */
+    readonly blastRadius?: Pick<BlastRadius, 'within'>;
     readonly log: Logger;
     /** Milliseconds a request with a key may take. Default 18,000. */
     readonly answerWithinMs?: number;
@@ -70,6 +81,7 @@ export class SubmitAction {
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#admission = parts.admission;
+    this.#blastRadius = parts.blastRadius ?? { within: (_request, record) => record() };
     this.#log = parts.log;
     this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
   }
@@ -83,14 +95,16 @@ export class SubmitAction {
    *
    * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known;
    *   `idempotencyKeyReused` when the key stands for a request that said something else
+   * @throws UserError as the plugin's refusal, and as `BlastRadius.within`; nothing was written
    * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore.create` and `IdempotencyKeys`
    */
   async submit(caller: Caller, submission: Submission, key: string | null = null): Promise<Submitted> {
     if (key === null) {
       const id = uuidv7();
+      const checked = await this.#admit(caller, submission);
       return {
-        action: await this.#record(id, await this.#admit(caller, submission), false),
+        action: await this.#within(id, checked, () => this.#record(id, checked, false)),
         repeated: false,
       };
     }
@@ -126,11 +140,20 @@ export class SubmitAction {
     const checked = await this.#admit(caller, submission);
     signal.throwIfAborted();
     const wanted = { actionId: uuidv7(), fingerprint };
-    writes(wanted.actionId);
-    const reserved = await this.#keys.reserve(caller, key, wanted);
-    if (reserved.actionId !== wanted.actionId) return this.#repeat(request, reserved);
-    signal.throwIfAborted();
-    return { action: await this.#record(wanted.actionId, checked, true), repeated: false };
+    // Counted before the key is reserved, for what is refused uses up none.
+    const made = await this.#within(wanted.actionId, checked, async () => {
+      signal.throwIfAborted();
+      writes(wanted.actionId);
+      const reserved = await this.#keys.reserve(caller, key, wanted);
+      if (reserved.actionId !== wanted.actionId) throw new ReservedBefore(reserved);
+      signal.throwIfAborted();
+      return this.#record(wanted.actionId, checked, true);
+    }).catch((error: unknown) => {
+      if (error instanceof ReservedBefore) return error;
+      throw error;
+    });
+    if (made instanceof ReservedBefore) return this.#repeat(request, made.reservation);
+    return { action: made, repeated: false };
   }
 
   /** Answers as the first request was, or would have been if it had not stopped between its two writes. */
@@ -149,9 +172,12 @@ export class SubmitAction {
       // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
       // request may be about to make it: under one id it is one action.
       const checked = await this.#admit(caller, submission);
-      signal.throwIfAborted();
-      writes(actionId);
-      return { action: await this.#record(actionId, checked, true), repeated: true };
+      const action = await this.#within(actionId, checked, () => {
+        signal.throwIfAborted();
+        writes(actionId);
+        return this.#record(actionId, checked, true);
+      });
+      return { action, repeated: true };
     }
     this.#log.info({ actionId, tenant: caller.tenantId, appId: caller.appId }, 'create repeated');
     return { action: asCreated(existing), repeated: true };
@@ -161,6 +187,12 @@ export class SubmitAction {
     const checked = checkSubmission(this.#registry, caller, submission);
     await this.#admission.admit(checked.action.instance);
     return checked;
+  }
+
+  #within<T>(actionId: string, checked: CheckedSubmission, record: () => Promise<T>): Promise<T> {
+    const { action, blastClass } = checked;
+    const { caller, instance } = action;
+    return this.#blastRadius.within({ caller, actionId, instance, blastClass }, record);
   }
 
   async #record(

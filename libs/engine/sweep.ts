@@ -22,6 +22,8 @@ export interface SweepOptions {
   readonly watchdog?: Watchdog;
   /** Who may call a vendor. Default: anybody, so that nothing waits for it. */
   readonly permits?: Pick<VendorPermits, 'state'>;
+  /** Whose effects are over. Default: nobody looks. */
+  readonly lifts?: { pass(): Promise<void> };
   /** What was hinted and when it may be again. Default an empty one. */
   readonly memory?: HintMemory;
 }
@@ -128,6 +130,9 @@ export class Sweep {
       if (this.#incarnation === null || this.#stopped) break;
     }
     const endedAt = performance.now();
+    await this.#options.lifts
+      ?.pass()
+      .catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'lifting effects failed'));
     const figures = { ...sum, ms: Math.round(endedAt - startedAt) };
     this.#last = { figures, endedAt };
     if (figures.hinted > 0 || figures.closed > 0) this.#options.log.info(figures, 'swept');

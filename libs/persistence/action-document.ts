@@ -16,12 +16,17 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly checkpoint?: Json;
     /** Its `mutexKey` while it is Running. */
     readonly mutexHeld?: string;
+    /** When the lifting of its effect is looked at. Absent unless it is completed and its effect has an end ahead. */
+    readonly liftAt?: Date;
+    /** How often the engine has tried to lift it. Absent before the first time. */
+    readonly liftTries?: number;
     /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
     readonly keptUntil?: Date;
   };
 
 /** Records of the time before there was such a thing have none. */
-type AddedLater = 'resolution' | 'lane' | 'mutexKey' | 'reverts' | 'waiting' | 'effect' | 'revertedBy';
+type AddedLater =
+  'resolution' | 'lane' | 'mutexKey' | 'reverts' | 'waiting' | 'effect' | 'effectUntil' | 'revertedBy';
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
@@ -40,6 +45,8 @@ export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as con
 
 /** The index of open actions at a target, in the order they were asked for. */
 export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;
+/** The index of effects that are to be lifted. */
+export const LIFT_INDEX = { liftAt: 1, _id: 1 } as const;
 /** The index of what was not started yet. */
 export const WAITING_INDEX = { instance: 1, status: 1 } as const;
 
@@ -84,6 +91,7 @@ export const actionSchema = new mongoose.Schema(
     progress: json,
     deadlineAt: { type: Date, required: true },
     startBefore: Date,
+    effectUntil: Date,
     epoch: { type: Number, required: true },
     owner: text,
     leaseUntil: Date,
@@ -98,6 +106,8 @@ export const actionSchema = new mongoose.Schema(
     mutexHeld: String,
     unresolved: Boolean,
     checkpoint: mongoose.Schema.Types.Mixed,
+    liftAt: Date,
+    liftTries: Number,
     keptUntil: Date,
   },
   { collection: ACTIONS, versionKey: false, autoIndex: false, autoCreate: false },
@@ -118,6 +128,9 @@ actionSchema.index(
 );
 actionSchema.index(TARGET_INDEX, { partialFilterExpression: { open: true, mutexKey: { $type: 'string' } } });
 
+// Only actions whose effect has an end are in it, until it was lifted.
+actionSchema.index(LIFT_INDEX, { partialFilterExpression: { liftAt: { $exists: true } } });
+
 // How many wait per instance: the status is in it so that a count reads the index alone.
 actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
 
@@ -128,6 +141,7 @@ const NONE_OF_THESE = {
   reverts: null,
   waiting: null,
   effect: null,
+  effectUntil: null,
   revertedBy: null,
 } as const;
 
@@ -139,6 +153,8 @@ export function toAction(document: ActionDocument): SecurityAction {
     unresolved: _unresolved,
     checkpoint: _checkpoint,
     keptUntil: _keptUntil,
+    liftAt: _liftAt,
+    liftTries: _liftTries,
     mutexHeld: _mutexHeld,
     ...rest
   } = document;

@@ -7,6 +7,8 @@ import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
+import { MongoBlastCounts } from './mongo-blast-counts.js';
+import { MongoEffectLifts } from './mongo-effect-lifts.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
@@ -38,8 +40,12 @@ export interface Database {
   readonly actions: MongoActionStore;
   readonly search: ActionSearch;
   readonly idempotencyKeys: MongoIdempotencyKeys;
+  /** What applications have asked for in the last hour, where that is limited. */
+  readonly blastCounts: MongoBlastCounts;
   readonly workers: WorkerRegistry;
   readonly questions: MongoQuestions;
+  /** Effects that have an end. */
+  readonly lifts: MongoEffectLifts;
   readonly retention: MongoRetentionStore;
   readonly backup: BackupStore;
   /** Clients of the built-in issuer. */
@@ -95,9 +101,12 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
+    const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
     await Promise.all(
-      [workers, idempotencyKeys, applications, issuerKeys, questions].map((one) => one.ensureIndexes()),
+      [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions].map((one) =>
+        one.ensureIndexes(),
+      ),
     );
     const turns = new ReadTurns(options.readsBeginMs);
     const clock = await ServerClock.start(connection.getClient());
@@ -105,8 +114,10 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       idempotencyKeys,
+      blastCounts,
       workers,
       questions,
+      lifts: new MongoEffectLifts(native, clock, options.retryBudgetMs),
       retention: new MongoRetentionStore(native, clock),
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,

@@ -37,6 +37,7 @@ import {
 import { grouped } from '#grouping';
 import { ACTIONS, WAITING_INDEX, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
+import { LIFT_WATCHED_MS, ONE_MORE_TRY } from './mongo-effect-lifts.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
   CLOSED,
@@ -142,6 +143,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       lane = 'routine',
       mutexKey = null,
       reverts = null,
+      effectUntil = null,
       ...given
     } = action;
     const createdAt = this.#clock.now();
@@ -151,6 +153,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       lane,
       mutexKey,
       reverts,
+      effectUntil,
       tenantId: caller.tenantId,
       appId: caller.appId,
       user: caller.user,
@@ -420,6 +423,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       attempts: attemptsAfter('completed', null),
       result: literal(result),
       effect: literal(effect),
+      liftAt: { $ifNull: ['$effectUntil', '$$REMOVE'] },
     });
   }
 
@@ -546,6 +550,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     id: string,
     revertId: string,
     inPlaceOf: string | null,
+    isLift = false,
   ): Promise<SecurityAction | null> {
     if (!isGuid(id)) return null;
     const completed: Filter = { _id: uuidOf(id), tenantId, status: 'Completed' };
@@ -554,7 +559,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         // Null also finds a record of before there was such a field.
         const changed = await this.#change(
           { ...completed, revertedBy: inPlaceOf },
-          { revertedBy: literal(revertId) },
+          {
+            revertedBy: literal(revertId),
+            liftAt: {
+              $cond: [{ $ne: [{ $type: '$liftAt' }, 'missing'] }, inMs(LIFT_WATCHED_MS), '$$REMOVE'],
+            },
+            ...(isLift ? { liftTries: ONE_MORE_TRY } : {}),
+          },
         );
         return changed ?? this.#actions.findOne(completed);
       });
@@ -613,7 +624,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         when: { $and: [{ $not: [issued] }, { $eq: ['$status', 'NotStarted'] }, START_BEFORE_PASSED] },
         error: errorInfo(
           ERROR_INFO_CODES.expired,
-          'Not started before its startBefore time; nothing was done.',
+          'Not started before its startBefore time, or the end of its effect; nothing was done.',
         ),
       },
       {

@@ -86,7 +86,7 @@ export class MongoRetentionStore implements RetentionStore {
   }
 }
 
-/** True of what ended before then, for good, needs nobody's attention, and no idempotency key leads to. */
+/** True of what ended before then, for good, needs nobody's attention, has no effect to be lifted, and no idempotency key leads to. */
 function mayGo(before: Date): object {
   return {
     $and: [
@@ -106,6 +106,8 @@ function mayGo(before: Date): object {
       },
       { $ne: [{ $ifNull: ['$completedAt', null] }, null] },
       { $lt: ['$completedAt', before] },
+      // Gone before its time, its effect would stay for ever.
+      { $eq: [{ $ifNull: ['$liftAt', null] }, null] },
       // Gone while its idempotency key lives, it would be carried out again by a repeat.
       { $lte: [{ $ifNull: ['$keptUntil', NOW] }, NOW] },
     ],

@@ -120,10 +120,17 @@ function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
   };
 }
 
-/** A completed action's time is a Date again. */
+/** Times of an action are Dates again: in a request, of a completed one, and in what is asked about together. */
 function revived(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || !('completedAt' in value)) return value;
-  return { ...value, completedAt: new Date(String(value.completedAt)) };
+  if (Array.isArray(value)) return value.map(revived);
+  if (typeof value !== 'object' || value === null) return value;
+  const { completedAt, effectUntil, request } = value as Readonly<Record<string, unknown>>;
+  return {
+    ...value,
+    ...(completedAt === undefined ? {} : { completedAt: new Date(String(completedAt)) }),
+    ...(effectUntil === undefined ? {} : { effectUntil: new Date(String(effectUntil)) }),
+    ...(request === undefined ? {} : { request: revived(request) }),
+  };
 }
 
 /** An outcome as it crosses: errors as what they say, a map as its entries. */

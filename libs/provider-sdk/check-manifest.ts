@@ -1,4 +1,4 @@
-import { ConfigurationError } from '#domain';
+import { BLAST_CLASSES, ConfigurationError } from '#domain';
 import { compileSchema, describeSchemaError } from './json-schema.js';
 import { canonicalName } from './names.js';
 import type { ActionManifest, ProviderManifest } from './provider.js';
@@ -53,8 +53,10 @@ const MANIFEST_SCHEMA = {
           idempotency: { type: 'string', enum: ['key', 'natural', 'lookup', 'none'] },
           cancellable: { type: 'boolean' },
           revertible: { type: 'boolean' },
+          supportsExpiry: { type: 'boolean' },
           observable: { type: 'boolean' },
           lane: { type: 'string', enum: ['release', 'containment', 'routine'] },
+          blastRadius: { type: 'string', enum: [...BLAST_CLASSES] },
           calls: { type: 'integer', minimum: 1, maximum: 1000 },
           mutexKey: texts,
           result: { type: 'object' },
@@ -127,6 +129,9 @@ function checkAction(where: string, name: string, action: ActionManifest, calls:
     if (claimed && !calls.has(call))
       throw new ConfigurationError(`${where}: actions.${name} ${what} but the plugin has no ${call}()`);
   }
+  // Who may not ask for an end of the effect cannot be told that the vendor keeps to it.
+  if (action.supportsExpiry === true && action.revertible !== true)
+    throw new ConfigurationError(`${where}: actions.${name} declares supportsExpiry but is not revertible`);
   for (const parameter of action.mutexKey ?? []) {
     if (!Object.hasOwn(action.parameters.properties, parameter))
       throw new ConfigurationError(

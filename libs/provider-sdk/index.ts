@@ -1,5 +1,6 @@
 export { Type, type Static } from 'typebox';
 export type {
+  BlastClass,
   CancelOutcome,
   EffectRecord,
   ErrorInfo,
@@ -42,8 +43,18 @@ export type {
   ProviderCalls,
   ProviderManifest,
   ReconcileOutcome,
+  RequestRefusal,
   StepOutcome,
 } from './provider.js';
 export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+export {
+  RAIL_SETTINGS,
+  blockRails,
+  type BlockRails,
+  type BlockRailsOptions,
+  type RailRefusal,
+  type RailSettings,
+} from './rails.js';
+export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';

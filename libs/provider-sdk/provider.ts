@@ -1,5 +1,6 @@
 import type { Static, TObject, TProperties, TSchema } from 'typebox';
 import type {
+  BlastClass,
   CancelOutcome,
   EffectRecord,
   HealthReport,
@@ -34,6 +35,11 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
   readonly cancellable: boolean;
   /** True when `revert` can undo it once it is completed. Default false. */
   readonly revertible?: boolean;
+  /**
+   * True when the vendor is told `effectUntil` and lifts the effect then by itself. The engine lifts it at that time in
+   * any case, by `revert`. Default false.
+   */
+  readonly supportsExpiry?: boolean;
   /** True when `observe` can tell whether its effect is in place. Default false. */
   readonly observable?: boolean;
   /**
@@ -41,6 +47,11 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
    * for what shuts off, `routine` for the rest. Default `routine`.
    */
   readonly lane?: Lane;
+  /**
+   * The class of actions of which an application may ask for so many in an hour only (`limits.blastRadius` of the
+   * configuration): `isolation` for what cuts machines off. Default none. What lets go has none.
+   */
+  readonly blastRadius?: BlastClass;
   /** Requests to the vendor that `execute` makes, as a rule: so many are waited for before it is called. Default 1. */
   readonly calls?: number;
   /**
@@ -163,8 +174,18 @@ export type ActionRequest<Actions extends ActionManifests> = {
   readonly [Name in keyof Actions & string]: {
     readonly action: Name;
     readonly parameters: Static<Actions[Name]['parameters']>;
+    /** When its effect is to be over; absent: it stays. May be past where it was slow to begin. */
+    readonly effectUntil?: Date;
   };
 }[keyof Actions & string];
+
+/** Why a request is refused before anything is recorded. */
+export interface RequestRefusal {
+  /** For people: what is refused, and what to do. */
+  readonly message: string;
+  /** `forbidden`: a rule of this installation stands against it (403). `invalid`: it means nothing (400). Default `forbidden`. */
+  readonly kind?: 'forbidden' | 'invalid';
+}
 
 /** An action that is completed, to be undone. */
 export type CompletedAction<Request> = Request & {
@@ -254,6 +275,14 @@ export interface ProviderCalls<Request, Settings> {
   readonly health?: (context: InstanceContext<Settings>) => Promise<HealthReport>;
   /** Finds out whether a request whose answer was lost reached the vendor. Required for `lookup`. */
   readonly reconcile?: (context: CallContext<Settings>, request: Request) => Promise<ReconcileOutcome>;
+  /**
+   * What speaks against a request, by what is known without asking anybody: quick, pure, no network. It is asked before
+   * an action is recorded, in the API, which has no secrets and stands on another machine perhaps; so `execute` has to
+   * check what matters itself. Of a plugin in a process of its own it is not asked.
+   *
+   * @returns null where nothing does
+   */
+  readonly validate?: (settings: Settings, request: Request) => RequestRefusal | null;
   /** The idempotency where it depends on the instance's settings; overrides the manifest's. */
   readonly idempotencyOf?: (settings: Settings, action: string) => Idempotency;
 }
@@ -261,5 +290,8 @@ export interface ProviderCalls<Request, Settings> {
 /** A plugin as the engine holds it: manifest and calls, types erased. */
 export interface Provider {
   readonly manifest: ProviderManifest;
-  readonly calls: ProviderCalls<{ readonly action: string; readonly parameters: unknown }, unknown>;
+  readonly calls: ProviderCalls<
+    { readonly action: string; readonly parameters: unknown; readonly effectUntil?: Date },
+    unknown
+  >;
 }

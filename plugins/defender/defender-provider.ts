@@ -20,7 +20,8 @@ import { Machines, shownMachine } from './machines.js';
 import { actions, rateLimits } from './manifest.js';
 import { marked, markerOf } from './marker.js';
 import { meaningOf, type Request } from './meaning.js';
-import { isOffered, settingsSchema, type DefenderSettings } from './settings.js';
+import { refusalOf, refuseIfRefused } from './refusals.js';
+import { settingsSchema, type DefenderSettings } from './settings.js';
 
 /**
  * Microsoft Defender for Endpoint, with a memory of its own for access tokens. docs/plugins/defender.md has its settings,
@@ -48,8 +49,10 @@ export function defenderProvider(): Provider {
       actions,
     },
 
+    validate: refusalOf,
+
     async execute(context, request) {
-      refuseUnlessOffered(context.settings, request.action);
+      refuseIfRefused(context.settings, request);
       const wanted = meaningOf(request);
       switch (wanted.of) {
         case 'machine': {
@@ -102,7 +105,7 @@ export function defenderProvider(): Provider {
     },
 
     async plan(context, request) {
-      refuseUnlessOffered(context.settings, request.action);
+      refuseIfRefused(context.settings, request);
       const wanted = meaningOf(request);
       if (wanted.of === 'indicator')
         return planOfIndicator(indicators, context, request.action, wanted.request);
@@ -166,14 +169,6 @@ export function defenderProvider(): Provider {
   });
 }
 
-function refuseUnlessOffered(settings: DefenderSettings, action: string): void {
-  if (isOffered(settings, action)) return;
-  throw new ProviderError(
-    'permission',
-    `${action} is off at this instance. An operator can turn it on by naming it, besides the others that are wanted, in settings.actions.`,
-  );
-}
-
 function releaseOf({ type }: MachineJob): MachineJob | null {
   return type === 'Isolate' || type === 'RestrictCodeExecution' ? RELEASES[type] : null;
 }
@@ -181,12 +176,12 @@ function releaseOf({ type }: MachineJob): MachineJob | null {
 function setOrRemove(
   indicators: Indicators,
   context: ExecutionContext<DefenderSettings>,
-  { action, parameters }: Request,
+  { action, parameters, effectUntil }: Request,
   { target, verb }: IndicatorRequest,
 ): Promise<StepOutcome> {
   if ('remove' in verb) return indicators.remove(context, target, verb.only);
-  const wishes = wishesOf(action, context.actionId, parameters as Readonly<Record<string, unknown>>);
-  return indicators.set(context, target, verb.set, wishes);
+  const given = parameters as Readonly<Record<string, unknown>>;
+  return indicators.set(context, target, verb.set, wishesOf(action, context.actionId, given, effectUntil));
 }
 
 async function planOfIndicator(

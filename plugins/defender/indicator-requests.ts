@@ -64,7 +64,12 @@ export function indicatorRequestOf(action: string, parameters: Parameters): Indi
 }
 
 /** What a caller wishes of the indicator. */
-export function wishesOf(action: string, actionId: string, parameters: Parameters): IndicatorWishes {
+export function wishesOf(
+  action: string,
+  actionId: string,
+  parameters: Parameters,
+  until: Date | undefined,
+): IndicatorWishes {
   const text = (name: string): string | undefined => {
     const value = parameters[name];
     return typeof value === 'string' ? value : undefined;
@@ -78,5 +83,6 @@ export function wishesOf(action: string, actionId: string, parameters: Parameter
     recommendedActions: text('RecommendedActions'),
     educateUrl: text('EducateUrl'),
     rbacGroupNames: Array.isArray(groups) ? groups.map(String) : undefined,
+    until,
   };
 }

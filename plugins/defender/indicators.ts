@@ -128,6 +128,13 @@ export class Indicators {
         },
         effect: { changed: false, ids: [String(current.id)] },
       };
+    // Defender refuses an end that is past, and what is to be over needs no beginning.
+    if (wishes.until !== undefined && wishes.until.getTime() <= Date.now())
+      return {
+        kind: 'completed',
+        result: { message: 'Nothing was done: its effect was to be over before it could begin.' },
+        effect: { changed: false },
+      };
     const previous = current === null ? null : restorable(current);
     await context.heartbeat({ checkpoint: { previous } });
     const body = {
@@ -202,7 +209,9 @@ export class Indicators {
     const { current } = await this.stateOf(context, target);
     const previous = previousIn({ previous: effect.previous ?? null }) ?? null;
     const ours = current !== null && isMarkedFor(current.description, actionId);
-    const isAsLeft = removes ? current === null : ours;
+    // One that Defender lifted at its end is as the action left it, too: what it had replaced comes back.
+    const lapsed = current === null && effect.expiresAt !== undefined && isPast(effect.expiresAt);
+    const isAsLeft = removes ? current === null : ours || lapsed;
     if (!isAsLeft)
       return {
         kind: 'completed',
@@ -232,7 +241,7 @@ export class Indicators {
         indicatorValue: target.value,
         message:
           current === null
-            ? 'Nothing to put back: the one from before has expired.'
+            ? 'Nothing to do: it is over, and there is nothing to put back.'
             : `Indicator ${current.id} is removed.`,
       },
       effect: { changed: current !== null },
@@ -349,8 +358,10 @@ function previousIn(checkpoint: Json): { readonly [name: string]: Json } | null 
 }
 
 function isOver({ expirationTime }: { readonly [name: string]: Json }): boolean {
-  return typeof expirationTime === 'string' && Date.parse(expirationTime) <= Date.now();
+  return typeof expirationTime === 'string' && isPast(expirationTime);
 }
+
+const isPast = (time: string): boolean => Date.parse(time) <= Date.now();
 
 function removed({ type, value }: IndicatorTarget, previous: Json): StepOutcome {
   return {

@@ -54,11 +54,7 @@ export class Machines {
   }
 
   async #search(context: Context, given: string): Promise<Machine> {
-    if (ENTRA_DEVICE_ID.test(given))
-      throw new ProviderError(
-        'invalidInput',
-        `"${given}" looks like the device id of Entra ID, which Defender does not take. Give Defender's machine id (40 hex digits), the DNS name or the IP address.`,
-      );
+    refuseEntraId(given);
     if (isIP(given) !== 0) return this.#byAddress(context, given);
     const exact = await this.#list(context, `computerDnsName eq ${quoted(given.toLowerCase())}`);
     // Whoever gives a short name rarely knows that Defender has the full one.
@@ -90,6 +86,15 @@ export class Machines {
     });
     return body.value;
   }
+}
+
+/** @throws ProviderError `invalidInput`: with it others were led to the wrong machine, and crashed where there is none */
+export function refuseEntraId(given: string): void {
+  if (!ENTRA_DEVICE_ID.test(given)) return;
+  throw new ProviderError(
+    'invalidInput',
+    `"${given}" looks like the device id of Entra ID, which Defender does not take. Give Defender's machine id (40 hex digits), the DNS name or the IP address.`,
+  );
 }
 
 function only(found: readonly Machine[], given: string, how: string): Machine {

@@ -86,6 +86,7 @@ const machineActions = {
     ),
     ...onMachine('Machine.Isolate'),
     ...contains,
+    blastRadius: 'isolation',
     deadlineMs: 30 * MINUTE_MS,
     docUrl: `${DOCS}/isolate-machine`,
   },
@@ -334,6 +335,7 @@ function setting(mutexKey: readonly string[], title: string, aliases: readonly s
     idempotency: 'natural',
     cancellable: false,
     revertible: true,
+    supportsExpiry: true,
     observable: true,
     calls: 2,
     mutexKey,
@@ -345,6 +347,7 @@ function setting(mutexKey: readonly string[], title: string, aliases: readonly s
 function removing(mutexKey: readonly string[], title: string, aliases: readonly string[] = []) {
   return {
     ...setting(mutexKey, title, aliases),
+    supportsExpiry: false,
     lane: 'release',
     docUrl: `${DOCS}/delete-ti-indicator-by-id`,
   } as const;

@@ -6,6 +6,7 @@ import type { actions } from './manifest.js';
 export interface Request {
   readonly action: keyof typeof actions;
   readonly parameters: object;
+  readonly effectUntil?: Date;
 }
 
 /** What a request is about. */

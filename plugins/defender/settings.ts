@@ -1,4 +1,4 @@
-import { ProviderError, Type, type Static } from '#provider-sdk';
+import { ProviderError, RAIL_SETTINGS, Type, type Static } from '#provider-sdk';
 
 const url = (what: string) => Type.Optional(Type.String({ pattern: '^https?://', description: what }));
 
@@ -48,6 +48,7 @@ export const settingsSchema = Type.Object(
           'The actions it offers, by the names of docs/plugins/defender.md. Absent: all but OffboardMachine and StartInvestigation.',
       }),
     ),
+    neverBlock: RAIL_SETTINGS.neverBlock,
     pollEveryMs: Type.Integer({
       minimum: 100,
       maximum: 60_000,

@@ -145,6 +145,7 @@ const described = {
     default: {},
   }),
   required: Type.Array(text, { default: [] }),
+  blastRadius: Type.Optional(Type.Enum(['isolation'])),
   lane: Type.Optional(Type.Enum(['release', 'containment', 'routine'])),
   mutexKey: Type.Optional(Type.Array(text, { minItems: 1 })),
   requiredPermissions: Type.Optional(Type.Array(text)),
@@ -244,6 +245,7 @@ const webhookSchema = Type.Object(
           target: Type.Optional(Type.String({ minLength: 1 })),
           cancellable: Type.Boolean({ default: false }),
           revertible: Type.Boolean({ default: false }),
+          supportsExpiry: Type.Boolean({ default: false }),
         },
         strict,
       ),
@@ -252,6 +254,9 @@ const webhookSchema = Type.Object(
   },
   strict,
 );
+
+/** What a request says of when its effect is to be over; a definition that uses one hands it on to the vendor. */
+export const EXPIRY_NAMES = ['action.effectUntil', 'action.effectSeconds'] as const;
 
 export type Condition = Static<typeof condition>;
 export type Failure = Static<typeof failure>;
@@ -336,6 +341,7 @@ function problemsOf(definition: HttpDefinition): Problem[] {
       'action.id',
       'action.key',
       'action.tenant',
+      ...EXPIRY_NAMES,
     ];
     const removes = action.lookup?.wants === 'absent';
     problems.push(

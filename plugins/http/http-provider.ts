@@ -10,7 +10,7 @@ import {
 } from '#provider-sdk';
 import { AccessTokens } from './access-tokens.js';
 import { at, failureOf, holds, idAt, meets, unexpected, type Seen } from './answers.js';
-import type { HttpAction, HttpDefinition } from './definition.js';
+import { EXPIRY_NAMES, type HttpAction, type HttpDefinition } from './definition.js';
 import { errorOf, manifestOf, objectSchema, type Abilities } from './manifest.js';
 import { changes, instanceValues, send } from './requests.js';
 import { namesIn, type Values } from './template.js';
@@ -18,6 +18,7 @@ import { namesIn, type Values } from './template.js';
 interface Request {
   readonly action: string;
   readonly parameters: unknown;
+  readonly effectUntil?: Date;
 }
 
 /** The provider that a definition describes. Keeps nothing but access tokens. */
@@ -196,6 +197,9 @@ function abilitiesOf(definition: HttpDefinition): Record<string, Abilities> {
         idempotency: action.idempotency,
         cancellable: action.cancel !== undefined,
         revertible: action.revert !== undefined,
+        supportsExpiry:
+          action.revert !== undefined &&
+          namesIn(action.execute.request).some((used) => EXPIRY_NAMES.some((name) => name === used)),
         observable: action.lookup !== undefined,
         calls: action.lookup === undefined ? 1 : 2,
       },
@@ -205,13 +209,23 @@ function abilitiesOf(definition: HttpDefinition): Record<string, Abilities> {
 
 function valuesOf(
   context: CallContext,
-  { parameters }: Request,
+  { parameters, effectUntil }: Request,
   operation: VendorOperation | null = null,
 ): Values {
   return {
     ...instanceValues(context),
     parameters: parameters as Readonly<Record<string, unknown>>,
-    action: { id: context.actionId, key: context.idempotencyKey, tenant: context.tenantId },
+    action: {
+      id: context.actionId,
+      key: context.idempotencyKey,
+      tenant: context.tenantId,
+      effectUntil: effectUntil?.toISOString(),
+      // At least one: to many vendors 0 is for ever.
+      effectSeconds:
+        effectUntil === undefined
+          ? undefined
+          : Math.max(1, Math.ceil((effectUntil.getTime() - Date.now()) / 1000)),
+    },
     operation: { id: operation?.id },
   };
 }

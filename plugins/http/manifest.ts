@@ -12,7 +12,7 @@ import type { HttpAction, HttpDefinition, WebhookDefinition } from './definition
 /** What an action can do, besides what its definition says in so many words. */
 export type Abilities = Pick<
   ActionManifest,
-  'idempotency' | 'cancellable' | 'revertible' | 'observable' | 'calls'
+  'idempotency' | 'cancellable' | 'revertible' | 'supportsExpiry' | 'observable' | 'calls'
 > & { readonly idempotency: Idempotency };
 
 /** The manifest of a definition. */
@@ -45,6 +45,7 @@ type Described = Pick<
   | 'parameters'
   | 'required'
   | 'lane'
+  | 'blastRadius'
   | 'mutexKey'
   | 'requiredPermissions'
   | 'docUrl'
@@ -53,13 +54,22 @@ type Described = Pick<
 >;
 
 function actionManifest(action: Described, abilities: Abilities): ActionManifest {
-  const { title, aliases, lane, mutexKey, requiredPermissions, docUrl, deadlineMs, attemptTimeoutMs } =
-    action;
+  const { title, aliases, lane, blastRadius, mutexKey, requiredPermissions, docUrl } = action;
+  const { deadlineMs, attemptTimeoutMs } = action;
   return {
     title,
     parameters: objectSchema(action.parameters, action.required),
     ...abilities,
-    ...given({ aliases, lane, mutexKey, requiredPermissions, docUrl, deadlineMs, attemptTimeoutMs }),
+    ...given({
+      aliases,
+      lane,
+      blastRadius,
+      mutexKey,
+      requiredPermissions,
+      docUrl,
+      deadlineMs,
+      attemptTimeoutMs,
+    }),
   };
 }
 

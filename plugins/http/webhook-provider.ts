@@ -22,6 +22,7 @@ interface Settings {
 interface Request {
   readonly action: string;
   readonly parameters: unknown;
+  readonly effectUntil?: Date;
 }
 
 const MOST_BYTES = 1_048_576;
@@ -44,9 +45,9 @@ export function webhookProvider(definition: WebhookDefinition): Provider {
   );
   const secrets = { required: ['signingSecret'], optional: ['previousSigningSecret'] };
   const abilities = Object.fromEntries(
-    Object.entries(definition.actions).map(([name, { cancellable, revertible }]) => [
+    Object.entries(definition.actions).map(([name, { cancellable, revertible, supportsExpiry }]) => [
       name,
-      { idempotency: 'key' as const, cancellable, revertible, observable: false, calls: 1 },
+      { idempotency: 'key' as const, cancellable, revertible, supportsExpiry, observable: false, calls: 1 },
     ]),
   );
 
@@ -69,6 +70,7 @@ export function webhookProvider(definition: WebhookDefinition): Provider {
       tenant: context.tenantId,
       requestedAt: new Date().toISOString(),
       deadline: context.deadlineAt.toISOString(),
+      ...(request.effectUntil === undefined ? {} : { effectUntil: request.effectUntil.toISOString() }),
       ...(more.operation ? { operationId: more.operation.id } : {}),
     });
     if (Buffer.byteLength(body) > MOST_BYTES)

@@ -106,6 +106,7 @@ export const actions = {
     ]),
     ...containment,
     ...ofMachine,
+    blastRadius: 'isolation',
   },
   UnisolateMachine: {
     ...action('Let a machine back on the network', machine, ['releaseMachine', 'releaseDevice']),

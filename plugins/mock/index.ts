@@ -1,4 +1,11 @@
-import { ProviderError, defineProvider, type CallContext, type StepOutcome } from '#provider-sdk';
+import {
+  ProviderError,
+  blockRails,
+  defineProvider,
+  type CallContext,
+  type RailRefusal,
+  type StepOutcome,
+} from '#provider-sdk';
 import { actions } from './actions.js';
 import { crash } from './crash.js';
 import { elapsed, pendingFor } from './long-running.js';
@@ -15,7 +22,11 @@ export const provider = defineProvider({
 
   idempotencyOf: ({ mode }) => mode,
 
+  validate: (settings, request) => refusalByRails(settings, request),
+
   async execute(context, request) {
+    const refused = refusalByRails(context.settings, request);
+    if (refused !== null) throw new ProviderError('permission', refused.message);
     injectFault(context, 'transient');
     switch (request.action) {
       case 'FailAlways':
@@ -85,6 +96,17 @@ export const provider = defineProvider({
     return elapsed(operation).kind === 'completed' ? 'tooLate' : 'cancelled';
   },
 });
+
+function refusalByRails(
+  { rails, baseUrl }: MockSettings,
+  { action, parameters }: { readonly action: string; readonly parameters: object },
+): RailRefusal | null {
+  if (rails === undefined || !action.startsWith('Block')) return null;
+  const { IP, URL, Domain } = parameters as Readonly<Record<string, string | undefined>>;
+  const value = IP ?? URL ?? Domain;
+  if (value === undefined) return null;
+  return blockRails(rails, { vendorHosts: baseUrl === undefined ? [] : [baseUrl] }).check(value);
+}
 
 /** Parameters as they may be shown. */
 function withoutSecrets(parameters: object): object {

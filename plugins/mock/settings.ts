@@ -1,4 +1,4 @@
-import { Type, type Static } from '#provider-sdk';
+import { RAIL_SETTINGS, Type, type Static } from '#provider-sdk';
 
 const rate = (what: string) =>
   Type.Number({ minimum: 0, maximum: 1, default: 0, description: `Share of calls that ${what}.` });
@@ -25,6 +25,13 @@ export const settingsSchema = Type.Object(
         unknown: rate('are applied and then fail without an answer'),
       },
       { additionalProperties: false, default: {} },
+    ),
+    rails: Type.Optional(
+      Type.Object(RAIL_SETTINGS, {
+        additionalProperties: false,
+        description:
+          'Refuses to block what no driver may, as drivers of firewalls do. Without it everything is blocked.',
+      }),
     ),
     crashes: Type.Boolean({
       default: false,

@@ -23,7 +23,7 @@ describe('riposte.config.yaml', () => {
       limits: { concurrency: 16, backlog: 100_000, reserve: 0.2 },
       network: { allow: [], ports: [] },
     });
-    expect(config.limits).toEqual({ perApp: 100 });
+    expect(config.limits).toEqual({ perApp: 100, blastRadius: { isolation: { perHour: 50 } } });
   });
 
   it.each([

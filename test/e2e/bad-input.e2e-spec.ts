@@ -158,9 +158,37 @@ describe('a body that is not right', () => {
       'invalidRequest',
     ],
     [
-      'with an engine option this version has not',
+      'with effectUntil in the past',
       JSON.stringify(
-        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.effectUntil': '2099-01-01T00:00:00Z' }),
+        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.effectUntil': '2020-01-01T00:00:00Z' }),
+      ),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with an end of the effect before its start may be',
+      JSON.stringify(
+        mockAction(
+          'BlockIp',
+          { IP: '1.2.3.4' },
+          { '@riposte.startBefore': '2099-01-02T00:00:00Z', '@riposte.effectUntil': '2099-01-01T00:00:00Z' },
+        ),
+      ),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with an end of an effect that cannot be undone',
+      JSON.stringify(
+        mockAction('AllowIp', { IP: '1.2.3.4' }, { '@riposte.effectUntil': '2099-01-01T00:00:00Z' }),
+      ),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with an engine option that there is none of',
+      JSON.stringify(
+        mockAction('BlockIp', { IP: '1.2.3.4' }, { '@riposte.effectuntil': '2099-01-01T00:00:00Z' }),
       ),
       400,
       'invalidRequest',

@@ -103,7 +103,7 @@ describe('what one tenant can see of another', () => {
       azureTenantId: TENANT_A,
       appId: randomUUID(),
       id: ids[0],
-      '@riposte.tenantId': TENANT_A,
+      '@odata.tenantId': TENANT_A,
     };
     const id = await stranger.act('BlockIp', { IP: '1.2.3.4' }, forged);
     expect(ids).not.toContain(id);

@@ -103,6 +103,7 @@ function submission(overrides: Partial<Submission> = {}): Submission {
     parameters: [{ name: 'IP', value: '1.2.3.4' }],
     vendorInformation: { vendor: 'Mock', provider: 'Mock', providerVersion: null, subProvider: null },
     startBefore: null,
+    effectUntil: null,
     ...overrides,
   };
 }

@@ -166,6 +166,7 @@ function block(overrides: Partial<Submission> = {}): Submission {
     ],
     vendorInformation: { vendor: 'wise', provider: 'wise', providerVersion: null, subProvider: null },
     startBefore: null,
+    effectUntil: null,
     ...overrides,
   };
 }

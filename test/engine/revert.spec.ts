@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import mongoose from 'mongoose';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import {
   OperationalError,
   UserError,
@@ -10,8 +11,8 @@ import {
   type NewAction,
   type SecurityAction,
 } from '#domain';
-import { CancelAction, ProviderRegistry, RevertAction, RunAction } from '#engine';
-import type { Database } from '#persistence';
+import { CancelAction, LiftEffects, ProviderRegistry, RevertAction, RunAction, Sweep } from '#engine';
+import { connectDatabase, type Database } from '#persistence';
 import {
   PluginDied,
   ProviderError,
@@ -24,13 +25,20 @@ import {
 import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { plugins } from '#plugins';
-import { CALLER, TENANT_B, claimOf, freshDatabase, newAction } from '../support/database.js';
+import { CALLER, TENANT_B, claimOf, freshDatabaseUri, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { startMockVendor } from '../simulators/mock-vendor/start.js';
 
 let database: Database;
+let connection: mongoose.Connection;
 beforeAll(async () => {
-  database = await freshDatabase();
+  const uri = freshDatabaseUri();
+  database = await connectDatabase(uri, { appName: 'riposte-test' });
+  connection = await mongoose.createConnection(uri).asPromise();
+});
+afterAll(async () => {
+  await connection.close();
+  await database.close();
 });
 
 const log = createLogger('riposte-test', 'silent');
@@ -40,6 +48,7 @@ const undone: Undo = () => ({ kind: 'completed', result: { undone: true } });
 
 interface Site {
   readonly execute?: (attempt: number) => StepOutcome;
+  readonly onExecute?: (request: object) => void;
   /** What each call of the plugin's `revert` does; the last one goes on for ever. */
   readonly reverts?: readonly Undo[];
   readonly poll?: () => StepOutcome;
@@ -47,7 +56,7 @@ interface Site {
 }
 
 /** An installation with one worker. */
-function site({ execute, reverts = [undone], poll, revertible = true }: Site = {}) {
+function site({ execute, onExecute, reverts = [undone], poll, revertible = true }: Site = {}) {
   const calls: CompletedAction<{ action: string }>[] = [];
   const polls: string[] = [];
   const provider = defineProvider({
@@ -68,10 +77,12 @@ function site({ execute, reverts = [undone], poll, revertible = true }: Site = {
         },
       },
     },
-    execute: ({ attempt }) =>
-      Promise.resolve(
+    execute: ({ attempt }, request) => {
+      onExecute?.(request);
+      return Promise.resolve(
         execute?.(attempt) ?? { kind: 'completed', result: { rule: 7 }, effect: { changed: true } },
-      ),
+      );
+    },
     poll: (_context, operation) => {
       polls.push(operation.id);
       return Promise.resolve(poll?.() ?? { kind: 'completed' });
@@ -139,7 +150,23 @@ function installation(provider: ReturnType<typeof defineProvider>, settings = {}
     );
   const done = async (overrides: Partial<NewAction> = {}): Promise<SecurityAction> =>
     run((await create(overrides)).id);
-  return { instance, registry, store, queue, runner, revertFor, find, look, run, create, done };
+  /** A pass of a process of its own over the effects of this test. */
+  const lift = async (around: Partial<ActionStore> = {}, parts = {}): Promise<void> =>
+    new LiftEffects({
+      lifts: {
+        due: async (limit) => {
+          const due = await database.lifts.due(limit);
+          const ours = await Promise.all(due.map(async ({ id }) => (await find(id)).instance === instance));
+          return due.filter((_one, index) => ours[index]);
+        },
+        postpone: (...given) => database.lifts.postpone(...given),
+      },
+      store,
+      revert: revertFor(around, parts),
+      log,
+      retryMs: () => 0,
+    }).pass();
+  return { instance, registry, store, queue, runner, revertFor, find, look, run, create, done, lift };
 }
 
 function wrapped(store: ActionStore, around: Partial<ActionStore>): ActionStore {
@@ -374,6 +401,222 @@ describe('a revert under way', () => {
     );
     expect(isUnresolved(end)).toBe(false);
     expect(calls).toEqual([]);
+  });
+});
+
+const actions = () =>
+  connection.collection<{ _id: mongoose.mongo.UUID; liftAt?: Date; liftTries?: number; reverts?: string }>(
+    'actions',
+  );
+const idOf = (id: string) => ({ _id: new mongoose.mongo.UUID(id) });
+
+/** As if the time had come to look at it again. */
+async function due(id: string): Promise<void> {
+  await actions().updateOne({ ...idOf(id), liftAt: { $exists: true } }, { $set: { liftAt: new Date(1) } });
+}
+
+const revertsOf = (id: string): Promise<number> => actions().countDocuments({ reverts: id });
+const isToBeLifted = async (id: string): Promise<boolean> =>
+  (await actions().findOne(idOf(id)))?.liftAt !== undefined;
+
+const soon = (ms = 3_600_000): Date => new Date(Date.now() + ms);
+const over = (): Date => new Date(Date.now() - 1000);
+
+describe('an effect whose time is over', () => {
+  it('is lifted by a revert of the same application, which says why', async () => {
+    const { done, lift, find, run, calls } = site();
+    const { id } = await done({ effectUntil: over() });
+    await lift();
+    const { revertedBy } = await find(id);
+    const revert = await run(revertedBy ?? '');
+    expect(revert).toMatchObject({
+      status: 'Completed',
+      reverts: id,
+      lane: 'release',
+      tenantId: CALLER.tenantId,
+      appId: CALLER.appId,
+      user: null,
+      actionReason: `Undoes action ${id}: the effect's time is over.`,
+      effectUntil: null,
+    });
+    await due(id);
+    await lift();
+    expect(await isToBeLifted(id)).toBe(false);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('stays until then, and so does one that has no end', async () => {
+    const { done, lift, find } = site();
+    const [later, never] = [await done({ effectUntil: soon() }), await done()];
+    await lift();
+    expect((await find(later.id)).revertedBy).toBeNull();
+    expect([await isToBeLifted(later.id), await isToBeLifted(never.id)]).toEqual([true, false]);
+  });
+
+  it('is told to the plugin, for a vendor that keeps to it by itself', async () => {
+    const requests: unknown[] = [];
+    const { done } = site({ onExecute: (request) => requests.push(request) });
+    const effectUntil = soon();
+    await done({ effectUntil });
+    await done();
+    expect(requests).toEqual([
+      { action: 'Block', parameters: { IP: '192.0.2.1' }, effectUntil },
+      { action: 'Block', parameters: { IP: '192.0.2.1' } },
+    ]);
+  });
+
+  it('is lifted when the action has completed, where that came later', async () => {
+    const { create, look, run, lift, find } = site({
+      execute: () => ({ kind: 'pending', operation: { id: 'slow' }, nextPollMs: 50 }),
+    });
+    const { id } = await create({ effectUntil: over() });
+    await look(id);
+    await lift();
+    expect(await find(id)).toMatchObject({ status: 'Running', revertedBy: null });
+    expect(await run(id)).toMatchObject({ status: 'Completed' });
+    await lift();
+    expect((await find(id)).revertedBy).not.toBeNull();
+  });
+
+  it('is not lifted where the action failed', async () => {
+    const { create, run, lift, find } = site({
+      execute: () => ({ kind: 'failed', error: new ProviderError('permission', 'no') }),
+    });
+    const { id } = await create({ effectUntil: over() });
+    await run(id);
+    await lift();
+    expect((await find(id)).revertedBy).toBeNull();
+    expect(await isToBeLifted(id)).toBe(false);
+  });
+
+  it('is lifted once, by however many processes at the same time', async () => {
+    const { done, lift, run, find, calls } = site();
+    const { id } = await done({ effectUntil: over() });
+    await Promise.all(Array.from({ length: 8 }, () => lift()));
+    expect(await revertsOf(id)).toBe(1);
+    await run((await find(id)).revertedBy ?? '');
+    expect(calls).toHaveLength(1);
+  });
+
+  it('is lifted once, wherever a process dies', async () => {
+    const { done, lift, run, find, calls } = site();
+    const { id } = await done({ effectUntil: over() });
+    const killed = (): Promise<never> => Promise.reject(new Error('killed'));
+    await lift({ reserveRevert: killed });
+    expect((await find(id)).revertedBy).toBeNull();
+    await due(id);
+    await lift({ create: killed });
+    const { revertedBy } = await find(id);
+    expect(await revertsOf(id)).toBe(0);
+    await due(id);
+    await lift();
+    expect((await find(id)).revertedBy).toBe(revertedBy);
+    await run(revertedBy ?? '');
+    await due(id);
+    await lift();
+    expect(await revertsOf(id)).toBe(1);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('is lifted however many wait for the instance', async () => {
+    const { done, lift, find } = site();
+    const { id } = await done({ effectUntil: over() });
+    const full = { admit: () => Promise.reject(new OperationalError('tooManyRequests', 'full', 5)) };
+    await lift({}, { admission: full });
+    expect((await find(id)).revertedBy).not.toBeNull();
+  });
+
+  it('is tried again after its revert failed, five times, and then left to people', async () => {
+    const refused: Undo = () => {
+      throw new ProviderError('permission', 'not allowed');
+    };
+    const { done, lift, run, find, calls } = site({ reverts: [refused] });
+    const { id } = await done({ effectUntil: over() });
+    for (let tries = 1; tries <= 5; tries += 1) {
+      await due(id);
+      await lift();
+      expect(await revertsOf(id)).toBe(tries);
+      await run((await find(id)).revertedBy ?? '');
+    }
+    await due(id);
+    await lift();
+    expect(await revertsOf(id)).toBe(5);
+    expect(calls).toHaveLength(5);
+    expect(await isToBeLifted(id)).toBe(false);
+    // What everybody sees of it: its time is over, and what was to lift it failed.
+    const { revertedBy, effectUntil } = await find(id);
+    expect(effectUntil?.getTime()).toBeLessThan(Date.now());
+    expect(await find(revertedBy ?? '')).toMatchObject({ status: 'Failed' });
+  });
+
+  it('is tried later where its provider is not configured just now', async () => {
+    const { done, lift, find } = site();
+    const { id } = await done({ effectUntil: over() });
+    await lift({}, { registry: new ProviderRegistry([], {}) });
+    expect((await find(id)).revertedBy).toBeNull();
+    await lift();
+    expect((await find(id)).revertedBy).not.toBeNull();
+  });
+
+  it('can be lifted earlier by anybody, and is not lifted again at its time', async () => {
+    const { done, revertFor, lift, run, calls } = site();
+    const { id } = await done({ effectUntil: soon() });
+    await run((await revertFor().revert(CALLER, id)).action.id);
+    await due(id);
+    await lift();
+    expect(await isToBeLifted(id)).toBe(false);
+    expect(await revertsOf(id)).toBe(1);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('stays until its time when an earlier revert was cancelled, and is lifted then', async () => {
+    const { done, revertFor, lift, store, queue, find } = site();
+    const { id } = await done({ effectUntil: soon() });
+    const early = await revertFor().revert(CALLER, id);
+    await new CancelAction({ store, queue, log }).cancel(CALLER, early.action.id);
+    await due(id);
+    await lift();
+    expect(await revertsOf(id)).toBe(1);
+    expect(await isToBeLifted(id)).toBe(true);
+    await actions().updateOne(idOf(id), { $set: { liftAt: over(), effectUntil: over() } });
+    await lift();
+    expect(await revertsOf(id)).toBe(2);
+    expect((await find(id)).revertedBy).not.toBe(early.action.id);
+  });
+
+  it('stays when somebody cancels the revert that was to lift it', async () => {
+    const { done, lift, store, queue, find } = site();
+    const { id } = await done({ effectUntil: over() });
+    await lift();
+    const { revertedBy } = await find(id);
+    await new CancelAction({ store, queue, log }).cancel(CALLER, revertedBy ?? '');
+    await due(id);
+    await lift();
+    expect(await revertsOf(id)).toBe(1);
+    expect(await isToBeLifted(id)).toBe(false);
+  });
+
+  it('keeps its action on record until then', async () => {
+    const { done, revertFor, run, lift } = site();
+    const { id } = await done({ effectUntil: soon() });
+    const expired = async (): Promise<readonly string[]> =>
+      (await database.retention.expired(CALLER.tenantId, 0, 1000, null)).ids;
+    expect(await database.retention.remove(CALLER.tenantId, 0, [id])).toBe(0);
+    expect(await expired()).not.toContain(id);
+    await run((await revertFor().revert(CALLER, id)).action.id);
+    await due(id);
+    await lift();
+    await eventually(async () => (await expired()).includes(id));
+  });
+
+  it('is looked at by the sweep, also while Redis is away', async () => {
+    const { done, lift, find, store, queue } = site();
+    const { id } = await done({ effectUntil: over() });
+    const away = Object.assign(Object.create(queue) as BullActionQueue, {
+      incarnation: () => Promise.resolve(null),
+    });
+    await new Sweep({ store, queue: away, log, lifts: { pass: () => lift() } }).pass();
+    expect((await find(id)).revertedBy).not.toBeNull();
   });
 });
 

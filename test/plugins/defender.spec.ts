@@ -49,6 +49,7 @@ function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, ...given }:
       clientId: DEFAULT_APP,
       cloud: 'commercial',
       pollEveryMs: 5000,
+      neverBlock: ['corp.example'],
       baseUrl: vendor.baseUrl,
       loginUrl: vendor.baseUrl,
       ...settings,
@@ -574,14 +575,12 @@ describe('indicators', () => {
   });
 
   it('remembers what it wrote over when the answer was lost', async () => {
-    vendor
-      .tenant()
-      .indicators.putInPlace({
-        indicatorType: 'IpAddress',
-        indicatorValue: '1.2.3.4',
-        action: 'Audit',
-        generateAlert: true,
-      });
+    vendor.tenant().indicators.putInPlace({
+      indicatorType: 'IpAddress',
+      indicatorValue: '1.2.3.4',
+      action: 'Audit',
+      generateAlert: true,
+    });
     let lastCheckpoint: unknown = null;
     const noting = {
       ...context(),
@@ -600,13 +599,11 @@ describe('indicators', () => {
   });
 
   it('a block within a domain that somebody allows is told to be without effect', async () => {
-    vendor
-      .tenant()
-      .indicators.putInPlace({
-        indicatorType: 'DomainName',
-        indicatorValue: 'example.com',
-        action: 'Allowed',
-      });
+    vendor.tenant().indicators.putInPlace({
+      indicatorType: 'DomainName',
+      indicatorValue: 'example.com',
+      action: 'Allowed',
+    });
     const { result } = await done(ask('BlockUrl', { URL: 'https://cdn.example.com/x', ...wishes }));
     expect(result).toMatchObject({
       warnings: [
@@ -642,6 +639,64 @@ describe('indicators', () => {
   it('of which the tenant has too many are told as such', async () => {
     vendor.behave({ mostIndicators: 0 });
     await expect(calls.execute(context(), blockIp())).rejects.toMatchObject({ errorClass: 'capacity' });
+  });
+});
+
+describe('a block that has an end', () => {
+  it('is given to Defender, which lifts it by itself; what it had replaced comes back', async () => {
+    vendor.tenant().indicators.putInPlace({
+      indicatorType: 'IpAddress',
+      indicatorValue: '1.2.3.4',
+      action: 'Allowed',
+    });
+    const effectUntil = new Date(Date.now() + 500);
+    const blocked = await done({ ...blockIp(), effectUntil } as Request);
+    expect(blocked).toMatchObject({
+      result: { action: 'Block' },
+      effect: { expiresAt: effectUntil.toISOString() },
+    });
+    await expect.poll(indicatorsNow, { timeout: 5000 }).toEqual([]);
+    await calls.revert?.(context({ key: 'undo' }), blocked);
+    expect(indicatorsNow()).toEqual(['Allowed IpAddress 1.2.3.4']);
+  });
+
+  it('is not made when that is past', async () => {
+    const request = { ...blockIp(), effectUntil: new Date(Date.now() - 1000) };
+    expect(await done(request as Request)).toMatchObject({ effect: { changed: false } });
+    expect(indicatorsNow()).toEqual([]);
+  });
+
+  it('is made again where the one that is in place ends before', async () => {
+    await done({ ...blockIp(), effectUntil: new Date(Date.now() + 60_000) } as Request, 'short');
+    expect(await done(blockIp(), 'for-ever')).toMatchObject({ effect: { changed: true } });
+  });
+});
+
+describe('what is refused before anything is recorded', () => {
+  it.each([
+    ['an internal address', blockIp('10.0.0.1'), 'invalid'],
+    ["Entra's id of a device", isolate('11111111-1111-4111-8111-111111111111'), 'invalid'],
+    ['what the settings protect', ask('BlockDomain', { Domain: 'dc.corp.example', ...wishes }), undefined],
+    ['a public suffix', ask('BlockDomain', { Domain: 'co.uk', ...wishes }), undefined],
+    ['an action that is off', ask('OffboardMachine', { MachineId: ANNA }), undefined],
+  ])('%s', async (_what, request, kind) => {
+    const refusal = calls.validate?.(context().settings, request);
+    expect(refusal).toMatchObject({ message: expect.stringMatching(/./) as string });
+    expect(refusal?.kind === 'invalid').toBe(kind === 'invalid');
+    await expect(calls.execute(context(), request)).rejects.toMatchObject({
+      errorClass: kind === 'invalid' ? 'invalidInput' : 'permission',
+    });
+  });
+
+  it('Defender itself cannot be blocked by Defender', () => {
+    const real = { ...(context().settings as object), baseUrl: undefined, loginUrl: undefined };
+    for (const Domain of ['security.microsoft.com', 'login.microsoftonline.com'])
+      expect(calls.validate?.(real, ask('BlockDomain', { Domain, ...wishes }))).not.toBeNull();
+  });
+
+  it('nothing else', () => {
+    for (const request of [isolate(), blockIp(), scan()])
+      expect(calls.validate?.(context().settings, request)).toBeNull();
   });
 });
 

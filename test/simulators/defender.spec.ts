@@ -25,7 +25,7 @@ interface Body {
 
 const SCOPE = 'https://api.securitycenter.microsoft.com/.default';
 const OTHER_TENANT = '33333333-3333-4333-8333-333333333333';
-const FULL = { Comment: 'contain it [riposte:one:abcdef012345]', IsolationType: 'Full' };
+const FULL = { Comment: 'contain [riposte:no:one] [riposte:one:abcdef012345]', IsolationType: 'Full' };
 const ANNA = idOf('ws-anna.contoso.com');
 const BLOCK = {
   indicatorValue: '8.8.4.4',

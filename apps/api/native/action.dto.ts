@@ -124,6 +124,12 @@ export class NativeActionDto extends SecurityActionDto {
   @ApiProperty({ type: String, nullable: true, description: 'Id of the action that undoes, or undid, it.' })
   revertedBy!: string | null;
   @ApiProperty({
+    ...dateTime,
+    description:
+      'When its effect is lifted, by a revert that the service makes; null: it stays. Past, with a revertedBy that Failed or none: it is not lifted.',
+  })
+  effectUntil!: string | null;
+  @ApiProperty({
     type: 'object',
     additionalProperties: true,
     nullable: true,
@@ -177,6 +183,7 @@ export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting
     target: action.mutexKey,
     reverts: action.reverts,
     revertedBy: action.revertedBy,
+    effectUntil: action.effectUntil?.toISOString() ?? null,
     effect: action.effect,
     progress: action.progress,
     result: action.result,

@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { LANES, type InstanceState, type Json, type Lane } from '#domain';
+import { BLAST_CLASSES, LANES, type BlastClass, type InstanceState, type Json, type Lane } from '#domain';
 import { BACKLOG_COUNTED, type ProviderView } from './providers.js';
 
 const text = { type: String, nullable: true } as const;
@@ -42,10 +42,21 @@ class ProviderActionDto {
   cancellable!: boolean;
   @ApiProperty()
   revertible!: boolean;
+  @ApiProperty({
+    description: 'Whether the vendor lifts the effect at effectUntil by itself, besides the service.',
+  })
+  supportsExpiry!: boolean;
   @ApiProperty()
   observable!: boolean;
   @ApiProperty({ enum: LANES })
   lane!: Lane;
+  @ApiProperty({
+    enum: BLAST_CLASSES,
+    type: String,
+    nullable: true,
+    description: 'The class of which an application may ask for so many in an hour only; null: none.',
+  })
+  blastRadius!: BlastClass | null;
   @ApiProperty({ type: [String], description: 'Parameters that name its target: one at a time runs there.' })
   mutexKey!: readonly string[];
   @ApiProperty({ type: [String], description: "What the credentials need, by the vendor's names." })
@@ -236,8 +247,10 @@ function shownAction(action: ManifestOfAction) {
     result: action.result === undefined ? null : plain(action.result),
     cancellable: action.cancellable,
     revertible: action.revertible ?? false,
+    supportsExpiry: action.supportsExpiry ?? false,
     observable: action.observable ?? false,
     lane: action.lane ?? ('routine' as const),
+    blastRadius: action.blastRadius ?? null,
     mutexKey: action.mutexKey ?? [],
     requiredPermissions: action.requiredPermissions ?? [],
     deprecated: action.deprecated ?? null,

@@ -107,6 +107,22 @@ export class CreateSecurityActionDto {
     message: '@riposte.startBefore must have a time and an offset or Z',
   })
   '@riposte.startBefore'?: string | null;
+
+  @ApiProperty({
+    name: '@riposte.effectUntil',
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    required: false,
+    description:
+      'Its effect is lifted at this time, by a revert that the service makes. Refused (400) where the action cannot be undone. Not started before it, the action ends as Failed with errorInfo.code 410.',
+  })
+  @IsOptional()
+  @IsISO8601({ strict: true })
+  @Matches(/T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
+    message: '@riposte.effectUntil must have a time and an offset or Z',
+  })
+  '@riposte.effectUntil'?: string | null;
 }
 
 const BLOCK_IP = {

@@ -16,9 +16,8 @@ export const READ_ONLY: ReadonlySet<string> = new Set([
   'completedDateTime',
   'errorInfo',
 ]);
-/** Engine options that are known but not offered by this version: ignoring one would be a broken promise. */
-const NOT_OFFERED = new Set(['@riposte.effectUntil']);
-const OFFERED = new Set(['@riposte.startBefore']);
+/** Engine options. Ignoring one that is written wrong would be a broken promise; annotations of others are ignored. */
+const OFFERED = new Set(['@riposte.startBefore', '@riposte.effectUntil']);
 
 /** Turns the body of a create into its DTO: OData annotations and read-only properties away, the rest checked. */
 export class ParseCreateBodyPipe implements PipeTransform<unknown, Promise<CreateSecurityActionDto>> {
@@ -32,6 +31,10 @@ export class ParseCreateBodyPipe implements PipeTransform<unknown, Promise<Creat
 }
 
 function isEngineOption(key: string): boolean {
-  if (NOT_OFFERED.has(key)) throw new UserError('invalidRequest', `${key} is not supported by this version.`);
+  if (key.startsWith('@riposte.') && !OFFERED.has(key))
+    throw new UserError(
+      'invalidRequest',
+      `${key.slice(0, 64)} is no option of this version; there are ${[...OFFERED].join(', ')}.`,
+    );
   return OFFERED.has(key);
 }

@@ -59,6 +59,13 @@ export class SecurityActionDto {
   user!: string | null;
   @ApiProperty({ type: SecurityVendorInformationDto })
   vendorInformation!: SecurityVendorInformationDto;
+  @ApiProperty({
+    ...dateTime,
+    nullable: false,
+    required: false,
+    description: 'When its effect is lifted again. Absent where it stays, and on the native API.',
+  })
+  '@riposte.effectUntil'?: string;
 }
 
 /** What a read shows, for the OpenAPI document. */
@@ -82,6 +89,13 @@ export class SecurityActionListDto {
   '@odata.nextLink'?: string;
   @ApiProperty({ type: 'array', items: WHOLE_OR_SELECTED })
   value!: readonly Partial<SecurityActionDto>[];
+}
+
+/** The record as the Graph surface shows it: Graph's members, and what was asked of the engine as annotations. */
+export function toEntity(action: SecurityAction): SecurityActionDto {
+  const { effectUntil } = action;
+  const entity = toGraph(action);
+  return effectUntil === null ? entity : { ...entity, '@riposte.effectUntil': effectUntil.toISOString() };
 }
 
 /** The record as Graph shows it. What Graph has no word for stays out. */

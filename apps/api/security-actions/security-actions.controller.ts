@@ -36,7 +36,7 @@ import {
   SecurityActionDto,
   SecurityActionListDto,
   WHOLE_OR_SELECTED,
-  toGraph,
+  toEntity,
 } from './security-action.dto.js';
 
 const COLLECTION = 'security/securityActions';
@@ -81,7 +81,7 @@ export class SecurityActionsController {
     const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
-    return { '@odata.context': `${this.#context(request)}/$entity`, ...toGraph(action) };
+    return { '@odata.context': `${this.#context(request)}/$entity`, ...toEntity(action) };
   }
 
   @Get()
@@ -175,7 +175,7 @@ export class SecurityActionsController {
 }
 
 function shown(action: SecurityAction, selection: Selection | null): Partial<SecurityActionDto> {
-  const entity = toGraph(action);
+  const entity = toEntity(action);
   return selection === null ? entity : select(entity, selection);
 }
 

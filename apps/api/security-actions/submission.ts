@@ -18,14 +18,14 @@ export function submissionOf(body: CreateSecurityActionDto): Submission {
       providerVersion: body.vendorInformation.providerVersion ?? null,
       subProvider: body.vendorInformation.subProvider ?? null,
     },
-    startBefore: startBefore(body['@riposte.startBefore']),
+    startBefore: timeOf('@riposte.startBefore', body['@riposte.startBefore']),
+    effectUntil: timeOf('@riposte.effectUntil', body['@riposte.effectUntil']),
   };
 }
 
-function startBefore(text: string | null | undefined): Date | null {
+function timeOf(name: string, text: string | null | undefined): Date | null {
   if (text === null || text === undefined) return null;
   const time = new Date(text);
-  if (Number.isNaN(time.getTime()))
-    throw new UserError('invalidRequest', '@riposte.startBefore is no time that exists.');
+  if (Number.isNaN(time.getTime())) throw new UserError('invalidRequest', `${name} is no time that exists.`);
   return time;
 }

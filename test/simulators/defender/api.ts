@@ -10,7 +10,7 @@ import type { Tenant } from './tenant.js';
 import type { Caller } from './tokens.js';
 
 /** A call that was let in. */
-export interface Call {
+interface Call {
   readonly tenant: Tenant;
   readonly caller: Caller;
   /** What the path's groups hold, decoded. */

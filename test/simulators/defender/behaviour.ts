@@ -47,14 +47,7 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
 };
 
 /** How an action ends, or where it stays. */
-export const ENDINGS = [
-  'Succeeded',
-  'Failed',
-  'TimeOut',
-  'Cancelled',
-  'stuckPending',
-  'stuckInProgress',
-] as const;
+const ENDINGS = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled', 'stuckPending', 'stuckInProgress'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 /** What becomes of the next actions of a kind. */
@@ -69,7 +62,7 @@ export interface Fate {
 }
 
 /** What happens to requests. `After`: what was asked for has been done. */
-export const FAULTS = [
+const FAULTS = [
   'error',
   'errorAfter',
   'cut',

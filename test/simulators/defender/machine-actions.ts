@@ -7,18 +7,16 @@ import type { Machine, Machines } from './machines.js';
 import { badRequest, notFound, Refusal } from './refusal.js';
 import { markerOf, type Referee } from './referee.js';
 
-export const ACTION_TYPES = [
-  'Isolate',
-  'Unisolate',
-  'RestrictCodeExecution',
-  'UnrestrictCodeExecution',
-  'RunAntiVirusScan',
-  'StopAndQuarantineFile',
-  'CollectInvestigationPackage',
-  'Offboard',
-  'LiveResponse',
-] as const;
-export type ActionType = (typeof ACTION_TYPES)[number];
+export type ActionType =
+  | 'Isolate'
+  | 'Unisolate'
+  | 'RestrictCodeExecution'
+  | 'UnrestrictCodeExecution'
+  | 'RunAntiVirusScan'
+  | 'StopAndQuarantineFile'
+  | 'CollectInvestigationPackage'
+  | 'Offboard'
+  | 'LiveResponse';
 
 type Status = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed' | 'TimeOut' | 'Cancelled';
 

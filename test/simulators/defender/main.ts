@@ -15,6 +15,8 @@ const options = new Command()
   .parse()
   .opts<{ port: string; speed: string; machines: string; seed: string; ledger?: string }>();
 
+const EXAMPLE = 'plugins/defender/examples/simulator.config.yaml';
+
 const many = Array.from({ length: Number(options.machines) }, (_, index) => {
   const name = `host-${String(index + 1).padStart(4, '0')}.contoso.com`;
   return {
@@ -48,7 +50,11 @@ client secret  ${DEFAULT_SECRET}
 machines
 ${named.join('\n')}
 
-For riposte.config.yaml, with DEFENDER_CLIENT_SECRET=${DEFAULT_SECRET} in the environment:
+To have \`npm start\` use it, in another terminal:
+
+  DEFENDER_CLIENT_SECRET=${DEFAULT_SECRET} RIPOSTE_CONFIG=${EXAMPLE} npm start
+
+That file, for this address:
 
 providers:
   - id: defender
@@ -58,6 +64,7 @@ providers:
       clientId: ${DEFAULT_APP}
       baseUrl: ${baseUrl}
       loginUrl: ${baseUrl}
+    tenants: ['*']
     secrets: { clientSecret: 'env:DEFENDER_CLIENT_SECRET' }
     network: { allow: ['127.0.0.0/8'] }
 

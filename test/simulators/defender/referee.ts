@@ -60,11 +60,11 @@ export interface Counts {
   readonly requests: Readonly<Record<string, number>>;
 }
 
-const MARKER = /\[riposte:([^\]\s]+)\]\s*$/;
+const MARKER = /\[riposte:([^\]\s]+)\]/g;
 
-/** What stands in `[riposte:…]` at the end of a comment or a description; null without one. */
+/** What stands in the last `[riposte:…]` of a comment or a description: callers' words come before it. Null without. */
 export function markerOf(text: string): string | null {
-  return MARKER.exec(text)?.[1] ?? null;
+  return [...text.matchAll(MARKER)].at(-1)?.[1] ?? null;
 }
 
 /** Remembers what happened, and writes it to a file, on disk before the answer, where there is one. */

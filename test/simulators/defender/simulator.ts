@@ -12,7 +12,6 @@ import {
   type Fate,
   type Fault,
 } from './behaviour.js';
-import { putInPlace } from './by-hand.js';
 import { VendorClock } from './clock.js';
 import { answerControl, type Controlled } from './control.js';
 import { effectsOf } from './effects.js';
@@ -197,13 +196,6 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
 
   sayStatus(status: string): void {
     this.behave({ shownStatus: status });
-  }
-
-  /** In every tenant, as an analyst would have: a machine isolated or restricted, an indicator set. */
-  preexisting(action: string, sample: Readonly<Record<string, unknown>>): void {
-    const values = Object.values(sample).filter((value) => typeof value === 'string');
-    for (const tenantId of Object.keys(this.tokens.directory))
-      putInPlace(this.tenant(tenantId), action, values);
   }
 
   #pass(): void {
