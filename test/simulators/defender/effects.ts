@@ -22,6 +22,7 @@ export function effectsOf(fact: Fact): readonly VendorEffect[] {
     case 'indicatorRemoved':
       return [{ what: 'undid', target: `${fact.indicatorType} ${fact.value}` }];
     case 'applied':
+    case 'misbehaved':
       return [];
   }
 }

@@ -35,6 +35,13 @@ export type Fact =
       readonly changed: boolean;
       readonly marker: string | null;
       readonly tenantId: string;
+    }
+  /** Who asked for something with a marker was left in doubt about it. `After`, and with `garbage`, it was done. */
+  | {
+      readonly event: 'misbehaved';
+      readonly how: string;
+      readonly call: string;
+      readonly marker: string;
     };
 
 /** The counts that a test judges by. */

@@ -21,7 +21,7 @@ import type { Order } from './machine-actions.js';
 import { DEFAULT_MACHINES, type MachineSpec } from './machines.js';
 import { Quotas } from './quota.js';
 import { badRequest, notFound, Refusal } from './refusal.js';
-import { Referee, type Counts, type Fact } from './referee.js';
+import { Referee, markerOf, type Counts, type Fact } from './referee.js';
 import { Tenant } from './tenant.js';
 import { Tokens, type Directory } from './tokens.js';
 
@@ -49,6 +49,10 @@ export interface DefenderSimulatorOptions {
   /** Facts are appended to it, each on disk before the answer. Default: none. */
   readonly ledgerFile?: string;
 }
+
+/** Faults after which who asked cannot know whether it was done. */
+const IN_DOUBT_BEFORE: ReadonlySet<Fault['how']> = new Set(['error', 'cut', 'hang']);
+const IN_DOUBT_AFTER: ReadonlySet<Fault['how']> = new Set(['errorAfter', 'cutAfter', 'hangAfter', 'garbage']);
 
 /** Microsoft Defender for Endpoint and its tokens over HTTP, see the README. */
 export class DefenderSimulator implements SimulatedVendor, Controlled {
@@ -219,9 +223,13 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
     const tokenTenant = /^\/([^/]+)\/oauth2\/v2\.0\/token$/.exec(path)?.[1];
     const call = tokenTenant === undefined ? (route?.call ?? 'none') : 'token';
     const fault = this.#faults.take(call);
+    if (fault !== undefined) this.#noteDoubt(fault, call, incoming, false);
     if (fault !== undefined && this.#failBefore(fault, response)) return;
     const send = (status: number, body: unknown): void => {
-      if (fault !== undefined && status < 400 && this.#failAfter(fault, response)) return;
+      if (fault !== undefined && status < 400) {
+        this.#noteDoubt(fault, call, incoming, true);
+        if (this.#failAfter(fault, response)) return;
+      }
       this.#referee.answered(status);
       if (body === undefined) response.writeHead(status).end();
       else answerJson(response, status, body);
@@ -253,6 +261,13 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
       if (fault?.how.endsWith('After') === true) this.#faults.giveBack(fault);
       this.#refuse(error, response);
     }
+  }
+
+  /** Of what asked for something; that a cancel or a look went wrong leaves nobody in doubt about that. */
+  #noteDoubt({ how }: Fault, call: string, { method, body }: Incoming, done: boolean): void {
+    const marker = method === 'POST' && call !== 'cancel' ? markerIn(body) : null;
+    const isOfIt = (done ? IN_DOUBT_AFTER : IN_DOUBT_BEFORE).has(how);
+    if (isOfIt && marker !== null) this.#referee.note({ event: 'misbehaved', how, call, marker });
   }
 
   #refuse(refusal: Refusal, response: ServerResponse): void {
@@ -342,6 +357,16 @@ export class DefenderSimulator implements SimulatedVendor, Controlled {
     }
     this.#referee.answered(200);
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(link.contents);
+  }
+}
+
+/** The marker of what a body asks for, be it a machine action or an indicator. */
+function markerIn(body: string): string | null {
+  try {
+    const { Comment, description } = JSON.parse(body) as Readonly<Record<string, unknown>>;
+    return markerOf(String(Comment ?? description));
+  } catch {
+    return null;
   }
 }
 
