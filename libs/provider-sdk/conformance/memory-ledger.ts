@@ -85,6 +85,8 @@ export class MemoryLedger implements EntryLedger {
       entry: (list, value) => this.entry(list, value),
       lists: () => this.lists(),
       readers: () => this.readers(),
+      handles: (list) => this.handles(list),
+      keepHandle: (list, value, handle) => this.keepHandle(list, value, handle),
       asOnlyWriter: (list, signal, work) => this.#inTurn(list, signal, work, died),
     };
   }
