@@ -88,7 +88,7 @@ const MANIFEST_SCHEMA = {
  */
 export function checkManifest(manifest: ProviderManifest, calls: ReadonlySet<string>): void {
   const named: Partial<Record<'vendor' | 'provider', unknown>> | null = manifest;
-  const where = `provider ${String(named?.vendor ?? '?')}/${String(named?.provider ?? '?')}`;
+  const where = `provider ${String(named?.vendor)}/${String(named?.provider)}`;
   const refuse = (problem: string): never => {
     throw new ConfigurationError(`${where}: ${problem}`);
   };
