@@ -400,7 +400,7 @@ export function warningsOf(
     ...(before === null
       ? []
       : [
-          `It took the place of an indicator "${String(before['title'])}" (${String(before['action'])}); to revert this puts that one back.`,
+          `It took the place of an indicator ${JSON.stringify(before['title'])} (${JSON.stringify(before['action'])}); to revert this puts that one back.`,
         ]),
   ];
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Client, GraphAction, NativeAction } from '../support/client.js';
+import type { Client, NativeAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 import { idOf } from '../simulators/defender/machines.js';
@@ -93,7 +93,7 @@ async function reverted(id: string): Promise<NativeAction> {
 
 describe('the example of the Graph documents', () => {
   it('blocks its address at Defender, unchanged', async () => {
-    const answer = await client.post<GraphAction>({
+    const answer = await client.post({
       name: 'BlockIp',
       actionReason: 'Test',
       parameters: [{ name: 'IP', value: '1.2.3.4' }],
