@@ -9,6 +9,7 @@ import {
   canonicalName,
   compileSchema,
   describeSchemaError,
+  schemaProblems,
   type ActionManifest,
   type NetworkPolicy,
   type Provider,
@@ -259,7 +260,9 @@ function checkSettings(key: string, config: InstanceConfig, provider: Provider):
   // Validation fills defaults in; the configuration's own object becomes the plugin's.
   if (!validate(config.settings)) {
     throw new ConfigurationError(
-      (validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '),
+      schemaProblems(validate)
+        .map((error) => describeSchemaError(error, key))
+        .join('; '),
     );
   }
 }

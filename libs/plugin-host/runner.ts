@@ -50,7 +50,12 @@ try {
   say({ type: 'ready', manifest: provider.manifest, calls });
 } catch (error) {
   const [message] = (error instanceof Error ? error.message : String(error)).split('\n');
-  say({ type: 'refused', message: message ?? '' });
+  // What is only among its devDependencies works where it is built, and is left behind there.
+  const isMissing = (error as NodeJS.ErrnoException | null)?.code === 'ERR_MODULE_NOT_FOUND';
+  const hint = isMissing
+    ? '; a package that it imports has to be installed and among its "dependencies"'
+    : '';
+  say({ type: 'refused', message: `${message ?? ''}${hint}` });
 }
 
 function say(message: FromChild): void {

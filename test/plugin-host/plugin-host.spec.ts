@@ -149,6 +149,9 @@ describe('a plugin in a process of its own', () => {
     const defect = await isolate(provider, 'defect').catch((error: unknown) => error);
     expect(defect).toBeInstanceOf(Error);
     expect(defect).not.toBeInstanceOf(ProviderError);
+    expect(String(defect)).toMatch(
+      /^thrown by the plugin: TypeError: x is not a function \(at .*index\.js:\d+:\d+\)\)$/,
+    );
   });
 
   it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {
@@ -323,6 +326,9 @@ export const provider = defineProvider({
     expect(await refused(good, { riposteProvider: undefined })).toMatch(/has no "riposteProvider"/);
     expect(await refused(null)).toMatch(/i\.js is not there.*build/);
     expect(await refused('export const x = ;')).toMatch(/does not load: Unexpected token/);
+    expect(await refused(`import 'not-installed';\n${good}`)).toMatch(
+      /Cannot find package 'not-installed' .*among its "dependencies"/,
+    );
     expect(await refused('export const x = 1;')).toMatch(/exports no `provider`/);
     expect(await refused(good.replace(`'1.0.0'`, `'one'`))).toMatch(
       /version "one" is not a semantic version/,
