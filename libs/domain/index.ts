@@ -56,7 +56,7 @@ export type {
   RecentCalls,
   VendorPermits,
 } from './vendor-permits.js';
-export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
+export { ERROR_INFO_CODES, MESSAGE_LIMIT, errorInfo } from './error-info.js';
 export type {
   EntryLedger,
   EntryNote,

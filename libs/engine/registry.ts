@@ -248,7 +248,7 @@ function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
   const b = other.provider.manifest;
   return (
     same(a.vendor, b.vendor) &&
-    namesOf(a).some((name) => namesOf(b).some((other) => same(name, other))) &&
+    namesOf(a).some((name) => namesOf(b).some((alike) => same(name, alike))) &&
     same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
     (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) ||
       other.config.tenants.includes('*'))
