@@ -21,8 +21,11 @@ export interface FirewallTarget {
 export interface DeviceEntry {
   /** As it was written: canonical where the device keeps it another way. */
   readonly value: string;
-  /** Milliseconds until the device drops it by itself; null: never, or the device does not say. */
-  readonly leftMs: number | null;
+  /**
+   * Milliseconds until the device drops it by itself; null: never. Absent: the device does not say, and it is not written
+   * again for its time.
+   */
+  readonly leftMs?: number | null;
   /** The device itself shows that it is of Riposte. Absent: it does not tell. */
   readonly isMarked?: boolean;
 }
@@ -47,25 +50,35 @@ export type DriverContext<Settings> = Pick<
   'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'ledger' | 'log'
 >;
 
-/**
- * The way to one kind of device. It knows lists and entries and nothing of actions: who wants what, and when it is to
- * be written, is the list writer's.
- */
-export interface FirewallDriver<Settings = unknown> {
+/** What a device, or a feed, has lists of. */
+export interface FirewallLists<Settings = unknown> {
   /**
    * The list that a target goes into.
+   *
+   * @param tenantId of whom it is blocked for, in small letters
    * @returns a refusal in words where the device cannot do such a thing
    */
   listOf(
     settings: Settings,
     target: FirewallTarget,
+    tenantId: string,
   ): { readonly list: string } | { readonly refused: string };
   /** True where an entry's time is kept by the device, to about a second. */
   readonly expires: boolean;
+  /** The longest time that the device can keep, milliseconds: what is to stay longer is written without an end. Default any. */
+  readonly longestMs?: number;
   /** True where a wider network covers what is in it, and both cannot stand side by side. */
   readonly covers: boolean;
   /** Names and addresses of the device and its interface: never blocked. */
   vendorHosts?(settings: Settings): readonly string[];
+  health(context: DriverContext<Settings>): Promise<HealthReport>;
+}
+
+/**
+ * The way to one kind of device. It knows lists and entries and nothing of actions: who wants what, and when it is to
+ * be written, is the list writer's.
+ */
+export interface FirewallDriver<Settings = unknown> extends FirewallLists<Settings> {
   /**
    * Makes on the device what the lists stand in and what enforces them, where it is missing: on start and every few
    * minutes. To repeat it changes nothing.
@@ -90,5 +103,10 @@ export interface FirewallDriver<Settings = unknown> {
   ): Promise<ReadonlyMap<string, ProviderError>>;
   /** Ends what is under way from or to newly blocked addresses. Best effort. */
   killStates?(context: DriverContext<Settings>, values: readonly string[]): Promise<void>;
-  health(context: DriverContext<Settings>): Promise<HealthReport>;
+}
+
+/** Lists that firewalls come for: there is no device to be written to, what the ledger notes as written is published. */
+export interface FirewallFeed<Settings = unknown> extends FirewallLists<Settings> {
+  /** Entries that a list may have. */
+  mostEntries(settings: Settings): number;
 }

@@ -1,18 +1,26 @@
 import type { Provider } from '#provider-sdk';
+import { FEED_PLUGIN, provider as feed } from './drivers/feed.js';
+import { fortigate } from './drivers/fortigate.js';
 import { nftables } from './drivers/nftables.js';
 import { openc2 } from './drivers/openc2.js';
+import { opnsense } from './drivers/opnsense.js';
+import { panos } from './drivers/panos.js';
 import { unbound } from './drivers/unbound.js';
 
-export { firewallProvider, type FirewallDeclaration } from './firewall-provider.js';
+export { FEED_LISTS, FEED_PLUGIN, feedListName, type FeedList, type FeedSettings } from './drivers/feed.js';
 export { ListWriter, difference } from './list-writer.js';
-export type {
-  DeviceEntry,
-  DriverContext,
-  FirewallDriver,
-  FirewallTarget,
-  ListChanges,
-  NewEntry,
-} from './driver.js';
+export type { DeviceEntry, FirewallDriver, ListChanges } from './driver.js';
+
+/** What makes each firewall that is reached by HTTP, with a memory of its own, as each worker has. */
+export const firewallMakers = { fortigate, opnsense, panos } as const;
 
 /** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
-export const firewalls: Readonly<Record<string, Provider>> = { nftables, openc2, unbound };
+export const firewalls: Readonly<Record<string, Provider>> = {
+  [FEED_PLUGIN]: feed,
+  fortigate: fortigate(),
+  nftables,
+  openc2,
+  opnsense: opnsense(),
+  panos: panos(),
+  unbound,
+};

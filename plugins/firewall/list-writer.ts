@@ -6,7 +6,15 @@ import {
   type LedgerEntry,
 } from '#provider-sdk';
 import { Coverage } from './coverage.js';
-import type { DeviceEntry, DriverContext, FirewallDriver, NewEntry } from './driver.js';
+import type {
+  DeviceEntry,
+  DriverContext,
+  FirewallDriver,
+  FirewallFeed,
+  FirewallLists,
+  NewEntry,
+} from './driver.js';
+import { Publication } from './publication.js';
 
 /** How an entry stands after its list was written. */
 export type EntryState =
@@ -46,7 +54,7 @@ export interface Difference {
 export function difference(
   wanted: readonly LedgerEntry[],
   device: readonly DeviceEntry[],
-  driver: Pick<FirewallDriver, 'expires' | 'covers'>,
+  driver: Pick<FirewallLists, 'expires' | 'covers' | 'longestMs'>,
   marked = false,
 ): Difference {
   const there = new Map(device.map((entry) => [entry.value, entry]));
@@ -67,8 +75,11 @@ export function difference(
   const remove: string[] = [];
   const add: NewEntry[] = [];
   const states = new Map<string, EntryState>();
+  const { longestMs = Infinity } = driver;
   for (const entry of wanted) {
-    const { value, leftMs } = entry;
+    const { value } = entry;
+    // Taken away by us, or given its time when that is near enough.
+    const leftMs = entry.leftMs !== null && entry.leftMs > longestMs ? null : entry.leftMs;
     const ours = isOurs(entry);
     if (entry.owners === 0) {
       if (ours) remove.push(value);
@@ -95,7 +106,8 @@ export function difference(
   return { remove, add, states };
 }
 
-function hasOtherTime(nowMs: number | null, wantedMs: number | null): boolean {
+function hasOtherTime(nowMs: number | null | undefined, wantedMs: number | null): boolean {
+  if (nowMs === undefined) return false;
   if (nowMs === null || wantedMs === null) return nowMs !== wantedMs;
   return Math.abs(nowMs - wantedMs) > TIME_DIFFERS_MS;
 }
@@ -105,12 +117,12 @@ function hasOtherTime(nowMs: number | null, wantedMs: number | null): boolean {
  * process and among all; what comes meanwhile waits and is written together, so that a burst costs one batch.
  */
 export class ListWriter<Settings> {
-  readonly #driver: FirewallDriver<Settings>;
+  readonly #driver: FirewallDriver<Settings> | FirewallFeed<Settings>;
   /** By instance and list, the writing that has not begun yet. */
   readonly #next = new Map<string, Promise<Written>>();
   readonly #current = new Map<string, Promise<unknown>>();
 
-  constructor(driver: FirewallDriver<Settings>) {
+  constructor(driver: FirewallDriver<Settings> | FirewallFeed<Settings>) {
     this.#driver = driver;
   }
 
@@ -125,7 +137,7 @@ export class ListWriter<Settings> {
       const joined = this.#next.get(key);
       if (joined === undefined) return this.#lead(key, context, ledger, list);
       try {
-        return await joined;
+        return await unlessStopped(joined, context.signal);
       } catch (error) {
         // Who led was stopped. That is no answer for who has not been.
         if (context.signal.aborted || error instanceof ProviderError) throw error;
@@ -146,7 +158,10 @@ export class ListWriter<Settings> {
   ): Promise<Written> {
     const before = this.#current.get(key) ?? Promise.resolve();
     const writing = (async () => {
-      await before.catch(() => undefined);
+      await unlessStopped(
+        before.catch(() => undefined),
+        context.signal,
+      );
       return ledger.asOnlyWriter(list, context.signal, (held) => {
         // From here on the ledger is read: who comes now is written by the next.
         this.#next.delete(key);
@@ -172,7 +187,10 @@ export class ListWriter<Settings> {
     const driver = this.#driver;
     const own = { ...context, signal: held.signal };
     const wanted = await held.entries();
-    const found = difference(wanted, await driver.read(own, list), driver, marked);
+    const device: Pick<FirewallDriver<Settings>, 'read' | 'write' | 'killStates'> = 'mostEntries' in driver
+      ? new Publication(wanted, driver.mostEntries(own.settings))
+      : driver;
+    const found = difference(wanted, await device.read(own, list), driver, marked);
     const states = new Map(found.states);
     const changes = { remove: found.remove, add: found.add };
     if (changes.add.length + changes.remove.length > 0) {
@@ -184,8 +202,8 @@ export class ListWriter<Settings> {
           .map(({ value, revision }) => ({ value, revision, written: 'intended' as const })),
       );
       held.signal.throwIfAborted();
-      const failures = await driver.write(own, list, changes);
-      const after = new Set((await driver.read(own, list)).map(({ value }) => value));
+      const failures = await device.write(own, list, changes);
+      const after = new Set((await device.read(own, list)).map(({ value }) => value));
       for (const { value } of changes.add) {
         const error = failures.get(value) ?? (after.has(value) ? undefined : unconfirmed('accepted', value));
         if (error !== undefined) states.set(value, { kind: 'failed', error });
@@ -194,8 +212,8 @@ export class ListWriter<Settings> {
         const error = failures.get(value) ?? (after.has(value) ? unconfirmed('removed', value) : undefined);
         if (error !== undefined) states.set(value, { kind: 'failed', error });
       }
-      if (driver.killStates !== undefined && changes.add.length > 0)
-        await driver
+      if (device.killStates !== undefined && changes.add.length > 0)
+        await device
           .killStates(
             own,
             [...isAdded].filter((value) => states.get(value)?.kind === 'written'),
@@ -221,6 +239,21 @@ export class ListWriter<Settings> {
       added: changes.add.filter(({ value }) => !failed.has(value)).length,
       removed: changes.remove.filter((value) => !failed.has(value)).length,
     };
+  }
+}
+
+/** @throws the signal's reason as soon as it is aborted: what goes on meanwhile is another call's. */
+async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop: (() => void) | undefined;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    if (stop !== undefined) signal.removeEventListener('abort', stop);
   }
 }
 

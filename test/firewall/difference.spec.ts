@@ -50,6 +50,19 @@ describe('an entry that is wanted', () => {
   });
 });
 
+describe('the time of an entry', () => {
+  it('is left alone where the device does not say it', () => {
+    const found = difference([entry('192.0.2.1', 1, 'yes', 60_000)], [{ value: '192.0.2.1' }], PLAIN);
+    expect(found.add).toEqual([]);
+  });
+
+  it('is none on the device where it is longer than that can keep', () => {
+    const wanted = [entry('192.0.2.1', 1, 'yes', 60_000), entry('192.0.2.2', 1, 'no', 60_000)];
+    const found = difference(wanted, [on('192.0.2.1')], { ...PLAIN, longestMs: 30_000 });
+    expect(found.add).toEqual([{ value: '192.0.2.2', leftMs: null }]);
+  });
+});
+
 describe('an entry that nobody wants', () => {
   it.each([
     ['is removed where we wrote it', 'yes', true, true],

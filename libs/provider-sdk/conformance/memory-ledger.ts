@@ -1,4 +1,12 @@
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  ListReader,
+} from '#domain';
 
 interface Entry {
   owners: EntryOwner[];
@@ -48,6 +56,11 @@ export class MemoryLedger implements EntryLedger {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
   }
 
+  /** Nobody fetches on the bench. */
+  readers(): Promise<readonly ListReader[]> {
+    return Promise.resolve([]);
+  }
+
   handles(list: string): Promise<ReadonlyMap<string, string>> {
     const entries = [...(this.#lists.get(list) ?? [])];
     return Promise.resolve(
@@ -61,6 +74,29 @@ export class MemoryLedger implements EntryLedger {
   }
 
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
+    return this.#inTurn(list, signal, work, new Promise<never>(() => undefined));
+  }
+
+  /** The same entries, for a call of a worker that may die: with it, its turn as the only writer ends. */
+  ofWorker(died: Promise<void>): EntryLedger {
+    return {
+      hold: (list, value, owner) => this.hold(list, value, owner),
+      release: (list, value, whose) => this.release(list, value, whose),
+      entry: (list, value) => this.entry(list, value),
+      lists: () => this.lists(),
+      readers: () => this.readers(),
+      handles: (list) => this.handles(list),
+      keepHandle: (list, value, handle) => this.keepHandle(list, value, handle),
+      asOnlyWriter: (list, signal, work) => this.#inTurn(list, signal, work, died),
+    };
+  }
+
+  async #inTurn<T>(
+    list: string,
+    signal: AbortSignal,
+    work: (held: HeldList) => Promise<T>,
+    died: Promise<void>,
+  ): Promise<T> {
     const before = this.#turns.get(list) ?? Promise.resolve();
     const turn = before.then(() => {
       signal.throwIfAborted();
@@ -70,10 +106,7 @@ export class MemoryLedger implements EntryLedger {
         note: (notes) => this.#note(list, notes),
       });
     });
-    this.#turns.set(
-      list,
-      turn.catch(() => undefined),
-    );
+    this.#turns.set(list, Promise.race([turn.catch(() => undefined), died]));
     return turn;
   }
 

@@ -283,7 +283,7 @@ export class Rig {
       secrets: { ...this.options.instances[instance].secrets },
       signal: call.signal,
       http: this.#http(action, instance, call, options.traffic ?? {}),
-      ledger: this.#ledgers[instance],
+      ledger: this.#ledgers[instance].ofWorker(call.died),
       log: { info: say, warn: say },
       attempt: subject.attempt,
       idempotencyKey: subject.actionId,

@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
+import type { ServerResponse } from 'node:http';
 import type { SimulatedVendor, VendorEffect } from '#provider-sdk/conformance';
+import { SimulatorServer, answerJson, type Incoming } from '../../simulators/simulator-server.js';
 
 interface Job {
   readonly id: string;
@@ -20,26 +18,20 @@ export class SmallVendor implements SimulatedVendor {
   #status: string | undefined;
   #tokens = new Map<string, string>();
 
-  private constructor(
-    readonly baseUrl: string,
-    readonly server: Server,
-  ) {}
+  #server: SimulatorServer | undefined;
 
   static async start(): Promise<SmallVendor> {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const vendor = new SmallVendor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      vendor.#answer(request, response).catch(() => response.destroy());
-    });
+    const vendor = new SmallVendor();
+    vendor.#server = await SimulatorServer.start((incoming, response) => vendor.#answer(incoming, response));
     return vendor;
   }
 
   async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    this.server.close();
-    await once(this.server, 'close');
+    await this.#server?.stop();
+  }
+
+  get baseUrl(): string {
+    return this.#server?.baseUrl ?? '';
   }
 
   reset(): void {
@@ -73,13 +65,9 @@ export class SmallVendor implements SimulatedVendor {
     this.blocks.add(String(sample['IP']));
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #answer({ method, url, headers, body }: Incoming, response: ServerResponse): void {
     this.#calls += 1;
-    const body = await text(request);
-    const say = (status: number, answer: object = {}): void => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
-    };
-    const url = new URL(request.url ?? '/', this.baseUrl);
+    const say = (status: number, answer: object = {}): void => answerJson(response, status, answer);
     const [, kind = '', id = '', verb = ''] = url.pathname.split('/').map(decodeURIComponent);
     if (kind === 'token') {
       const form = new URLSearchParams(body);
@@ -88,9 +76,9 @@ export class SmallVendor implements SimulatedVendor {
       this.#tokens.set(secret, token);
       return say(200, { token, access_token: token, expires_in: 3600 });
     }
-    const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
+    const token = headers.authorization?.replace('Bearer ', '') ?? '';
     if (![...this.#tokens.values()].includes(token)) return say(401);
-    switch (`${request.method} ${kind}${verb === '' ? '' : `/${verb}`}`) {
+    switch (`${method} ${kind}${verb === '' ? '' : `/${verb}`}`) {
       case 'PUT blocks': {
         const isNew = !this.blocks.has(id);
         this.blocks.add(id);

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
+import type { ServerResponse } from 'node:http';
 import type { SimulatedVendor, VendorEffect } from '#provider-sdk/conformance';
+import { SimulatorServer, answerJson, type Incoming } from '../simulator-server.js';
 
 interface Rule {
   readonly id: string;
@@ -24,26 +22,21 @@ export class CloudflareSimulator implements SimulatedVendor {
   readonly next: { readonly status: number; readonly body: unknown }[] = [];
   #effects: VendorEffect[] = [];
   #calls = 0;
-  readonly #server = createServer((request, response) => {
-    this.#answer(request, response).catch(() => response.destroy());
-  });
+  #server: SimulatorServer | undefined;
 
   static async start(tokens: readonly string[]): Promise<CloudflareSimulator> {
     const vendor = new CloudflareSimulator();
     for (const token of tokens) vendor.tokens.add(token);
-    vendor.#server.listen(0, '127.0.0.1');
-    await once(vendor.#server, 'listening');
+    vendor.#server = await SimulatorServer.start((incoming, response) => vendor.#answer(incoming, response));
     return vendor;
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+    await this.#server?.stop();
   }
 
   get baseUrl(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server?.baseUrl ?? '';
   }
 
   reset(): void {
@@ -76,25 +69,21 @@ export class CloudflareSimulator implements SimulatedVendor {
     return rule;
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #answer({ method, url, headers, body }: Incoming, response: ServerResponse): void {
     this.#calls += 1;
-    const body = await text(request);
-    const say = (status: number, answer: unknown): void => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
-    };
+    const say = (status: number, answer: unknown): void => answerJson(response, status, answer);
     const refuse = (status: number, code: number, message: string): void =>
       say(status, { success: false, errors: [{ code, message }], messages: [], result: null });
     const planned = this.next.shift();
     if (planned !== undefined) return say(planned.status, planned.body);
-    if (!this.tokens.has(String(request.headers.authorization).replace(/^Bearer /, '')))
+    if (!this.tokens.has(String(headers.authorization).replace(/^Bearer /, '')))
       return refuse(403, 10000, 'Authentication error');
-    const url = new URL(request.url ?? '/', 'http://vendor');
     const path = /\/(?:accounts|zones)\/[0-9a-f]{32}\/firewall\/access_rules\/rules(?:\/([^/]+))?$/.exec(
       url.pathname,
     );
     if (path === null) return refuse(404, 7003, 'Could not route to the path');
     const done = (result: unknown): void => say(200, { success: true, errors: [], messages: [], result });
-    switch (request.method) {
+    switch (method) {
       case 'GET':
         return done(
           [...this.rules.values()].filter(

@@ -1,4 +1,4 @@
-import { fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { LedgerFile, readLedgerFile } from '../ledger-file.js';
 
 /** One effect at the vendor. */
 interface Effect {
@@ -38,24 +38,14 @@ type Fact = Effect | Misbehaved | RefusedEver | Undone;
 /** What happened at the vendor, and when. */
 export type LedgerEntry = Fact & { readonly at: string };
 
-/** The append-only record of what happened: on disk before anybody is told. */
-export class Ledger {
-  readonly #file: number;
+/** The referee's record of what happened. */
+export type Ledger = LedgerFile<Fact>;
 
-  constructor(file: string) {
-    this.#file = openSync(file, 'a');
-  }
-
-  write(fact: Fact): void {
-    writeSync(this.#file, `${JSON.stringify({ ...fact, at: new Date().toISOString() })}\n`);
-    fsyncSync(this.#file);
-  }
+export function openLedger(file: string): Ledger {
+  return new LedgerFile(file);
 }
 
 /** The record so far, oldest first. A last line that is still being written is left out. */
 export function readLedger(file: string): readonly LedgerEntry[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as LedgerEntry);
+  return readLedgerFile<Fact>(file);
 }

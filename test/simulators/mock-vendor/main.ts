@@ -1,9 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { json } from 'node:stream/consumers';
+import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { Random } from '../../support/random.js';
-import { Ledger } from './ledger.js';
+import { SimulatorServer, answerJson as answer, type Incoming } from '../simulator-server.js';
+import { openLedger } from './ledger.js';
 import { Vendor, shown, type Mode, type Submission, type Undoing } from './vendor.js';
 
 const MISBEHAVIOURS = [
@@ -29,7 +29,7 @@ const options = new Command()
   .parse()
   .opts<{ mode: Mode; ledger: string; port: string; seed: string }>();
 
-const ledger = new Ledger(options.ledger);
+const ledger = openLedger(options.ledger);
 let vendor = new Vendor(options.mode, ledger);
 const random = new Random(Number(options.seed));
 let shares: Partial<Record<Misbehaviour, number>> = {};
@@ -37,21 +37,19 @@ let latencyMs = 0;
 /** Shown instead of every operation's own status. */
 let saidStatus: string | undefined;
 
-const server = createServer((incoming, response) => {
-  handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' }));
-});
-server.listen(Number(options.port), '127.0.0.1', () => {
-  const address = server.address();
-  process.send?.({ type: 'ready', port: typeof address === 'object' ? address?.port : null });
-});
+const server = await SimulatorServer.start(
+  (incoming, response) =>
+    handle(incoming, response).catch(() => answer(response, 400, { error: 'bad request' })),
+  Number(options.port),
+);
+process.send?.({ type: 'ready', port: server.port });
 process.on('disconnect', () => process.exit(0));
 
-async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = new URL(incoming.url ?? '/', 'http://vendor');
-  const route = `${incoming.method} ${url.pathname.replace(/^(\/operations)\/.+/, '$1/:id')}`;
+async function handle({ method, url, body }: Incoming, response: ServerResponse): Promise<void> {
+  const route = `${method} ${url.pathname.replace(/^(\/operations)\/.+/, '$1/:id')}`;
   switch (route) {
     case 'POST /operations':
-      return submit(response, (await json(incoming)) as Submission);
+      return submit(response, JSON.parse(body) as Submission);
     case 'GET /operations/:id':
       return show(response, vendor.find(decodeURIComponent(url.pathname.split('/')[2] ?? '')));
     case 'POST /operations/:id':
@@ -63,17 +61,17 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
       saidStatus = undefined;
       return answer(response, 200, {});
     case 'PUT /status':
-      ({ status: saidStatus } = (await json(incoming)) as { status?: string });
+      ({ status: saidStatus } = JSON.parse(body) as { status?: string });
       return answer(response, 200, {});
     case 'PUT /effects':
-      vendor.putInPlace((await json(incoming)) as Pick<Submission, 'action' | 'target'>);
+      vendor.putInPlace(JSON.parse(body) as Pick<Submission, 'action' | 'target'>);
       return answer(response, 200, {});
     case 'GET /operations':
       return show(response, vendor.findByTag(url.searchParams.get('tag') ?? ''));
     case 'POST /cancel':
-      return cancel(response, (await json(incoming)) as { operationId?: string; key?: string });
+      return cancel(response, JSON.parse(body) as { operationId?: string; key?: string });
     case 'POST /undo':
-      return undo(response, (await json(incoming)) as Undoing);
+      return undo(response, JSON.parse(body) as Undoing);
     case 'GET /effects':
       if (isHit('pollError')) return answer(response, 500, { error: 'internal' });
       return answer(response, 200, {
@@ -87,7 +85,7 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
         ? answer(response, 500, { error: 'internal' })
         : answer(response, 200, { ok: true });
     case 'PUT /behaviour':
-      ({ latencyMs = 0, ...shares } = (await json(incoming)) as typeof shares & { latencyMs?: number });
+      ({ latencyMs = 0, ...shares } = JSON.parse(body) as typeof shares & { latencyMs?: number });
       return answer(response, 200, { latencyMs, ...shares });
     default:
       return answer(response, 404, { error: 'no such route' });
@@ -194,13 +192,4 @@ function drip(response: ServerResponse): void {
   response.writeHead(201, { 'content-type': 'application/json' });
   const timer = setInterval(() => response.write(' '), 1000);
   response.on('close', () => clearInterval(timer));
-}
-
-function answer(
-  response: ServerResponse,
-  status: number,
-  body: object,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 }

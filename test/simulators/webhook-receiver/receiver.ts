@@ -1,9 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import type { SimulatedVendor, VendorEffect } from '#provider-sdk/conformance';
+import { SimulatorServer, answerJson, type Incoming } from '../simulator-server.js';
 
 interface Delivery {
   readonly id: string;
@@ -33,15 +30,7 @@ export class WebhookReceiver implements SimulatedVendor {
   #effects: VendorEffect[] = [];
   #calls = 0;
   #status: string | undefined;
-  readonly #server = createServer((request, response) => {
-    void text(request).then((body) => {
-      this.#calls += 1;
-      const { status, body: said } = this.#isGenuine(request, body)
-        ? this.#once(String(request.headers['x-riposte-delivery']), JSON.parse(body) as Delivery)
-        : { status: 401, body: {} };
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(said));
-    });
-  });
+  #server: SimulatorServer | undefined;
 
   private constructor(secrets: readonly string[]) {
     this.#secrets = secrets;
@@ -49,19 +38,25 @@ export class WebhookReceiver implements SimulatedVendor {
 
   static async start(secrets: readonly string[]): Promise<WebhookReceiver> {
     const receiver = new WebhookReceiver(secrets);
-    receiver.#server.listen(0, '127.0.0.1');
-    await once(receiver.#server, 'listening');
+    receiver.#server = await SimulatorServer.start((incoming, response) => {
+      receiver.#calls += 1;
+      const { status, body } = receiver.#isGenuine(incoming)
+        ? receiver.#once(
+            String(incoming.headers['x-riposte-delivery']),
+            JSON.parse(incoming.body) as Delivery,
+          )
+        : { status: 401, body: {} };
+      answerJson(response, status, body);
+    });
     return receiver;
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+    await this.#server?.stop();
   }
 
   get baseUrl(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server?.baseUrl ?? '';
   }
 
   reset(): void {
@@ -96,7 +91,7 @@ export class WebhookReceiver implements SimulatedVendor {
     this.#locked.add(String(sample['Badge']));
   }
 
-  #isGenuine({ headers }: IncomingMessage, body: string): boolean {
+  #isGenuine({ headers, body }: Incoming): boolean {
     const parts = String(headers['x-riposte-signature'])
       .split(',')
       .map((part) => part.split('='));
