@@ -11,16 +11,16 @@ export { FEED_LISTS, FEED_PLUGIN, feedListName, type FeedList, type FeedSettings
 export { ListWriter, difference } from './list-writer.js';
 export type { DeviceEntry, FirewallDriver, ListChanges } from './driver.js';
 
-/** What makes each firewall that is reached by HTTP, with a memory of its own, as each worker has. */
-export const firewallMakers = { fortigate, opnsense, panos } as const;
+/** What makes each firewall that is written to, with a memory of its own, as each worker has. */
+export const firewallMakers = { fortigate, nftables, openc2, opnsense, panos, unbound } as const;
 
 /** The shipped firewalls, by the plugin name riposte.config.yaml calls them. */
 export const firewalls: Readonly<Record<string, Provider>> = {
   [FEED_PLUGIN]: feed,
   fortigate: fortigate(),
-  nftables,
-  openc2,
+  nftables: nftables(),
+  openc2: openc2(),
   opnsense: opnsense(),
   panos: panos(),
-  unbound,
+  unbound: unbound(),
 };

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EntryLedger, ExecutionContext, Provider } from '#provider-sdk';
+import type { EntryLedger, ExecutionContext } from '#provider-sdk';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
-import { firewalls } from '../../plugins/firewall/index.js';
+import { firewallMakers } from '../../plugins/firewall/index.js';
 import { OpenC2Consumer } from '../simulators/openc2-consumer/consumer.js';
 import { callContext } from '../support/call-context.js';
 import { freshDatabase } from '../support/database.js';
@@ -10,8 +10,10 @@ import { eventually } from '../support/eventually.js';
 import { CLIENT, Network, OTHER_CLIENT, SERVER, whyNoPackets } from './namespaces.js';
 import { nftRules } from './nft-rules.js';
 
-const provider = firewalls['openc2'] as Provider;
+const provider = firewallMakers.openc2();
 const { execute, revert, maintain, health, observe } = provider.calls;
+
+const why = await whyNoPackets();
 
 const [first, second] = ['token-of-the-first', 'token-of-the-second'];
 const ADDRESS = '198.18.0.7';
@@ -206,7 +208,7 @@ describe('OpenC2', () => {
     });
     const refused = (what: string) => `refused: the profile knows no ${what}`;
     const report = await checkConformance({
-      provider: () => provider,
+      provider: firewallMakers.openc2,
       instances: [instance(first), instance(second)] as never,
       samples: { BlockIp: { IP: ADDRESS }, UnblockIp: { IP: ADDRESS } },
       leaveOut: {
@@ -221,7 +223,7 @@ describe('OpenC2', () => {
     expect(formatReport(report)).toContain(' 0 failed,');
   });
 
-  describe.skipIf((await whyNoPackets()) !== null)('with a consumer in front of nftables', () => {
+  describe.skipIf(why !== null)('with a consumer in front of nftables', () => {
     let network: Network;
     let filtering: OpenC2Consumer;
     beforeAll(async () => {

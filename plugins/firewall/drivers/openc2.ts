@@ -300,19 +300,20 @@ async function health(context: Context): Promise<HealthReport> {
   }
 }
 
-export const openc2: Provider = firewallProvider({
-  vendor: 'OASIS',
-  provider: 'OpenC2',
-  version: '1.0.0',
-  title: 'Any OpenC2 consumer of the profile for stateless packet filtering.',
-  docUrl: 'https://docs.oasis-open.org/openc2/oc2slpf/v1.0/oc2slpf-v1.0.html',
-  settings,
-  secrets: { optional: ['token'] },
-  targets: {
-    ip: true,
-    domain:
-      'OpenC2 for stateless packet filtering cannot block a domain: it knows addresses only. Use a resolver (plugin unbound) or a feed of domains.',
-    url: 'OpenC2 for stateless packet filtering cannot block a URL: it knows addresses only. Use a proxy or a feed of URLs.',
-  },
-  driver,
-});
+export const openc2 = (): Provider =>
+  firewallProvider({
+    vendor: 'OASIS',
+    provider: 'OpenC2',
+    version: '1.0.0',
+    title: 'Any OpenC2 consumer of the profile for stateless packet filtering.',
+    docUrl: 'https://docs.oasis-open.org/openc2/oc2slpf/v1.0/oc2slpf-v1.0.html',
+    settings,
+    secrets: { optional: ['token'] },
+    targets: {
+      ip: true,
+      domain:
+        'OpenC2 for stateless packet filtering cannot block a domain: it knows addresses only. Use a resolver (plugin unbound) or a feed of domains.',
+      url: 'OpenC2 for stateless packet filtering cannot block a URL: it knows addresses only. Use a proxy or a feed of URLs.',
+    },
+    driver,
+  });
