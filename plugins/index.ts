@@ -1,12 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ConfigurationError, type Provider } from '#provider-sdk';
+import { provider as defender } from './defender/index.js';
 import { firewalls } from './firewall/index.js';
 import { declaredProvider } from './http/index.js';
 import { provider as mock } from './mock/index.js';
 
+export { FEED_LISTS, FEED_PLUGIN, feedListName, type FeedList, type FeedSettings } from './firewall/index.js';
+
 /** Every shipped plugin, by the name riposte.config.yaml calls it. */
 export const plugins: Readonly<Record<string, Provider>> = {
+  defender,
   mock,
   ...firewalls,
 };

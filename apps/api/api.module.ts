@@ -7,6 +7,8 @@ import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { BatchController } from './batch/batch.controller.js';
+import { FeedsController } from './feeds/feeds.controller.js';
+import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
 import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
@@ -23,6 +25,7 @@ import {
   ACTION_STORE,
   ASK_PROVIDER,
   CANCEL_ACTION,
+  FEEDS,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
@@ -51,6 +54,7 @@ export interface ApiParts {
   readonly ask: AskProvider;
   readonly providers: Providers;
   readonly waiting: LiveWaiting;
+  readonly feeds: Feeds;
   readonly health: Health;
   readonly verifier: TokenVerifier;
   /** Null: nobody is limited. */
@@ -70,6 +74,7 @@ export class ApiModule {
         BatchController,
         NativeActionsController,
         ProvidersController,
+        FeedsController,
         WorkersController,
         HealthController,
       ],
@@ -86,6 +91,7 @@ export class ApiModule {
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: WAITING, useValue: parts.waiting },
+        { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: LINK_BASE, useValue: parts.linkBase },

@@ -3,34 +3,30 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import {
-  backlogBoundsOf,
-  blastLimitsOf,
-  configFileOf,
-  inFile,
-  instancesOf,
-  loadConfig,
-  usesBuiltinIssuer,
-} from '#config';
+import { backlogBoundsOf, blastLimitsOf, configFileOf, inFile, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
   Backlog,
   BlastRadius,
   CancelAction,
-  ProviderRegistry,
   ResolveOutcome,
   RevertAction,
   SubmitAction,
   quotasOf,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
-import { OutsidePlugins } from '#plugin-host';
-import { pluginsWith } from '#plugins';
+import { configuredProviders } from '#plugin-host';
+import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
+import { configuredFeeds } from './feeds/configured-feeds.js';
+import { mountFeeds } from './feeds/feed-routes.js';
+import { FEED_PATHS } from './feeds/feeds-openapi.js';
+import { Feeds } from './feeds/feeds.js';
+import { FetchRecord } from './feeds/fetch-record.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
@@ -63,21 +59,15 @@ await runProcess(log, stopWithin, async () => {
   stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
-  const config = await loadConfig(process.env, process.cwd());
-  const file = configFileOf(process.env, process.cwd());
-  const plugins = await pluginsWith(config.plugins, file);
-  const outsidePlugins = await OutsidePlugins.load({
-    plugins: config.plugins,
-    configFile: file,
-    shipped: new Set(Object.keys(plugins)),
+  const providers = await configuredProviders({
+    env: process.env,
+    pluginsWith,
+    // It calls no vendor; what firewalls fetch it serves itself.
+    readsSecrets: (plugin) => plugin === FEED_PLUGIN,
     log,
   });
-  const registry = await inFile(
-    file,
-    async () =>
-      new ProviderRegistry(await instancesOf(config, null), { ...plugins, ...outsidePlugins.providers }),
-  );
-  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
+  const { config, registry } = providers;
+  const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -102,6 +92,13 @@ await runProcess(log, stopWithin, async () => {
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const health = new Health(database, queue);
+  const fetches = new FetchRecord(database.feeds, log);
+  const feeds = new Feeds({
+    feeds: configured,
+    store: database.feeds,
+    record: fetches,
+    rateLimit: rateLimiter,
+  });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
@@ -126,6 +123,7 @@ await runProcess(log, stopWithin, async () => {
       ask: new AskProvider({ questions: database.questions, bell, registry, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
       waiting: new LiveWaiting({ registry, permits, places: queue }),
+      feeds,
       health,
       verifier,
       rateLimit: rateLimiter,
@@ -141,7 +139,8 @@ await runProcess(log, stopWithin, async () => {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
-  mountOpenApi(app, linksOf, builtin === null ? {} : ISSUER_PATHS);
+  await mountFeeds(server, feeds, log);
+  mountOpenApi(app, linksOf, { issuer: builtin === null ? {} : ISSUER_PATHS, feeds: FEED_PATHS });
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -160,9 +159,10 @@ await runProcess(log, stopWithin, async () => {
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    await fetches.close();
     builtin?.stop();
     rateLimiter?.close();
-    await outsidePlugins.close();
+    await providers.close();
     await queue.close();
     bell.close();
     permits.close();

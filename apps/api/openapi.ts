@@ -47,12 +47,12 @@ const CODE_OF = new Map(
 
 /**
  * Serves the OpenAPI 3.1 document at `/openapi.json` and a page that shows it at `/docs`.
- * @param others routes that are no controller's
+ * @param others routes that are no controller's, by their tag
  */
 export function mountOpenApi(
   app: NestFastifyApplication,
   linkBase: LinkBase,
-  others: OpenAPIObject['paths'] = {},
+  others: { readonly issuer: OpenAPIObject['paths']; readonly feeds: OpenAPIObject['paths'] },
 ): void {
   const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -62,11 +62,24 @@ export function mountOpenApi(
     )
     .setVersion('0.1.0')
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
+    .addBearerAuth({
+      type: 'http',
+      scheme: 'bearer',
+      bearerFormat: 'JWT',
+      description:
+        'An access token: of `npm run token` on a machine of your own, of a registered application, or of your issuer. Which role may do what is told in docs/configuration.md.',
+    })
     .addTag('securityActions', "Microsoft Graph's surface; /beta and /v1.0 are the same.")
     .addTag('batch', "Graph's JSON batching: several requests in one.")
-    .addTag('native', 'What Graph has no word for: phases, attempts, unknown outcomes, workers.');
-  if (Object.keys(others).length > 0) builder.addTag('issuer', 'Access tokens for registered applications.');
+    .addTag(
+      'native',
+      'What Graph has no word for: phases, attempts, unknown outcomes, undoing, providers, workers.',
+    );
+  if (Object.keys(others.issuer).length > 0)
+    builder.addTag('issuer', 'Access tokens for registered applications.');
+  builder
+    .addBasicAuth({ type: 'http', scheme: 'basic' }, 'feed')
+    .addTag('feeds', 'Lists of what is blocked, for firewalls to fetch.');
   builder.addTag('health', 'Probes; no token is asked for.');
   const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
   for (const [path, operations] of Object.entries(document.paths)) {
@@ -77,7 +90,7 @@ export function mountOpenApi(
   }
   closeBodies(document);
   // As they are: their errors are not Graph's.
-  Object.assign(document.paths, others);
+  Object.assign(document.paths, others.issuer, others.feeds);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',

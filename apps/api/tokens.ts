@@ -15,4 +15,5 @@ export const WAITING = Symbol('Waiting');
 export const SKIP_TOKENS = Symbol('SkipTokens');
 export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');
+export const FEEDS = Symbol('Feeds');
 export const RATE_LIMIT = Symbol('RateLimit');

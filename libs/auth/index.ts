@@ -1,6 +1,7 @@
 export { BuiltinIssuer, type Installation, type TokenRequest } from './builtin-issuer.js';
 export { ClientCredentials, type TokenAnswer } from './client-credentials.js';
 export { newClientSecret, type NewClientSecret } from './client-secret.js';
+export { FailedAttempts } from './failed-attempts.js';
 export { issuerMetadata, jwksOf } from './issuer-metadata.js';
 export type { IssuerSettings } from './issuer-settings.js';
 export { OAuthError, type OAuthErrorCode } from './oauth-error.js';

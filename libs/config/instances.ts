@@ -4,12 +4,14 @@ import { resolveSecrets } from './secrets.js';
 /**
  * The configured provider instances in the engine's form.
  *
- * @param env where secret references are looked up; null resolves none, for processes that call no vendor
+ * @param env where secret references are looked up
+ * @param readsSecrets of which plugins this process needs the secrets; default all
  * @throws ConfigurationError naming the key of a secret that is not there
  */
 export async function instancesOf(
   config: RiposteConfig,
-  env: Readonly<Record<string, string | undefined>> | null,
+  env: Readonly<Record<string, string | undefined>>,
+  readsSecrets: (plugin: string) => boolean = () => true,
 ) {
   return Promise.all(
     config.providers.map(async ({ limits, secrets, ...instance }, index) => ({
@@ -18,10 +20,9 @@ export async function instancesOf(
       rateLimits: limits.windows,
       reserve: limits.reserve,
       secretNames: Object.keys(secrets),
-      secrets:
-        env === null
-          ? {}
-          : await resolveSecrets(`providers[${index}] (${instance.id}).secrets`, secrets, env),
+      secrets: readsSecrets(instance.plugin)
+        ? await resolveSecrets(`providers[${index}] (${instance.id}).secrets`, secrets, env)
+        : {},
     })),
   );
 }

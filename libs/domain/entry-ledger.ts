@@ -32,6 +32,18 @@ export interface LedgerEntry {
   /** Raised by every change of its owners. */
   readonly revision: number;
   readonly written: EntryWritten;
+  /** Since when it is `yes`, and wanted without a gap; null or absent: it is not, or that is not kept. */
+  readonly writtenAt?: Date | null;
+}
+
+/** One that fetches a list which is published, as it came last. */
+export interface ListReader {
+  /** By which it gave itself out. */
+  readonly name: string | null;
+  readonly address: string;
+  readonly fetchedAt: Date;
+  /** The latest `writtenAt` in what it got: it has all entries up to that. Null: it got an empty list. */
+  readonly hasUpTo: Date | null;
 }
 
 /** What is known of an entry on the device, noted by the list's only writer. */
@@ -72,6 +84,15 @@ export interface EntryLedger {
   entry(list: string, value: string): Promise<LedgerEntry | null>;
   /** Names of the lists that have entries. */
   lists(): Promise<readonly string[]>;
+  /** Who fetched a list that is published in the last 30 days, at most 1,000, the latest first. */
+  readers(list: string): Promise<readonly ListReader[]>;
+  /**
+   * What the device calls entries that it cannot be asked for, such as the numbers of its rules: by value, as they were
+   * kept last.
+   */
+  handles(list: string): Promise<ReadonlyMap<string, string>>;
+  /** Keeps it durably, by the list's only writer; null forgets it. Of an entry that nobody ever held, nothing is kept. */
+  keepHandle(list: string, value: string, handle: string | null): Promise<void>;
   /**
    * Runs the work as the only writer of this list, as soon as no other is.
    * @throws the signal's reason when it is aborted before its turn

@@ -64,6 +64,7 @@ export type {
   EntryWritten,
   HeldList,
   LedgerEntry,
+  ListReader,
 } from './entry-ledger.js';
 export { isGuid } from './guid.js';
 export {

@@ -9,9 +9,11 @@ import {
   canonicalName,
   compileSchema,
   describeSchemaError,
+  schemaProblems,
   type ActionManifest,
   type NetworkPolicy,
   type Provider,
+  type ProviderManifest,
   type RequestRefusal,
 } from '#provider-sdk';
 
@@ -24,7 +26,7 @@ export interface InstanceConfig {
   /** Tenant ids, or `*` for all. */
   readonly tenants: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Names of configured secrets with their resolved values; the API, which calls no vendor, resolves none. */
+  /** Names of configured secrets with their resolved values; the API, which calls no vendor, has those of feeds alone. */
   readonly secrets: Readonly<Record<string, string>>;
   /** Names of the configured secrets, also where none is resolved. Default: those of `secrets`. */
   readonly secretNames?: readonly string[];
@@ -158,7 +160,7 @@ export class ProviderRegistry {
     const served = this.#instances.filter((instance) => instance.serves(tenantId));
     const named = served.filter(
       ({ provider: { manifest } }) =>
-        same(manifest.vendor, wanted.vendor) && same(manifest.provider, wanted.provider),
+        same(manifest.vendor, wanted.vendor) && namesOf(manifest).some((name) => same(name, wanted.provider)),
     );
     if (named.length === 0) {
       const known = served.map(({ provider: { manifest } }) => `${manifest.vendor}/${manifest.provider}`);
@@ -246,7 +248,7 @@ function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
   const b = other.provider.manifest;
   return (
     same(a.vendor, b.vendor) &&
-    same(a.provider, b.provider) &&
+    namesOf(a).some((name) => namesOf(b).some((other) => same(name, other))) &&
     same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
     (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) ||
       other.config.tenants.includes('*'))
@@ -258,7 +260,9 @@ function checkSettings(key: string, config: InstanceConfig, provider: Provider):
   // Validation fills defaults in; the configuration's own object becomes the plugin's.
   if (!validate(config.settings)) {
     throw new ConfigurationError(
-      (validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '),
+      schemaProblems(validate)
+        .map((error) => describeSchemaError(error, key))
+        .join('; '),
     );
   }
 }
@@ -300,6 +304,11 @@ function checkIdempotency(key: string, instance: ProviderInstance): void {
       );
     }
   }
+}
+
+/** The provider's name and its aliases. */
+function namesOf({ provider, providerAliases = [] }: ProviderManifest): readonly string[] {
+  return [provider, ...providerAliases];
 }
 
 function same(one: string, other: string): boolean {

@@ -4,6 +4,7 @@ import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoEntryLedger } from './entry-ledger.js';
+import { FeedStore } from './feed-store.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
@@ -59,6 +60,8 @@ export interface Database {
   readonly recentCalls: MongoRecentCalls;
   /** The entries in the lists of an instance's device. */
   entryLedger(instance: string): MongoEntryLedger;
+  /** Lists that firewalls fetch. */
+  readonly feeds: FeedStore;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /** 32 random bytes under this name, made on first use; the same for every process on this database. */
@@ -106,9 +109,10 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
+    const feeds = new FeedStore(native, options.retryBudgetMs);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
-      [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions].map((one) =>
+      [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions, feeds].map((one) =>
         one.ensureIndexes(),
       ),
     );
@@ -129,6 +133,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       instances: new InstanceStore(native, options.retryBudgetMs),
       recentCalls: new MongoRecentCalls(native),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
+      feeds,
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name) => sharedKey(native, name),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),

@@ -1,7 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type mongoose from 'mongoose';
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  ListReader,
+} from '#domain';
+import { ALIVE, ENTRIES } from './entries.js';
+import { FeedStore } from './feed-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { isDuplicateKey } from './together.js';
 import { NOW, literal, type Expression } from './pipeline.js';
@@ -24,11 +34,14 @@ interface EntryDocument {
   readonly released: readonly string[];
   readonly revision: number;
   readonly written: EntryWritten;
+  /** Since when it is there, and wanted without a gap. */
+  readonly writtenAt?: Date | null;
+  /** What the device calls it, where it cannot be asked. */
+  readonly handle?: string | null;
   /** Since when nobody wants it and nothing is there; the document goes a week later. */
   readonly idleAt: Date | null;
 }
 
-const ENTRIES = 'entries';
 /** Longer than an attempt of a released action can be late: its deadline is at most seven days. */
 const FORGET_AFTER_S = 8 * 86_400;
 /** Released actions an entry remembers, the last ones. */
@@ -38,14 +51,6 @@ const MOST_RELEASED = 1000;
 const LEASE_MS = 15_000;
 const RENEW_MS = 4000;
 const TRY_MS = 50;
-
-/** `owners` whose time is not over. */
-const ALIVE = {
-  $filter: {
-    input: { $ifNull: ['$owners', []] },
-    cond: { $or: [{ $eq: ['$$this.until', null] }, { $gt: ['$$this.until', NOW] }] },
-  },
-} as const;
 
 /** `EntryLedger` on MongoDB: one document an entry, every change one guarded update, timed by the database's clock. */
 export class MongoEntryLedger implements EntryLedger {
@@ -86,6 +91,8 @@ export class MongoEntryLedger implements EntryLedger {
         released: { $ifNull: ['$released', []] },
         revision: { $add: [{ $ifNull: ['$revision', 0] }, { $cond: [kept, 0, 1] }] },
         written: { $ifNull: ['$written', 'no'] },
+        // Wanted again before anybody took it away: a list that is published had it not meanwhile.
+        writtenAt: { $cond: [{ $eq: [{ $size: ALIVE }, 0] }, NOW, '$writtenAt'] },
         idleAt: { $cond: [isReleased, { $ifNull: ['$idleAt', NOW] }, null] },
       },
       'after',
@@ -138,6 +145,30 @@ export class MongoEntryLedger implements EntryLedger {
   async lists(): Promise<readonly string[]> {
     return repeatedRead(this.#budgetMs, () =>
       this.#entries.distinct('list', { instance: this.#instance, idleAt: null }),
+    );
+  }
+
+  readers(list: string): Promise<readonly ListReader[]> {
+    return new FeedStore(this.#db, this.#budgetMs).readers(this.#instance, list);
+  }
+
+  async handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const kept = await repeatedRead(this.#budgetMs, () =>
+      this.#entries
+        .find(
+          { instance: this.#instance, list, handle: { $type: 'string' } },
+          { projection: { _id: 0, value: 1, handle: 1 } },
+        )
+        .toArray(),
+    );
+    return new Map(
+      kept.flatMap(({ value, handle }) => (typeof handle === 'string' ? [[value, handle] as const] : [])),
+    );
+  }
+
+  async keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#entries.updateOne({ _id: this.#idOf(list, value) }, { $set: { handle } }),
     );
   }
 
@@ -217,6 +248,8 @@ export class MongoEntryLedger implements EntryLedger {
               {
                 $set: {
                   written,
+                  writtenAt:
+                    written === 'yes' ? { $cond: [{ $eq: ['$written', 'yes'] }, '$writtenAt', NOW] } : null,
                   idleAt: {
                     $cond: [
                       {
@@ -252,6 +285,7 @@ export class MongoEntryLedger implements EntryLedger {
               value: 1,
               revision: 1,
               written: 1,
+              writtenAt: { $ifNull: ['$writtenAt', null] },
               owners: { $size: '$alive' },
               leftMs: {
                 $cond: [

@@ -12,6 +12,7 @@ export {
   type CheckedBackup,
 } from './backup-format.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
+export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
 export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';

@@ -41,10 +41,7 @@ export class InstanceStore implements InstanceRecords {
     await this.#change(instance, { health: { $mergeObjects: [literal(health), { at: '$$NOW' }] } });
   }
 
-  async reportMaintained(
-    instance: string,
-    { checked, added, removed, problems }: Maintained,
-  ): Promise<void> {
+  async reportMaintained(instance: string, { checked, added, removed, problems }: Maintained): Promise<void> {
     const report = { checked, added, removed, problems };
     await this.#change(instance, { maintained: { $mergeObjects: [literal(report), { at: '$$NOW' }] } });
   }
@@ -60,6 +57,11 @@ export class InstanceStore implements InstanceRecords {
   }
 }
 
-function toRecord({ _id, paused = null, health = null, maintained = null }: InstanceDocument): InstanceRecord {
+function toRecord({
+  _id,
+  paused = null,
+  health = null,
+  maintained = null,
+}: InstanceDocument): InstanceRecord {
   return { instance: _id, paused, health, maintained };
 }

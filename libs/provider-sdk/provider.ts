@@ -86,6 +86,8 @@ export interface ProviderManifest<
   readonly vendor: string;
   /** Matched (case-insensitively) against `vendorInformation.provider`. */
   readonly provider: string;
+  /** Other names of the provider that callers may use, such as earlier ones of the product. Matched likewise. */
+  readonly providerAliases?: readonly string[];
   /** The plugin's own semantic version; an action records which one ran it. */
   readonly version: string;
   /** One sentence for people. */

@@ -47,21 +47,21 @@ export interface ListChanges {
 /** What a driver may use of a call. */
 export type DriverContext<Settings> = Pick<
   InstanceContext<Settings>,
-  'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'log'
+  'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'ledger' | 'log'
 >;
 
-/**
- * The way to one kind of device. It knows lists and entries and nothing of actions: who wants what, and when it is to
- * be written, is the list writer's.
- */
-export interface FirewallDriver<Settings = unknown> {
+/** What a device, or a feed, has lists of. */
+export interface FirewallLists<Settings = unknown> {
   /**
    * The list that a target goes into.
+   *
+   * @param tenantId of whom it is blocked for, in small letters
    * @returns a refusal in words where the device cannot do such a thing
    */
   listOf(
     settings: Settings,
     target: FirewallTarget,
+    tenantId: string,
   ): { readonly list: string } | { readonly refused: string };
   /** True where an entry's time is kept by the device, to about a second. */
   readonly expires: boolean;
@@ -71,6 +71,14 @@ export interface FirewallDriver<Settings = unknown> {
   readonly covers: boolean;
   /** Names and addresses of the device and its interface: never blocked. */
   vendorHosts?(settings: Settings): readonly string[];
+  health(context: DriverContext<Settings>): Promise<HealthReport>;
+}
+
+/**
+ * The way to one kind of device. It knows lists and entries and nothing of actions: who wants what, and when it is to
+ * be written, is the list writer's.
+ */
+export interface FirewallDriver<Settings = unknown> extends FirewallLists<Settings> {
   /**
    * Makes on the device what the lists stand in and what enforces them, where it is missing: on start and every few
    * minutes. To repeat it changes nothing.
@@ -95,5 +103,10 @@ export interface FirewallDriver<Settings = unknown> {
   ): Promise<ReadonlyMap<string, ProviderError>>;
   /** Ends what is under way from or to newly blocked addresses. Best effort. */
   killStates?(context: DriverContext<Settings>, values: readonly string[]): Promise<void>;
-  health(context: DriverContext<Settings>): Promise<HealthReport>;
+}
+
+/** Lists that firewalls come for: there is no device to be written to, what the ledger notes as written is published. */
+export interface FirewallFeed<Settings = unknown> extends FirewallLists<Settings> {
+  /** Entries that a list may have. */
+  mostEntries(settings: Settings): number;
 }

@@ -15,8 +15,9 @@ import {
   type StepOutcome,
 } from '#provider-sdk';
 import type { TObject, TProperties, Static } from 'typebox';
-import type { FirewallDriver, FirewallIntent, FirewallTarget } from './driver.js';
+import type { FirewallDriver, FirewallFeed, FirewallIntent, FirewallTarget } from './driver.js';
 import { ListWriter, type EntryState } from './list-writer.js';
+import { isPublished } from './publication.js';
 
 /** What a driver's plugin declares beside its driver. */
 export interface FirewallDeclaration<Settings extends TProperties> {
@@ -36,7 +37,7 @@ export interface FirewallDeclaration<Settings extends TProperties> {
     readonly domain: true | string;
     readonly url: true | string;
   };
-  readonly driver: FirewallDriver<Static<TObject<Settings>>>;
+  readonly driver: FirewallDriver<Static<TObject<Settings>>> | FirewallFeed<Static<TObject<Settings>>>;
 }
 
 const PARAMETERS = {
@@ -68,6 +69,9 @@ const PARAMETERS = {
   },
 } as const;
 type Kind = keyof typeof PARAMETERS;
+
+/** Readers of a feed that an observation tells of. */
+const MOST_PICKUPS = 100;
 
 interface Request {
   readonly action: string;
@@ -115,29 +119,38 @@ export function firewallProvider<Settings extends TProperties>(
     };
   }
 
-  const whereOf = (settings: Values, target: FirewallTarget): string => {
-    const found = driver.listOf(settings, target);
+  const whereOf = ({ settings, tenantId }: CallContext<Values>, target: FirewallTarget): string => {
+    const found = driver.listOf(settings, target, tenantId.toLowerCase());
     if ('refused' in found) throw new ProviderError('unsupported', found.refused);
     return found.list;
   };
 
   /** Null where it may be blocked. */
-  const refusalOf = (settings: Values, request: Request): string | null => {
+  const refusalOf = ({ settings, tenantId }: CallContext<Values>, request: Request): string | null => {
     const { verb, target, kind } = read(request);
     const can = targets[PARAMETERS[kind].target];
     if (can !== true) return can;
-    const found = driver.listOf(settings, target);
+    const found = driver.listOf(settings, target, tenantId.toLowerCase());
     if ('refused' in found) return found.refused;
     if (verb === 'remove') return null;
     const rails = blockRails(settings, { vendorHosts: driver.vendorHosts?.(settings) ?? [] });
     return rails.check(target.value)?.message ?? null;
   };
 
+  const isFeed = 'mostEntries' in driver;
+
+  const isThere = async (context: CallContext<Values>, list: string, value: string): Promise<boolean> => {
+    if (!('mostEntries' in driver))
+      return (await driver.read(context, list)).some((entry) => entry.value === value);
+    const entry = await ledgerOf(context).entry(list, value);
+    return entry !== null && isPublished(entry);
+  };
+
   async function block(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    const refused = refusalOf(context.settings, request);
+    const refused = refusalOf(context, request);
     if (refused !== null) throw new ProviderError('permission', refused);
     const { target, until } = read(request);
-    const list = whereOf(context.settings, target);
+    const list = whereOf(context, target);
     const ledger = ledgerOf(context);
     const { actionId, tenantId } = context;
     const held = await ledger.hold(list, target.value, { actionId, tenantId, until });
@@ -152,13 +165,17 @@ export function firewallProvider<Settings extends TProperties>(
     const expiresAt = until === null ? {} : { expiresAt: until.toISOString() };
     return {
       kind: 'completed',
-      result: { list, value: target.value, message: blockedInWords(target.value, state) },
+      result: {
+        list,
+        value: target.value,
+        message: isFeed ? publishedInWords(target.value, list) : blockedInWords(target.value, state),
+      },
       effect: { changed: state?.kind === 'written' && state.isNew, ids: [list, target.value], ...expiresAt },
     };
   }
 
   async function unblock(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    const refused = refusalOf(context.settings, request);
+    const refused = refusalOf(context, request);
     if (refused !== null) throw new ProviderError('unsupported', refused);
     const { target } = read(request);
     const { tenantId } = context;
@@ -166,11 +183,11 @@ export function firewallProvider<Settings extends TProperties>(
   }
 
   async function letGo(
-    context: InstanceContext<Values>,
+    context: CallContext<Values>,
     target: FirewallTarget,
     whose: { readonly actionId: string } | { readonly tenantId: string },
   ): Promise<StepOutcome> {
-    const list = whereOf(context.settings, target);
+    const list = whereOf(context, target);
     const ledger = ledgerOf(context);
     const { stay } = await ledger.release(list, target.value, whose);
     const { states } = await writer.write(context, ledger, list);
@@ -206,7 +223,7 @@ export function firewallProvider<Settings extends TProperties>(
     cancel: async (context, _operation, request) => {
       if (!request.action.startsWith('Block')) return 'tooLate';
       const { target } = read(request);
-      const entry = await ledgerOf(context).entry(whereOf(context.settings, target), target.value);
+      const entry = await ledgerOf(context).entry(whereOf(context, target), target.value);
       // It is blocked: to take that back is an undoing. What had not come so far is issued again, and finds it in place.
       if (entry !== null && entry.owners > 0 && entry.written === 'yes') return 'tooLate';
       await letGo(context, target, { actionId: context.actionId });
@@ -215,16 +232,17 @@ export function firewallProvider<Settings extends TProperties>(
     revert: async (context, done: CompletedAction<Request>) =>
       letGo(context, read(done).target, { actionId: done.actionId }),
     plan: async (context, request) => {
-      const refused = refusalOf(context.settings, request);
+      const refused = refusalOf(context, request);
       const { verb, target } = read(request);
       if (refused !== null)
         return { summary: `Nothing: ${target.value} is refused.`, changes: [], warnings: [refused] };
-      const list = whereOf(context.settings, target);
+      const list = whereOf(context, target);
       const entry = await ledgerOf(context).entry(list, target.value);
-      const isThere = (await driver.read(context, list)).some(({ value }) => value === target.value);
+      const isListed = await isThere(context, list, target.value);
       const change =
         verb === 'deny' ? `add ${target.value} to ${list}` : `remove ${target.value} from ${list}`;
-      const isNeeded = verb === 'deny' ? !isThere : isThere && entry !== null && entry.written !== 'foreign';
+      const isNeeded =
+        verb === 'deny' ? !isListed : isListed && entry !== null && entry.written !== 'foreign';
       return {
         summary: isNeeded ? `It would ${change}.` : `Nothing would change in ${list}.`,
         changes: isNeeded ? [change] : [],
@@ -235,16 +253,17 @@ export function firewallProvider<Settings extends TProperties>(
     },
     observe: async (context, request) => {
       const { verb, target } = read(request);
-      const list = whereOf(context.settings, target);
-      const isThere = (await driver.read(context, list)).some(({ value }) => value === target.value);
-      return {
-        inPlace: verb === 'deny' ? isThere : !isThere,
-        message: `${target.value} is ${isThere ? '' : 'not '}in ${list}.`,
-      };
+      const list = whereOf(context, target);
+      const isListed = await isThere(context, list, target.value);
+      const message = `${target.value} is ${isListed ? '' : 'not '}in ${list}.`;
+      const state = { inPlace: verb === 'deny' ? isListed : !isListed, message };
+      if (!isFeed || verb !== 'deny' || !isListed) return state;
+      const pickups = await pickupsOf(ledgerOf(context), list, target.value);
+      return { ...state, message: `${message} ${pickedUpInWords(pickups)}`, details: { consumers: pickups } };
     },
     health: (context) => driver.health(context),
     maintain: async (context): Promise<Maintained> => {
-      await driver.provision?.(context);
+      if ('provision' in driver) await driver.provision?.(context);
       const ledger = ledgerOf(context);
       const total = { checked: 0, added: 0, removed: 0 };
       const problems: string[] = [];
@@ -285,6 +304,46 @@ function blockedInWords(value: string, state: EntryState | undefined): string {
     default:
       return `${value} is blocked.`;
   }
+}
+
+function publishedInWords(value: string, list: string): string {
+  return `${value} is published in ${list}. A firewall blocks it from its next fetch on; observe tells which have it.`;
+}
+
+/** Who fetches a list, and whether that has the entry in what it got last. */
+type Pickup = {
+  readonly name: string | null;
+  readonly address: string;
+  readonly fetchedAt: string;
+  readonly hasIt: boolean;
+};
+
+async function pickupsOf(ledger: EntryLedger, list: string, value: string): Promise<readonly Pickup[]> {
+  const [entry, readers] = await Promise.all([ledger.entry(list, value), ledger.readers(list)]);
+  const since = entry?.writtenAt ?? null;
+  return readers.slice(0, MOST_PICKUPS).map(({ name, address, fetchedAt, hasUpTo }) => ({
+    name,
+    address,
+    fetchedAt: fetchedAt.toISOString(),
+    hasIt: since !== null && hasUpTo !== null && hasUpTo >= since,
+  }));
+}
+
+function pickedUpInWords(pickups: readonly Pickup[]): string {
+  if (pickups.length === 0) return 'No firewall has fetched the list yet.';
+  const named = (those: readonly Pickup[], when: boolean): string =>
+    those
+      .slice(0, 5)
+      .map(({ name, address, fetchedAt }) =>
+        [name ?? 'a firewall', `(${address})`, ...(when ? [`at ${fetchedAt}`] : [])].join(' '),
+      )
+      .join(', ') + (those.length > 5 ? ` and ${those.length - 5} more` : '');
+  const have = pickups.filter(({ hasIt }) => hasIt);
+  const lack = pickups.filter(({ hasIt }) => !hasIt);
+  return [
+    ...(have.length === 0 ? [] : [`Picked up by ${named(have, true)}.`]),
+    ...(lack.length === 0 ? [] : [`Not yet by ${named(lack, false)}.`]),
+  ].join(' ');
 }
 
 function releasedInWords(value: string, state: EntryState | undefined, stay: number): string {

@@ -6,7 +6,15 @@ import {
   type LedgerEntry,
 } from '#provider-sdk';
 import { Coverage } from './coverage.js';
-import type { DeviceEntry, DriverContext, FirewallDriver, NewEntry } from './driver.js';
+import type {
+  DeviceEntry,
+  DriverContext,
+  FirewallDriver,
+  FirewallFeed,
+  FirewallLists,
+  NewEntry,
+} from './driver.js';
+import { Publication } from './publication.js';
 
 /** How an entry stands after its list was written. */
 export type EntryState =
@@ -46,7 +54,7 @@ export interface Difference {
 export function difference(
   wanted: readonly LedgerEntry[],
   device: readonly DeviceEntry[],
-  driver: Pick<FirewallDriver, 'expires' | 'covers' | 'longestMs'>,
+  driver: Pick<FirewallLists, 'expires' | 'covers' | 'longestMs'>,
   marked = false,
 ): Difference {
   const there = new Map(device.map((entry) => [entry.value, entry]));
@@ -109,12 +117,12 @@ function hasOtherTime(nowMs: number | null | undefined, wantedMs: number | null)
  * process and among all; what comes meanwhile waits and is written together, so that a burst costs one batch.
  */
 export class ListWriter<Settings> {
-  readonly #driver: FirewallDriver<Settings>;
+  readonly #driver: FirewallDriver<Settings> | FirewallFeed<Settings>;
   /** By instance and list, the writing that has not begun yet. */
   readonly #next = new Map<string, Promise<Written>>();
   readonly #current = new Map<string, Promise<unknown>>();
 
-  constructor(driver: FirewallDriver<Settings>) {
+  constructor(driver: FirewallDriver<Settings> | FirewallFeed<Settings>) {
     this.#driver = driver;
   }
 
@@ -179,7 +187,10 @@ export class ListWriter<Settings> {
     const driver = this.#driver;
     const own = { ...context, signal: held.signal };
     const wanted = await held.entries();
-    const found = difference(wanted, await driver.read(own, list), driver, marked);
+    const device: Pick<FirewallDriver<Settings>, 'read' | 'write' | 'killStates'> = 'mostEntries' in driver
+      ? new Publication(wanted, driver.mostEntries(own.settings))
+      : driver;
+    const found = difference(wanted, await device.read(own, list), driver, marked);
     const states = new Map(found.states);
     const changes = { remove: found.remove, add: found.add };
     if (changes.add.length + changes.remove.length > 0) {
@@ -191,8 +202,8 @@ export class ListWriter<Settings> {
           .map(({ value, revision }) => ({ value, revision, written: 'intended' as const })),
       );
       held.signal.throwIfAborted();
-      const failures = await driver.write(own, list, changes);
-      const after = new Set((await driver.read(own, list)).map(({ value }) => value));
+      const failures = await device.write(own, list, changes);
+      const after = new Set((await device.read(own, list)).map(({ value }) => value));
       for (const { value } of changes.add) {
         const error = failures.get(value) ?? (after.has(value) ? undefined : unconfirmed('accepted', value));
         if (error !== undefined) states.set(value, { kind: 'failed', error });
@@ -201,8 +212,8 @@ export class ListWriter<Settings> {
         const error = failures.get(value) ?? (after.has(value) ? unconfirmed('removed', value) : undefined);
         if (error !== undefined) states.set(value, { kind: 'failed', error });
       }
-      if (driver.killStates !== undefined && changes.add.length > 0)
-        await driver
+      if (device.killStates !== undefined && changes.add.length > 0)
+        await device
           .killStates(
             own,
             [...isAdded].filter((value) => states.get(value)?.kind === 'written'),

@@ -30,6 +30,18 @@ describe('resolving vendorInformation', () => {
     );
   });
 
+  it('finds it by another name of the provider, and lets no two instances answer to one', () => {
+    const defender = instance({
+      id: 'defender',
+      plugin: 'defender',
+      settings: { tenantId: TENANT_A, clientId: TENANT_B },
+      secrets: { clientSecret: 'secret' },
+    });
+    const graphName = wanted({ vendor: 'Microsoft', provider: 'Windows Defender ATP' });
+    expect(registry(defender).resolve(graphName, TENANT_A).id).toBe('defender');
+    expect(() => registry(defender, { ...defender, id: 'other' })).toThrow(/answer to the same/);
+  });
+
   it('names what is known to the tenant when there is none, and no other', () => {
     const only = registry(instance({ tenants: [TENANT_B] }));
     expect(() => only.resolve(wanted(), TENANT_A)).toThrow(/known: none\. An operator has to configure/);
@@ -64,7 +76,7 @@ describe('a wrong configuration does not start, naming the key:', () => {
     [
       'an unknown plugin',
       [instance({ plugin: 'acme' })],
-      /providers\[0\] \(mock\)\.plugin: "acme" is not known; known: mock/,
+      /providers\[0\] \(mock\)\.plugin: "acme" is not known; known: .*mock/,
     ],
     ['an unknown setting', [instance({ settings: { colour: 'red' } })], /settings\.colour is not known/],
     ['a wrong setting', [instance({ settings: { mode: 'sometimes' } })], /settings\.mode/],

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecurityAction } from '#domain';
 import { check, type Verdict } from './checker.js';
-import { Cluster, type Mode } from './cluster.js';
+import { Cluster } from './cluster.js';
 import { direct } from './director.js';
-import type { Effect, Evidence, FaultRecord } from './evidence.js';
+import type { Evidence, FaultRecord } from './evidence.js';
 import type { Fault } from './fault.js';
-import { ORDINARY_DAY } from './faults-of-vendors.js';
 import { OpenActions, type ActionRow } from './open-actions.js';
 import { Random } from '../support/random.js';
+import type { Mode } from './vendor.js';
 import { TENANTS, Workload } from './workload.js';
 
 /** Milliseconds after the last fault and the last acknowledgement by which everything has to have ended. */
@@ -61,14 +61,14 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     const open = new OpenActions(() => cluster.db.collection<ActionRow>('actions'));
     const workload = new Workload({
       apis: cluster.apis,
-      modes,
+      vendors: cluster.vendors,
       tokens,
       random: random.fork(),
       actions: options.actions,
       spreadMs: Math.max(1, options.faultCount) * options.spacingMs,
       dir: cluster.dir,
     });
-    for (const vendor of cluster.vendors.values()) await vendor.behave(ORDINARY_DAY);
+    for (const vendor of cluster.vendors.values()) await vendor.ordinaryDay();
     open.start();
     workload.start();
     const faults = await direct({
@@ -94,7 +94,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
       records: await recordsOf(cluster),
       recoveries: open.recoveries,
       firstFinals: open.firstFinals,
-      ledger: ledgerOf(cluster),
+      ledger: [...cluster.vendors.values()].flatMap((vendor) => vendor.ledger()),
       leaked: await leaked(workload),
     };
     await workload.close();
@@ -131,12 +131,6 @@ async function drained(open: OpenActions, withinMs: number): Promise<void> {
 async function recordsOf(cluster: Cluster): Promise<readonly SecurityAction[]> {
   const rows = await cluster.db.collection<ActionRow>('actions').find().toArray();
   return rows.map(({ _id, ...row }) => ({ id: _id.toString(), ...row }));
-}
-
-function ledgerOf(cluster: Cluster): readonly Effect[] {
-  return [...cluster.vendors.values()].flatMap((vendor) =>
-    vendor.ledger().map(({ event, key, at }) => ({ event, key, at: Date.parse(at) })),
-  );
 }
 
 /** Ids of one tenant that the other is shown, of a sample. */

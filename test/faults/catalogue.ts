@@ -1,4 +1,3 @@
-import type { Mode } from './cluster.js';
 import type { FaultKind } from './evidence.js';
 import type { Fault } from './fault.js';
 import { DISK_FAULTS } from './faults-of-disks.js';
@@ -7,6 +6,7 @@ import { PROCESS_FAULTS } from './faults-of-processes.js';
 import { REDIS_FAULTS } from './faults-of-redis.js';
 import { NETWORK_FAULTS } from './faults-of-the-network.js';
 import { VENDOR_FAULTS } from './faults-of-vendors.js';
+import { MOCK_MODES, MODES, type Mode } from './vendor.js';
 
 /** Every fault that can be asked for. F20 is all of them by their weights. */
 export const CATALOGUE: readonly Fault[] = [
@@ -19,6 +19,10 @@ export const CATALOGUE: readonly Fault[] = [
 ].toSorted((one, other) => Number(one.id.slice(1)) - Number(other.id.slice(1)));
 
 const COMBINED = 'F20';
+/** What a plugin does that breaks: an action of the mock alone. */
+const CRASHES = 'F16';
+const crashable = (modes: readonly Mode[]): readonly Mode[] =>
+  modes.filter((mode) => MOCK_MODES.some((mock) => mock === mode));
 const KINDS: readonly FaultKind[] = ['redis', 'mongo', 'worker', 'api', 'network', 'vendor'];
 
 /** What `--only` takes. */
@@ -27,14 +31,15 @@ export const CHOICES: readonly string[] = [
   ...new Set([...CATALOGUE.map(({ id }) => id), COMBINED]),
 ];
 
-/** The faults that are meant by the choices; all that are drawn at random where there is none. */
-export function chosen(only: readonly string[]): readonly Fault[] {
+/** The faults that are meant by the choices, of those these vendors can have; all that are drawn at random where there is none. */
+export function chosen(only: readonly string[], modes: readonly Mode[] = MODES): readonly Fault[] {
   const isAny = only.length === 0 || only.includes(COMBINED);
   return CATALOGUE.filter(
     (fault) =>
-      (isAny && fault.weight > 0) ||
-      only.includes(fault.id) ||
-      (fault.weight > 0 && only.includes(fault.kind)),
+      (fault.id !== CRASHES || crashable(modes).length > 0) &&
+      ((isAny && fault.weight > 0) ||
+        only.includes(fault.id) ||
+        (fault.weight > 0 && only.includes(fault.kind))),
   );
 }
 
@@ -51,7 +56,7 @@ export function placesOf(
     readonly modes: readonly Mode[];
   },
 ): readonly string[] {
-  if (id === 'F16') return modes.map((mode) => `crash in ${mode}`);
+  if (id === CRASHES) return crashable(modes).map((mode) => `crash in ${mode}`);
   switch (kind) {
     case 'worker':
       return workers;

@@ -11,16 +11,15 @@ import {
   type Report,
 } from '#embedded-servers';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
-import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/start.js';
+import { DEFAULT_SECRET } from '../simulators/defender/simulator.js';
 import { DIST_DIR } from '../support/project-dir.js';
 import { signToken } from '../support/token.js';
 import { ProductNode } from './product-node.js';
 import { mountSmallDisk, unmountSmallDisk } from './small-disk.js';
 import { TcpProxy } from './tcp-proxy.js';
-
-export const MODES = ['key', 'natural', 'lookup', 'none'] as const;
-/** How the vendor treats the same request twice. */
-export type Mode = (typeof MODES)[number];
+import { DEFENDER_SECRET, DefenderVendor } from './vendor-defender.js';
+import { MockVendor } from './vendor-mock.js';
+import type { CampaignVendor, Mode } from './vendor.js';
 
 const APIS = 2;
 const WORKERS = 3;
@@ -62,13 +61,13 @@ export interface ApiNode extends LinkedNode {
 }
 
 /**
- * Everything a campaign hurts, as real processes: APIs, workers, three MongoDB members, Redis, and a mock vendor
- * for each way a vendor may treat a repeat.
+ * Everything a campaign hurts, as real processes: APIs, workers, three MongoDB members, Redis, a mock vendor for each
+ * way a vendor may treat a repeat, and Defender.
  */
 export class Cluster {
   readonly apis: ApiNode[] = [];
   readonly workers: LinkedNode[] = [];
-  readonly vendors = new Map<Mode, RunningVendor>();
+  readonly vendors = new Map<Mode, CampaignVendor>();
   /** Directories with a file system of their own. */
   readonly smallDisks: string[] = [];
   #redis: RedisServer | undefined;
@@ -160,7 +159,13 @@ export class Cluster {
       await this.#mount('mongo/member-0', MONGOD_DISK_MIB);
       await this.#mount('redis-1', REDIS_DISK_MIB);
     }
-    for (const mode of modes) this.vendors.set(mode, await startMockVendor(mode, { seed }));
+    for (const mode of modes)
+      this.vendors.set(
+        mode,
+        mode === 'defender'
+          ? await DefenderVendor.start({ seed, dir: this.dir })
+          : await MockVendor.start(mode, seed),
+      );
     this.#redis = await this.startRedis();
     this.#mongo = await MongoReplicaSet.start({
       binary: mongod,
@@ -226,6 +231,7 @@ export class Cluster {
         RIPOSTE_DATA_DIR: this.dir,
         RIPOSTE_CONFIG: this.#configFile,
         FAULTS_REROUTE: JSON.stringify(reroute),
+        [DEFENDER_SECRET]: DEFAULT_SECRET,
         ...env,
       }),
       logDir: this.#logDir,
@@ -249,14 +255,12 @@ export class Cluster {
   }
 
   async #writeConfig(): Promise<void> {
-    const instances = [...this.vendors].map(([mode, { baseUrl }]) => ({
+    const instances = [...this.vendors].map(([mode, { instance }]) => ({
       id: mode,
-      plugin: 'mock',
-      subProvider: mode,
+      ...instance,
       attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       deadlineMs: DEADLINE_MS,
       network: { allow: ['127.0.0.0/8'] },
-      settings: { mode, baseUrl, crashes: true },
     }));
     // JSON is YAML.
     await writeFile(

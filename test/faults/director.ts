@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { placesOf } from './catalogue.js';
-import type { Cluster, LinkedNode, Mode } from './cluster.js';
+import type { Cluster, LinkedNode } from './cluster.js';
 import type { FaultKind, FaultRecord } from './evidence.js';
 import type { Fault, Scene } from './fault.js';
 import type { OpenActions } from './open-actions.js';
 import type { Random } from '../support/random.js';
+import type { Mode } from './vendor.js';
 import type { Workload } from './workload.js';
 
 /** Of each, how many may be hurt at once: somebody has to be left for recovery to be a matter of time. */

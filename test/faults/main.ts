@@ -5,10 +5,10 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { runCampaign } from './campaign.js';
 import { CHOICES, chosen } from './catalogue.js';
-import { MODES, type Mode } from './cluster.js';
 import { MUTANTS, buildMutant } from './mutants.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { hasPassed, recoveriesByFault, reportOf } from './report.js';
+import { MOCK_MODES, MODES, type Mode } from './vendor.js';
 
 /**
  * `npm run faults`: a campaign of faults against real processes and real servers, refereed by the vendors' own
@@ -46,7 +46,9 @@ const options = new Command('npm run faults --')
       .default([], 'all that are in the random mix')
       .argParser(choice),
   )
-  .addOption(new Option('--mode <mode>', 'only a vendor that treats repeats so').choices(MODES))
+  .addOption(
+    new Option('--mode <mode>', 'only the mock vendor that treats repeats so, or Defender').choices(MODES),
+  )
   .option('--drain-seconds <n>', 'how long everything may take to end once all faults are healed', whole, 180)
   .addOption(
     new Option('--mutant <name>', 'against a product with this guarantee broken').choices(
@@ -59,7 +61,14 @@ const options = new Command('npm run faults --')
   .parse()
   .opts<Options>();
 
-const faults = chosen(options.only);
+// The naive worker speaks to the mock vendor only.
+const all = options.naive ? MOCK_MODES : MODES;
+const modes = options.mode === undefined ? all : [options.mode];
+const faults = chosen(options.only, modes);
+if (faults.length === 0) {
+  console.error(`No vendor of mode ${modes.join(', ')} can have these faults. Nothing was tested.`);
+  process.exit(2);
+}
 for (const { id, title, impossible } of faults) {
   const why = impossible?.() ?? null;
   if (why === null) continue;
@@ -80,7 +89,7 @@ const campaign = await runCampaign({
   faultCount: options.faults,
   spacingMs: options.spacing * 1000,
   faults,
-  modes: options.mode === undefined ? MODES : [options.mode],
+  modes,
   root,
   drainWithinMs: options.drainSeconds * 1000,
   ...(options.naive ? { workerCommand: ['node', path.join(import.meta.dirname, 'naive-worker.js')] } : {}),

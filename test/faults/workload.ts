@@ -2,8 +2,9 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import type { ApiNode, Mode } from './cluster.js';
+import type { ApiNode } from './cluster.js';
 import type { CancelAnswered, Creation } from './evidence.js';
+import type { CampaignVendor, Mode } from './vendor.js';
 import type { Random } from '../support/random.js';
 
 export const TENANTS = [
@@ -24,7 +25,7 @@ const FINISH_WITHIN_MS = 180_000;
 
 export interface WorkloadOptions {
   readonly apis: readonly ApiNode[];
-  readonly modes: readonly Mode[];
+  readonly vendors: ReadonlyMap<Mode, CampaignVendor>;
   readonly tokens: ReadonlyMap<string, string>;
   readonly random: Random;
   /** Actions to be acknowledged. */
@@ -118,7 +119,7 @@ export class Workload {
       name,
       actionReason: 'Fault campaign',
       parameters: Object.entries(parameters).map(([key, value]) => ({ name: key, value: String(value) })),
-      vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: mode },
+      vendorInformation: this.#vendor(mode).vendorInformation,
     });
     const id = answer.status === 201 ? idOf(answer.body) : null;
     const problem = id === null ? { problem: answer.body.slice(0, 300) } : {};
@@ -156,20 +157,13 @@ export class Workload {
 
   async #one(turn: number, random: Random): Promise<void> {
     const tenant = random.chance(0.1) ? TENANTS[1] : TENANTS[0];
-    const mode = random.pick(this.#options.modes);
-    const kind = random.between(1, 100);
-    const [name, parameters]: [string, Record<string, string>] =
-      kind <= 60
-        ? ['BlockIp', { IP: `10.${(turn >> 16) & 255}.${(turn >> 8) & 255}.${turn & 255}` }]
-        : [
-            kind <= 93 ? 'LongRunning' : 'IgnoreCancel',
-            // The comment makes each a target of its own, so that the ledger tells them apart.
-            { durationMs: String(random.between(200, 6000)), Comment: `target ${turn}` },
-          ];
+    const mode = random.pick([...this.#options.vendors.keys()]);
+    const asked = this.#vendor(mode).ask(turn, random);
     const storm = this.#storm;
     const cancelled = storm || random.chance(CANCELLED_SHARE);
     const cancelAfterMs = random.between(0, storm ? STORM_WITHIN_MS : CANCEL_WITHIN_MS);
     const again = storm || random.chance(CANCELLED_TWICE);
+    const { name, parameters } = await asked;
     const id = await this.create(tenant, mode, name, parameters);
     if (id === null) {
       this.#failed += 1;
@@ -179,6 +173,10 @@ export class Workload {
     if (!cancelled) return;
     this.#track(this.#cancel(tenant, id, cancelAfterMs));
     if (again) this.#track(this.#cancel(tenant, id, cancelAfterMs + 5));
+  }
+
+  #vendor(mode: Mode): CampaignVendor {
+    return this.#options.vendors.get(mode) as CampaignVendor;
   }
 
   #track(work: Promise<void>): void {

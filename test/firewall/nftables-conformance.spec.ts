@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkConformance, formatReport, type SimulatedVendor } from '#provider-sdk/conformance';
-import { firewalls } from '../../plugins/firewall/index.js';
+import { firewallMakers } from '../../plugins/firewall/index.js';
 import { Network, SetWatch, whyNoPackets } from './namespaces.js';
 
 /** The kit, with the kernel itself in the vendor's place: what it did is what it tells of its sets. */
@@ -44,7 +44,7 @@ describe.skipIf(why !== null)('nftables', () => {
     };
     const refused = (what: string) => `refused: a packet filter blocks no ${what}`;
     const report = await checkConformance({
-      provider: () => firewalls['nftables'] as NonNullable<(typeof firewalls)[string]>,
+      provider: firewallMakers.nftables,
       instances: [
         { settings: { netns: network.gateway } },
         { settings: { netns: network.gateway, table: 'riposte_two' } },

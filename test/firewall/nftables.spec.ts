@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { ProviderError, type EntryLedger, type ExecutionContext } from '#provider-sdk';
-import { firewalls } from '../../plugins/firewall/index.js';
+import { firewallMakers } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
 import { freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -21,8 +21,7 @@ import {
   whyNoPackets,
 } from './namespaces.js';
 
-const provider = firewalls['nftables'];
-if (provider === undefined) throw new TypeError('there is no plugin nftables');
+const provider = firewallMakers.nftables();
 const { execute, revert, maintain, health, observe, plan } = provider.calls;
 
 const SETTINGS = { table: 'riposte', nftPath: 'nft', provision: true };

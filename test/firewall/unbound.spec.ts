@@ -3,19 +3,19 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EntryLedger, ExecutionContext, Provider } from '#provider-sdk';
+import type { EntryLedger, ExecutionContext } from '#provider-sdk';
 import {
   checkConformance,
   formatReport,
   type SimulatedVendor,
   type VendorEffect,
 } from '#provider-sdk/conformance';
-import { firewalls } from '../../plugins/firewall/index.js';
+import { firewallMakers } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
 import { freshDatabase } from '../support/database.js';
 import { UnboundDaemon, WORLD, whyNoUnbound } from './unbound-daemon.js';
 
-const provider = firewalls['unbound'] as Provider;
+const provider = firewallMakers.unbound();
 const { execute, revert, maintain, health, observe } = provider.calls;
 
 describe.skipIf((await whyNoUnbound()) !== null)('unbound, with its daemon', () => {
@@ -169,7 +169,7 @@ describe.skipIf((await whyNoUnbound()) !== null)('unbound, with its daemon', () 
     };
     const refused = (what: string) => `refused: a resolver blocks no ${what}`;
     const report = await checkConformance({
-      provider: () => provider,
+      provider: firewallMakers.unbound,
       instances: [
         { settings: { config: daemon.config, controlPath: controlled.path } },
         { settings: { config: daemon.config, controlPath: controlled.path } },

@@ -60,6 +60,17 @@ describe('the entries of a device', async () => {
     expect(await ledger.entry('ip', '192.0.2.1')).toMatchObject({ owners: 1, leftMs: null });
   });
 
+  it('keep what the device calls them', async () => {
+    const ledger = fresh();
+    for (const value of ['192.0.2.1', '192.0.2.2']) await ledger.hold('ip', value, owner());
+    await ledger.keepHandle('ip', '192.0.2.1', '$7');
+    await ledger.keepHandle('ip', '192.0.2.2', '8');
+    await ledger.keepHandle('ip', '192.0.2.2', null);
+    await ledger.keepHandle('ip', '192.0.2.3', 'of nobody');
+    expect(await ledger.handles('ip')).toEqual(new Map([['192.0.2.1', '$7']]));
+    expect(await ledger.handles('another')).toEqual(new Map());
+  });
+
   it('belong to one instance', async () => {
     const [one, other] = [fresh(), fresh()];
     await one.hold('ip', '192.0.2.1', owner());

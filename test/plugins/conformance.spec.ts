@@ -10,11 +10,30 @@ import { leaveOut, samples } from './mock-samples.js';
 /** What is claimed of a shipped plugin is what its author claims: options for the kit, by the plugin's name. */
 const SHIPPED = {
   mock: { samples, leaveOut, vendor: null, instances: [{ settings: {} }, { settings: {} }] },
+  // Firewalls come to it: it calls nobody.
+  feed: {
+    samples: {
+      BlockIp: { IP: '203.0.113.7' },
+      UnblockIp: { IP: '203.0.113.7' },
+      BlockDomain: { Domain: 'evil.example' },
+      UnblockDomain: { Domain: 'evil.example' },
+      BlockUrl: { URL: 'https://evil.example/x' },
+      UnblockUrl: { URL: 'https://evil.example/x' },
+    },
+    leaveOut: {},
+    vendor: null,
+    instances: [
+      { settings: {}, secrets: { feedPassword: 'password-of-the-first-feed' } },
+      { settings: {}, secrets: { feedPassword: 'password-of-the-second-feed' } },
+    ],
+  },
 } as const;
 
 /** Those that are tried with what they drive, in a file of their own. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  defender: 'test/plugins/defender-conformance.spec.ts',
   nftables: 'test/firewall/nftables-conformance.spec.ts',
+  openc2: 'test/firewall/openc2.spec.ts',
   unbound: 'test/firewall/unbound.spec.ts',
 };
 

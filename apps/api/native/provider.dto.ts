@@ -162,6 +162,8 @@ export class ProviderDto {
   provider!: string;
   @ApiProperty(text)
   subProvider!: string | null;
+  @ApiProperty({ type: [String], description: 'Other names that `vendorInformation.provider` may have.' })
+  providerAliases!: readonly string[];
   @ApiProperty({ type: PluginDto })
   plugin!: PluginDto;
   @ApiProperty(text)
@@ -218,6 +220,7 @@ export function toProvider(
     id: instance.id,
     vendor: manifest.vendor,
     provider: manifest.provider,
+    providerAliases: manifest.providerAliases ?? [],
     subProvider: config.subProvider ?? null,
     plugin: { name: config.plugin, version: manifest.version },
     title: manifest.title ?? null,

@@ -1,10 +1,19 @@
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry } from '#domain';
+import type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  ListReader,
+} from '#domain';
 
 interface Entry {
   owners: EntryOwner[];
   readonly released: Set<string>;
   revision: number;
   written: EntryWritten;
+  handle?: string | null;
 }
 
 /** `EntryLedger` in memory, for plugins on the bench: as durable as the bench. */
@@ -47,6 +56,23 @@ export class MemoryLedger implements EntryLedger {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
   }
 
+  /** Nobody fetches on the bench. */
+  readers(): Promise<readonly ListReader[]> {
+    return Promise.resolve([]);
+  }
+
+  handles(list: string): Promise<ReadonlyMap<string, string>> {
+    const entries = [...(this.#lists.get(list) ?? [])];
+    return Promise.resolve(
+      new Map(entries.flatMap(([value, { handle = null }]) => (handle === null ? [] : [[value, handle]]))),
+    );
+  }
+
+  keepHandle(list: string, value: string, handle: string | null): Promise<void> {
+    this.#entry(list, value).handle = handle;
+    return Promise.resolve();
+  }
+
   async asOnlyWriter<T>(list: string, signal: AbortSignal, work: (held: HeldList) => Promise<T>): Promise<T> {
     return this.#inTurn(list, signal, work, new Promise<never>(() => undefined));
   }
@@ -58,6 +84,9 @@ export class MemoryLedger implements EntryLedger {
       release: (list, value, whose) => this.release(list, value, whose),
       entry: (list, value) => this.entry(list, value),
       lists: () => this.lists(),
+      readers: () => this.readers(),
+      handles: (list) => this.handles(list),
+      keepHandle: (list, value, handle) => this.keepHandle(list, value, handle),
       asOnlyWriter: (list, signal, work) => this.#inTurn(list, signal, work, died),
     };
   }

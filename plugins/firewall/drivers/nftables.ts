@@ -245,18 +245,19 @@ async function health(context: Context): Promise<HealthReport> {
   }
 }
 
-export const nftables: Provider = firewallProvider({
-  vendor: 'Linux',
-  provider: 'nftables',
-  version: '1.0.0',
-  title: 'The packet filter of the machine that the worker runs on.',
-  docUrl: 'https://wiki.nftables.org/',
-  settings,
-  targets: {
-    ip: true,
-    domain:
-      'A packet filter cannot block a domain: it sees addresses only. Use a resolver (plugin unbound) or a feed of domains.',
-    url: 'A packet filter cannot block a URL: it sees addresses only. Use a proxy or a feed of URLs.',
-  },
-  driver,
-});
+export const nftables = (): Provider =>
+  firewallProvider({
+    vendor: 'Linux',
+    provider: 'nftables',
+    version: '1.0.0',
+    title: 'The packet filter of the machine that the worker runs on.',
+    docUrl: 'https://wiki.nftables.org/',
+    settings,
+    targets: {
+      ip: true,
+      domain:
+        'A packet filter cannot block a domain: it sees addresses only. Use a resolver (plugin unbound) or a feed of domains.',
+      url: 'A packet filter cannot block a URL: it sees addresses only. Use a proxy or a feed of URLs.',
+    },
+    driver,
+  });

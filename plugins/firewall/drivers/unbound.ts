@@ -230,17 +230,18 @@ function plain(name: string): string {
   return name.replace(/\.$/, '').toLowerCase();
 }
 
-export const unbound: Provider = firewallProvider({
-  vendor: 'NLnet Labs',
-  provider: 'Unbound',
-  version: '1.0.0',
-  title: 'The resolver Unbound: blocked names get no answer, or a sinkhole.',
-  docUrl: 'https://unbound.docs.nlnetlabs.nl/en/latest/manpages/unbound-control.html',
-  settings,
-  targets: {
-    ip: 'A resolver cannot block an address: it sees names only. Use a packet filter (plugin nftables).',
-    domain: true,
-    url: 'A resolver cannot block a URL: it sees names only. Block its domain, or use a proxy or a feed of URLs.',
-  },
-  driver,
-});
+export const unbound = (): Provider =>
+  firewallProvider({
+    vendor: 'NLnet Labs',
+    provider: 'Unbound',
+    version: '1.0.0',
+    title: 'The resolver Unbound: blocked names get no answer, or a sinkhole.',
+    docUrl: 'https://unbound.docs.nlnetlabs.nl/en/latest/manpages/unbound-control.html',
+    settings,
+    targets: {
+      ip: 'A resolver cannot block an address: it sees names only. Use a packet filter (plugin nftables).',
+      domain: true,
+      url: 'A resolver cannot block a URL: it sees names only. Block its domain, or use a proxy or a feed of URLs.',
+    },
+    driver,
+  });

@@ -80,6 +80,8 @@ async function storm(scene: Scene, findings: Findings, { trial, did, came }: Bas
         `after the storm an action ${action.ending}`,
         'Let the rateLimited error of context.http through.',
       );
+    // At a target one runs at a time: the next begins when this one has ended.
+    if ((trial.manifest.mutexKey ?? []).length > 0) await scene.complete(action);
     if (number > 0 && action.changedNothing) unchanged += 1;
   }
   const now = (await rig.effects()).did;
