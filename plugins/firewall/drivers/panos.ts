@@ -131,8 +131,8 @@ function entryOf(value: string, timeoutS: number | null): DeviceEntry {
 }
 
 // The words are all there is: of single entries it gives no codes. The vendor's own library looks for the same.
-const isThere = (words: string): boolean => /already exists, ignore$/.test(words);
-const isGone = (words: string): boolean => /does not exist, ignore unreg$/.test(words);
+const isThere = (words: string): boolean => words.endsWith('already exists, ignore');
+const isGone = (words: string): boolean => words.endsWith('does not exist, ignore unreg');
 
 interface Asked {
   readonly type: 'op' | 'user-id';
