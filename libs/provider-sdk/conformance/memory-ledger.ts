@@ -1,4 +1,12 @@
-import type { EntryLedger, EntryNote, EntryOwner, EntryWritten, HeldList, LedgerEntry, ListReader } from '#domain';
+import type {
+  EntryLedger,
+  EntryNote,
+  EntryOwner,
+  EntryWritten,
+  HeldList,
+  LedgerEntry,
+  ListReader,
+} from '#domain';
 
 interface Entry {
   owners: EntryOwner[];
