@@ -124,11 +124,15 @@ function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
 function revived(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(revived);
   if (typeof value !== 'object' || value === null) return value;
-  const { completedAt, effectUntil, request } = value as Readonly<Record<string, unknown>>;
+  const { completedAt, effectUntil, request } = value as {
+    readonly completedAt?: string;
+    readonly effectUntil?: string;
+    readonly request?: unknown;
+  };
   return {
     ...value,
-    ...(completedAt === undefined ? {} : { completedAt: new Date(String(completedAt)) }),
-    ...(effectUntil === undefined ? {} : { effectUntil: new Date(String(effectUntil)) }),
+    ...(completedAt === undefined ? {} : { completedAt: new Date(completedAt) }),
+    ...(effectUntil === undefined ? {} : { effectUntil: new Date(effectUntil) }),
     ...(request === undefined ? {} : { request: revived(request) }),
   };
 }

@@ -121,6 +121,10 @@ describe('a plugin in a process of its own', () => {
     expect(outcome).toEqual({ kind: 'completed', result: { site: 'HQ', key: 'k', hours: 1 } });
     expect(told).toEqual([['isolating', { machineId: 'm1' }], { progress: 'half' }, { id: 'op-1' }]);
     const request = { action: 'Isolate', parameters: { machineId: 'm1' } };
+    const timed = { ...request, effectUntil: new Date(0) };
+    expect(await provider.calls.execute(context(), timed)).toMatchObject({
+      result: { until: '1970-01-01T00:00:00.000Z' },
+    });
     expect(
       await provider.calls.pollMany?.(context(), [{ actionId: 'a', operation: { id: 'o' }, request }]),
     ).toEqual(new Map([['a', { kind: 'completed' }]]));
