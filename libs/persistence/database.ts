@@ -109,14 +109,14 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
-    const feeds = new FeedStore(native, options.retryBudgetMs);
+    const turns = new ReadTurns(options.readsBeginMs);
+    const feeds = new FeedStore(native, options.retryBudgetMs, turns);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
       [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions, feeds].map((one) =>
         one.ensureIndexes(),
       ),
     );
-    const turns = new ReadTurns(options.readsBeginMs);
     const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),

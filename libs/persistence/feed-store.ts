@@ -2,6 +2,7 @@ import type mongoose from 'mongoose';
 import type { EntryWritten, ListReader } from '#domain';
 import { ALIVE, ENTRIES } from './entries.js';
 import { NOW, literal } from './pipeline.js';
+import { ReadTurns } from './read-turns.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
 
 /** A list as it is published. */
@@ -58,8 +59,14 @@ export class FeedStore {
   readonly #entries: mongoose.mongo.Collection<{ readonly written: EntryWritten }>;
   readonly #consumers: mongoose.mongo.Collection<ConsumerDocument>;
   readonly #budgetMs: number;
+  readonly #turns: ReadTurns;
 
-  constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
+  constructor(
+    db: mongoose.mongo.Db,
+    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
+    turns: ReadTurns = new ReadTurns(),
+  ) {
+    this.#turns = turns;
     this.#entries = db.collection(ENTRIES);
     this.#consumers = db.collection<ConsumerDocument>(CONSUMERS);
     this.#budgetMs = Math.min(retryBudgetMs, READ_BUDGET_MS);
@@ -74,17 +81,19 @@ export class FeedStore {
 
   /**
    * All entries of a list that are published now, by the database's clock; never some of them.
-   * @throws OperationalError (503) when the database does not answer
+   * @throws OperationalError (503) when the database does not answer, (429) when too many lists are read at once
    */
   async published(instance: string, list: string): Promise<PublishedList> {
-    const entries = await repeatedRead(this.#budgetMs, () =>
-      this.#entries
-        .aggregate<PublishedEntry>([
-          { $match: { instance, list, written: 'yes' } },
-          { $match: { $expr: { $gt: [{ $size: ALIVE }, 0] } } },
-          { $project: { _id: 0, value: 1, writtenAt: { $ifNull: ['$writtenAt', null] } } },
-        ])
-        .toArray(),
+    const entries = await this.#turns.short(() =>
+      repeatedRead(this.#budgetMs, () =>
+        this.#entries
+          .aggregate<PublishedEntry>([
+            { $match: { instance, list, written: 'yes' } },
+            { $match: { $expr: { $gt: [{ $size: ALIVE }, 0] } } },
+            { $project: { _id: 0, value: 1, writtenAt: { $ifNull: ['$writtenAt', null] } } },
+          ])
+          .toArray(),
+      ),
     );
     const times = entries.map(({ writtenAt }) => writtenAt?.getTime() ?? 0);
     return {

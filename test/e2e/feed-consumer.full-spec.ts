@@ -26,9 +26,11 @@ async function whyNot(): Promise<string | null> {
   try {
     await Promise.all([system('nft', '--version'), system('curl', '--version')]);
     await system('ip', 'netns', 'add', name);
-    await system('ip', 'netns', 'exec', name, 'nft', 'list', 'ruleset').finally(() =>
-      system('ip', 'netns', 'del', name),
-    );
+    try {
+      await system('ip', 'netns', 'exec', name, 'nft', 'list', 'ruleset');
+    } finally {
+      await system('ip', 'netns', 'del', name);
+    }
     return null;
   } catch (error) {
     return `network namespaces with nftables are not to be had (${(error as Error).message.split('\n')[0]})`;
@@ -48,8 +50,8 @@ const TRY = `const [, from] = process.argv; const s = require('net').connect({ h
 s.on('error', () => process.exit(1)); s.on('data', () => process.exit(0)); setTimeout(() => process.exit(2), 1500)`;
 
 describe.skipIf(why !== null)('a gateway that fetches the feed', () => {
-  const id = randomBytes(3).toString('hex');
-  const [gateway, clients] = [`riposte-${id}-g`, `riposte-${id}-c`];
+  const mark = randomBytes(3).toString('hex');
+  const [gateway, clients] = [`riposte-${mark}-g`, `riposte-${mark}-c`];
   let dir: string;
   let stack: Stack;
   let client: Client;

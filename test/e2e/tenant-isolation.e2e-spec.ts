@@ -14,6 +14,8 @@ import { documentOf, operationsOf, type Operation } from '../support/openapi.js'
 const ROLES = ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'] as const;
 /** What a caller from nowhere may call. */
 const PUBLIC = [
+  // It asks for the password of the feed, see feeds.e2e-spec.ts.
+  'GET /feeds/{tenant}/{list}.txt',
   'GET /health/live',
   'GET /health/ready',
   'POST /oauth2/v2.0/token',

@@ -136,11 +136,11 @@ describe('a feed', async () => {
     );
   });
 
-  it('lets a cancelled block go', async () => {
+  it('does not publish what was cancelled before it came, nor what comes of it late', async () => {
     const { context, published } = scene();
     const one = context();
-    await execute(one, block('203.0.113.7'));
     expect(await cancel(one, null, block('203.0.113.7'))).toBe('cancelled');
+    expect(await execute(one, block('203.0.113.7'))).toEqual({ kind: 'stopped' });
     expect(await published()).toEqual([]);
   });
 
