@@ -116,7 +116,7 @@ export class DefenderVendor implements CampaignVendor {
       },
       secrets: { clientSecret: `env:${DEFENDER_SECRET}` },
       // A campaign isolates more machines than anybody should.
-      limits: { windows: WINDOWS, blastRadius: { isolation: { perHour: 100_000 } } },
+      limits: { windows: WINDOWS, blastRadius: { isolation: { perHour: 10_000 } } },
     };
   }
 
