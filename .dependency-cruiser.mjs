@@ -15,7 +15,7 @@ const LIBS = {
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
-  'plugin-host': ['domain', 'provider-sdk', 'telemetry'],
+  'plugin-host': ['config', 'domain', 'engine', 'provider-sdk', 'telemetry'],
   'embedded-servers': [],
 };
 

@@ -3,29 +3,20 @@ import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import {
-  backlogBoundsOf,
-  blastLimitsOf,
-  configFileOf,
-  inFile,
-  instancesOf,
-  loadConfig,
-  usesBuiltinIssuer,
-} from '#config';
+import { backlogBoundsOf, blastLimitsOf, usesBuiltinIssuer } from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
   Backlog,
   BlastRadius,
   CancelAction,
-  ProviderRegistry,
   ResolveOutcome,
   RevertAction,
   SubmitAction,
   quotasOf,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
-import { OutsidePlugins } from '#plugin-host';
+import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -63,21 +54,13 @@ await runProcess(log, stopWithin, async () => {
   stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
-  const config = await loadConfig(process.env, process.cwd());
-  const file = configFileOf(process.env, process.cwd());
-  const plugins = await pluginsWith(config.plugins, file);
-  const outsidePlugins = await OutsidePlugins.load({
-    plugins: config.plugins,
-    configFile: file,
-    shipped: new Set(Object.keys(plugins)),
+  const providers = await configuredProviders({
+    env: process.env,
+    pluginsWith,
+    withSecrets: false,
     log,
   });
-  const registry = await inFile(
-    file,
-    async () =>
-      new ProviderRegistry(await instancesOf(config, null), { ...plugins, ...outsidePlugins.providers }),
-  );
-  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
+  const { config, registry } = providers;
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -162,7 +145,7 @@ await runProcess(log, stopWithin, async () => {
     await app.close();
     builtin?.stop();
     rateLimiter?.close();
-    await outsidePlugins.close();
+    await providers.close();
     await queue.close();
     bell.close();
     permits.close();

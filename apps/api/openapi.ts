@@ -62,10 +62,19 @@ export function mountOpenApi(
     )
     .setVersion('0.1.0')
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
+    .addBearerAuth({
+      type: 'http',
+      scheme: 'bearer',
+      bearerFormat: 'JWT',
+      description:
+        'An access token: of `npm run token` on a machine of your own, of a registered application, or of your issuer. Which role may do what is told in docs/configuration.md.',
+    })
     .addTag('securityActions', "Microsoft Graph's surface; /beta and /v1.0 are the same.")
     .addTag('batch', "Graph's JSON batching: several requests in one.")
-    .addTag('native', 'What Graph has no word for: phases, attempts, unknown outcomes, workers.');
+    .addTag(
+      'native',
+      'What Graph has no word for: phases, attempts, unknown outcomes, undoing, providers, workers.',
+    );
   if (Object.keys(others).length > 0) builder.addTag('issuer', 'Access tokens for registered applications.');
   builder.addTag('health', 'Probes; no token is asked for.');
   const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });

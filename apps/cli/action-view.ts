@@ -12,10 +12,13 @@ export interface ShownAction {
   };
   readonly parameters: readonly { readonly name: string; readonly value: string | null }[];
   readonly errorInfo: { readonly code: number; readonly message: string } | null;
+  readonly waiting?: { readonly message: string; readonly expectedStartDateTime: string | null } | null;
+  readonly attempts?: readonly { readonly errorInfo: { readonly message: string } | null }[];
+  readonly nextAttemptDateTime?: string | null;
   readonly unresolved?: boolean;
 }
 
-export const ACTION_HEADS = ['ID', 'NAME', 'PROVIDER', 'STATUS', 'PHASE', 'CREATED', 'ERROR'] as const;
+export const ACTION_HEADS = ['ID', 'NAME', 'PROVIDER', 'STATUS', 'PHASE', 'CREATED', 'NOTE'] as const;
 
 /** A row below these heads. Parameters stay out: they may be secret. */
 export function actionRow(action: ShownAction): readonly (string | null | undefined)[] {
@@ -27,6 +30,15 @@ export function actionRow(action: ShownAction): readonly (string | null | undefi
     action.status,
     action.phase,
     action.createdDateTime,
-    action.errorInfo === null ? null : `${action.errorInfo.code} ${action.errorInfo.message}`,
+    action.errorInfo === null ? waitsFor(action) : `${action.errorInfo.code} ${action.errorInfo.message}`,
   ];
+}
+
+/** Why it does not start or go on now, and when it is expected to; null: it would, or does. */
+export function waitsFor({ waiting, phase, attempts, nextAttemptDateTime }: ShownAction): string | null {
+  if (phase === 'retrying')
+    return `${attempts?.at(-1)?.errorInfo?.message ?? ''} Tried again at ${nextAttemptDateTime ?? 'once'}.`.trim();
+  if (waiting === undefined || waiting === null) return null;
+  const { message, expectedStartDateTime: start } = waiting;
+  return start === null ? message : `${message} Expected at ${start}.`;
 }

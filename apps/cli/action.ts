@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
-import { ACTION_HEADS, actionRow, type ShownAction } from './action-view.js';
-import { ApiClient, CommandError, EXIT, apiCommand, commandGroup, type ApiOptions } from './api-client.js';
+import { Command } from 'commander';
+import { ACTION_HEADS, actionRow, waitsFor, type ShownAction } from './action-view.js';
+import { ApiClient, CommandError, EXIT, apiCommand, type ApiOptions } from './api-client.js';
 import { Progress, print } from './output.js';
 
 const NATIVE = '/api/v1/actions';
@@ -28,7 +28,8 @@ interface CreateOptions extends RequestOptions {
 
 /** `riposte action`: one action, from its request to its end. */
 export function actionCommand(): Command {
-  return commandGroup('action', 'Ask for an action, follow it, stop it, undo it.')
+  return new Command('action')
+    .description('Ask for an action, follow it, stop it, undo it.')
     .addCommand(createCommand())
     .addCommand(getCommand())
     .addCommand(cancelCommand())
@@ -241,7 +242,10 @@ async function ended(api: ApiClient, id: string): Promise<ShownAction> {
     for (let waitMs = LOOK_FIRST_MS; ; waitMs = Math.min(waitMs * 1.5, LOOK_EVERY_MS)) {
       const action = await native(api, id);
       if (action.status === 'Completed' || action.status === 'Failed') return action;
-      progress.show(`${id} ${action.name}: ${action.status}, ${action.phase ?? ''}`);
+      const why = waitsFor(action);
+      progress.show(
+        `${id} ${action.name}: ${action.status}, ${action.phase ?? ''}${why === null ? '' : `. ${why}`}`,
+      );
       await sleep(waitMs);
     }
   } finally {

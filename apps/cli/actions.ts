@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import { ApiClient, CommandError, EXIT, apiCommand, commandGroup, type ApiOptions } from './api-client.js';
+import { Command } from 'commander';
+import { ApiClient, CommandError, EXIT, apiCommand, type ApiOptions } from './api-client.js';
 import { actionRow, ACTION_HEADS, type ShownAction } from './action-view.js';
 import { print } from './output.js';
 
@@ -12,7 +12,9 @@ interface ListOptions extends ApiOptions {
 
 /** `riposte actions`: lists of a tenant's actions. */
 export function actionsCommand(): Command {
-  return commandGroup('actions', "Show a tenant's actions.").addCommand(listCommand(), { isDefault: true });
+  return new Command('actions')
+    .description("Show a tenant's actions.")
+    .addCommand(listCommand(), { isDefault: true });
 }
 
 function listCommand(): Command {

@@ -89,26 +89,22 @@ export class ApiClient {
   }
 }
 
-/** A command on the API: its wrong usage ends with 2. */
+/** A command on the API. */
 export function apiCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .option('--url <url>', `the API; else RIPOSTE_URL, else ${DEFAULT_URL}`)
     .option('--tenant <guid>', 'on its own machine: sign a token for this tenant; else RIPOSTE_TENANT', guid)
     .option('--app <guid>', 'on its own machine: sign a token for this application', guid)
-    .option('-o, --output <form>', 'table or json; a terminal gets a table, else it is JSON', outputForm)
-    .showHelpAfterError()
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+    .option('-o, --output <form>', 'table or json; a terminal gets a table, else it is JSON', outputForm);
 }
 
-/** A command that only has others. */
-export function commandGroup(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
+/** Makes wrong usage of a command, and of all below it, tell the right one and end with 2. */
+export function tellUsage(command: Command): void {
+  command
     .showHelpAfterError()
-    .exitOverride((error) =>
-      process.exit(error.exitCode === 0 && error.code !== 'commander.help' ? EXIT.ok : EXIT.usage),
-    );
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  for (const below of command.commands) tellUsage(below);
 }
 
 function outputForm(text: string): string {

@@ -40,7 +40,6 @@ function addCommand(): Command {
     .requiredOption('--role <role>', `role, repeatable: ${ROLES.join(', ')}`, collectRoles)
     .addOption(expiresOption())
     .addOption(jsonOption())
-    .showHelpAfterError()
     .action(async (options: Expiring & { tenant: string; name: string; role: string[] }) => {
       const appId = randomUUID();
       const { newClientSecret } = await import('#auth');
@@ -62,7 +61,6 @@ function listCommand(): Command {
     .description('Show the applications, their roles and secrets (not the secrets themselves).')
     .option('--tenant <guid>', 'of one tenant only', guid)
     .addOption(jsonOption())
-    .showHelpAfterError()
     .action(async (options: { tenant?: string; json?: true }) => {
       const found = await withDatabase(process.env, ({ applications }) =>
         applications.list(options.tenant ?? null),
@@ -78,7 +76,6 @@ function newSecretCommand(): Command {
     .argument('<client-id>', 'the application', guid)
     .addOption(expiresOption())
     .addOption(jsonOption())
-    .showHelpAfterError()
     .action(async (appId: string, options: Expiring) => {
       const { newClientSecret } = await import('#auth');
       const { secret, kept } = await newClientSecret();
@@ -104,7 +101,6 @@ function removeSecretCommand(): Command {
     .description('Remove a secret; tokens it got live on until they expire, an hour at most.')
     .argument('<client-id>', 'the application', guid)
     .argument('<secret-id>', 'as `apps list` shows it')
-    .showHelpAfterError()
     .action(async (appId: string, secretId: string) => {
       const removed = await withDatabase(process.env, ({ applications }) =>
         applications.removeSecret(appId, secretId),
@@ -122,7 +118,6 @@ function revokeCommand(): Command {
   return new Command('revoke')
     .description('End the tokens of an application, within 10 s, and give it no more.')
     .argument('<client-id>', 'the application', guid)
-    .showHelpAfterError()
     .action(async (appId: string) => {
       if (!(await withDatabase(process.env, ({ applications }) => applications.revoke(appId))))
         throw unknownApplication(appId);
@@ -134,7 +129,6 @@ function restoreCommand(): Command {
   return new Command('restore')
     .description('Give a revoked application tokens again; those it had stay ended.')
     .argument('<client-id>', 'the application', guid)
-    .showHelpAfterError()
     .action(async (appId: string) => {
       if (!(await withDatabase(process.env, ({ applications }) => applications.restore(appId))))
         throw unknownApplication(appId);

@@ -53,8 +53,12 @@ async function candidates(program: Command, before: readonly string[]): Promise<
     const value = values[previous];
     return value === undefined ? [] : value(await known());
   }
-  if (command.commands.length > 0)
-    return command.commands.map((one) => one.name()).filter((name) => name !== COMPLETE);
+  if (command.commands.length > 0) {
+    const names = command.commands.map((one) => one.name()).filter((name) => name !== COMPLETE);
+    // What is done where none of them is named.
+    const byDefault = command.commands.find((one) => one.name() === 'list');
+    return [...names, ...(byDefault?.options ?? []).flatMap(({ long }) => long ?? [])];
+  }
   const options = command.options.flatMap(({ long }) => long ?? []);
   if (given > 0) return options;
   if (command.parent?.name() === 'providers' && command.name() !== 'list')
@@ -90,7 +94,9 @@ async function known(): Promise<readonly ShownProvider[]> {
 const SCRIPTS: Readonly<Record<'bash' | 'zsh' | 'fish', (call: string) => string>> = {
   bash: (call) => `_riposte() {
   local IFS=$'\\n'
-  COMPREPLY=($(${call} "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  local found=($(${call} "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  COMPREPLY=()
+  [[ \${#found[@]} -eq 0 ]] || COMPREPLY=($(printf '%q\\n' "\${found[@]}"))
   [[ \${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
 complete -F _riposte riposte
@@ -98,8 +104,8 @@ complete -F _riposte riposte
   zsh: (call) => `#compdef riposte
 _riposte() {
   local -a found
-  found=("\${(@f)$(${call} "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  compadd -a found
+  found=(\${(f)"$(${call} "\${(@)words[2,CURRENT]}" 2>/dev/null)"})
+  if [[ \${found[1]} == *= ]]; then compadd -S '' -a found; else compadd -a found; fi
 }
 compdef _riposte riposte
 `,

@@ -17,7 +17,6 @@ export function exportCommand(): Command {
     .description('Write all actions of a tenant into a file that `import` reads.')
     .requiredOption('--tenant <guid>', 'tenant whose actions are exported', guid)
     .requiredOption('--out <file>', 'file to write, replaced when the export is whole; - for stdout')
-    .showHelpAfterError()
     .action(async ({ tenant, out }: ExportOptions) => {
       const { backupLines } = await import('#persistence');
       await withDatabase(process.env, async ({ backup, retention }) => {

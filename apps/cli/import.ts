@@ -30,7 +30,6 @@ export function importCommand(): Command {
     )
     .option('--archive', 'the file is one of a retention archive')
     .option('--skip-existing', 'an id that is there with something else in it is no failure')
-    .showHelpAfterError()
     .action(async (options: ImportOptions) => {
       const file = await open(options.in, 'r').catch((cause: unknown) => {
         throw new RefusedError(`${options.in} cannot be read: ${(cause as Error).message}`, { cause });

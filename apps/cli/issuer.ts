@@ -20,7 +20,6 @@ function keysCommand(): Command {
   return new Command('keys')
     .description('Show the keys of all API processes: who signs, what was retired or revoked.')
     .option('--json', 'print JSON')
-    .showHelpAfterError()
     .action(async ({ json }: { json?: true }) => {
       const keys = await withDatabase(process.env, ({ issuerKeys }) => issuerKeys.list());
       process.stdout.write(json === true ? `${JSON.stringify(keys)}\n` : keys.map(described).join(''));
@@ -33,7 +32,6 @@ function rotateCommand(): Command {
       'Make a new key in RIPOSTE_DATA_DIR in place of the one there. Tokens signed with the old one stay good until they expire, a day at most.',
     )
     .option('--revoke-old', 'end the tokens signed with the old one, too')
-    .showHelpAfterError()
     .action(async ({ revokeOld }: { revokeOld?: true }) => {
       const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
       const { replaceSigningKey } = await import('#auth');
@@ -63,7 +61,6 @@ function revokeCommand(): Command {
       'End the tokens of a key whose data dir is lost. A data dir in use gets a new key: rotate-key.',
     )
     .argument('<key-id>', 'as `issuer keys` shows it')
-    .showHelpAfterError()
     .action(async (kid: string) => {
       if (!(await withDatabase(process.env, ({ issuerKeys }) => issuerKeys.revoke(kid))))
         throw new RefusedError(`There is no key ${kid}; nothing was changed. See: issuer keys`);

@@ -13,7 +13,6 @@ function hashCommand(): Command {
   return new Command('hash')
     .description('Print what `sha256` has to be in the configuration for the package as it is now.')
     .argument('<folder>', "the package's folder; where it is installed, that in node_modules")
-    .showHelpAfterError()
     .action(async (folder: string) => {
       // npm runs scripts in the product's folder.
       const from = process.env['INIT_CWD'] ?? process.cwd();

@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import { ApiClient, apiCommand, commandGroup, type ApiOptions } from './api-client.js';
+import { Command } from 'commander';
+import { ApiClient, apiCommand, type ApiOptions } from './api-client.js';
 import { print } from './output.js';
 
 const PATH = '/api/v1/providers';
@@ -40,7 +40,8 @@ interface Health {
 
 /** `riposte providers`: what the vendors' instances can do and how they fare. */
 export function providersCommand(): Command {
-  return commandGroup('providers', 'Show the provider instances; pause and resume them.')
+  return new Command('providers')
+    .description('Show the provider instances; pause and resume them.')
     .addCommand(listCommand(), { isDefault: true })
     .addCommand(showCommand())
     .addCommand(pauseCommand())
@@ -102,7 +103,7 @@ function showCommand(): Command {
 function pauseCommand(): Command {
   return apiCommand('pause', 'Start nothing there until it is resumed. For operators.')
     .argument('<id>', 'as `providers list` shows it')
-    .requiredOption('--reason <text>', 'why; shown to everyone whose actions wait')
+    .requiredOption('--reason <text>', 'why; shown with the instance')
     .action(async (id: string, options: ApiOptions & { readonly reason: string }) => {
       const api = await ApiClient.open(options, process.env);
       const found = await api.post<ShownProvider>(`${pathOf(id)}/pause`, { reason: options.reason });

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { ConfigurationError } from '#domain';
 import { actionCommand } from './action.js';
 import { actionsCommand } from './actions.js';
-import { CommandError } from './api-client.js';
+import { CommandError, tellUsage } from './api-client.js';
 import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
@@ -30,6 +30,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(pluginsCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
+tellUsage(program);
 
 try {
   await program.parseAsync();

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { loadConfig } from '#config';
 import type { Servers } from './servers.js';
 import type { Settings } from './settings.js';
 
@@ -15,7 +16,6 @@ export async function announcement(
   baseUrl: string,
 ): Promise<string> {
   const token = await demoToken(tokenScript, settings.dataDir);
-  const body = `{"name":"BlockIp","actionReason":"Test","parameters":[{"name":"IP","value":"203.0.113.7"}],"vendorInformation":{"vendor":"Mock","provider":"Mock"}}`;
   const operator = `${ofDataDir(settings.dataDir)}npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
   return `
 Riposte is ready.
@@ -29,19 +29,53 @@ Riposte is ready.
   Redis        ${servers.where.redis}
   Data, logs   ${settings.dataDir}
 
-Block an IP:
+${firstCalls(baseUrl, token, await demoMock(process.env))}
+Ctrl-C stops everything; the data stays.
+`;
+}
+
+interface Mock {
+  readonly subProvider: string | null;
+}
+
+/** The instance of the mock that serves the tenant of the examples; null: there is none. */
+async function demoMock(env: Readonly<Record<string, string | undefined>>): Promise<Mock | null> {
+  const { providers } = await loadConfig({ ...env, RIPOSTE_EMBEDDED: '1' }, process.cwd());
+  const mock = providers.find(
+    ({ plugin, tenants }) => plugin === 'mock' && (tenants.includes('*') || tenants.includes(DEMO_TENANT)),
+  );
+  return mock === undefined ? null : { subProvider: mock.subProvider ?? null };
+}
+
+/** Calls to paste. Only the mock is asked to do something: another instance may be a real vendor's. */
+function firstCalls(baseUrl: string, token: string, mock: Mock | null): string {
+  const authorization = `-H 'Authorization: Bearer ${token}'`;
+  if (mock === null)
+    return `See which providers there are, and what they can do:
+
+curl -s ${baseUrl}/api/v1/providers \\
+  ${authorization}
+
+How to ask for an action is told in docs/api.md, and in docs/cli.md for the command line.
+`;
+  const vendorInformation = { vendor: 'Mock', provider: 'Mock', ...(mock.subProvider === null ? {} : mock) };
+  const body = JSON.stringify({
+    name: 'BlockIp',
+    actionReason: 'Test',
+    parameters: [{ name: 'IP', value: '203.0.113.7' }],
+    vendorInformation,
+  });
+  return `Block an IP:
 
 curl -s ${baseUrl}/beta/security/securityActions \\
-  -H 'Authorization: Bearer ${token}' \\
+  ${authorization} \\
   -H 'Content-Type: application/json' \\
   -d '${body}'
 
 See what became of it:
 
 curl -s ${baseUrl}/beta/security/securityActions \\
-  -H 'Authorization: Bearer ${token}'
-
-Ctrl-C stops everything; the data stays.
+  ${authorization}
 `;
 }
 

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { configFileOf, inFile, instancesOf, loadConfig, retentionOf } from '#config';
+import { retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
   InstanceCalls,
   LiftEffects,
-  ProviderRegistry,
   Retention,
   RevertAction,
   RunAction,
@@ -16,7 +15,7 @@ import {
   quotasOf,
 } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
-import { OutsidePlugins } from '#plugin-host';
+import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
@@ -41,24 +40,13 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
-  const config = await loadConfig(process.env, process.cwd());
-  const file = configFileOf(process.env, process.cwd());
-  const plugins = await pluginsWith(config.plugins, file);
-  const outsidePlugins = await OutsidePlugins.load({
-    plugins: config.plugins,
-    configFile: file,
-    shipped: new Set(Object.keys(plugins)),
+  const providers = await configuredProviders({
+    env: process.env,
+    pluginsWith,
+    withSecrets: true,
     log,
   });
-  const registry = await inFile(
-    file,
-    async () =>
-      new ProviderRegistry(await instancesOf(config, process.env), {
-        ...plugins,
-        ...outsidePlugins.providers,
-      }),
-  );
-  outsidePlugins.watch((name, provider) => registry.replacePlugin(name, provider));
+  const { config, registry } = providers;
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',
     retryBudgetMs: 15_000,
@@ -163,7 +151,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
-    await outsidePlugins.close();
+    await providers.close();
     await queue.close();
     bell.close();
     permits.close();

@@ -1,4 +1,4 @@
-import { Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
+import { Type, compileSchema, describeSchemaError, schemaProblems, type Static } from '#provider-sdk';
 import { GUID } from './guid.js';
 
 const tenant = Type.String({ pattern: GUID });
@@ -81,7 +81,7 @@ export function issuerProblems(issuers: readonly IssuerConfig[]): readonly strin
   return issuers.flatMap((issuer, index) => {
     const validate = compileSchema(SCHEMAS[issuer.type]);
     if (validate(issuer)) return [];
-    return (validate.errors ?? []).map((problem) => describeSchemaError(problem, `auth.issuers.${index}`));
+    return schemaProblems(validate).map((problem) => describeSchemaError(problem, `auth.issuers.${index}`));
   });
 }
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { ConfigurationError } from '#domain';
-import { Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
+import { Type, compileSchema, describeSchemaError, schemaProblems, type Static } from '#provider-sdk';
 import { authSchema, issuerProblems, usesBuiltinIssuer } from './auth-settings.js';
 import { GUID } from './guid.js';
 
@@ -53,7 +53,7 @@ const schema = Type.Object(
     providers: Type.Array(
       Type.Object(
         {
-          id: Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' }),
+          id: Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$', examples: ['firewall-hq'] }),
           plugin: Type.String(),
           subProvider: Type.Optional(Type.String({ minLength: 1 })),
           tenants: Type.Array(Type.Union([Type.Literal('*'), Type.String({ pattern: GUID })]), {
@@ -61,7 +61,11 @@ const schema = Type.Object(
             default: ['*'],
           }),
           settings: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
-          secrets: Type.Record(Type.String(), Type.String({ pattern: '^(env|file):.+$' }), { default: {} }),
+          secrets: Type.Record(
+            Type.String(),
+            Type.String({ pattern: '^(env|file):.+$', examples: ['env:API_KEY'] }),
+            { default: {} },
+          ),
           limits: Type.Object(
             {
               concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }),
@@ -83,7 +87,7 @@ const schema = Type.Object(
           ),
           network: Type.Object(
             {
-              allow: Type.Array(Type.String({ format: 'cidr' }), { default: [] }),
+              allow: Type.Array(Type.String({ format: 'cidr', examples: ['10.20.0.0/16'] }), { default: [] }),
               ports: Type.Array(Type.Integer({ minimum: 1, maximum: 65_535 }), { default: [] }),
             },
             { additionalProperties: false, default: {} },
@@ -198,6 +202,12 @@ export async function inFile<T>(file: string, make: () => T | Promise<T>): Promi
   }
 }
 
+/** What is wrong with a value, with one that would be right where the schema has it. */
+function withExample(problem: Parameters<typeof describeSchemaError>[0]): string {
+  const examples = problem.parentSchema?.['examples'] as readonly unknown[] | undefined;
+  return `${describeSchemaError(problem)}${examples === undefined ? '' : ` (for example ${String(examples[0])})`}`;
+}
+
 /**
  * Parses and checks a configuration.
  * @param file named in messages
@@ -210,9 +220,7 @@ export function parseConfig(text: string, file: string): RiposteConfig {
   const value: unknown = document.toJS({ maxAliasCount: 20 });
   const validate = compileSchema(schema);
   if (!validate(value)) {
-    throw new ConfigurationError(
-      `${file}: ${(validate.errors ?? []).map((problem) => describeSchemaError(problem)).join('; ')}`,
-    );
+    throw new ConfigurationError(`${file}: ${schemaProblems(validate).map(withExample).join('; ')}`);
   }
   const config = value as RiposteConfig;
   for (const [name, { package: folder, definition }] of Object.entries(config.plugins)) {

@@ -18,7 +18,8 @@ export const ERROR_INFO_CODES = {
   outcomeUnknown: 520,
 } as const;
 
-const MESSAGE_LIMIT = 1000;
+/** Characters of a message. */
+export const MESSAGE_LIMIT = 1000;
 
 /** Builds an `errorInfo`; the message is cut at 1,000 characters. */
 export function errorInfo(code: number, message: string, subcode = 0): ErrorInfo {

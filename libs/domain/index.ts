@@ -55,7 +55,7 @@ export type {
   RecentCalls,
   VendorPermits,
 } from './vendor-permits.js';
-export { ERROR_INFO_CODES, errorInfo } from './error-info.js';
+export { ERROR_INFO_CODES, MESSAGE_LIMIT, errorInfo } from './error-info.js';
 export { isGuid } from './guid.js';
 export {
   ConfigurationError,

@@ -270,7 +270,7 @@ export class ActionRun {
     if (unsent) {
       if (this.#wishUntold()) return this.#cancelledBeforeIssue();
       if (this.#draining) return this.#takeBack();
-      if (this.#remainingMs() <= 0) return this.#fail('timedOut', NEVER_ISSUED);
+      if (this.#remainingMs() <= 0) return this.#fail('timedOut', neverIssued(this.#action));
     }
     if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
@@ -907,10 +907,14 @@ function calledTo({ instance, request, original }: Target, context: ExecutionCon
   });
 }
 
-const NEVER_ISSUED = errorInfo(
-  ERROR_INFO_CODES.timedOut,
-  'The deadline passed before it could be issued to the provider; nothing was done.',
-);
+/** With what the last attempt said: a vendor that cannot be reached is what it waited for. */
+function neverIssued({ attempts }: SecurityAction): ErrorInfo {
+  const said = attempts.at(-1)?.error?.message;
+  return errorInfo(
+    ERROR_INFO_CODES.timedOut,
+    `The deadline passed before it could be issued to the provider; nothing was done.${said === undefined ? '' : ` The last attempt said: ${said}`}`,
+  );
+}
 
 const OUTCOME_UNKNOWN = errorInfo(
   ERROR_INFO_CODES.outcomeUnknown,

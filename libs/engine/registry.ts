@@ -9,6 +9,7 @@ import {
   canonicalName,
   compileSchema,
   describeSchemaError,
+  schemaProblems,
   type ActionManifest,
   type NetworkPolicy,
   type Provider,
@@ -247,7 +248,7 @@ function meansTheSame(one: ProviderInstance, other: ProviderInstance): boolean {
   const b = other.provider.manifest;
   return (
     same(a.vendor, b.vendor) &&
-    namesOf(a).some((name) => namesOf(b).some((other) => same(name, other))) &&
+    namesOf(a).some((name) => namesOf(b).some((alike) => same(name, alike))) &&
     same(one.config.subProvider ?? '', other.config.subProvider ?? '') &&
     (one.config.tenants.some((tenant) => tenant === '*' || other.serves(tenant)) ||
       other.config.tenants.includes('*'))
@@ -259,7 +260,9 @@ function checkSettings(key: string, config: InstanceConfig, provider: Provider):
   // Validation fills defaults in; the configuration's own object becomes the plugin's.
   if (!validate(config.settings)) {
     throw new ConfigurationError(
-      (validate.errors ?? []).map((error) => describeSchemaError(error, key)).join('; '),
+      schemaProblems(validate)
+        .map((error) => describeSchemaError(error, key))
+        .join('; '),
     );
   }
 }

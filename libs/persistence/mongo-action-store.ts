@@ -1,6 +1,7 @@
 import type mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
+  MESSAGE_LIMIT,
   TRANSITIONS,
   OperationalError,
   OutcomeUnknownError,
@@ -634,12 +635,24 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
           ERROR_INFO_CODES.timedOut,
           'The deadline passed before it could be issued to the provider; nothing was done.',
         ),
+        // What it waited for all the time, as a vendor that cannot be reached.
+        more: LAST_WORDS,
       },
     ] as const;
     // The first that applies, decided by the write itself.
     const decide = (value: (ending: (typeof endings)[number]) => Expression): Expression => ({
       $switch: { branches: endings.map((ending) => ({ case: ending.when, then: value(ending) })) },
     });
+    const told = decide((ending) =>
+      'more' in ending
+        ? {
+            ...ending.error,
+            message: {
+              $substrCP: [{ $concat: [literal(ending.error.message), ending.more] }, 0, MESSAGE_LIMIT],
+            },
+          }
+        : literal(ending.error),
+    );
     const whose = (field: 'appId' | 'user'): Expression => ({
       $cond: [UNISSUED_AND_UNWANTED, `$cancel.${field}`, `$${field}`],
     });
@@ -653,11 +666,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         status: 'Failed',
         phase: decide(({ phase }) => phase),
         states: statesAfter('timeOut', { appId: whose('appId'), user: whose('user') }),
-        attempts: attemptsAfter(
-          'unknown',
-          decide(({ error }) => literal(error)),
-        ),
-        errorInfo: decide(({ error }) => literal(error)),
+        attempts: attemptsAfter('unknown', told),
+        errorInfo: told,
         ...UNRESOLVED,
       },
     );
@@ -801,6 +811,13 @@ const START_BEFORE_PASSED: Expression = {
   $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }],
 };
 /** No intent stands and a caller wants it stopped: it has to end as cancelled, whatever else is late. */
+/** What the last attempt said before it was tried again; empty where there was none. */
+const LAST_WORDS: Expression = {
+  $let: {
+    vars: { said: { $last: '$attempts.error.message' } },
+    in: { $cond: [{ $gt: ['$$said', null] }, { $concat: [' The last attempt said: ', '$$said'] }, ''] },
+  },
+};
 const UNISSUED_AND_UNWANTED: Expression = {
   $and: [{ $eq: ['$intent', null] }, { $eq: ['$cancel.why', 'caller'] }],
 };

@@ -39,9 +39,6 @@ export class MongoEffectLifts implements EffectLifts {
     const found = await repeatedRead(this.#budgetMs, () =>
       this.#actions
         .find({ liftAt: { $lte: this.#clock.now() } })
-        .sort(LIFT_INDEX)
-        .hint(LIFT_INDEX)
-        .limit(limit)
         .project<LiftFields>({
           tenantId: 1,
           appId: 1,
@@ -51,6 +48,9 @@ export class MongoEffectLifts implements EffectLifts {
           isOver: { $lte: ['$effectUntil', NOW] },
           tries: { $ifNull: ['$liftTries', 0] },
         })
+        .sort({ liftAt: 1, _id: 1 })
+        .hint(LIFT_INDEX)
+        .limit(limit)
         .toArray(),
     );
     return found.map(({ _id, liftAt, revertedBy = null, ...rest }) => ({

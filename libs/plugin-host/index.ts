@@ -1,4 +1,9 @@
 export {
+  configuredProviders,
+  type ConfiguredProviders,
+  type ConfiguredProvidersOptions,
+} from './configured-providers.js';
+export {
   OutsidePlugins,
   hashOfPlugin,
   type OutsidePluginConfig,

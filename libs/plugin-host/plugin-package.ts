@@ -21,14 +21,14 @@ export interface PluginPackage {
 }
 
 /**
- * Finds a package: `./folder`, `/folder`, or a name looked up in `node_modules` of the configuration's folder and of
+ * Finds a package: `.`, `./folder`, `/folder`, or a name looked up in `node_modules` of the configuration's folder and of
  * those around it, then of the product.
  *
  * @param key names the place in the configuration in messages
  * @throws ConfigurationError where there is none, it names no entry, or the entry is not there
  */
 export async function findPackage(key: string, name: string, configFolder: string): Promise<PluginPackage> {
-  const folder = /^\.{0,2}\//.test(name)
+  const folder = /^(\.{1,2}$|\.{0,2}\/)/.test(name)
     ? path.resolve(configFolder, name)
     : await inNodeModules(name, [configFolder, PRODUCT]);
   const file = folder === null ? null : path.join(folder, 'package.json');

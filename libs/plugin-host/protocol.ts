@@ -112,14 +112,21 @@ export function failureOf(error: unknown): Failure {
       addressRefused: error instanceof AddressRefused,
     };
   }
-  const message = cut(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  // Where it was thrown: its author sees nothing but the log.
+  const at = error instanceof Error ? /\n\s+at (.+)/.exec(String(error.stack))?.[1] : undefined;
+  const message = cut(
+    error instanceof Error
+      ? `${error.name}: ${error.message}${at === undefined ? '' : ` (at ${at})`}`
+      : String(error),
+  );
   return { errorClass: null, message, httpStatus: 0, retryAfterMs: null, code: 0, addressRefused: false };
 }
 
 /** The failure as the engine takes it; an error of no class stands for a defect. */
 export function errorOf(told: Failure): Error {
   const { errorClass, message, httpStatus, retryAfterMs, code, addressRefused } = told;
-  if (!isProviderErrorClass(errorClass)) return new Error(message);
+  if (!isProviderErrorClass(errorClass))
+    return Object.assign(new Error(message), { name: 'thrown by the plugin' });
   if (addressRefused && (errorClass === 'unreachable' || errorClass === 'permanent'))
     return new AddressRefused(errorClass, message);
   const known: ProviderErrorClass = errorClass;

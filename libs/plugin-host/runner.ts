@@ -50,7 +50,12 @@ try {
   say({ type: 'ready', manifest: provider.manifest, calls });
 } catch (error) {
   const [message] = (error instanceof Error ? error.message : String(error)).split('\n');
-  say({ type: 'refused', message: message ?? '' });
+  // What is only among its devDependencies works where it is built, and is left behind there.
+  const isMissing = (error as NodeJS.ErrnoException | null)?.code === 'ERR_MODULE_NOT_FOUND';
+  const hint = isMissing
+    ? '; a package that it imports has to be installed and among its "dependencies"'
+    : '';
+  say({ type: 'refused', message: `${message ?? ''}${hint}` });
 }
 
 function say(message: FromChild): void {
@@ -124,11 +129,15 @@ function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
 function revived(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(revived);
   if (typeof value !== 'object' || value === null) return value;
-  const { completedAt, effectUntil, request } = value as Readonly<Record<string, unknown>>;
+  const { completedAt, effectUntil, request } = value as {
+    readonly completedAt?: string;
+    readonly effectUntil?: string;
+    readonly request?: unknown;
+  };
   return {
     ...value,
-    ...(completedAt === undefined ? {} : { completedAt: new Date(String(completedAt)) }),
-    ...(effectUntil === undefined ? {} : { effectUntil: new Date(String(effectUntil)) }),
+    ...(completedAt === undefined ? {} : { completedAt: new Date(completedAt) }),
+    ...(effectUntil === undefined ? {} : { effectUntil: new Date(effectUntil) }),
     ...(request === undefined ? {} : { request: revived(request) }),
   };
 }

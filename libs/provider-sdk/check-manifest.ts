@@ -1,5 +1,5 @@
 import { BLAST_CLASSES, ConfigurationError } from '#domain';
-import { compileSchema, describeSchemaError } from './json-schema.js';
+import { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 import { canonicalName } from './names.js';
 import type { ActionManifest, ProviderManifest } from './provider.js';
 
@@ -94,7 +94,11 @@ export function checkManifest(manifest: ProviderManifest, calls: ReadonlySet<str
   };
   const validate = compileSchema(MANIFEST_SCHEMA);
   if (!validate(manifest))
-    refuse((validate.errors ?? []).map((error) => describeSchemaError(error)).join('; '));
+    refuse(
+      schemaProblems(validate)
+        .map((error) => describeSchemaError(error))
+        .join('; '),
+    );
   if (!/^\d+\.\d+\.\d+/.test(manifest.version))
     refuse(`version "${manifest.version}" is not a semantic version, such as 1.0.0`);
   for (const call of ['execute', 'cancel']) if (!calls.has(call)) refuse(`the plugin has no ${call}()`);

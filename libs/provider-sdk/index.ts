@@ -24,7 +24,7 @@ export {
   type ProviderErrorClass,
   type ProviderErrorDetails,
 } from './errors.js';
-export { compileSchema, describeSchemaError } from './json-schema.js';
+export { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 export { canonicalName } from './names.js';
 export { parseParameters, secretParameterNames, type ParsedParameters } from './parameters.js';
 export type {

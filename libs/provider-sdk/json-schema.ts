@@ -32,6 +32,31 @@ export function compileSchema(schema: object): ValidateFunction {
   return validate;
 }
 
+/**
+ * What is to be told of a validation's errors: of a value that may be one of several, that alone, and not each of them;
+ * nothing twice.
+ */
+export function schemaProblems(validate: ValidateFunction): readonly ErrorObject[] {
+  const errors = validate.errors ?? [];
+  const unions = errors.filter(({ keyword }) => keyword === 'anyOf');
+  const within = (union: ErrorObject): readonly ErrorObject[] =>
+    errors.filter(
+      ({ schemaPath, instancePath }) =>
+        schemaPath.startsWith(`${union.schemaPath}/`) && instancePath.startsWith(union.instancePath),
+    );
+  // Of objects it is told what is wrong in them.
+  const plain = unions.filter((union) =>
+    within(union).every(
+      ({ instancePath, keyword }) =>
+        instancePath === union.instancePath && !['required', 'additionalProperties'].includes(keyword),
+    ),
+  );
+  const told = new Set(errors);
+  for (const union of unions)
+    for (const error of plain.includes(union) ? within(union) : [union]) told.delete(error);
+  return [...told];
+}
+
 /** One schema error as a sentence with the place of the wrong value, e.g. `limits.concurrency must be >= 1`. */
 export function describeSchemaError(error: ErrorObject, root = ''): string {
   const place = [root, ...error.instancePath.split('/').slice(1)].filter((part) => part !== '').join('.');
@@ -45,7 +70,20 @@ export function describeSchemaError(error: ErrorObject, root = ''): string {
   }
   if (error.keyword === 'enum')
     return `${place} must be one of ${(error.params['allowedValues'] as unknown[]).map(String).join(', ')}`;
+  if (error.keyword === 'anyOf')
+    return `${place} must be ${(error.schema as readonly object[]).map(alternative).join(' or ')}`;
   if (error.keyword === 'const') return `${place} must be ${JSON.stringify(error.params['allowedValue'])}`;
   if (error.keyword === 'format') return `${place} is not a valid ${String(error.params['format'])}`;
   return `${place === '' ? 'the value' : place} ${error.message ?? 'is not valid'}`;
+}
+
+/** One of the schemas that a value may have, in words. */
+function alternative(schema: {
+  readonly const?: unknown;
+  readonly pattern?: string;
+  readonly type?: unknown;
+}): string {
+  if ('const' in schema) return JSON.stringify(schema.const);
+  if (schema.pattern !== undefined) return `a text that matches "${schema.pattern}"`;
+  return typeof schema.type === 'string' ? schema.type : 'of another allowed form';
 }

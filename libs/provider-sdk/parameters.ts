@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox';
 import type { KeyValuePair } from '#domain';
 import { CANONICAL, type IndicatorFormat } from './indicators.js';
-import { compileSchema, describeSchemaError } from './json-schema.js';
+import { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 import { canonicalName } from './names.js';
 import type { ActionManifest } from './provider.js';
 import { parseStrangersJson } from './vendor-json.js';
@@ -54,7 +54,7 @@ export function parseParameters(action: ActionManifest, given: readonly KeyValue
   if (!validate(values)) {
     return {
       ok: false,
-      problems: (validate.errors ?? []).map((error) => {
+      problems: schemaProblems(validate).map((error) => {
         const name =
           error.keyword === 'required'
             ? String(error.params['missingProperty'])

@@ -234,9 +234,16 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
     return jobs.map((job) => made[added.indexOf(job)] ?? null);
   }
 
-  /** The queues for a dashboard to show. */
-  dashboardQueues(): readonly Queue[] {
-    return [...this.#queues.values()];
+  /** The queues for a dashboard to show; `goesFirst` is that of what goes before an instance's starts. */
+  dashboardQueues(): readonly {
+    readonly queue: Queue;
+    readonly instance: string;
+    readonly goesFirst: boolean;
+  }[] {
+    return [...this.#queues].map(([name, queue]) => {
+      const goesFirst = name.endsWith(URGENT_SUFFIX);
+      return { queue, goesFirst, instance: goesFirst ? name.slice(0, -URGENT_SUFFIX.length) : name };
+    });
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { pino, type Logger as PinoLogger } from 'pino';
+import { ConfigurationError } from '#domain';
 import { anyOf, secretForms } from './secret-forms.js';
 
 export type Logger = Pick<PinoLogger, 'info' | 'warn' | 'error' | 'debug' | 'fatal'>;
@@ -15,14 +16,18 @@ const SECRET_FIELDS = [
   'client_secret',
 ];
 
+const DEFAULT_LEVEL = 'info';
+const LEVELS: readonly string[] = [...Object.values(pino.levels.labels), 'silent'];
+
 /**
  * The process's structured log: one JSON object a line on stdout, `level` as a word, ISO times.
- * `RIPOSTE_LOG_LEVEL` sets the level (default `info`).
+ * `RIPOSTE_LOG_LEVEL` sets the level (default `info`); under one that there is not it is the default, so that
+ * `checkLogLevel` can be heard.
  */
-export function createLogger(name: string, level = process.env['RIPOSTE_LOG_LEVEL'] ?? 'info'): PinoLogger {
+export function createLogger(name: string, level = levelOf(process.env)): PinoLogger {
   return pino({
     name,
-    level,
+    level: LEVELS.includes(level) ? level : DEFAULT_LEVEL,
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
@@ -31,6 +36,19 @@ export function createLogger(name: string, level = process.env['RIPOSTE_LOG_LEVE
       censor: REDACTED,
     },
   });
+}
+
+/** @throws ConfigurationError naming `RIPOSTE_LOG_LEVEL` where it is set to no level */
+export function checkLogLevel(env: Readonly<Record<string, string | undefined>>): void {
+  const level = levelOf(env);
+  if (!LEVELS.includes(level))
+    throw new ConfigurationError(
+      `RIPOSTE_LOG_LEVEL has to be one of ${LEVELS.join(', ')}; it is "${level}".`,
+    );
+}
+
+function levelOf(env: Readonly<Record<string, string | undefined>>): string {
+  return env['RIPOSTE_LOG_LEVEL'] || DEFAULT_LEVEL;
 }
 
 export const REDACTED = '[redacted]';

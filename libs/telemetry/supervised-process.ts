@@ -1,5 +1,5 @@
 import { ConfigurationError } from '#domain';
-import type { Logger } from './logger.js';
+import { checkLogLevel, type Logger } from './logger.js';
 
 /** Exit code for a misconfiguration (sysexits.h EX_CONFIG): starting again cannot help. */
 const EX_CONFIG = 78;
@@ -41,6 +41,7 @@ export async function runProcess(
     process.exit(1);
   });
   try {
+    checkLogLevel(process.env);
     stop = await start();
     log.info({}, 'ready');
     process.send?.({ type: 'ready' });

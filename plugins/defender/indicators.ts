@@ -20,8 +20,8 @@ import { coveredBy, type IndicatorTarget } from './indicator-value.js';
 import { hasMarker, isMarkedFor, marked, markerOf } from './marker.js';
 import type { DefenderSettings } from './settings.js';
 
-export const INDICATOR_ACTIONS = ['Allowed', 'Audit', 'Warn', 'Block', 'BlockAndRemediate'] as const;
-export type IndicatorAction = (typeof INDICATOR_ACTIONS)[number];
+/** What an indicator does. */
+export type IndicatorAction = 'Allowed' | 'Audit' | 'Warn' | 'Block' | 'BlockAndRemediate';
 
 const maybe = <const Known extends ReturnType<typeof Type.Boolean | typeof Type.Array>>(known: Known) =>
   Type.Optional(Type.Union([known, Type.Null()]));
@@ -400,7 +400,7 @@ export function warningsOf(
     ...(before === null
       ? []
       : [
-          `It took the place of an indicator "${String(before['title'])}" (${String(before['action'])}); to revert this puts that one back.`,
+          `It took the place of an indicator ${JSON.stringify(before['title'])} (${JSON.stringify(before['action'])}); to revert this puts that one back.`,
         ]),
   ];
 }

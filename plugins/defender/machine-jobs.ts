@@ -95,7 +95,7 @@ const JOBS: Readonly<Record<string, (parameters: Parameters) => MachineJob>> = {
         type: 'RunScript',
         params: [
           { key: 'ScriptName', value: String(ScriptName) },
-          ...(Args === undefined ? [] : [{ key: 'Args', value: String(Args as string) }]),
+          ...(typeof Args === 'string' ? [{ key: 'Args', value: Args }] : []),
         ],
       },
     ]),

@@ -263,7 +263,7 @@ const Domain = Type.String({
   examples: ['evil.example'],
   'x-aliases': ['fqdn', 'domainName'],
 });
-const URL_ = Type.String({
+const webAddress = Type.String({
   format: 'url',
   description: 'A path of an https address works in Edge only.',
   examples: ['https://evil.example/x'],
@@ -356,7 +356,7 @@ function removing(mutexKey: readonly string[], title: string, aliases: readonly 
 const contained = { lane: 'containment' } as const;
 const ofIp = Type.Object({ IP, ...wishes }, strict);
 const ofDomain = Type.Object({ Domain, ...educates }, strict);
-const ofUrl = Type.Object({ URL: URL_, ...educates }, strict);
+const ofUrl = Type.Object({ URL: webAddress, ...educates }, strict);
 const ofFile = Type.Object({ FileHash, ...wishes }, strict);
 const ofCertificate = Type.Object({ Thumbprint, ...wishes }, strict);
 
@@ -394,7 +394,7 @@ const indicatorActions = {
   WarnUrl: { ...setting(['URL'], 'Warns people at a URL'), ...contained, parameters: ofUrl },
   UnblockUrl: {
     ...removing(['URL'], 'Removes the block of a URL'),
-    parameters: Type.Object({ URL: URL_, Comment }, strict),
+    parameters: Type.Object({ URL: webAddress, Comment }, strict),
   },
   BlockFile: {
     ...setting(['FileHash'], 'Blocks a file by its hash on all machines', ['blockHash', 'blockFileHash']),

@@ -3,7 +3,7 @@ import { ProviderError, RAIL_SETTINGS, Type, type Static } from '#provider-sdk';
 const url = (what: string) => Type.Optional(Type.String({ pattern: '^https?://', description: what }));
 
 /** Actions that an instance offers only where its settings name them. */
-export const OFF_BY_DEFAULT: ReadonlySet<string> = new Set(['OffboardMachine', 'StartInvestigation']);
+const OFF_BY_DEFAULT: ReadonlySet<string> = new Set(['OffboardMachine', 'StartInvestigation']);
 
 const DEFAULT_POLL_MS = 5000;
 

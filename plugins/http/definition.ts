@@ -1,5 +1,12 @@
 import { LineCounter, isNode, parseDocument } from 'yaml';
-import { ConfigurationError, Type, compileSchema, describeSchemaError, type Static } from '#provider-sdk';
+import {
+  ConfigurationError,
+  Type,
+  compileSchema,
+  describeSchemaError,
+  schemaProblems,
+  type Static,
+} from '#provider-sdk';
 import { namesIn } from './template.js';
 
 /** Schema of a provider definition. docs/plugins/declarative.md explains every key. */
@@ -288,7 +295,7 @@ export function parseDefinition(source: string, file: string): HttpDefinition | 
   const validate = compileSchema(webhook ? webhookSchema : httpSchema);
   if (!validate(value)) {
     // Of an enum, TypeBox' own keyword comes along with JSON Schema's: one sentence is enough.
-    const said = (validate.errors ?? []).map(
+    const said = schemaProblems(validate).map(
       (problem) => `${place(pathOf(problem.instancePath))}: ${describeSchemaError(problem)}`,
     );
     throw new ConfigurationError([...new Set(said)].join('; '));
@@ -298,7 +305,8 @@ export function parseDefinition(source: string, file: string): HttpDefinition | 
   const problems = problemsOf(definition).map(
     ({ path, says }) => `${place(path)}: ${path.join('.')} ${says}`,
   );
-  if (problems.length > 0) throw new ConfigurationError(problems.join('; '));
+  // What is written once and used by an alias has the mistake in each place.
+  if (problems.length > 0) throw new ConfigurationError([...new Set(problems)].join('; '));
   return definition;
 }
 

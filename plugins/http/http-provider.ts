@@ -199,7 +199,7 @@ function abilitiesOf(definition: HttpDefinition): Record<string, Abilities> {
         revertible: action.revert !== undefined,
         supportsExpiry:
           action.revert !== undefined &&
-          namesIn(action.execute.request).some((used) => EXPIRY_NAMES.some((name) => name === used)),
+          namesIn(action.execute.request).some((used) => EXPIRY_NAMES.some((expiry) => expiry === used)),
         observable: action.lookup !== undefined,
         calls: action.lookup === undefined ? 1 : 2,
       },

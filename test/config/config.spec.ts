@@ -37,7 +37,7 @@ describe('riposte.config.yaml', () => {
       /providers\.0\.limits\.speed is not known; known: concurrency, backlog/,
     ],
     ['a key twice', 'providers: []\nproviders: []', /unique/i],
-    ['a bad id', 'providers: [{ id: "A B", plugin: mock }]', /providers\.0\.id/],
+    ['a bad id', 'providers: [{ id: "A B", plugin: mock }]', /providers\.0\.id .*for example firewall-hq/],
     [
       'a wrong type',
       'providers: [{ id: a, plugin: mock, limits: { concurrency: many } }]',
@@ -46,12 +46,12 @@ describe('riposte.config.yaml', () => {
     [
       'a tenant that is no GUID',
       'providers: [{ id: a, plugin: mock, tenants: [contoso] }]',
-      /providers\.0\.tenants/,
+      /^f: providers\.0\.tenants\.0 must be "\*" or a text that matches "[^;]*"$/,
     ],
     [
       'a secret in clear text',
       'providers: [{ id: a, plugin: mock, secrets: { key: hunter2 } }]',
-      /providers\.0\.secrets\.key/,
+      /providers\.0\.secrets\.key .*for example env:API_KEY/,
     ],
     [
       'a backlog of none',

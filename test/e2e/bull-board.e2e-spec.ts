@@ -41,6 +41,7 @@ interface Board {
   readonly queues: readonly {
     readonly name: string;
     readonly readOnlyMode: boolean;
+    readonly description: string;
     readonly jobs: readonly { readonly name: string; readonly data: unknown }[];
   }[];
 }
@@ -73,6 +74,12 @@ describe('the dashboard of the queues', () => {
     ]);
     expect(queues[1]?.jobs[0]).toMatchObject({ name: 'LongRunning', data: { actionId: id } });
     expect(queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
+    expect(queues.map(({ description }) => description.split(/[.:]/)[0])).toEqual([
+      'What waits to be started at mock',
+      'What goes before the starts at mock',
+      'What waits to be started at mock-branch',
+      'What goes before the starts at mock-branch',
+    ]);
     await client.cancel(id);
   });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Client, GraphAction, NativeAction } from '../support/client.js';
+import type { Client, NativeAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 import { idOf } from '../simulators/defender/machines.js';
@@ -93,7 +93,7 @@ async function reverted(id: string): Promise<NativeAction> {
 
 describe('the example of the Graph documents', () => {
   it('blocks its address at Defender, unchanged', async () => {
-    const answer = await client.post<GraphAction>({
+    const answer = await client.post({
       name: 'BlockIp',
       actionReason: 'Test',
       parameters: [{ name: 'IP', value: '1.2.3.4' }],
@@ -174,16 +174,24 @@ describe('what goes wrong says what to do, each in its own words', () => {
       /no machine "nobody\.contoso\.com".*onboarded/,
     ],
     ['an ambiguous machine', undefined, 'twin.contoso.com', 409, /2 machines as .*Ask again with the id/],
-  ])('%s', async (_what, where, MachineId, code, message) => {
-    const id = await act('IsolateMachine', { MachineId }, at(where));
-    const { errorInfo, status } = await client.ended(id);
-    expect({ status, code: errorInfo?.code }).toEqual({ status: 'Failed', code });
-    expect(errorInfo?.message).toMatch(message);
-    expect(errorInfo?.message).not.toMatch(/^\s+at |node_modules|\.ts:/m);
-    const said = [stack.api, ...stack.workers].map(({ output }) => output).join('');
-    for (const secret of [DEFAULT_SECRET, WRONG_SECRET])
-      expect(said + errorInfo?.message).not.toContain(secret);
-  });
+  ])(
+    '%s',
+    async (_what, where, MachineId, code, message) => {
+      const id = await act('IsolateMachine', { MachineId }, at(where));
+      // A vendor that cannot be reached is left alone for a while; the sweep then closes what is overdue.
+      const { errorInfo, status } = await client.ended(id, 50_000);
+      // What is tried again until its deadline may end by that, and says then why it was tried again.
+      const codes = code === 503 ? [503, 408] : [code];
+      expect(status).toBe('Failed');
+      expect(codes).toContain(errorInfo?.code);
+      expect(errorInfo?.message).toMatch(message);
+      expect(errorInfo?.message).not.toMatch(/^\s+at |node_modules|\.ts:/m);
+      const said = [stack.api, ...stack.workers].map(({ output }) => output).join('');
+      for (const secret of [DEFAULT_SECRET, WRONG_SECRET])
+        expect(said + errorInfo?.message).not.toContain(secret);
+    },
+    60_000,
+  );
 
   it('an internal address is refused at once', async () => {
     const answer = await client.post({

@@ -194,6 +194,29 @@ describe('npm start', () => {
     expect((await client.ended(await client.act('BlockIp', { IP: '1.2.3.4' }))).status).toBe('Completed');
     expect(await started.stop('SIGTERM')).toBe(0);
   });
+
+  it('prints a call that works where the configuration has no mock', async () => {
+    const file = path.join(dir, 'acme.yaml');
+    await writeFile(
+      file,
+      `plugins: { acme: { definition: '${path.join(ROOT, 'test/fixtures/acme.provider.yaml')}' } }
+providers:
+  - { id: edr, plugin: acme, settings: { baseUrl: 'https://edr.example' }, secrets: { clientSecret: env:HOME } }
+`,
+    );
+    const started = await new Started({
+      ...(await settings()),
+      RIPOSTE_CONFIG: file,
+      MONGODB_URI: inject('mongodbUri').replace('/?', `/launcher-acme-${process.pid}?`),
+      REDIS_URL: inject('redisUrl'),
+    }).ready();
+    expect(started.output).not.toContain('Mock');
+    const curl = /^curl [\s\S]*?'$/m.exec(started.output)?.[0] ?? '';
+    expect(JSON.parse(execFileSync('sh', ['-c', curl], { encoding: 'utf8' }))).toMatchObject({
+      value: [{ id: 'edr' }],
+    });
+    expect(await started.stop('SIGTERM')).toBe(0);
+  });
 });
 
 describe('npm start says what is wrong, and ends, when', () => {
@@ -252,6 +275,15 @@ describe('npm start says what is wrong, and ends, when', () => {
     expect(await refused({ RIPOSTE_CONFIG: file })).toMatch(
       /providers\[0\] \(mock\)\.plugin: "mocck" is not known; known: .*mock/,
     );
+  });
+
+  it('the level of the log is none', async () => {
+    const output = await refused({
+      RIPOSTE_LOG_LEVEL: 'loud',
+      MONGODB_URI: inject('mongodbUri'),
+      REDIS_URL: inject('redisUrl'),
+    });
+    expect(output).toMatch(/RIPOSTE_LOG_LEVEL has to be one of .*debug, .*; it is "loud"/);
   });
 
   it('no server program can be found: one message that names every way', async () => {

@@ -67,8 +67,13 @@ describe('the provider instances', () => {
 
   it('are those that serve the tenant, and under another name there is none', async () => {
     expect((await list(reader)).map(({ id }) => id)).toEqual(['mock']);
-    for (const id of [`other-${SETTING}`, 'nope'])
-      expect((await reader.request('GET', `${PATH}/${id}`)).status).toBe(404);
+    for (const id of [`other-${SETTING}`, 'nope']) {
+      const { status, body } = await reader.request<GraphError>('GET', `${PATH}/${id}`);
+      expect({ status, message: body.error.message }).toMatchObject({
+        status: 404,
+        message: expect.stringMatching(/known: mock\.$/) as string,
+      });
+    }
     expect(JSON.stringify(await list(reader))).not.toContain(SETTING);
   });
 
@@ -93,7 +98,11 @@ describe('the provider instances', () => {
         status: 200,
         body: { paused: null },
       });
-    expect((await operator.request('POST', `${PATH}/nope/resume`)).status).toBe(404);
+    const none = await operator.request<GraphError>('POST', `${PATH}/nope/resume`);
+    expect({ status: none.status, message: none.body.error.message }).toEqual({
+      status: 404,
+      message: `No provider instance "nope" is configured; known: mock, other-${SETTING}.`,
+    });
     expect(stack.api.log.find(({ msg }) => msg === 'provider paused')).toMatchObject({
       instance: 'mock',
       reason: 'Upgrade',
@@ -252,6 +261,31 @@ describe('the command line', () => {
     );
   });
 
+  it('exits with 2 for wrong usage of any command, and tells the right one', async () => {
+    const wrong = ['', 'nope', 'actions --nope', 'action', 'plugins hash', 'export', 'completion tcsh'];
+    const ends = await Promise.all(
+      wrong.map((line) => run(...line.split(' ').filter((word) => word !== ''))),
+    );
+    expect(ends.map(({ code, stdout }) => ({ code, stdout }))).toEqual(
+      wrong.map(() => ({ code: 2, stdout: '' })),
+    );
+    for (const { stderr } of ends) expect(stderr).toContain('Usage: ');
+  });
+
+  it('exits with 0 when help is asked for', async () => {
+    const [root, group] = await Promise.all([run('--help'), run('help', 'action')]);
+    expect([root.code, group.code]).toEqual([0, 0]);
+  });
+
+  it('says why an action does not start', async () => {
+    const as = ['--tenant', TENANT_B, '--app', APP];
+    const own = { RIPOSTE_URL: stack.baseUrl, RIPOSTE_DATA_DIR: stack.dataDir };
+    await riposte(own, 'providers', 'pause', `other-${SETTING}`, '--reason', 'Upgrade', ...as);
+    const asked = [...create, 'BlockIp', '--param', 'IP=203.0.113.21', '-o', 'table'];
+    const created = await riposte(own, ...asked, ...as);
+    expect(created.stdout).toMatch(/NotStarted +throttled .*The provider instance is paused/);
+  });
+
   it('tells wrong usage (2) from an API that is not there (5)', async () => {
     const none = `http://127.0.0.1:${await freePort()}`;
     const [usage, noToken, away] = await Promise.all([
@@ -270,12 +304,13 @@ describe('the command line', () => {
       (await run('complete-words', '--', ...before)).stdout.split('\n').filter((word) => word !== '');
     const found = await Promise.all([
       words('prov'),
+      words('actions', '--un'),
       words('providers', 'pause', 'm'),
       words(...create.slice(0, 3), ''),
       words(...create, 'BlockI'),
       words(...create, 'BlockIp', '--param', 'I'),
     ]);
-    expect(found).toEqual([['providers'], ['mock'], ['Mock/Mock'], ['BlockIp'], ['IP=']]);
+    expect(found).toEqual([['providers'], ['--unresolved'], ['mock'], ['Mock/Mock'], ['BlockIp'], ['IP=']]);
     expect((await run('completion', 'bash')).stdout).toContain('complete -F _riposte riposte');
   });
 });

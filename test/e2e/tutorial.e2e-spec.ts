@@ -83,16 +83,14 @@ describe('who follows the tutorial for plugin authors', () => {
   it('sees it carry out an action in a Riposte that runs', async () => {
     // Of this run's own: other tests may use the tutorial's port.
     const port = String(await freePort());
-    const config = path.join(plugin, 'riposte.config.yaml');
-    const text = (await readFile(config, 'utf8'))
-      .replace('4010', port)
-      .replace('package: .', `package: ${plugin}`);
+    const configFile = path.join(plugin, 'riposte.config.yaml');
+    await writeFile(configFile, (await readFile(configFile, 'utf8')).replace('4010', port));
     simulator = spawn(process.execPath, ['dist/test/simulator.js'], {
       cwd: plugin,
       env: { ...process.env, PORT: port },
       stdio: 'ignore',
     });
-    stack = await Stack.start({ config: text, env: { ACME_EDR_TOKEN: 'secret' } });
+    stack = await Stack.start({ configFile, env: { ACME_EDR_TOKEN: 'secret' } });
     expect(await created(lineWith('action create BlockIp'))).toEqual({ status: 'Completed', by: ['0.1.0'] });
     expect(await riposte(lineWith('providers show'))).toMatch(/0\.1\.0/);
   }, 300_000);
@@ -117,11 +115,12 @@ describe('who follows the tutorial for plugin authors', () => {
 
   it('packs what is installed beside a configuration, and pins it', async () => {
     // As it was built: the script would build it again.
+    await sh(lineWith('npm version'), plugin);
     await sh(`${lineWith('npm pack')} --ignore-scripts`, plugin);
     const installation = path.join(dir, 'installation');
     await mkdir(installation);
     await writeFile(path.join(installation, 'package.json'), '{"private":true}');
-    const packed = path.join(plugin, 'riposte-plugin-acme-edr-0.1.0.tgz');
+    const packed = path.join(plugin, 'riposte-plugin-acme-edr-0.2.0.tgz');
     await sh(`npm install --no-audit --no-fund ${packed}`, installation);
     const installed = path.join(installation, 'node_modules/riposte-plugin-acme-edr');
     expect(await readdir(path.join(installation, 'node_modules'))).not.toContain('typescript');

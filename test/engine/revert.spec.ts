@@ -411,7 +411,7 @@ const actions = () =>
 const idOf = (id: string) => ({ _id: new mongoose.mongo.UUID(id) });
 
 /** As if the time had come to look at it again. */
-async function due(id: string): Promise<void> {
+async function comeDue(id: string): Promise<void> {
   await actions().updateOne({ ...idOf(id), liftAt: { $exists: true } }, { $set: { liftAt: new Date(1) } });
 }
 
@@ -439,7 +439,7 @@ describe('an effect whose time is over', () => {
       actionReason: `Undoes action ${id}: the effect's time is over.`,
       effectUntil: null,
     });
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await isToBeLifted(id)).toBe(false);
     expect(calls).toHaveLength(1);
@@ -504,15 +504,15 @@ describe('an effect whose time is over', () => {
     const killed = (): Promise<never> => Promise.reject(new Error('killed'));
     await lift({ reserveRevert: killed });
     expect((await find(id)).revertedBy).toBeNull();
-    await due(id);
+    await comeDue(id);
     await lift({ create: killed });
     const { revertedBy } = await find(id);
     expect(await revertsOf(id)).toBe(0);
-    await due(id);
+    await comeDue(id);
     await lift();
     expect((await find(id)).revertedBy).toBe(revertedBy);
     await run(revertedBy ?? '');
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await revertsOf(id)).toBe(1);
     expect(calls).toHaveLength(1);
@@ -533,12 +533,12 @@ describe('an effect whose time is over', () => {
     const { done, lift, run, find, calls } = site({ reverts: [refused] });
     const { id } = await done({ effectUntil: over() });
     for (let tries = 1; tries <= 5; tries += 1) {
-      await due(id);
+      await comeDue(id);
       await lift();
       expect(await revertsOf(id)).toBe(tries);
       await run((await find(id)).revertedBy ?? '');
     }
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await revertsOf(id)).toBe(5);
     expect(calls).toHaveLength(5);
@@ -562,7 +562,7 @@ describe('an effect whose time is over', () => {
     const { done, revertFor, lift, run, calls } = site();
     const { id } = await done({ effectUntil: soon() });
     await run((await revertFor().revert(CALLER, id)).action.id);
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await isToBeLifted(id)).toBe(false);
     expect(await revertsOf(id)).toBe(1);
@@ -574,7 +574,7 @@ describe('an effect whose time is over', () => {
     const { id } = await done({ effectUntil: soon() });
     const early = await revertFor().revert(CALLER, id);
     await new CancelAction({ store, queue, log }).cancel(CALLER, early.action.id);
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await revertsOf(id)).toBe(1);
     expect(await isToBeLifted(id)).toBe(true);
@@ -590,7 +590,7 @@ describe('an effect whose time is over', () => {
     await lift();
     const { revertedBy } = await find(id);
     await new CancelAction({ store, queue, log }).cancel(CALLER, revertedBy ?? '');
-    await due(id);
+    await comeDue(id);
     await lift();
     expect(await revertsOf(id)).toBe(1);
     expect(await isToBeLifted(id)).toBe(false);
@@ -604,7 +604,7 @@ describe('an effect whose time is over', () => {
     expect(await database.retention.remove(CALLER.tenantId, 0, [id])).toBe(0);
     expect(await expired()).not.toContain(id);
     await run((await revertFor().revert(CALLER, id)).action.id);
-    await due(id);
+    await comeDue(id);
     await lift();
     await eventually(async () => (await expired()).includes(id));
   });

@@ -264,6 +264,27 @@ describe('what nobody carries out', () => {
     expect(await store.closeOverdue(id, 0)).toMatchObject({ phase: 'timedOut', errorInfo: { code: 408 } });
   });
 
+  it('times out with what the last attempt said, where it was tried again until then', async () => {
+    const { action, lease } = await claimed({ deadlineMs: 1500 });
+    await store.retry(lease, {
+      error: errorInfo(503, 'The vendor cannot be reached.'),
+      applied: 'no',
+      delayMs: 0,
+      phase: 'retrying',
+      sawCancel: false,
+    });
+    await eventually(() => Date.now() > action.deadlineAt.getTime() + 20);
+    expect(await store.closeOverdue(action.id, 0)).toMatchObject({
+      phase: 'timedOut',
+      errorInfo: {
+        code: 408,
+        message: expect.stringMatching(
+          /nothing was done\. The last attempt said: The vendor cannot/,
+        ) as string,
+      },
+    });
+  });
+
   it('ends as outcome unknown when it was issued and its deadline is long past', async () => {
     const { action, lease } = await claimed({ deadlineMs: 1500 });
     await store.park(lease, {

@@ -121,6 +121,10 @@ describe('a plugin in a process of its own', () => {
     expect(outcome).toEqual({ kind: 'completed', result: { site: 'HQ', key: 'k', hours: 1 } });
     expect(told).toEqual([['isolating', { machineId: 'm1' }], { progress: 'half' }, { id: 'op-1' }]);
     const request = { action: 'Isolate', parameters: { machineId: 'm1' } };
+    const timed = { ...request, effectUntil: new Date(0) };
+    expect(await provider.calls.execute(context(), timed)).toMatchObject({
+      result: { until: '1970-01-01T00:00:00.000Z' },
+    });
     expect(
       await provider.calls.pollMany?.(context(), [{ actionId: 'a', operation: { id: 'o' }, request }]),
     ).toEqual(new Map([['a', { kind: 'completed' }]]));
@@ -145,6 +149,9 @@ describe('a plugin in a process of its own', () => {
     const defect = await isolate(provider, 'defect').catch((error: unknown) => error);
     expect(defect).toBeInstanceOf(Error);
     expect(defect).not.toBeInstanceOf(ProviderError);
+    expect(String(defect)).toMatch(
+      /^thrown by the plugin: TypeError: x is not a function \(at .*index\.js:\d+:\d+\)\)$/,
+    );
   });
 
   it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {
@@ -319,6 +326,9 @@ export const provider = defineProvider({
     expect(await refused(good, { riposteProvider: undefined })).toMatch(/has no "riposteProvider"/);
     expect(await refused(null)).toMatch(/i\.js is not there.*build/);
     expect(await refused('export const x = ;')).toMatch(/does not load: Unexpected token/);
+    expect(await refused(`import 'not-installed';\n${good}`)).toMatch(
+      /Cannot find package 'not-installed' .*among its "dependencies"/,
+    );
     expect(await refused('export const x = 1;')).toMatch(/exports no `provider`/);
     expect(await refused(good.replace(`'1.0.0'`, `'one'`))).toMatch(
       /version "one" is not a semantic version/,

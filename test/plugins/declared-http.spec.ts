@@ -103,6 +103,31 @@ describe('a value in a template', () => {
     expect(sent[0]?.url).toBe('/hosts/h/scan');
   });
 
+  it('may be when the effect is to be over, for a vendor that keeps to it', async () => {
+    const timed = `
+    execute:
+      request:
+        method: POST
+        path: /blocks
+        json: { until: '{action.effectUntil}', ttl: '{action.effectSeconds}', host: '{parameters.Host}' }
+      done: [{ status: [200] }]
+    revert: { request: { method: DELETE, path: /blocks }, done: [{ status: [200] }] }
+`;
+    const { manifest, calls } = providerOf(definition(timed));
+    expect(manifest.actions['Scan']).toMatchObject({ revertible: true, supportsExpiry: true });
+    expect(providerOf(definition(scan)).manifest.actions['Scan']).toMatchObject({ supportsExpiry: false });
+    const effectUntil = new Date(Date.now() + 3_600_000);
+    await calls.execute(context(), { ...request({ Host: 'h' }), effectUntil });
+    await calls.execute(context(), { ...request({ Host: 'h' }), effectUntil: new Date(0) });
+    await calls.execute(context(), request({ Host: 'h' }));
+    const [ahead, past, never] = sent.map(({ body }) => JSON.parse(body) as { ttl?: number; until?: string });
+    expect(ahead?.until).toBe(effectUntil.toISOString());
+    expect(ahead?.ttl).toBeGreaterThan(3500);
+    expect(ahead?.ttl).toBeLessThanOrEqual(3600);
+    expect(past?.ttl).toBe(1);
+    expect(never).toEqual({ host: 'h' });
+  });
+
   it.each([
     ['a segment of dots', { Host: '..' }],
     ['an empty segment', { Host: '' }],

@@ -566,7 +566,7 @@ describe('indicators', () => {
     const blocked = await done(blockIp());
     expect(blocked.result).toMatchObject({
       warnings: [
-        'It took the place of an indicator "Our proxy" (Allowed); to revert this puts that one back.',
+        'It took the place of an indicator "Our proxy" ("Allowed"); to revert this puts that one back.',
       ],
     });
     expect(indicatorsNow()).toEqual(['Block IpAddress 1.2.3.4']);

@@ -76,6 +76,15 @@ describe('a delivery', () => {
     );
   });
 
+  it('says when the effect is to be over, where it is', async () => {
+    answer = { status: 200, body: { status: 'completed' } };
+    await calls.execute(context(), { ...lock, effectUntil: new Date(0) });
+    await calls.execute(context(), lock);
+    const [limited, lasting] = sent.map(({ body }) => JSON.parse(body) as object);
+    expect(limited).toMatchObject({ effectUntil: '1970-01-01T00:00:00.000Z' });
+    expect(lasting).not.toHaveProperty('effectUntil');
+  });
+
   it('carries a signature by the old secret too while it is exchanged', async () => {
     answer = { status: 200, body: { status: 'completed' } };
     await calls.execute(context({ signingSecret: 'new-secret', previousSigningSecret: 'old-secret' }), lock);

@@ -214,6 +214,7 @@ describe('a wrong value', () => {
       When: Type.Optional(Type.String({ format: 'date-time' })),
       Whom: Type.Optional(Type.String({ format: 'email' })),
       Network: Type.Optional(Type.String({ format: 'cidr' })),
+      Level: Type.Optional(Type.Union([Type.Literal('low'), Type.Literal('high')], { examples: ['low'] })),
       Mode: Type.Optional(Type.String({ enum: ['Full', 'Selective'] })),
       Force: Type.Optional(Type.Boolean()),
     }),
@@ -232,6 +233,7 @@ describe('a wrong value', () => {
     ['When', 'soon', 'parameter When is not a valid date-time (for example 2026-01-31T18:00:00Z)'],
     ['Whom', 'me', 'parameter Whom is not a valid email (for example someone@example.com)'],
     ['Network', '10.0.0.1/99', 'parameter Network is not a valid cidr (for example 203.0.113.0/24)'],
+    ['Level', 'max', 'parameter Level must be "low" or "high" (for example low)'],
     ['Mode', 'Half', 'parameter Mode must be one of Full, Selective (for example Full)'],
     ['Force', 'maybe', 'parameter "Force" must be true or false (for example true)'],
   ])('of %s, %s, is told with its rule and an example', (name, value, problem) => {

@@ -102,7 +102,7 @@ describe('retained job ids', () => {
     await eventually(() => queue.hint(hint));
     await queue.hint(hint);
     await queue.hintMany([hint, { ...hint, kind: 'cancel' }, { ...hint, kind: 'again' }]);
-    const [board, urgent] = queue.dashboardQueues();
+    const [board, urgent] = queue.dashboardQueues().map((one) => one.queue);
     expect((await urgent?.getJobs(['waiting', 'prioritized']))?.map(({ id }) => id)).toEqual([
       `${hint.actionId}-c`,
     ]);
@@ -131,7 +131,7 @@ describe('a delayed hint', () => {
     } finally {
       vi.restoreAllMocks();
     }
-    const [board] = queue.dashboardQueues();
+    const [board] = queue.dashboardQueues().map((one) => one.queue);
     const [job] = (await board?.getDelayed()) ?? [];
     expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(at.getTime());
   });

@@ -17,6 +17,8 @@ export interface StackOptions {
    * only where it has `limits`: most tests ask as often as they can.
    */
   readonly config?: string;
+  /** Instead, the path of a riposte.config.yaml, taken as it stands. */
+  readonly configFile?: string;
   /** How many workers. Default 1. */
   readonly workers?: number;
   /** A database on servers of the test's own; one on the shared replica set where there is none. */
@@ -50,8 +52,8 @@ export class Stack {
       report: () => undefined,
     });
     const mongodbUri = options.mongodbUri ?? freshDatabaseUri();
-    const configFile = path.join(dataDir, 'riposte.config.yaml');
-    await writeFile(configFile, configOf(options.config));
+    const configFile = options.configFile ?? path.join(dataDir, 'riposte.config.yaml');
+    if (options.configFile === undefined) await writeFile(configFile, configOf(options.config));
     const tlsEnv = { TLS_CERT: path.join(dataDir, 'cert.pem'), TLS_KEY: path.join(dataDir, 'key.pem') };
     if (options.tls !== undefined) {
       await Promise.all([

@@ -51,7 +51,7 @@ export class Providers {
 
   /** Those that serve the viewer's tenant; all for an operator. */
   async list(viewer: Viewer): Promise<readonly ProviderView[]> {
-    const seen = this.#registry.instances.filter((instance) => isSeenBy(viewer, instance));
+    const seen = this.#seenBy(viewer);
     const records = await this.#records.list();
     return Promise.all(seen.map((instance) => this.#view(instance, records)));
   }
@@ -59,7 +59,7 @@ export class Providers {
   /** @throws UserError `itemNotFound`, also for one that does not serve the viewer's tenant */
   async get(viewer: Viewer, id: string): Promise<ProviderView> {
     const instance = this.#registry.byId(id);
-    if (instance === null || !isSeenBy(viewer, instance)) throw unknownInstance();
+    if (instance === null || !isSeenBy(viewer, instance)) throw unknownInstance(id, this.#seenBy(viewer));
     return this.#view(instance, await this.#records.list());
   }
 
@@ -89,8 +89,12 @@ export class Providers {
 
   #configured(id: string): Instance {
     const instance = this.#registry.byId(id);
-    if (instance === null) throw unknownInstance();
+    if (instance === null) throw unknownInstance(id, this.#registry.instances);
     return instance;
+  }
+
+  #seenBy(viewer: Viewer): readonly Instance[] {
+    return this.#registry.instances.filter((instance) => isSeenBy(viewer, instance));
   }
 
   async #view(instance: Instance, records: readonly InstanceRecord[]): Promise<ProviderView> {
@@ -108,6 +112,8 @@ function isSeenBy({ operates, tenantId }: Viewer, instance: Instance): boolean {
   return operates || instance.serves(tenantId);
 }
 
-function unknownInstance(): UserError {
-  return new UserError('itemNotFound', 'No such provider instance is configured. See GET /api/v1/providers.');
+/** @param seen those that the caller may know of */
+function unknownInstance(id: string, seen: readonly Instance[]): UserError {
+  const known = seen.map((instance) => instance.id).join(', ') || 'none';
+  return new UserError('itemNotFound', `No provider instance "${id}" is configured; known: ${known}.`);
 }

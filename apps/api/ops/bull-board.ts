@@ -24,7 +24,12 @@ export async function mountBullBoard(
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
   createBullBoard({
-    queues: parts.queue.dashboardQueues().map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    queues: parts.queue
+      .dashboardQueues()
+      .map(
+        ({ queue, instance, goesFirst }) =>
+          new BullMQAdapter(queue, { readOnlyMode: true, description: whatIsIn(instance, goesFirst) }),
+      ),
     serverAdapter: board,
     options: { uiConfig: { boardTitle: 'Riposte queues' } },
   });
@@ -56,6 +61,13 @@ export async function mountBullBoard(
     },
     { prefix: PATH },
   );
+}
+
+/** For people, on the queue's page: each instance has two, and what has ended is in neither. */
+function whatIsIn(instance: string, goesFirst: boolean): string {
+  return goesFirst
+    ? `What goes before the starts at ${instance}: cancels, undoing, and what has begun; what is Delayed is asked about then.`
+    : `What waits to be started at ${instance}. A job goes once it was looked at; how actions end is told by the API.`;
 }
 
 async function authenticateOperator(request: FastifyRequest, reply: FastifyReply, verifier: TokenVerifier) {
