@@ -115,7 +115,8 @@ export class DefenderVendor implements CampaignVendor {
         pollEveryMs: POLL_EVERY_MS,
       },
       secrets: { clientSecret: `env:${DEFENDER_SECRET}` },
-      limits: { windows: WINDOWS },
+      // A campaign isolates more machines than anybody should.
+      limits: { windows: WINDOWS, blastRadius: { isolation: { perHour: 10_000 } } },
     };
   }
 
