@@ -81,9 +81,11 @@ export function describeSchemaError(error: ErrorObject, root = ''): string {
 function alternative(schema: {
   readonly const?: unknown;
   readonly pattern?: string;
+  readonly format?: string;
   readonly type?: unknown;
 }): string {
   if ('const' in schema) return JSON.stringify(schema.const);
   if (schema.pattern !== undefined) return `a text that matches "${schema.pattern}"`;
+  if (schema.format !== undefined) return `a valid ${schema.format}`;
   return typeof schema.type === 'string' ? schema.type : 'of another allowed form';
 }

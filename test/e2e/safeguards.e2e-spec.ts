@@ -290,6 +290,8 @@ describe('what may never be blocked', () => {
     const api = new ProductProcess(API_COMMAND, env);
     onTestFinished(async () => void (await api.end()));
     await eventually(() => !api.running, 20_000);
-    expect(api.output).toContain('providers[0] (mock).settings.rails.neverBlock.1 is not a valid');
+    expect(api.output).toContain(
+      'providers[0] (mock).settings.rails.neverBlock.1 must be a valid ip or a valid cidr or a valid domain',
+    );
   });
 });
