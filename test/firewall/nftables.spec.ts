@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { ProviderError, type EntryLedger, type ExecutionContext } from '#provider-sdk';
+import type { EntryLedger, ExecutionContext, ProviderError } from '#provider-sdk';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
 import { freshDatabase } from '../support/database.js';
