@@ -37,7 +37,7 @@ async function reasonAgainst(): Promise<string | null> {
 }
 
 /** Runs a program to its good end, and gives what it said. */
-export async function system(file: string, ...args: readonly string[]): Promise<string> {
+async function system(file: string, ...args: readonly string[]): Promise<string> {
   const { stdout } = await run(file, args, { env: SYSTEM_PATH });
   return stdout;
 }

@@ -8,7 +8,7 @@ import type { DeviceEntry, ListChanges } from '../driver.js';
  */
 
 /** The sets, by the family of their addresses. */
-export const SETS = { v4: 'block_v4', v6: 'block_v6' } as const;
+const SETS = { v4: 'block_v4', v6: 'block_v6' } as const;
 
 /** Before the filters of others (priority 0), and after what they may need of raw packets and connection tracking. */
 const PRIORITY = -10;
