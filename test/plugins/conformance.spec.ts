@@ -32,8 +32,11 @@ const SHIPPED = {
 /** Those that are tried with what they drive, in a file of their own. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   defender: 'test/plugins/defender-conformance.spec.ts',
+  fortigate: 'test/firewall/fortigate.spec.ts',
   nftables: 'test/firewall/nftables-conformance.spec.ts',
   openc2: 'test/firewall/openc2.spec.ts',
+  opnsense: 'test/firewall/opnsense.spec.ts',
+  panos: 'test/firewall/panos.spec.ts',
   unbound: 'test/firewall/unbound.spec.ts',
 };
 

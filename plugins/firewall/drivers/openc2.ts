@@ -81,13 +81,13 @@ const driver: FirewallDriver<Settings> = {
     const rules = await rulesOf(context, list);
     const each = async <Of>(
       all: readonly Of[],
-      told: (one: Of) => Promise<void>,
+      send: (one: Of) => Promise<void>,
       of: (one: Of) => string,
     ) => {
       for (let at = 0; at < all.length; at += TOGETHER) {
         context.signal.throwIfAborted();
-        const outcomes = await Promise.allSettled(all.slice(at, at + TOGETHER).map(told));
-        for (const [index, outcome] of outcomes.entries()) {
+        const told = await Promise.allSettled(all.slice(at, at + TOGETHER).map(send));
+        for (const [index, outcome] of told.entries()) {
           if (outcome.status === 'fulfilled') continue;
           const error: unknown = outcome.reason;
           const one = all[at + index];
