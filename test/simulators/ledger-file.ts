@@ -14,12 +14,10 @@ export class LedgerFile<Fact extends object> {
   }
 }
 
-/** The record so far, oldest first. A last line that is still being written is left out. */
-export function readLedgerFile<Fact extends object>(
-  file: string,
-): readonly (Fact & { readonly at: string })[] {
+/** The facts so far, with `at`, oldest first. A last line that is still being written is left out. */
+export function readLedgerFile(file: string): readonly unknown[] {
   return readFileSync(file, 'utf8')
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as Fact & { readonly at: string });
+    .map((line): unknown => JSON.parse(line));
 }

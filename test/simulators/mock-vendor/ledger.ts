@@ -47,5 +47,5 @@ export function openLedger(file: string): Ledger {
 
 /** The record so far, oldest first. A last line that is still being written is left out. */
 export function readLedger(file: string): readonly LedgerEntry[] {
-  return readLedgerFile<Fact>(file);
+  return readLedgerFile(file) as readonly LedgerEntry[];
 }
