@@ -7,7 +7,7 @@ import type { Evidence, FaultRecord } from './evidence.js';
 import type { Fault } from './fault.js';
 import { OpenActions, type ActionRow } from './open-actions.js';
 import { Random } from '../support/random.js';
-import type { Mode } from './vendor.js';
+import type { Mode } from './modes.js';
 import { TENANTS, Workload } from './workload.js';
 
 /** Milliseconds after the last fault and the last acknowledgement by which everything has to have ended. */

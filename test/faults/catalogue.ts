@@ -6,7 +6,7 @@ import { PROCESS_FAULTS } from './faults-of-processes.js';
 import { REDIS_FAULTS } from './faults-of-redis.js';
 import { NETWORK_FAULTS } from './faults-of-the-network.js';
 import { VENDOR_FAULTS } from './faults-of-vendors.js';
-import { MOCK_MODES, MODES, type Mode } from './vendor.js';
+import { MOCK_MODES, MODES, type Mode } from './modes.js';
 
 /** Every fault that can be asked for. F20 is all of them by their weights. */
 export const CATALOGUE: readonly Fault[] = [

@@ -19,7 +19,8 @@ import { mountSmallDisk, unmountSmallDisk } from './small-disk.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { DEFENDER_SECRET, DefenderVendor } from './vendor-defender.js';
 import { MockVendor } from './vendor-mock.js';
-import type { CampaignVendor, Mode } from './vendor.js';
+import type { Mode } from './modes.js';
+import type { CampaignVendor } from './vendor.js';
 
 const APIS = 2;
 const WORKERS = 3;

@@ -5,7 +5,7 @@ import type { FaultKind, FaultRecord } from './evidence.js';
 import type { Fault, Scene } from './fault.js';
 import type { OpenActions } from './open-actions.js';
 import type { Random } from '../support/random.js';
-import type { Mode } from './vendor.js';
+import type { Mode } from './modes.js';
 import type { Workload } from './workload.js';
 
 /** Of each, how many may be hurt at once: somebody has to be left for recovery to be a matter of time. */

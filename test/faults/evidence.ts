@@ -1,5 +1,5 @@
 import type { SecurityAction } from '#domain';
-import type { Mode } from './vendor.js';
+import type { Mode } from './modes.js';
 
 /** What a campaign saw, and what its verdict rests on. Times are milliseconds of this machine's wall clock. */
 export interface Evidence {

@@ -2,7 +2,7 @@ import type { Cluster, LinkedNode } from './cluster.js';
 import type { FaultKind } from './evidence.js';
 import type { OpenActions } from './open-actions.js';
 import type { Random } from '../support/random.js';
-import type { Mode } from './vendor.js';
+import type { Mode } from './modes.js';
 import type { Workload } from './workload.js';
 
 /** A kind of fault that can be caused. */

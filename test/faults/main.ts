@@ -8,7 +8,7 @@ import { CHOICES, chosen } from './catalogue.js';
 import { MUTANTS, buildMutant } from './mutants.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { hasPassed, recoveriesByFault, reportOf } from './report.js';
-import { MOCK_MODES, MODES, type Mode } from './vendor.js';
+import { MOCK_MODES, MODES, type Mode } from './modes.js';
 
 /**
  * `npm run faults`: a campaign of faults against real processes and real servers, refereed by the vendors' own

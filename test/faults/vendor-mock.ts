@@ -1,7 +1,8 @@
 import { startMockVendor, type RunningVendor } from '../simulators/mock-vendor/start.js';
 import type { Random } from '../support/random.js';
 import type { Effect } from './evidence.js';
-import type { AskedFor, CampaignVendor, MockMode } from './vendor.js';
+import type { MockMode } from './modes.js';
+import type { AskedFor, CampaignVendor } from './vendor.js';
 
 const ORDINARY_DAY = {
   latencyMs: 400,

@@ -1,14 +1,6 @@
 import type { Random } from '../support/random.js';
 import type { Effect } from './evidence.js';
 
-/** How the mock vendor treats the same request twice. */
-export const MOCK_MODES = ['key', 'natural', 'lookup', 'none'] as const;
-export type MockMode = (typeof MOCK_MODES)[number];
-
-/** A campaign's vendors: the mock one in each of its modes, and Defender. */
-export const MODES = [...MOCK_MODES, 'defender'] as const;
-export type Mode = (typeof MODES)[number];
-
 export interface AskedFor {
   readonly name: string;
   readonly parameters: Readonly<Record<string, string>>;

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import type { ApiNode } from './cluster.js';
 import type { CancelAnswered, Creation } from './evidence.js';
-import type { CampaignVendor, Mode } from './vendor.js';
+import type { Mode } from './modes.js';
+import type { CampaignVendor } from './vendor.js';
 import type { Random } from '../support/random.js';
 
 export const TENANTS = [
