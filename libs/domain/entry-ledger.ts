@@ -21,12 +21,20 @@ export interface EntryOwner {
   readonly until: Date | null;
 }
 
+/** An owner whose action is under way. */
+export interface NewOwner extends EntryOwner {
+  /** Milliseconds after which it is none, unless it was settled: an action that failed must not be carried out later. */
+  readonly claimMs: number;
+}
+
 /** An entry as it is wanted, and as it was written. */
 export interface LedgerEntry {
   /** Canonical. */
   readonly value: string;
   /** Owners whose time is not over. None: it is not wanted. */
   readonly owners: number;
+  /** Those of them whose actions have had their effect. None: it is the actions' own to write it. */
+  readonly settled: number;
   /** Milliseconds until the last owner's time is over, by the database's clock; null: no end. */
   readonly leftMs: number | null;
   /** Raised by every change of its owners. */
@@ -67,10 +75,12 @@ export interface HeldList {
 /** The entries of one provider instance. Kept durably; shared by all workers. */
 export interface EntryLedger {
   /**
-   * Makes an action an owner. To repeat it changes its time only; an action that was released stays so.
+   * Makes an action that is under way an owner. To repeat it changes its time only; an action that was released stays so.
    * @returns the entry's revision, or null where the action was released before
    */
-  hold(list: string, value: string, owner: EntryOwner): Promise<number | null>;
+  hold(list: string, value: string, owner: NewOwner): Promise<number | null>;
+  /** The action has had its effect: it is an owner until its time is over or it is released. */
+  settle(list: string, value: string, actionId: string): Promise<void>;
   /**
    * Takes owners away: one action, or all of a tenant.
    * @returns how many owners left and how many stay

@@ -65,6 +65,7 @@ export type {
   HeldList,
   LedgerEntry,
   ListReader,
+  NewOwner,
 } from './entry-ledger.js';
 export { isGuid } from './guid.js';
 export {

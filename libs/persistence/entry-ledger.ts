@@ -14,13 +14,15 @@ import { ALIVE, ENTRIES } from './entries.js';
 import { FeedStore } from './feed-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { isDuplicateKey } from './together.js';
-import { NOW, literal, type Expression } from './pipeline.js';
+import { NOW, inMs, literal, type Expression } from './pipeline.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
 
 interface OwnerDocument {
   readonly action: string;
   readonly tenant: string;
   readonly until: Date | null;
+  /** Until when it is an owner without having been settled; null: it was. */
+  readonly claim: Date | null;
 }
 
 interface EntryDocument {
@@ -75,21 +77,46 @@ export class MongoEntryLedger implements EntryLedger {
       ]);
   }
 
-  async hold(list: string, value: string, { actionId, tenantId, until }: EntryOwner): Promise<number | null> {
-    const me = { action: literal(actionId), tenant: literal(tenantId), until: until ?? null };
+  async hold(
+    list: string,
+    value: string,
+    { actionId, tenantId, until, claimMs }: NewOwner,
+  ): Promise<number | null> {
     const isReleased = { $in: [literal(actionId), { $ifNull: ['$released', []] }] };
-    const others = ownersWhere({ $ne: ['$$this.action', literal(actionId)] });
-    const isThere = { $in: [me, { $ifNull: ['$owners', []] }] };
-    const kept: Expression = { $or: [isReleased, isThere] };
+    const isMe = { $eq: ['$$this.action', literal(actionId)] };
+    const me = {
+      action: literal(actionId),
+      tenant: literal(tenantId),
+      until,
+      claim: { $cond: [{ $eq: ['$$was.claim', null] }, null, inMs(claimMs)] },
+    };
+    const isAsBefore = {
+      $and: [
+        { $eq: ['$$was.until', until] },
+        { $or: [{ $eq: ['$$was.claim', null] }, { $gt: ['$$was.claim', NOW] }] },
+      ],
+    };
+    const withWas = (expression: Expression): Expression => ({
+      $let: { vars: { was: { $first: ownersWhere(isMe) } }, in: expression },
+    });
     const entry = await this.#change(
       list,
       value,
       {
         owners: {
-          $cond: [kept, { $ifNull: ['$owners', []] }, { $concatArrays: [others, [me]] }],
+          $cond: [
+            isReleased,
+            { $ifNull: ['$owners', []] },
+            withWas({ $concatArrays: [ownersWhere({ $not: [isMe] }), [me]] }),
+          ],
         },
         released: { $ifNull: ['$released', []] },
-        revision: { $add: [{ $ifNull: ['$revision', 0] }, { $cond: [kept, 0, 1] }] },
+        revision: {
+          $add: [
+            { $ifNull: ['$revision', 0] },
+            { $cond: [{ $or: [isReleased, withWas(isAsBefore)] }, 0, 1] },
+          ],
+        },
         written: { $ifNull: ['$written', 'no'] },
         // Wanted again before anybody took it away: a list that is published had it not meanwhile.
         writtenAt: { $cond: [{ $eq: [{ $size: ALIVE }, 0] }, NOW, '$writtenAt'] },
@@ -99,6 +126,15 @@ export class MongoEntryLedger implements EntryLedger {
     );
     if (entry === null || entry.released.includes(actionId)) return null;
     return entry.revision;
+  }
+
+  async settle(list: string, value: string, actionId: string): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#entries.updateOne(
+        { _id: this.#idOf(list, value), 'owners.action': actionId },
+        { $set: { 'owners.$.claim': null } },
+      ),
+    );
   }
 
   async release(
@@ -287,6 +323,9 @@ export class MongoEntryLedger implements EntryLedger {
               written: 1,
               writtenAt: { $ifNull: ['$writtenAt', null] },
               owners: { $size: '$alive' },
+              settled: {
+                $size: { $filter: { input: '$alive', cond: { $eq: ['$$this.claim', null] } } },
+              },
               leftMs: {
                 $cond: [
                   { $or: [{ $eq: [{ $size: '$alive' }, 0] }, { $in: [null, '$alive.until'] }] },

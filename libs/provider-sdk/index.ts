@@ -11,6 +11,7 @@ export type {
   LedgerEntry,
   ListReader,
   Maintained,
+  NewOwner,
   ErrorInfo,
   HealthReport,
   Idempotency,
