@@ -4,11 +4,11 @@ import type mongoose from 'mongoose';
 import type {
   EntryLedger,
   EntryNote,
-  EntryOwner,
   EntryWritten,
   HeldList,
   LedgerEntry,
   ListReader,
+  NewOwner,
 } from '#domain';
 import { ALIVE, ENTRIES } from './entries.js';
 import { FeedStore } from './feed-store.js';

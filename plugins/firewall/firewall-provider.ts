@@ -12,6 +12,7 @@ import {
   type Maintained,
   type Provider,
   type RateWindow,
+  type RequestRefusal,
   type StepOutcome,
 } from '#provider-sdk';
 import type { TObject, TProperties, Static } from 'typebox';
@@ -73,6 +74,12 @@ type Kind = keyof typeof PARAMETERS;
 /** Readers of a feed that an observation tells of. */
 const MOST_PICKUPS = 100;
 
+/**
+ * Milliseconds an action under way owns an entry before it is known to be there: longer than an attempt and the pause
+ * before the next, so that only what failed for good loses it.
+ */
+const CLAIM_MS = 120_000;
+
 interface Request {
   readonly action: string;
   readonly parameters: unknown;
@@ -125,16 +132,23 @@ export function firewallProvider<Settings extends TProperties>(
     return found.list;
   };
 
-  /** Null where it may be blocked. */
-  const refusalOf = ({ settings, tenantId }: CallContext<Values>, request: Request): string | null => {
+  /** Null where it may be done. */
+  const refusalOf = (settings: Values, request: Request, tenantId = ''): RequestRefusal | null => {
     const { verb, target, kind } = read(request);
     const can = targets[PARAMETERS[kind].target];
-    if (can !== true) return can;
+    if (can !== true) return { kind: 'invalid', message: can };
     const found = driver.listOf(settings, target, tenantId.toLowerCase());
-    if ('refused' in found) return found.refused;
+    if ('refused' in found) return { kind: 'invalid', message: found.refused };
     if (verb === 'remove') return null;
     const rails = blockRails(settings, { vendorHosts: driver.vendorHosts?.(settings) ?? [] });
-    return rails.check(target.value)?.message ?? null;
+    const refused = rails.check(target.value);
+    return refused === null ? null : { kind: 'forbidden', message: refused.message };
+  };
+  /** @throws ProviderError in the refusal's words */
+  const checkRequest = ({ settings: own, tenantId }: CallContext<Values>, request: Request): void => {
+    const refused = refusalOf(own, request, tenantId);
+    if (refused !== null)
+      throw new ProviderError(refused.kind === 'invalid' ? 'unsupported' : 'permission', refused.message);
   };
 
   const isFeed = 'mostEntries' in driver;
@@ -147,13 +161,13 @@ export function firewallProvider<Settings extends TProperties>(
   };
 
   async function block(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    const refused = refusalOf(context, request);
-    if (refused !== null) throw new ProviderError('permission', refused);
+    checkRequest(context, request);
     const { target, until } = read(request);
     const list = whereOf(context, target);
     const ledger = ledgerOf(context);
     const { actionId, tenantId } = context;
-    const held = await ledger.hold(list, target.value, { actionId, tenantId, until });
+    const claimMs = CLAIM_MS;
+    const held = await ledger.hold(list, target.value, { actionId, tenantId, until, claimMs });
     // A late attempt of an action that was cancelled or reverted.
     if (held === null) return { kind: 'stopped' };
     const { states } = await writer.write(context, ledger, list);
@@ -162,6 +176,7 @@ export function firewallProvider<Settings extends TProperties>(
       if (state.error.next === 'fail') await ledger.release(list, target.value, { actionId });
       throw state.error;
     }
+    await ledger.settle(list, target.value, actionId);
     const expiresAt = until === null ? {} : { expiresAt: until.toISOString() };
     return {
       kind: 'completed',
@@ -175,8 +190,7 @@ export function firewallProvider<Settings extends TProperties>(
   }
 
   async function unblock(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    const refused = refusalOf(context, request);
-    if (refused !== null) throw new ProviderError('unsupported', refused);
+    checkRequest(context, request);
     const { target } = read(request);
     const { tenantId } = context;
     return letGo(context, target, { tenantId });
@@ -232,10 +246,10 @@ export function firewallProvider<Settings extends TProperties>(
     revert: async (context, done: CompletedAction<Request>) =>
       letGo(context, read(done).target, { actionId: done.actionId }),
     plan: async (context, request) => {
-      const refused = refusalOf(context, request);
+      const refused = refusalOf(context.settings, request, context.tenantId);
       const { verb, target } = read(request);
       if (refused !== null)
-        return { summary: `Nothing: ${target.value} is refused.`, changes: [], warnings: [refused] };
+        return { summary: `Nothing: ${target.value} is refused.`, changes: [], warnings: [refused.message] };
       const list = whereOf(context, target);
       const entry = await ledgerOf(context).entry(list, target.value);
       const isListed = await isThere(context, list, target.value);
@@ -261,6 +275,7 @@ export function firewallProvider<Settings extends TProperties>(
       const pickups = await pickupsOf(ledgerOf(context), list, target.value);
       return { ...state, message: `${message} ${pickedUpInWords(pickups)}`, details: { consumers: pickups } };
     },
+    validate: (own, request) => refusalOf(own, request),
     health: (context) => driver.health(context),
     maintain: async (context): Promise<Maintained> => {
       if ('provision' in driver) await driver.provision?.(context);

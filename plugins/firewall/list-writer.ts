@@ -49,7 +49,8 @@ export interface Difference {
 /**
  * Compares what is wanted with what is there. Removes only what Riposte wrote: never what was there before it.
  *
- * @param marked also entries that nobody knows of and that the device itself shows to be Riposte's are removed
+ * @param marked for maintenance: entries that nobody knows of and that the device itself shows to be Riposte's are removed,
+ * and what only actions under way want is left to them
  */
 export function difference(
   wanted: readonly LedgerEntry[],
@@ -95,6 +96,11 @@ export function difference(
     const now = there.get(value);
     if (now !== undefined && !ours) {
       states.set(value, { kind: 'foreign' });
+      continue;
+    }
+    // An action that is under way writes for itself: it may have failed since.
+    if (marked && now === undefined && entry.settled === 0) {
+      states.set(value, { kind: 'gone' });
       continue;
     }
     states.set(value, { kind: 'written', isNew: now === undefined });

@@ -79,7 +79,7 @@ describe('a feed', async () => {
   it('publishes nothing of a worker that died before it noted it, and the next attempt does', async () => {
     const { context, published, ledger } = scene();
     const one = context();
-    const owner = { actionId: one.actionId, tenantId: TENANT_A, until: null };
+    const owner = { actionId: one.actionId, tenantId: TENANT_A, until: null, claimMs: 60_000 };
     await ledger.hold(`${TENANT_A}/ip`, '203.0.113.7', owner);
     await ledger.asOnlyWriter(`${TENANT_A}/ip`, one.signal, async (held) =>
       held.note(

@@ -10,6 +10,7 @@ import {
 } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
 import { TENANT_A, freshDatabaseUri } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 
 /** What the writer of a list promises, whatever device it writes to and whoever dies meanwhile. */
 
@@ -68,7 +69,11 @@ describe('the writer of a list', async () => {
     const context = { ...callContext({ settings: {}, secrets: {} }), instance };
     return { device, ledger, context, writer: new ListWriter(device.driver) };
   };
-  const owner = () => ({ actionId: randomUUID(), tenantId: TENANT_A, until: null });
+  const owner = () => ({ actionId: randomUUID(), tenantId: TENANT_A, until: null, claimMs: 60_000 });
+  const settled = async (ledger: EntryLedger, value: string, one = owner()): Promise<void> => {
+    await ledger.hold('ip', value, one);
+    await ledger.settle('ip', value, one.actionId);
+  };
 
   it('writes what comes together in few batches, and everybody gets the answer of a batch with his own in it', async () => {
     const { device, ledger, context, writer } = scene();
@@ -170,14 +175,32 @@ describe('the writer of a list', async () => {
   it('repairs a device that lost its list, and one that was changed by hand', async () => {
     const { device, ledger, context, writer } = scene();
     const gone = owner();
-    for (const value of ['192.0.2.1', '192.0.2.2']) await ledger.hold('ip', value, owner());
-    await ledger.hold('ip', '192.0.2.3', gone);
+    for (const value of ['192.0.2.1', '192.0.2.2']) await settled(ledger, value);
+    await settled(ledger, '192.0.2.3', gone);
     await writer.write(context, ledger, 'ip');
     await ledger.release('ip', '192.0.2.3', gone);
     device.list('ip').delete('192.0.2.1');
     expect(await writer.maintain(context, ledger, 'ip')).toMatchObject({ checked: 3, added: 1, removed: 1 });
     expect(device.values()).toEqual(['192.0.2.1', '192.0.2.2']);
     expect(await writer.maintain(context, ledger, 'ip')).toMatchObject({ added: 0, removed: 0 });
+  });
+
+  it('does not carry out later, by maintenance, what an action has not brought about', async () => {
+    const { device, ledger, context, writer } = scene();
+    await ledger.hold('ip', '192.0.2.1', owner());
+    await writer.maintain(context, ledger, 'ip');
+    expect(device.values()).toEqual([]);
+    expect((await writer.write(context, ledger, 'ip')).states.get('192.0.2.1')?.kind).toBe('written');
+  });
+
+  it('takes away what a failed action may have left, once its claim is over', async () => {
+    const { device, ledger, context, writer } = scene();
+    await ledger.hold('ip', '192.0.2.1', { ...owner(), claimMs: 300 });
+    await writer.write(context, ledger, 'ip');
+    await eventually(async () => {
+      await writer.maintain(context, ledger, 'ip');
+      return device.values().length === 0;
+    });
   });
 
   it('goes on for the others when the call that leads a batch is stopped', async () => {

@@ -230,7 +230,9 @@ describe.skipIf(why !== null)('nftables, with packets', () => {
     await block(CLIENT);
     await block('198.18.2.5', { instance: 'another', ledger: fresh() });
     ledger = fresh();
-    await ledger.hold('block_v4', '198.18.2.1', { actionId: 'one', tenantId: 'one', until: null });
+    const owner = { actionId: 'one', tenantId: 'one', until: null, claimMs: 60_000 };
+    await ledger.hold('block_v4', '198.18.2.1', owner);
+    await ledger.settle('block_v4', '198.18.2.1', 'one');
     expect(await maintain?.(context())).toMatchObject({ added: 1, removed: 1 });
     expect(await network.reaches(GATEWAY)).toBe(true);
     expect(await elements()).toHaveLength(2);

@@ -88,7 +88,7 @@ describe.skipIf((await whyNoUnbound()) !== null)('unbound, with its daemon', () 
 
   it('a worker that dies while it tells of a sinkhole leaves nothing behind', async () => {
     const settings = { sinkhole: { v4: '198.51.100.9' } };
-    const owner = { actionId: 'one', tenantId: 'one', until: null };
+    const owner = { actionId: 'one', tenantId: 'one', until: null, claimMs: 60_000 };
     await ledger.hold('domains', 'evil.example', owner);
     await ledger.asOnlyWriter('domains', context().signal, (held) =>
       held.note([{ value: 'evil.example', revision: 1, written: 'intended' }]),

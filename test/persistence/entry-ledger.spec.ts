@@ -17,6 +17,7 @@ describe('the entries of a device', async () => {
     actionId: randomUUID(),
     tenantId,
     until,
+    claimMs: 60_000,
   });
 
   it('have as many owners as actions hold them, also when all come at once', async () => {
@@ -69,6 +70,23 @@ describe('the entries of a device', async () => {
     await ledger.keepHandle('ip', '192.0.2.3', 'of nobody');
     expect(await ledger.handles('ip')).toEqual(new Map([['192.0.2.1', '$7']]));
     expect(await ledger.handles('another')).toEqual(new Map());
+  });
+
+  it('have no owner any more in an action that was never settled, once its claim is over', async () => {
+    const ledger = fresh();
+    const [failed, done] = [
+      { ...owner(), claimMs: 200 },
+      { ...owner(), claimMs: 200 },
+    ];
+    await ledger.hold('ip', '192.0.2.1', failed);
+    await ledger.hold('ip', '192.0.2.1', done);
+    await ledger.settle('ip', '192.0.2.1', done.actionId);
+    expect(await ledger.entry('ip', '192.0.2.1')).toMatchObject({ owners: 2, settled: 1 });
+    await eventually(async () => (await ledger.entry('ip', '192.0.2.1'))?.owners === 1);
+    // A late repeat of the settled one changes nothing; the failed one's next attempt makes it an owner again.
+    expect(await ledger.hold('ip', '192.0.2.1', done)).toBe(2);
+    expect(await ledger.hold('ip', '192.0.2.1', failed)).toBe(3);
+    expect(await ledger.entry('ip', '192.0.2.1')).toMatchObject({ owners: 2, settled: 1 });
   });
 
   it('belong to one instance', async () => {

@@ -6,10 +6,16 @@ import type {
   HeldList,
   LedgerEntry,
   ListReader,
+  NewOwner,
 } from '#domain';
 
+interface Owner extends EntryOwner {
+  /** Milliseconds since the epoch until which it is an owner without having been settled. */
+  claim: number;
+}
+
 interface Entry {
-  owners: EntryOwner[];
+  owners: Owner[];
   readonly released: Set<string>;
   revision: number;
   written: EntryWritten;
@@ -21,15 +27,22 @@ export class MemoryLedger implements EntryLedger {
   readonly #lists = new Map<string, Map<string, Entry>>();
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  hold(list: string, value: string, owner: EntryOwner): Promise<number | null> {
+  hold(list: string, value: string, { claimMs, ...owner }: NewOwner): Promise<number | null> {
     const entry = this.#entry(list, value);
     if (entry.released.has(owner.actionId)) return Promise.resolve(null);
     const before = entry.owners.find(({ actionId }) => actionId === owner.actionId);
-    if (before?.until?.getTime() !== owner.until?.getTime() || before === undefined) {
-      entry.owners = [...entry.owners.filter((one) => one !== before), owner];
-      entry.revision += 1;
-    }
+    const isAsBefore =
+      before !== undefined && before.until?.getTime() === owner.until?.getTime() && before.claim > Date.now();
+    const claim = before?.claim === Infinity ? Infinity : Date.now() + claimMs;
+    entry.owners = [...entry.owners.filter((one) => one !== before), { ...owner, claim }];
+    if (!isAsBefore) entry.revision += 1;
     return Promise.resolve(entry.revision);
+  }
+
+  settle(list: string, value: string, actionId: string): Promise<void> {
+    for (const owner of this.#entry(list, value).owners)
+      if (owner.actionId === actionId) owner.claim = Infinity;
+    return Promise.resolve();
   }
 
   release(
@@ -81,6 +94,7 @@ export class MemoryLedger implements EntryLedger {
   ofWorker(died: Promise<void>): EntryLedger {
     return {
       hold: (list, value, owner) => this.hold(list, value, owner),
+      settle: (list, value, actionId) => this.settle(list, value, actionId),
       release: (list, value, whose) => this.release(list, value, whose),
       entry: (list, value) => this.entry(list, value),
       lists: () => this.lists(),
@@ -118,12 +132,15 @@ export class MemoryLedger implements EntryLedger {
   #all(list: string): readonly LedgerEntry[] {
     return [...(this.#lists.get(list) ?? [])]
       .map(([value, { owners, revision, written }]) => {
-        const alive = owners.filter(({ until }) => until === null || until.getTime() > Date.now());
+        const alive = owners.filter(
+          ({ until, claim }) => (until === null || until.getTime() > Date.now()) && claim > Date.now(),
+        );
         const ends = alive.map(({ until }) => until?.getTime() ?? Infinity);
         const last = Math.max(0, ...ends);
         return {
           value,
           owners: alive.length,
+          settled: alive.filter(({ claim }) => claim === Infinity).length,
           leftMs: alive.length === 0 || last === Infinity ? null : last - Date.now(),
           revision,
           written,
