@@ -174,7 +174,7 @@ describe('docker-compose.yml', () => {
     const file = path.join(ROOT, 'deploy/compose/riposte.config.yaml');
     expect(parseConfig(await readFile(file, 'utf8'), file)).toEqual({
       providers: [],
-      limits: { perApp: 100 },
+      limits: { perApp: 100, blastRadius: { isolation: { perHour: 50 } } },
       plugins: {},
     });
   });

@@ -146,7 +146,7 @@ describe('the built-in issuer beside an outside one', () => {
       expect((await client.request(method, `/${TENANT_A}/${route}`)).status).toBe(404);
     }
     const paths = Object.keys((await documentOf(stack.baseUrl)).paths);
-    expect(paths.filter((one) => one.includes('{tenant}'))).toEqual([]);
+    expect(paths.filter((one) => one.startsWith('/{tenant}'))).toEqual([]);
   });
 
   it.each([

@@ -379,19 +379,20 @@ describe('the command line', () => {
 
   const UNKNOWN = '77777777-7777-4777-8777-777777777777';
   it.each([
-    [['apps', 'revoke', UNKNOWN], /There is no application 77777777/],
-    [['apps', 'remove-secret', UNKNOWN, 'abc'], /no application 77777777\S* with a secret abc/],
-    [['apps', 'revoke', 'x'], /has to be a GUID/],
-    [['apps', 'add', '--tenant', TENANT_A, '--name', 'a', '--role', 'Nobody'], /Known roles: Sec/],
-    [['apps', 'add', '--tenant', TENANT_A, '--name', ' ', '--role', WRITER], /one line of 1 to 120/],
+    [['apps', 'revoke', UNKNOWN], /There is no application 77777777/, 1],
+    [['apps', 'remove-secret', UNKNOWN, 'abc'], /no application 77777777\S* with a secret abc/, 1],
+    [['apps', 'revoke', 'x'], /has to be a GUID/, 2],
+    [['apps', 'add', '--tenant', TENANT_A, '--name', 'a', '--role', 'Nobody'], /Known roles: Sec/, 2],
+    [['apps', 'add', '--tenant', TENANT_A, '--name', ' ', '--role', WRITER], /one line of 1 to 120/, 2],
     [
       ['apps', 'add', '--tenant', TENANT_A, '--name', 'a', '--role', WRITER, '--expires', '5y'],
       /between 1h and 3650d/,
+      2,
     ],
-    [['issuer', 'revoke-key', 'abc'], /There is no key abc/],
-  ])('refuses %j', async (args, message) => {
+    [['issuer', 'revoke-key', 'abc'], /There is no key abc/, 1],
+  ] as const)('refuses %j', async (args, message, exitCode) => {
     const { code, stdout, stderr } = await command(...args);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });
     expect(stderr).toMatch(message);
   });
 });

@@ -6,6 +6,10 @@ const text = (description: string) => ({
   content: { 'text/plain': { schema: { type: 'string' as const } } },
 });
 
+const COME_AGAIN = {
+  'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } },
+} as const;
+
 /** The feeds' route for the OpenAPI document: it is no controller's, and firewalls send no token. */
 export const FEED_PATHS: OpenAPIObject['paths'] = {
   '/feeds/{tenant}/{list}.txt': {
@@ -51,9 +55,9 @@ export const FEED_PATHS: OpenAPIObject['paths'] = {
         401: text('No password, or not the right one.'),
         403: text("Not one of the feed's firewalls, by its address."),
         404: text('There is no such list.'),
-        429: text('Fetched too often, or too many wrong passwords; with Retry-After.'),
+        429: { ...text('Fetched too often, or too many wrong passwords.'), headers: COME_AGAIN },
         500: text('A defect of ours.'),
-        503: text('The database cannot be reached; with Retry-After.'),
+        503: { ...text('The database cannot be reached.'), headers: COME_AGAIN },
       },
     },
   },
