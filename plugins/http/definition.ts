@@ -334,6 +334,12 @@ function problemsOf(definition: HttpDefinition): Problem[] {
     ...unknownNames(['auth'], definition.auth, everywhere),
     ...unknownNames(['health', 'request'], definition.health?.request, everywhere),
   ];
+  // One that begins with a placeholder is known with the settings of an instance.
+  if (!/^(?:https?:\/\/|\{)/i.test(definition.baseUrl))
+    problems.push({
+      path: ['baseUrl'],
+      says: `"${definition.baseUrl}" is no https or http URL; write for example https://api.example.com/v1`,
+    });
   for (const [name, key] of secretsOf(definition.auth)) {
     if (!secrets.includes(name))
       problems.push({

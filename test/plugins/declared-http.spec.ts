@@ -342,6 +342,11 @@ describe('a definition that cannot be used', () => {
       /^acme\.yaml:\d+: actions\.Scan\.lookup\.where uses \{parameters\.Note\}, which need not be given/,
     ],
     [
+      'an address that is no web address',
+      definition(scan).replace("baseUrl: '{settings.baseUrl}'", "baseUrl: 'ftp://files.example'"),
+      /^acme\.yaml:\d+: baseUrl "ftp:\/\/files\.example" is no https or http URL; write for example https:/,
+    ],
+    [
       'a schema that does not compile',
       definition(scan).replace('Host: { type: string,', 'Host: { type: strin,'),
       /^acme\.yaml: .*actions\.Scan\.parameters is not a valid JSON Schema/,
