@@ -2,6 +2,7 @@ import type { HealthReport, InstanceRecords, SharedLease } from '#domain';
 import { ProviderError } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import type { InstanceCallResult, InstanceCalls } from './instance-calls.js';
+import { InstanceRounds } from './instance-rounds.js';
 import { checkedHealth } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -21,56 +22,44 @@ export interface CheckHealthOptions {
 const DEFAULT_PERIOD_MS = 60_000;
 /** Milliseconds a check may take; what takes longer is not healthy. */
 const CHECK_WITHIN_MS = 10_000;
-/** In periods: a crashed worker's lease keeps the others from an instance for so long. */
-const LEASE_PERIODS = 1.5;
 
 /** Keeps on record how each provider instance fares, by asking its plugin now and then. */
 export class CheckHealth {
   readonly #options: CheckHealthOptions;
-  readonly #periodMs: number;
+  readonly #rounds: InstanceRounds;
   readonly #shutdown = new AbortController();
   /** The last report's `ok`, so that only changes are logged. */
   readonly #wasOk = new Map<string, boolean>();
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
 
   constructor(options: CheckHealthOptions) {
     this.#options = options;
-    this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
+    const { registry, lease, owner, log, periodMs = DEFAULT_PERIOD_MS } = options;
+    this.#rounds = new InstanceRounds({
+      what: 'health',
+      instances: () => registry.instances.filter(({ provider }) => provider.calls.health !== undefined),
+      visit: (instance) => this.check(instance),
+      lease,
+      owner,
+      log,
+      periodMs,
+      firstToAll: false,
+    });
   }
 
   /** Checks now and every period from then on. */
   start(): void {
-    this.#pass = this.pass()
-      .catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'health check failed'))
-      .finally(() => {
-        if (this.#shutdown.signal.aborted) return;
-        this.#timer = setTimeout(() => this.start(), this.#periodMs * (0.9 + 0.2 * Math.random()));
-      });
+    this.#rounds.start();
+  }
+
+  /** Asks all instances that no other worker has asked lately; one that hangs holds up no other. */
+  pass(): Promise<void> {
+    return this.#rounds.go();
   }
 
   /** Breaks off, and lets another worker go on. */
   async stop(): Promise<void> {
     this.#shutdown.abort();
-    clearTimeout(this.#timer);
-    await this.#pass;
-    const { lease, owner } = this.#options;
-    await Promise.all(this.#asked().map(({ id }) => lease(nameOf(id)).giveBack(owner)));
-  }
-
-  /** Asks all instances that no other worker has asked lately; one that hangs holds up no other. */
-  async pass(): Promise<void> {
-    const { lease, owner, log } = this.#options;
-    await Promise.all(
-      this.#asked().map(async (instance) => {
-        try {
-          if (await lease(nameOf(instance.id)).take(owner, LEASE_PERIODS * this.#periodMs))
-            await this.check(instance);
-        } catch (error) {
-          log.warn({ instance: instance.id, error: String(error) }, 'health check failed');
-        }
-      }),
-    );
+    await this.#rounds.stop();
   }
 
   /**
@@ -118,12 +107,4 @@ export class CheckHealth {
           : null;
     }
   }
-
-  #asked(): readonly ProviderInstance[] {
-    return this.#options.registry.instances.filter(({ provider }) => provider.calls.health !== undefined);
-  }
-}
-
-function nameOf(instance: string): string {
-  return `health:${instance}`;
 }

@@ -2,6 +2,7 @@ import type { InstanceRecords, Maintained, SharedLease } from '#domain';
 import { ProviderError } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import type { InstanceCalls } from './instance-calls.js';
+import { InstanceRounds } from './instance-rounds.js';
 import { checkedMaintained } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
@@ -28,47 +29,34 @@ const WITHIN_MS = 120_000;
  */
 export class MaintainInstances {
   readonly #options: MaintainInstancesOptions;
-  readonly #periodMs: number;
+  readonly #rounds: InstanceRounds;
   readonly #shutdown = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
 
   constructor(options: MaintainInstancesOptions) {
     this.#options = options;
-    this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
+    const { registry, lease, owner, log, periodMs = DEFAULT_PERIOD_MS } = options;
+    this.#rounds = new InstanceRounds({
+      what: 'maintenance',
+      instances: () => registry.instances.filter(({ provider }) => provider.calls.maintain !== undefined),
+      visit: (instance) => this.#maintain(instance),
+      lease,
+      owner,
+      log,
+      periodMs,
+      // A machine that was started anew has lost its lists, whoever compared them before.
+      firstToAll: true,
+    });
   }
 
   /** Compares now and every period from then on. */
   start(): void {
-    this.#pass = this.pass().finally(() => {
-      if (this.#shutdown.signal.aborted) return;
-      this.#timer = setTimeout(() => this.start(), this.#periodMs * (0.9 + 0.2 * Math.random()));
-    });
+    this.#rounds.start();
   }
 
   /** Breaks off, and lets another worker go on. */
   async stop(): Promise<void> {
     this.#shutdown.abort();
-    clearTimeout(this.#timer);
-    await this.#pass;
-  }
-
-  /** Maintains all instances that no other worker is at. Never rejects. */
-  async pass(): Promise<void> {
-    const { lease, owner, log, registry } = this.#options;
-    const maintained = registry.instances.filter(({ provider }) => provider.calls.maintain !== undefined);
-    await Promise.all(
-      maintained.map(async (instance) => {
-        const own = lease(`maintain:${instance.id}`);
-        try {
-          if (!(await own.take(owner, WITHIN_MS))) return;
-          await this.#maintain(instance);
-          await own.giveBack(owner);
-        } catch (error) {
-          log.warn({ instance: instance.id, error: String(error) }, 'maintenance failed');
-        }
-      }),
-    );
+    await this.#rounds.stop();
   }
 
   async #maintain(instance: ProviderInstance): Promise<void> {

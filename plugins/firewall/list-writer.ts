@@ -198,27 +198,26 @@ export class ListWriter<Settings> {
       : driver;
     const found = difference(wanted, await device.read(own, list), driver, marked);
     const states = new Map(found.states);
-    const changes = { remove: found.remove, add: found.add };
-    if (changes.add.length + changes.remove.length > 0) {
+    const isAdded = new Set(found.add.map(({ value }) => value));
+    if (found.add.length + found.remove.length > 0) {
       // If we die now, what is there is known to be ours.
-      const isAdded = new Set(changes.add.map(({ value }) => value));
       await held.note(
         wanted
           .filter(({ value }) => isAdded.has(value))
           .map(({ value, revision }) => ({ value, revision, written: 'intended' as const })),
       );
       held.signal.throwIfAborted();
-      const failures = await device.write(own, list, changes);
+      const failures = await device.write(own, list, { remove: found.remove, add: found.add });
       const after = new Set((await device.read(own, list)).map(({ value }) => value));
-      for (const { value } of changes.add) {
+      for (const { value } of found.add) {
         const error = failures.get(value) ?? (after.has(value) ? undefined : unconfirmed('accepted', value));
         if (error !== undefined) states.set(value, { kind: 'failed', error });
       }
-      for (const value of changes.remove) {
+      for (const value of found.remove) {
         const error = failures.get(value) ?? (after.has(value) ? unconfirmed('removed', value) : undefined);
         if (error !== undefined) states.set(value, { kind: 'failed', error });
       }
-      if (device.killStates !== undefined && changes.add.length > 0)
+      if (device.killStates !== undefined && found.add.length > 0)
         await device
           .killStates(
             own,
@@ -233,7 +232,7 @@ export class ListWriter<Settings> {
         const state = states.get(entry.value);
         const written = state === undefined ? entry.written : writtenOf(state, entry);
         const isDone = entry.owners === 0 && written === 'no';
-        return written === entry.written && !isDone && !isIntended(entry, changes.add)
+        return written === entry.written && !isDone && !isAdded.has(entry.value)
           ? []
           : [{ value: entry.value, revision: entry.revision, written }];
       }),
@@ -242,8 +241,8 @@ export class ListWriter<Settings> {
     return {
       states,
       checked: wanted.length,
-      added: changes.add.filter(({ value }) => !failed.has(value)).length,
-      removed: changes.remove.filter((value) => !failed.has(value)).length,
+      added: found.add.filter(({ value }) => !failed.has(value)).length,
+      removed: found.remove.filter((value) => !failed.has(value)).length,
     };
   }
 }
@@ -261,10 +260,6 @@ async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<
   } finally {
     if (stop !== undefined) signal.removeEventListener('abort', stop);
   }
-}
-
-function isIntended({ value }: LedgerEntry, add: readonly NewEntry[]): boolean {
-  return add.some((entry) => entry.value === value);
 }
 
 function writtenOf(state: EntryState, { written }: LedgerEntry): EntryNote['written'] {
