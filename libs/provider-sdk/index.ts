@@ -68,3 +68,4 @@ export { readSurroundings, resolvedHosts, type Surroundings } from './surroundin
 export { vendorHttp } from './vendor-http-client.js';
 export { plainWords } from './vendor-words.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';
+export { TokenCache, type KeptToken } from './token-cache.js';

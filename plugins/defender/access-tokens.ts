@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ProviderError, Type, type InstanceContext } from '#provider-sdk';
+import { TokenCache, Type, type InstanceContext, type KeptToken } from '#provider-sdk';
 import { endpointsOf, type DefenderSettings } from './settings.js';
 
 type Context = InstanceContext<DefenderSettings>;
@@ -14,7 +14,6 @@ export interface AccessToken {
 /** Tokens live an hour; one is renewed this long before its end, or after half its life where that is short. */
 const RENEW_EARLY_MS = 300_000;
 const DEFAULT_LIFE_S = 3599;
-const MOST_TOKENS = 1000;
 
 const answerSchema = Type.Object({
   access_token: Type.String({ pattern: '^[\\x21-\\x7e]+$' }),
@@ -23,65 +22,45 @@ const answerSchema = Type.Object({
 
 /** Access tokens by OAuth 2.0 client credentials, kept in memory per instance, login host, tenant, client and scope. */
 export class AccessTokens {
-  readonly #kept = new Map<string, { readonly token: AccessToken; readonly until: number }>();
-  readonly #asked = new Map<string, Promise<AccessToken>>();
+  readonly #cache = new TokenCache<AccessToken>();
 
   /**
    * The kept token, or a new one; calls at the same time ask once.
    * @throws ProviderError `auth` saying which of tenant, application and secret is wrong and what to do
    */
-  async get(context: Context): Promise<AccessToken> {
-    const key = keyOf(context);
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && kept.until > Date.now()) return kept.token;
-    const asked = this.#asked.get(key);
-    if (asked !== undefined) {
-      const token = await asked.catch((error: unknown) => {
-        // What was refused to the one who asked would be refused to all; that one may also have been stopped.
-        if (error instanceof ProviderError && error.next === 'fail') throw error;
-        return null;
-      });
-      if (token !== null) return token;
-      context.signal.throwIfAborted();
-      return this.#ask(context, key);
-    }
-    const asking = this.#ask(context, key).finally(() => this.#asked.delete(key));
-    this.#asked.set(key, asking);
-    return asking;
+  get(context: Context): Promise<AccessToken> {
+    return this.#cache.get(keyOf(context), context.signal, () => ask(context));
   }
 
   /** Drops a token that was refused, unless it has been replaced meanwhile. */
   forget(context: Context, refused: AccessToken): void {
-    const key = keyOf(context);
-    if (this.#kept.get(key)?.token.value === refused.value) this.#kept.delete(key);
+    this.#cache.forget(keyOf(context), ({ value }) => value === refused.value);
   }
+}
 
-  async #ask(context: Context, key: string): Promise<AccessToken> {
-    const { login, scope } = endpointsOf(context.settings);
-    const { tenantId, clientId } = context.settings;
-    const { body } = await context.http.request({
-      method: 'POST',
-      url: `${login}/${encodeURIComponent(tenantId)}/oauth2/v2.0/token`,
-      form: {
-        grant_type: 'client_credentials',
-        client_id: clientId,
-        client_secret: context.secrets['clientSecret'] ?? '',
-        scope,
-      },
-      changes: false,
-      answer: answerSchema,
-      classify: ({ status, body: refusal }) =>
-        status >= 400 && status < 500 && status !== 429 && status !== 408
-          ? { errorClass: 'auth', message: whyRefused(refusal, context) }
-          : undefined,
-    });
-    const token = { value: body.access_token, roles: rolesIn(body.access_token) };
-    const seconds = Number(body.expires_in ?? DEFAULT_LIFE_S);
-    if (this.#kept.size >= MOST_TOKENS) this.#kept.clear();
-    const lifeMs = seconds * 1000;
-    this.#kept.set(key, { token, until: Date.now() + lifeMs - Math.min(RENEW_EARLY_MS, lifeMs / 2) });
-    return token;
-  }
+async function ask(context: Context): Promise<KeptToken<AccessToken>> {
+  const { login, scope } = endpointsOf(context.settings);
+  const { tenantId, clientId } = context.settings;
+  const { body } = await context.http.request({
+    method: 'POST',
+    url: `${login}/${encodeURIComponent(tenantId)}/oauth2/v2.0/token`,
+    form: {
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_secret: context.secrets['clientSecret'] ?? '',
+      scope,
+    },
+    changes: false,
+    answer: answerSchema,
+    classify: ({ status, body: refusal }) =>
+      status >= 400 && status < 500 && status !== 429 && status !== 408
+        ? { errorClass: 'auth', message: whyRefused(refusal, context) }
+        : undefined,
+  });
+  const token = { value: body.access_token, roles: rolesIn(body.access_token) };
+  const seconds = Number(body.expires_in ?? DEFAULT_LIFE_S);
+  const lifeMs = seconds * 1000;
+  return { token, until: Date.now() + lifeMs - Math.min(RENEW_EARLY_MS, lifeMs / 2) };
 }
 
 /** Two instances never share a token, and one with another secret or other settings starts anew. */
