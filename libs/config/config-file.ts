@@ -29,6 +29,9 @@ const rateWindow = Type.Object(
   { additionalProperties: false },
 );
 
+/** Where a secret is: never itself. */
+const secretReference = Type.String({ pattern: '^(env|file):.+$', examples: ['env:API_KEY'] });
+
 /** Actions of a class that one application may ask for in an hour; 0: as many as it likes. */
 const perHour = { minimum: 0, maximum: 10_000 };
 
@@ -61,11 +64,7 @@ const schema = Type.Object(
             default: ['*'],
           }),
           settings: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
-          secrets: Type.Record(
-            Type.String(),
-            Type.String({ pattern: '^(env|file):.+$', examples: ['env:API_KEY'] }),
-            { default: {} },
-          ),
+          secrets: Type.Record(Type.String(), secretReference, { default: {} }),
           limits: Type.Object(
             {
               concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }),
@@ -89,6 +88,9 @@ const schema = Type.Object(
             {
               allow: Type.Array(Type.String({ format: 'cidr', examples: ['10.20.0.0/16'] }), { default: [] }),
               ports: Type.Array(Type.Integer({ minimum: 1, maximum: 65_535 }), { default: [] }),
+              ca: Type.Optional(Type.String({ minLength: 1, examples: ['./firewall-ca.pem'] })),
+              clientCertificate: Type.Optional(Type.String({ minLength: 1, examples: ['./riposte.pem'] })),
+              clientKey: Type.Optional(secretReference),
             },
             { additionalProperties: false, default: {} },
           ),

@@ -1,29 +1,37 @@
 import type { RiposteConfig } from './config-file.js';
+import { networkOf } from './network.js';
 import { resolveSecrets } from './secrets.js';
+
+export interface InstancesOptions {
+  /** Where secret references are looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the configuration's file: paths in it are relative to it. */
+  readonly folder: string;
+  /** Of which plugins this process needs secrets and certificates. Default: all. */
+  readonly readsSecrets?: (plugin: string) => boolean;
+}
 
 /**
  * The configured provider instances in the engine's form.
  *
- * @param env where secret references are looked up
- * @param readsSecrets of which plugins this process needs the secrets; default all
- * @throws ConfigurationError naming the key of a secret that is not there
+ * @throws ConfigurationError naming the key of a secret or certificate that is not there, or is none
  */
-export async function instancesOf(
-  config: RiposteConfig,
-  env: Readonly<Record<string, string | undefined>>,
-  readsSecrets: (plugin: string) => boolean = () => true,
-) {
+export async function instancesOf(config: RiposteConfig, options: InstancesOptions) {
+  const { env, folder, readsSecrets = () => true } = options;
   return Promise.all(
-    config.providers.map(async ({ limits, secrets, ...instance }, index) => ({
-      ...instance,
-      concurrency: limits.concurrency,
-      rateLimits: limits.windows,
-      reserve: limits.reserve,
-      secretNames: Object.keys(secrets),
-      secrets: readsSecrets(instance.plugin)
-        ? await resolveSecrets(`providers[${index}] (${instance.id}).secrets`, secrets, env)
-        : {},
-    })),
+    config.providers.map(async ({ limits, secrets, network, ...instance }, index) => {
+      const key = `providers[${index}] (${instance.id})`;
+      const isCalled = readsSecrets(instance.plugin);
+      return {
+        ...instance,
+        concurrency: limits.concurrency,
+        rateLimits: limits.windows,
+        reserve: limits.reserve,
+        secretNames: Object.keys(secrets),
+        secrets: isCalled ? await resolveSecrets(`${key}.secrets`, secrets, env) : {},
+        ...(isCalled ? { network: await networkOf(`${key}.network`, network, folder, env) } : {}),
+      };
+    }),
   );
 }
 

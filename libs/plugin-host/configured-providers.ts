@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { configFileOf, inFile, instancesOf, loadConfig, type RiposteConfig } from '#config';
 import { ProviderRegistry } from '#engine';
 import type { Provider } from '#provider-sdk';
@@ -12,7 +13,7 @@ export interface ConfiguredProvidersOptions {
     plugins: RiposteConfig['plugins'],
     configFile: string,
   ) => Promise<Readonly<Record<string, Provider>>>;
-  /** Whether this process looks the secrets of such a plugin up. One that calls no vendor has no use for them. */
+  /** Whether this process looks up the secrets and certificates of such a plugin. One that calls no vendor has no use for them. */
   readonly readsSecrets: (plugin: string) => boolean;
   readonly log: Logger;
 }
@@ -32,9 +33,10 @@ export interface ConfiguredProviders {
  * @throws ConfigurationError naming file and key
  */
 export async function configuredProviders(options: ConfiguredProvidersOptions): Promise<ConfiguredProviders> {
-  const { env, log } = options;
+  const { env, log, readsSecrets } = options;
   const config = await loadConfig(env, process.cwd());
   const configFile = configFileOf(env, process.cwd());
+  const folder = path.dirname(configFile);
   const inside = await options.pluginsWith(config.plugins, configFile);
   const outside = await OutsidePlugins.load({
     plugins: config.plugins,
@@ -46,7 +48,7 @@ export async function configuredProviders(options: ConfiguredProvidersOptions): 
     const registry = await inFile(
       configFile,
       async () =>
-        new ProviderRegistry(await instancesOf(config, env, options.readsSecrets), {
+        new ProviderRegistry(await instancesOf(config, { env, folder, readsSecrets }), {
           ...inside,
           ...outside.providers,
         }),

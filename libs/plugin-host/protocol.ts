@@ -3,6 +3,7 @@ import {
   ProviderError,
   Type,
   isProviderErrorClass,
+  type NetworkPolicy,
   type ProviderErrorClass,
   type StopRequested,
   type Static,
@@ -81,7 +82,7 @@ export interface CallFacts {
     readonly deadlineAt: string;
   } | null;
   readonly lastCheckpoint: unknown;
-  readonly network: { readonly allow: readonly string[]; readonly ports: readonly number[] };
+  readonly network: NetworkPolicy;
   /** Values that never appear in an error. */
   readonly hidden: readonly string[];
 }

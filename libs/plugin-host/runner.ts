@@ -4,7 +4,15 @@ import os from 'node:os';
 import traceEvents from 'node:trace_events';
 import { pathToFileURL } from 'node:url';
 import v8 from 'node:v8';
-import { StopRequested, vendorHttp, type NetworkPolicy, type Provider, type VendorHttp } from '#provider-sdk';
+import {
+  StopRequested,
+  refusalError,
+  vendorHttp,
+  type NetworkPolicy,
+  type Provider,
+  type RequestRefusal,
+  type VendorHttp,
+} from '#provider-sdk';
 import { failureOf, lineSplitter, type CallFacts, type FromChild, type ToChild } from './protocol.js';
 
 /**
@@ -85,13 +93,24 @@ async function answer({ id, call, facts, args }: Extract<ToChild, { type: 'call'
     const calls = (provider?.calls ?? {}) as unknown as Readonly<
       Record<string, (...args: readonly unknown[]) => unknown>
     >;
-    const value = await calls[call]?.(contextOf(id, facts, abort.signal), ...args.map(revived));
+    const given = args.map(revived);
+    // The API, which asks it of other plugins, runs none of this code.
+    if (call === 'execute') requireUnrefused(calls['validate']?.(facts.settings, ...given) ?? null);
+    const value = await calls[call]?.(contextOf(id, facts, abort.signal), ...given);
     say({ type: 'returned', id, value: plain(value) ?? null });
   } catch (error) {
     say({ type: 'threw', id, failure: failureOf(error) });
   } finally {
     aborts.delete(id);
   }
+}
+
+/** @throws ProviderError in the words of what `validate` told, where that speaks against the request */
+function requireUnrefused(told: unknown): void {
+  if (told === null) return;
+  if (typeof (told as Partial<RequestRefusal>).message !== 'string')
+    throw new TypeError('validate() gave neither null nor a refusal with a message');
+  throw refusalError(told as RequestRefusal);
 }
 
 /** What the plugin sees: the engine's context, with what acts going through the host. */

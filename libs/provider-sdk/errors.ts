@@ -114,6 +114,17 @@ export class AddressRefused extends ProviderError {
   }
 }
 
+/**
+ * The vendor's certificate is not believed, so nothing was sent. It is tried again as what cannot be reached: it passes
+ * when the vendor is given another, or the instance is told whom to trust.
+ */
+export class CertificateRefused extends ProviderError {
+  constructor(message: string, details: ProviderErrorDetails = {}) {
+    super('unreachable', message, details);
+    this.name = 'CertificateRefused';
+  }
+}
+
 /** The reason of a call's `AbortSignal`: why the engine asks the plugin to stop. */
 export class StopRequested extends Error {
   constructor(

@@ -26,6 +26,7 @@ export { checkManifest } from './check-manifest.js';
 export { defineProvider } from './define-provider.js';
 export {
   AddressRefused,
+  CertificateRefused,
   PluginDied,
   ProviderError,
   StopRequested,
@@ -55,7 +56,13 @@ export type {
   RequestRefusal,
   StepOutcome,
 } from './provider.js';
-export type { NetworkPolicy, VendorHttp, VendorRequest, VendorResponse } from './vendor-http.js';
+export type {
+  ClientCertificate,
+  NetworkPolicy,
+  VendorHttp,
+  VendorRequest,
+  VendorResponse,
+} from './vendor-http.js';
 export {
   RAIL_SETTINGS,
   blockRails,
@@ -64,6 +71,7 @@ export {
   type RailRefusal,
   type RailSettings,
 } from './rails.js';
+export { refusalError } from './refusal.js';
 export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { plainWords } from './vendor-words.js';

@@ -290,7 +290,8 @@ export interface ProviderCalls<Request, Settings> {
   /**
    * What speaks against a request, by what is known without asking anybody: quick, pure, no network. It is asked before
    * an action is recorded, in the API, which has no secrets and stands on another machine perhaps; so `execute` has to
-   * check what matters itself. Of a plugin in a process of its own it is not asked.
+   * check what matters itself (`refusalError` says it in the same words). Of a plugin in a process of its own it is asked
+   * by the worker, right before each `execute`.
    *
    * @returns null where nothing does
    */

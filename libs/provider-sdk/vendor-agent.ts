@@ -25,7 +25,7 @@ export class NotConnected extends Error {
 const agents = new WeakMap<NetworkPolicy, WeakMap<ResolveName, Agent>>();
 
 /**
- * The connections under a policy, kept and shared by all calls. Certificates are always verified, proxies of the
+ * The connections under a policy, kept and shared by all calls of that very object. Certificates are always verified, proxies of the
  * environment are not used, and every connection is checked as it is dialled. Fails with `NotConnected`, or
  * `RefusedAddress` where the policy is against it.
  */
@@ -38,11 +38,17 @@ export function vendorAgent(policy: NetworkPolicy, resolve: ResolveName): Agent 
 }
 
 function agentOf(policy: NetworkPolicy, resolve: ResolveName): Agent {
+  const { ca, client } = policy;
+  // Also a certificate that is no authority's vouches, for itself: OpenSSL alone would ask for who signed it.
+  const trust = ca === undefined ? {} : { ca, allowPartialTrustChain: true };
+  const identity = client === undefined ? {} : { cert: client.certificate, key: client.key };
   const connectorOf = (allowedOnly: boolean): buildConnector.connector =>
     buildConnector({
       timeout: CONNECT_TIMEOUT_MS,
       lookup: guardedLookup(policy, allowedOnly, resolve),
       rejectUnauthorized: true,
+      ...trust,
+      ...identity,
     });
   const anywhere = connectorOf(false);
   const allowed = connectorOf(true);

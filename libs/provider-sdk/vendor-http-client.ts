@@ -3,7 +3,8 @@ import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib';
 import { ExponentialBackoff, fullJitterGenerator, handleWhen, retry } from 'cockatiel';
 import type { Static, TSchema } from 'typebox';
 import { DecoratorHandler, request as send, type Dispatcher } from 'undici';
-import { AddressRefused, ProviderError, type ProviderErrorClass } from './errors.js';
+import { certificateProblem } from './certificate-problems.js';
+import { AddressRefused, CertificateRefused, ProviderError, type ProviderErrorClass } from './errors.js';
 import { compileSchema, describeSchemaError } from './json-schema.js';
 import { RefusedAddress, checkedUrl, resolveBySystem } from './network-guard.js';
 import { NotConnected, vendorAgent } from './vendor-agent.js';
@@ -168,7 +169,7 @@ class VendorCall<Answer extends TSchema> {
     try {
       raw = await this.#exchange(url, wire, this.#endAt - now, () => (sent = true));
     } catch (error) {
-      throw this.#broken(error, sent);
+      throw this.#broken(error, sent, url.hostname);
     }
     return this.#judge(raw);
   }
@@ -220,11 +221,14 @@ class VendorCall<Answer extends TSchema> {
   }
 
   /** What an exchange that did not end with an answer comes to. */
-  #broken(error: unknown, sent: boolean): Error {
+  #broken(error: unknown, sent: boolean, host: string): Error {
     if (error instanceof RefusedAddress) return this.#refusal(error);
     const stopped = error instanceof CutOff && error.why === 'stopped';
     if (stopped && !(sent && this.#changes)) return this.#options.signal.reason as Error;
     const cause = error instanceof NotConnected ? error.cause : error;
+    const problem = certificateProblem(reasonOf(cause), host, this.#options.network.ca !== undefined);
+    // It does not pass within a moment.
+    if (problem !== null) return new CertificateRefused(plainWords(problem, this.#secrets), causeOf(cause));
     const why = stopped
       ? 'The call was stopped before the vendor had answered'
       : error instanceof CutOff
@@ -307,8 +311,7 @@ class VendorCall<Answer extends TSchema> {
     const words = plainWords(message, this.#secrets);
     return new ProviderError(errorClass, /[.!?…]$/.test(words) ? words : `${words}.`, {
       ...rest,
-      // The code alone: messages of a connection may name more than is to be shown.
-      ...(cause === undefined ? {} : { cause: new Error(reasonOf(cause)) }),
+      ...causeOf(cause),
     });
   }
 }
@@ -398,6 +401,11 @@ function mayBeJson(contentType: string | undefined): boolean {
 
 function parsed(text: string): unknown {
   return parseStrangersJson(text.replace(/^\ufeff/, '')) ?? null;
+}
+
+/** The code alone: messages of a connection may name more than is to be shown. */
+function causeOf(cause: unknown): { readonly cause?: Error } {
+  return cause === undefined ? {} : { cause: new Error(reasonOf(cause)) };
 }
 
 function reasonOf(error: unknown): string {

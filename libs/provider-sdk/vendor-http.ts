@@ -61,10 +61,23 @@ export interface VendorHttp {
   request<Answer extends TSchema = TSchema>(request: VendorRequest<Answer>): Promise<VendorResponse<Answer>>;
 }
 
-/** Where calls to a vendor may go. Public addresses over TLS always; what else, the operator says. */
+/** Where calls to a vendor may go, and whom they trust there. Public addresses over TLS always; what else, the operator says. */
 export interface NetworkPolicy {
   /** Private, loopback or otherwise special addresses that may be called, as CIDR. Plain http goes to these only. */
   readonly allow: readonly string[];
   /** Ports besides 443; to allowed addresses any. */
   readonly ports: readonly number[];
+  /**
+   * PEM of the certificates that vouch for the vendor, of authorities or the vendor's own: these and no others. Default:
+   * the authorities that Node.js trusts.
+   */
+  readonly ca?: string;
+  /** What a vendor that asks for a certificate is shown, in PEM. Default: none. */
+  readonly client?: ClientCertificate;
+}
+
+/** A certificate, with those between it and its authority, and its key without a passphrase; both in PEM. */
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly key: string;
 }

@@ -1,8 +1,8 @@
-import { ProviderError, type HealthReport } from '#provider-sdk';
+import { CertificateRefused, ProviderError, type HealthReport } from '#provider-sdk';
 
 /** What to look at where a device does not answer at all, behind what `context.http` says of it. */
 const UNREACHABLE =
-  'Check settings.baseUrl; that this worker may reach the web interface of the device; network.allow of the instance, which has to list a private address; and NODE_EXTRA_CA_CERTS where the certificate is of an authority of your own.';
+  'Check settings.baseUrl; that this worker may reach the web interface of the device; and network.allow of the instance, which has to list a private address.';
 
 /**
  * A health check of a device: what the probe says, or why it fails and what to do.
@@ -14,7 +14,7 @@ export async function deviceHealth(probe: () => Promise<string>): Promise<Health
     return { ok: true, message: await probe() };
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
-    const advice = error.errorClass === 'unreachable' ? ` ${UNREACHABLE}` : '';
-    return { ok: false, message: `${error.message}${advice}` };
+    const isSilent = error.errorClass === 'unreachable' && !(error instanceof CertificateRefused);
+    return { ok: false, message: isSilent ? `${error.message} ${UNREACHABLE}` : error.message };
   }
 }

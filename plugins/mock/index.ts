@@ -2,6 +2,7 @@ import {
   ProviderError,
   blockRails,
   defineProvider,
+  refusalError,
   type CallContext,
   type RailRefusal,
   type StepOutcome,
@@ -26,7 +27,7 @@ export const provider = defineProvider({
 
   async execute(context, request) {
     const refused = refusalByRails(context.settings, request);
-    if (refused !== null) throw new ProviderError('permission', refused.message);
+    if (refused !== null) throw refusalError(refused);
     injectFault(context, 'transient');
     switch (request.action) {
       case 'FailAlways':

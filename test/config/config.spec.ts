@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EMBEDDED_DEFAULT, instancesOf, loadConfig, parseConfig, retentionOf } from '#config';
 import { ConfigurationError } from '#domain';
+import { Authority, type KeyedCertificate } from '../support/tls.js';
 
 let dir: string;
 beforeAll(async () => {
@@ -155,21 +156,91 @@ describe('secret references', () => {
 
   it('are resolved from variables and files', async () => {
     await writeFile(path.join(dir, 'key'), 'from-file\n');
-    const fromEnv = await instancesOf(config('env:THE_KEY'), { THE_KEY: 'from-env' });
-    const fromFile = await instancesOf(config(`file:${path.join(dir, 'key')}`), {});
+    const fromEnv = await instancesOf(config('env:THE_KEY'), { env: { THE_KEY: 'from-env' }, folder: dir });
+    const fromFile = await instancesOf(config(`file:${path.join(dir, 'key')}`), { env: {}, folder: dir });
     expect([fromEnv[0]?.secrets, fromFile[0]?.secrets]).toEqual([{ key: 'from-env' }, { key: 'from-file' }]);
   });
 
   it('that lead nowhere stop the start, naming the key', async () => {
-    await expect(instancesOf(config('env:THE_KEY'), {})).rejects.toThrow(
+    await expect(instancesOf(config('env:THE_KEY'), { env: {}, folder: dir })).rejects.toThrow(
       /providers\[0\] \(fw\)\.secrets\.key: the variable THE_KEY is not set/,
     );
-    await expect(instancesOf(config('file:/nowhere'), {})).rejects.toThrow(
+    await expect(instancesOf(config('file:/nowhere'), { env: {}, folder: dir })).rejects.toThrow(
       /secrets\.key: the file \/nowhere cannot be read/,
     );
   });
 
   it('are left alone by a process that calls no vendor', async () => {
-    expect((await instancesOf(config('env:THE_KEY'), {}, () => false))[0]?.secrets).toEqual({});
+    const options = { env: {}, folder: dir, readsSecrets: () => false };
+    expect((await instancesOf(config('env:THE_KEY'), options))[0]?.secrets).toEqual({});
+  });
+});
+
+describe('whom an instance trusts', () => {
+  let authority: Authority;
+  let riposte: KeyedCertificate;
+  beforeAll(async () => {
+    authority = await Authority.make();
+    riposte = await authority.issue();
+    await writeFile(path.join(dir, 'ca.pem'), `its name\n${authority.cert}`);
+    await writeFile(path.join(dir, 'riposte.pem'), riposte.cert);
+    await writeFile(path.join(dir, 'key.pem'), riposte.key);
+  });
+  const networkOf = async (network: Readonly<Record<string, string>>, env = {}) => {
+    const text = JSON.stringify({ providers: [{ id: 'fw', plugin: 'mock', network }] });
+    return (await instancesOf(parseConfig(text, 'f'), { env, folder: dir }))[0]?.network;
+  };
+
+  it('is said by a file beside the configuration, by its path, or by the certificate itself', async () => {
+    const file = path.join(dir, 'ca.pem');
+    for (const ca of ['./ca.pem', file, authority.cert])
+      expect((await networkOf({ ca }))?.ca?.trim()).toBe(authority.cert.trim());
+  });
+
+  it('is shown a certificate whose key is a secret', async () => {
+    const network = await networkOf(
+      { clientCertificate: './riposte.pem', clientKey: 'env:THE_KEY' },
+      { THE_KEY: riposte.key },
+    );
+    expect(network?.client?.certificate.trim()).toBe(riposte.cert.trim());
+    expect(network?.client?.key).toBe(riposte.key);
+  });
+
+  it('is not looked up by a process that calls no vendor', async () => {
+    const config = parseConfig('providers: [{ id: fw, plugin: mock, network: { ca: ./gone.pem } }]', 'f');
+    const [instance] = await instancesOf(config, { env: {}, folder: dir, readsSecrets: () => false });
+    expect(instance?.network).toBeUndefined();
+  });
+
+  it.each<[string, () => Readonly<Record<string, string>>, RegExp]>([
+    [
+      'a file that is not there',
+      () => ({ ca: './gone.pem' }),
+      /\(fw\)\.network\.ca: the file .*gone\.pem cannot/,
+    ],
+    [
+      'a file without certificates',
+      () => ({ ca: './key.pem' }),
+      /network\.ca: the file .* has no certificate in PEM/,
+    ],
+    [
+      'a certificate that is none',
+      () => ({ ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' }),
+      /network\.ca: certificate 1 of the text cannot be read/,
+    ],
+    ['a certificate without a key', () => ({ clientCertificate: './riposte.pem' }), /belong together/],
+    [
+      'the key of another certificate',
+      () => ({ clientCertificate: './ca.pem', clientKey: `file:${path.join(dir, 'key.pem')}` }),
+      /clientKey is not the key of the first certificate/,
+    ],
+    [
+      'a key that is none',
+      () => ({ clientCertificate: './riposte.pem', clientKey: `file:${path.join(dir, 'riposte.pem')}` }),
+      /network\.clientKey: is no private key in PEM/,
+    ],
+  ])('stops the start with %s, naming the key', async (_what, network, message) => {
+    await expect(networkOf(network())).rejects.toThrow(ConfigurationError);
+    await expect(networkOf(network())).rejects.toThrow(message);
   });
 });

@@ -6,6 +6,7 @@ import {
   type ExecutionContext,
   type HealthReport,
   type Maintained,
+  type NetworkPolicy,
   type Provider,
   type StepOutcome,
 } from '#provider-sdk';
@@ -30,6 +31,7 @@ export class DeviceCalls {
     settings: Readonly<Record<string, unknown>>,
     private readonly secrets: Readonly<Record<string, string>>,
     private readonly instance = `fw-${randomUUID().slice(0, 8)}`,
+    private readonly network: Partial<NetworkPolicy> = {},
   ) {
     this.#settings = { ...settings };
     if (!compileSchema(provider.manifest.settings)(this.#settings))
@@ -45,6 +47,11 @@ export class DeviceCalls {
       secrets,
       this.instance,
     );
+  }
+
+  /** The same instance, with more that its network settings say. */
+  trusting(network: Partial<NetworkPolicy>): DeviceCalls {
+    return new DeviceCalls(this.provider, this.ledger, this.#settings, this.secrets, this.instance, network);
   }
 
   async block(ip: string, until?: Date): Promise<Blocked> {
@@ -98,6 +105,7 @@ export class DeviceCalls {
         secrets: this.secrets,
         key: actionId,
         instance: this.instance,
+        network: this.network,
       }),
       tenantId: TENANT_A,
       ledger: this.ledger,

@@ -215,7 +215,7 @@ describe('health of FortiGate', () => {
     expect((await byGroup.health())?.message).toMatch(/no address group riposte-block6/);
     expect((await firewall.with({ token: 'nobody' }).health())?.message).toMatch(/refused the API token/);
     const gone = firewall.with(SECRETS, { baseUrl: 'http://127.0.0.1:9' });
-    expect((await gone.health())?.message).toMatch(/cannot be reached.*NODE_EXTRA_CA_CERTS/);
+    expect((await gone.health())?.message).toMatch(/cannot be reached.*network\.allow of the instance/);
   });
 });
 

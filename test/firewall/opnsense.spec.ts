@@ -6,6 +6,7 @@ import { firewallMakers } from '../../plugins/firewall/index.js';
 import { OpnsenseSimulator } from '../simulators/opnsense/vendor.js';
 import { freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { Authority } from '../support/tls.js';
 import { ADDRESSES_ONLY, DeviceCalls, inMs } from './device-calls.js';
 
 /** OPNsense, against a simulator made from the source of its controllers. */
@@ -155,7 +156,7 @@ describe('a block that OPNsense does not carry out', () => {
   it('says that it cannot be reached', async () => {
     const gone = firewall.with(SECRETS, { baseUrl: 'http://127.0.0.1:9' });
     expect(await gone.refusal(IP)).toMatch(/^unreachable: .*nothing was sent/);
-    expect((await gone.health())?.message).toContain('NODE_EXTRA_CA_CERTS');
+    expect((await gone.health())?.message).toContain('network.allow of the instance');
   });
 
   it.each([
@@ -188,6 +189,39 @@ describe('health of OPNsense', () => {
     const health = await firewall.health();
     expect(health?.ok).toBe(false);
     expect(health?.message).toMatch(message);
+  });
+});
+
+describe('OPNsense with a certificate of its own', () => {
+  let authority: Authority;
+  let secured: OpnsenseSimulator;
+  beforeAll(async () => {
+    authority = await Authority.make();
+    secured = await OpnsenseSimulator.start({ 'key-of-one': 'secret-of-one' }, await authority.issue());
+  });
+  afterAll(() => secured.stop());
+
+  it('is blocked at where the instance trusts its authority', async () => {
+    const { cert: ca } = authority;
+    const trusting = firewall.with(SECRETS, { baseUrl: secured.baseUrl }).trusting({ ca });
+    await trusting.block(IP);
+    expect(secured.table(ALIAS)).toEqual([IP]);
+    expect((await trusting.health())?.ok).toBe(true);
+  });
+
+  it('is told nothing where it does not, and what to do is said', async () => {
+    const asked = secured.requests.length;
+    const stranger = firewall.with(SECRETS, { baseUrl: secured.baseUrl });
+    const said =
+      /^unreachable: The certificate of 127\.0\.0\.1 is signed by an authority that this instance does not trust .*nothing was sent\. Set network\.ca/;
+    expect(await stranger.refusal(IP)).toMatch(said);
+    const health = await stranger.health();
+    expect(health).toMatchObject({
+      ok: false,
+      message: expect.stringMatching(/Set network\.ca of the instance/),
+    });
+    expect(health?.message).not.toContain('network.allow');
+    expect(secured.requests).toHaveLength(asked);
   });
 });
 

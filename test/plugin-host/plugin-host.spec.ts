@@ -14,10 +14,13 @@ import {
   checkManifest,
   vendorHttp,
   type ExecutionContext,
+  type NetworkPolicy,
   type Provider,
 } from '#provider-sdk';
 import { createLogger, type Logger } from '#telemetry';
+import { SimulatorServer, answerJson } from '../simulators/simulator-server.js';
 import { eventually } from '../support/eventually.js';
+import { Authority } from '../support/tls.js';
 
 /** Plugins of others: what is refused, what they can do, and what they cannot. */
 
@@ -152,6 +155,49 @@ describe('a plugin in a process of its own', () => {
     expect(String(defect)).toMatch(
       /^thrown by the plugin: TypeError: x is not a function \(at .*index\.js:\d+:\d+\)\)$/,
     );
+  });
+
+  it('is asked by its own `validate` before it does anything, and refuses in its words', async () => {
+    const saved: unknown[] = [];
+    const options = {
+      settings: { site: 'HQ' },
+      saveOperation: (operation: unknown) => Promise.resolve(void saved.push(operation)),
+    };
+    await expect(isolate(shared, 'crown-jewel', options)).rejects.toMatchObject({
+      errorClass: 'permission',
+      message: 'Never the crown jewel of HQ.',
+    });
+    await expect(isolate(shared, '', options)).rejects.toMatchObject({
+      errorClass: 'invalidInput',
+      message: 'No machine has no name.',
+    });
+    expect(saved).toEqual([]);
+  });
+
+  it('trusts at its vendor whom the instance trusts', async () => {
+    const authority = await Authority.make();
+    const vendor = await SimulatorServer.start(
+      (_incoming, response) => answerJson(response, 200, {}),
+      0,
+      await authority.issue(),
+    );
+    onTestFinished(() => vendor.stop());
+    const asks = (network: Partial<NetworkPolicy>) => {
+      const { signal } = new AbortController();
+      const allow = ['127.0.0.0/8'];
+      const http = vendorHttp({
+        network: { allow, ports: [], ...network },
+        signal,
+        spend: () => Promise.resolve(),
+        secrets: [],
+      });
+      return isolate(shared, 'asks', { settings: { site: vendor.baseUrl }, http });
+    };
+    expect(await asks({ ca: authority.cert })).toEqual({ kind: 'completed' });
+    await expect(asks({})).rejects.toMatchObject({
+      errorClass: 'unreachable',
+      message: expect.stringContaining('Set network.ca of the instance') as string,
+    });
   });
 
   it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {

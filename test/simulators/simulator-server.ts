@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
@@ -14,12 +21,16 @@ export interface Incoming {
 
 type Handler = (incoming: Incoming, response: ServerResponse) => void | Promise<void>;
 
-/** What all simulators are: a real HTTP server on 127.0.0.1. A handler that fails cuts its connection. */
+/** What all simulators are: a real HTTP server on 127.0.0.1, with TLS where it has a certificate. A handler that fails cuts its connection. */
 export class SimulatorServer {
   readonly #server: Server;
 
-  private constructor(handle: Handler) {
-    this.#server = createServer((request, response) => {
+  private constructor(
+    handle: Handler,
+    readonly isTls: boolean,
+    tls: ServerOptions = {},
+  ) {
+    const listen: RequestListener = (request, response) => {
       text(request)
         .then((body) =>
           handle(
@@ -33,15 +44,17 @@ export class SimulatorServer {
           ),
         )
         .catch(() => response.destroy());
-    });
+    };
+    this.#server = isTls ? createTlsServer(tls, listen) : createServer(listen);
   }
 
   /**
    * @param port 0 takes a free one
+   * @param tls certificate and key. Default: plain HTTP
    * @throws Error when the port is taken
    */
-  static async start(handle: Handler, port = 0): Promise<SimulatorServer> {
-    const server = new SimulatorServer(handle);
+  static async start(handle: Handler, port = 0, tls?: ServerOptions): Promise<SimulatorServer> {
+    const server = new SimulatorServer(handle, tls !== undefined, tls);
     server.#server.listen(port, '127.0.0.1');
     await once(server.#server, 'listening');
     return server;
@@ -52,7 +65,7 @@ export class SimulatorServer {
   }
 
   get baseUrl(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http${this.isTls ? 's' : ''}://127.0.0.1:${this.port}`;
   }
 
   /** Cuts what is open. */

@@ -1,4 +1,4 @@
-import { vendorHttp, type ExecutionContext, type VendorOperation } from '#provider-sdk';
+import { vendorHttp, type ExecutionContext, type NetworkPolicy, type VendorOperation } from '#provider-sdk';
 
 /** What a call of a plugin gets, for plugins that speak HTTP to a vendor of the test's own. */
 export function callContext(options: {
@@ -7,6 +7,7 @@ export function callContext(options: {
   readonly key?: string;
   readonly instance?: string;
   readonly saved?: VendorOperation[];
+  readonly network?: Partial<NetworkPolicy>;
 }): ExecutionContext {
   const key = options.key ?? 'key-1';
   const signal = AbortSignal.timeout(30_000);
@@ -29,7 +30,7 @@ export function callContext(options: {
     },
     heartbeat: () => Promise.resolve(),
     http: vendorHttp({
-      network: { allow: ['127.0.0.0/8'], ports: [] },
+      network: { allow: ['127.0.0.0/8'], ports: [], ...options.network },
       signal,
       spend: () => Promise.resolve(),
       secrets: Object.values(options.secrets),

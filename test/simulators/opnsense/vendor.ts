@@ -47,15 +47,25 @@ export class OpnsenseSimulator implements SimulatedVendor {
   readonly requests: string[] = [];
   #server: SimulatorServer | undefined;
 
-  /** @param keys secrets by key */
-  static async start(keys: Readonly<Record<string, string>>): Promise<OpnsenseSimulator> {
+  /**
+   * @param keys secrets by key
+   * @param tls certificate and key. Default: plain HTTP
+   */
+  static async start(
+    keys: Readonly<Record<string, string>>,
+    tls?: { readonly cert: string; readonly key: string },
+  ): Promise<OpnsenseSimulator> {
     const vendor = new OpnsenseSimulator();
     for (const [key, secret] of Object.entries(keys)) vendor.keys.set(key, secret);
     vendor.reset();
-    vendor.#server = await SimulatorServer.start((incoming, response) => {
-      const { status, body } = vendor.#answer(incoming);
-      answerJson(response, status, body);
-    });
+    vendor.#server = await SimulatorServer.start(
+      (incoming, response) => {
+        const { status, body } = vendor.#answer(incoming);
+        answerJson(response, status, body);
+      },
+      0,
+      tls,
+    );
     return vendor;
   }
 
