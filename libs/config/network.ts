@@ -77,12 +77,12 @@ async function certificatesIn(key: string, given: string, folder: string): Promi
   const found = text.match(CERTIFICATE) ?? [];
   if (found.length === 0)
     throw new ConfigurationError(`${key}: ${where} has no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
-  for (const [index, one] of found.entries()) {
+  const certificates = found.map((one, index) => {
     try {
-      new X509Certificate(one);
+      return new X509Certificate(one);
     } catch (cause) {
       throw new ConfigurationError(`${key}: certificate ${index + 1} of ${where} cannot be read`, { cause });
     }
-  }
-  return `${found.join('\n')}\n`;
+  });
+  return certificates.join('');
 }

@@ -71,8 +71,9 @@ export {
   type RailRefusal,
   type RailSettings,
 } from './rails.js';
+export { HostAddresses, type ResolveHost } from './host-addresses.js';
 export { refusalError } from './refusal.js';
-export { readSurroundings, resolvedHosts, type Surroundings } from './surroundings.js';
+export { readSurroundings, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { plainWords } from './vendor-words.js';
 export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';

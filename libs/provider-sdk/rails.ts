@@ -56,7 +56,7 @@ export interface BlockRails {
 }
 
 export interface BlockRailsOptions {
-  /** Names and addresses by which the vendor is reached. Default none. See `resolvedHosts`. */
+  /** Names and addresses by which the vendor is reached. Default none. See `HostAddresses`. */
   readonly vendorHosts?: readonly string[];
   /** Default: of this machine, read now. */
   readonly surroundings?: Surroundings;

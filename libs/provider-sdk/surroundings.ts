@@ -1,12 +1,6 @@
 import { getServers } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { literalOf } from './network-guard.js';
-
-/** Milliseconds a name may take to be looked up. */
-const LOOKUP_MS = 3000;
 
 /** What this machine needs to stay reachable, and to reach others. Addresses are written plainly, without ports. */
 export interface Surroundings {
@@ -31,30 +25,6 @@ export function readSurroundings(textOf: (file: string) => string = systemFile):
     gateways: [...ipv4Gateways(textOf('/proc/net/route')), ...ipv6Gateways(textOf('/proc/net/ipv6_route'))],
     nameServers: getServers().map(nameServerAddress),
   };
-}
-
-/**
- * The hosts with, after each name, the addresses that it stands for now, for `BlockRailsOptions.vendorHosts`.
- *
- * @param hosts names and addresses, or the URLs they are in
- * @param resolve how names are looked up. Default as the system does. A name that is not
- *   found within 3 s is given as it is
- */
-export async function resolvedHosts(
-  hosts: readonly string[],
-  resolve: (name: string) => Promise<readonly { readonly address: string }[]> = (name) =>
-    lookup(name, { all: true }),
-): Promise<readonly string[]> {
-  const found = hosts.map(async (given) => {
-    const host = URL.canParse(given) && given.includes('://') ? new URL(given).hostname : given;
-    if (literalOf(host) !== null) return [host];
-    const addresses = await Promise.race([
-      resolve(host).catch(() => []),
-      sleep(LOOKUP_MS, [], { ref: false }),
-    ]);
-    return [host, ...addresses.map(({ address }) => withoutZone(address))];
-  });
-  return (await Promise.all(found)).flat();
 }
 
 /** Gateways of the routes to everywhere, from the text of /proc/net/route: addresses are hexadecimal, last byte first. */

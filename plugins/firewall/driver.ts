@@ -1,4 +1,4 @@
-import type { HealthReport, InstanceContext, ProviderError } from '#provider-sdk';
+import type { HealthReport, InstanceContext, ProviderError, Surroundings } from '#provider-sdk';
 
 /**
  * What is to be done at a firewall, in the words of OpenC2's Stateless Packet Filtering profile (SLPF v1.0, section 2):
@@ -50,6 +50,9 @@ export type DriverContext<Settings> = Pick<
   'instance' | 'settings' | 'secrets' | 'signal' | 'http' | 'ledger' | 'log'
 >;
 
+/** What of the surroundings a driver may know better than its process. */
+export type DeviceSurroundings = Pick<Surroundings, 'ownAddresses' | 'gateways'>;
+
 /** What a device, or a feed, has lists of. */
 export interface FirewallLists<Settings = unknown> {
   /**
@@ -71,6 +74,13 @@ export interface FirewallLists<Settings = unknown> {
   readonly covers: boolean;
   /** Names and addresses of the device and its interface: never blocked. */
   vendorHosts?(settings: Settings): readonly string[];
+  /**
+   * Addresses and gateways besides those of this process that are the device's: never blocked. It is asked for each block,
+   * and may answer as it did within the last minute.
+   *
+   * @throws ProviderError where they cannot be read: nothing is blocked then
+   */
+  surroundings?(context: DriverContext<Settings>): Promise<DeviceSurroundings>;
   health(context: DriverContext<Settings>): Promise<HealthReport>;
 }
 

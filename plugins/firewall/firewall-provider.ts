@@ -1,10 +1,14 @@
 import {
+  HostAddresses,
   ProviderError,
   RAIL_SETTINGS,
   Type,
   blockRails,
   defineProvider,
+  readSurroundings,
+  refusalError,
   type ActionManifest,
+  type BlockRailsOptions,
   type CallContext,
   type CompletedAction,
   type EntryLedger,
@@ -13,6 +17,7 @@ import {
   type Provider,
   type RateWindow,
   type RequestRefusal,
+  type ResolveHost,
   type StepOutcome,
 } from '#provider-sdk';
 import type { TObject, TProperties, Static } from 'typebox';
@@ -90,13 +95,17 @@ interface Request {
  * The provider of a kind of firewall: blocks are leases in the instance's ledger, and the device is brought to what it
  * says. To execute one twice has no further effect; a revert takes its lease away, and so does a cancel that comes before
  * the entry is there.
+ *
+ * @param resolve how the names of the device's hosts are looked up. Default: as the system does
  */
 export function firewallProvider<Settings extends TProperties>(
   declaration: FirewallDeclaration<Settings>,
+  resolve?: ResolveHost,
 ): Provider {
   type Values = Static<TObject<Settings>>;
   const { driver, targets } = declaration;
   const writer = new ListWriter(driver);
+  const hosts = new HostAddresses(resolve);
   const comment = Type.Optional(Type.String({ maxLength: 1000, examples: ['Case 4711'] }));
   const calls = declaration.calls === undefined ? {} : { calls: declaration.calls };
   const actions: Record<string, ActionManifest> = {};
@@ -132,23 +141,43 @@ export function firewallProvider<Settings extends TProperties>(
     return found.list;
   };
 
-  /** Null where it may be done. */
-  const refusalOf = (settings: Values, request: Request, tenantId = ''): RequestRefusal | null => {
+  /** As far as it can be told without asking anybody; null where nothing speaks against it. */
+  const refusalOf = (
+    settings: Values,
+    request: Request,
+    tenantId = '',
+    known: BlockRailsOptions = { vendorHosts: driver.vendorHosts?.(settings) ?? [] },
+  ): RequestRefusal | null => {
     const { verb, target, kind } = read(request);
     const can = targets[PARAMETERS[kind].target];
     if (can !== true) return { kind: 'invalid', message: can };
     const found = driver.listOf(settings, target, tenantId.toLowerCase());
     if ('refused' in found) return { kind: 'invalid', message: found.refused };
     if (verb === 'remove') return null;
-    const rails = blockRails(settings, { vendorHosts: driver.vendorHosts?.(settings) ?? [] });
-    const refused = rails.check(target.value);
+    const refused = blockRails(settings, known).check(target.value);
     return refused === null ? null : { kind: 'forbidden', message: refused.message };
   };
-  /** @throws ProviderError in the refusal's words */
-  const checkRequest = ({ settings: own, tenantId }: CallContext<Values>, request: Request): void => {
+  /** With all that the worker can find out of the device. */
+  const refusalAt = async (
+    context: CallContext<Values>,
+    request: Request,
+  ): Promise<RequestRefusal | null> => {
+    const { settings: own, tenantId } = context;
     const refused = refusalOf(own, request, tenantId);
-    if (refused !== null)
-      throw new ProviderError(refused.kind === 'invalid' ? 'unsupported' : 'permission', refused.message);
+    const { verb, target } = read(request);
+    // What stands for a name says nothing of another name.
+    if (refused !== null || verb === 'remove' || !target.kind.endsWith('_net')) return refused;
+    const [vendorHosts, there] = await Promise.all([
+      hosts.of(driver.vendorHosts?.(own) ?? []),
+      driver.surroundings?.(context),
+    ]);
+    const here = readSurroundings();
+    const surroundings = {
+      ...here,
+      ownAddresses: [...here.ownAddresses, ...(there?.ownAddresses ?? [])],
+      gateways: [...here.gateways, ...(there?.gateways ?? [])],
+    };
+    return refusalOf(own, request, tenantId, { vendorHosts, surroundings });
   };
 
   const isFeed = 'mostEntries' in driver;
@@ -161,7 +190,8 @@ export function firewallProvider<Settings extends TProperties>(
   };
 
   async function block(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    checkRequest(context, request);
+    const refused = await refusalAt(context, request);
+    if (refused !== null) throw refusalError(refused);
     const { target, until } = read(request);
     const list = whereOf(context, target);
     const ledger = ledgerOf(context);
@@ -190,7 +220,8 @@ export function firewallProvider<Settings extends TProperties>(
   }
 
   async function unblock(context: CallContext<Values>, request: Request): Promise<StepOutcome> {
-    checkRequest(context, request);
+    const refused = refusalOf(context.settings, request, context.tenantId);
+    if (refused !== null) throw refusalError(refused);
     const { target } = read(request);
     const { tenantId } = context;
     return letGo(context, target, { tenantId });
@@ -246,7 +277,7 @@ export function firewallProvider<Settings extends TProperties>(
     revert: async (context, done: CompletedAction<Request>) =>
       letGo(context, read(done).target, { actionId: done.actionId }),
     plan: async (context, request) => {
-      const refused = refusalOf(context.settings, request, context.tenantId);
+      const refused = await refusalAt(context, request);
       const { verb, target } = read(request);
       if (refused !== null)
         return { summary: `Nothing: ${target.value} is refused.`, changes: [], warnings: [refused.message] };

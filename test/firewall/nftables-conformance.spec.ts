@@ -2,9 +2,12 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Database } from '#persistence';
 import { checkConformance, formatReport, type SimulatedVendor } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
-import { Network, SetWatch, whyNoPackets } from './namespaces.js';
+import { freshDatabase } from '../support/database.js';
+import { DeviceCalls } from './device-calls.js';
+import { GATEWAY, GATEWAY_V6, Network, SERVER, SetWatch, whyNoPackets } from './namespaces.js';
 
 /** The kit, with the kernel itself in the vendor's place: what it did is what it tells of its sets. */
 
@@ -12,10 +15,26 @@ const why = await whyNoPackets();
 
 describe.skipIf(why !== null)('nftables', () => {
   let network: Network;
+  let database: Database;
   beforeAll(async () => {
+    database = await freshDatabase();
     network = await Network.start();
+    await network.ip(network.gateway, 'route', 'add', 'default', 'via', SERVER);
   });
   afterAll(() => network.stop());
+
+  it.each([
+    ['an address of its own', GATEWAY, /an address of this machine/],
+    ['an IPv6 address of its own', GATEWAY_V6, /an address of this machine/],
+    ['a network with an address of its own', '203.0.113.0/24', /an address of this machine/],
+    ['its own gateway', SERVER, /a gateway of this machine/],
+  ])('in a namespace does not block %s', async (_what, value, named) => {
+    const settings = { netns: network.gateway };
+    const filter = new DeviceCalls(firewallMakers.nftables(), database.entryLedger('edge'), settings, {});
+    const refusal = await filter.refusal(value);
+    expect(refusal).toMatch(/^permission: /);
+    expect(refusal).toMatch(named);
+  });
 
   it('passes the conformance kit', async () => {
     // Nothing is asked for by HTTP; the kit wants to see that.

@@ -2,14 +2,15 @@ import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
 import {
+  HostAddresses,
   RAIL_SETTINGS,
   Type,
   blockRails,
   compileSchema,
   readSurroundings,
-  resolvedHosts,
   type RailSettings,
 } from '#provider-sdk';
+import { eventually } from '../support/eventually.js';
 
 /** What nobody may block, whatever driver would do it: one test per guard. */
 
@@ -226,19 +227,64 @@ describe('the surroundings of this machine', () => {
     const { gateways } = readSurroundings((file) => files[file] ?? '');
     expect(gateways).toEqual(['203.0.113.1', '2001:0db8:0001:0000:0000:0000:0000:0001']);
   });
+});
 
-  it('are extended by what the names of the vendor stand for', async () => {
-    const names: Readonly<Record<string, readonly string[]>> = {
-      'fw.example': ['192.0.2.99', 'fe80::1%eth0'],
-    };
-    const hosts = await resolvedHosts(['https://fw.example/api', '192.0.2.98', 'gone.example'], (name) =>
-      name in names
-        ? Promise.resolve((names[name] ?? []).map((address) => ({ address })))
-        : Promise.reject(new Error('ENOTFOUND')),
-    );
-    expect(hosts).toEqual(['fw.example', '192.0.2.99', 'fe80::1', '192.0.2.98', 'gone.example']);
+describe('what the names of a vendor stand for', () => {
+  /** A name service of the test's own. */
+  function names(freshMs?: number) {
+    const known: Record<string, readonly string[]> = { 'fw.example': ['192.0.2.99', 'fe80::1%eth0'] };
+    const asked: string[] = [];
+    const addresses = new HostAddresses((name) => {
+      asked.push(name);
+      const found = known[name];
+      return found === undefined
+        ? Promise.reject(Object.assign(new Error('who?'), { code: 'ENOTFOUND' }))
+        : Promise.resolve(found.map((address) => ({ address })));
+    }, freshMs);
+    return { known, asked, addresses };
+  }
+
+  it('is not blocked either', async () => {
+    const { addresses } = names();
+    const hosts = await addresses.of(['https://fw.example/api', '192.0.2.98', '198.51.100.0/24']);
+    expect(hosts).toEqual(['fw.example', '192.0.2.99', 'fe80::1', '192.0.2.98', '198.51.100.0/24']);
     const rails = blockRails({}, { surroundings: SURROUNDINGS, vendorHosts: hosts });
-    for (const value of ['192.0.2.98', '192.0.2.99', 'fw.example', 'gone.example'])
+    for (const value of ['192.0.2.98', '192.0.2.99', 'fw.example', '198.51.100.7'])
       expect(rails.check(value)?.message).toContain('a host of the vendor');
+  });
+
+  it('is looked up once for many calls', async () => {
+    const { addresses, asked } = names();
+    await Promise.all([addresses.of(['fw.example']), addresses.of(['FW.example'])]);
+    await addresses.of(['fw.example']);
+    expect(asked).toEqual(['fw.example']);
+  });
+
+  it('is looked up again after a while; an address that is not told any more stays known', async () => {
+    const { known, addresses } = names(1);
+    await addresses.of(['fw.example']);
+    known['fw.example'] = ['192.0.2.100'];
+    await eventually(async () => (await addresses.of(['fw.example'])).includes('192.0.2.100'));
+    expect(await addresses.of(['fw.example'])).toContain('192.0.2.99');
+  });
+
+  it('stays as it was while it cannot be looked up', async () => {
+    const { known, asked, addresses } = names(1);
+    await addresses.of(['fw.example']);
+    delete known['fw.example'];
+    await eventually(async () => {
+      await addresses.of(['fw.example']);
+      return asked.length > 1;
+    });
+    expect(await addresses.of(['fw.example'])).toContain('192.0.2.99');
+  });
+
+  it('is not guessed where it never was known', async () => {
+    await expect(names().addresses.of(['gone.example'])).rejects.toMatchObject({
+      errorClass: 'unreachable',
+      message: expect.stringMatching(
+        /gone\.example cannot be looked up \(ENOTFOUND\).*nothing was sent/,
+      ) as string,
+    });
   });
 });

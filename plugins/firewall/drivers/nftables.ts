@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { LRUCache } from 'lru-cache';
 import { ProviderError, Type, type HealthReport, type Provider, type Static } from '#provider-sdk';
-import type { DriverContext, FirewallDriver, ListChanges, NewEntry } from '../driver.js';
+import type { DeviceSurroundings, DriverContext, FirewallDriver, ListChanges, NewEntry } from '../driver.js';
 import { firewallProvider } from '../firewall-provider.js';
 import { batch, entriesOf, isWhole, ruleset, setOf, type Command } from './nftables-ruleset.js';
 import { runProgram, type Ran } from './run-program.js';
@@ -56,6 +57,12 @@ const driver: FirewallDriver<Settings> = {
   expires: true,
   covers: true,
 
+  async surroundings(context) {
+    const { netns } = context.settings;
+    const found = netns === undefined ? undefined : await namespaces.fetch(netns, { context });
+    return found ?? { ownAddresses: [], gateways: [] };
+  },
+
   async provision(context) {
     if (!context.settings.provision) return;
     const listed = await table(context);
@@ -81,6 +88,48 @@ const driver: FirewallDriver<Settings> = {
 
   health,
 };
+
+/** Milliseconds the addresses of a namespace are gone by: a burst of blocks asks once. */
+const ADDRESSES_FRESH_MS = 60_000;
+const ADDRESSES_WITHIN_MS = 5000;
+
+/** Addresses of interfaces and gateways, by the namespace that has them; this process knows those of its own. */
+const namespaces = new LRUCache<string, DeviceSurroundings, Context>({
+  max: 100,
+  ttl: ADDRESSES_FRESH_MS,
+  fetchMethod: async (netns, _before, { context }) => {
+    // Several calls may wait for it: it does not end with the one that came first.
+    const { signal } = new AbortController();
+    const options = { signal, changes: false, setting: 'PATH', timeoutMs: ADDRESSES_WITHIN_MS };
+    const ask = async (...words: readonly string[]): Promise<readonly Shown[]> => {
+      const ran = await runProgram('ip', ['-n', netns, '-j', ...words], options);
+      if (ran.code !== 0) throw inWords(refusalOf(ran), context);
+      return JSON.parse(ran.stdout || '[]') as readonly Shown[];
+    };
+    const [interfaces, ...routes] = await Promise.all([
+      ask('addr'),
+      ask('-4', 'route', 'show', 'default'),
+      ask('-6', 'route', 'show', 'default'),
+    ]);
+    return {
+      ownAddresses: interfaces.flatMap(({ addr_info: own = [] }) => own.flatMap(({ local = [] }) => local)),
+      gateways: routes
+        .flat()
+        .flatMap(({ gateway = [], via, nexthops = [] }) =>
+          [gateway, via?.host ?? [], nexthops.flatMap((hop) => hop.gateway ?? [])].flat(),
+        ),
+    };
+  },
+});
+
+/** An interface with its addresses, or a route with its gateways, as `ip -j` shows them. */
+interface Shown {
+  readonly addr_info?: readonly { readonly local?: string }[];
+  readonly gateway?: string;
+  /** A gateway of the other family. */
+  readonly via?: { readonly host?: string };
+  readonly nexthops?: readonly { readonly gateway?: string }[];
+}
 
 /** Writes what it can: where one bad entry has the whole batch refused, the others go in smaller ones. */
 async function apply(

@@ -1,4 +1,4 @@
-import { ProviderError, Type, plainWords, type Provider, type Static } from '#provider-sdk';
+import { ProviderError, Type, plainWords, type Provider, type ResolveHost, type Static } from '#provider-sdk';
 import type { DeviceEntry, DriverContext, FirewallDriver, FirewallTarget } from '../driver.js';
 import { deviceHealth } from '../device-health.js';
 import { canonicalAddress } from '../device-text.js';
@@ -227,18 +227,25 @@ function call<Answer extends NonNullable<Asked['answer']>>(
 const ADDRESSES_ONLY = (what: FirewallTarget['kind']): string =>
   `A packet filter cannot block a ${what === 'uri' ? 'URL' : 'domain'}: it sees addresses only. Use a DNS filter (the unbound plugin) or the pull feed of a proxy for it.`;
 
-/** A provider with a memory of its own. */
-export const opnsense = (): Provider =>
-  firewallProvider({
-    vendor: 'OPNsense',
-    provider: 'Firewall',
-    version: '0.1.0',
-    title: 'Blocks addresses and networks by an alias of an OPNsense firewall.',
-    docUrl: 'https://docs.opnsense.org/development/api/core/firewall.html',
-    settings: SETTINGS,
-    secrets: { required: ['apiKey', 'apiSecret'] },
-    // The table, whether an empty one is there at all, the change, the table again, the connections.
-    calls: 5,
-    targets: { ip: true, domain: ADDRESSES_ONLY('domain_name'), url: ADDRESSES_ONLY('uri') },
-    driver,
-  });
+/**
+ * A provider with a memory of its own.
+ *
+ * @param resolve how the firewall's name is looked up. Default: as the system does
+ */
+export const opnsense = (resolve?: ResolveHost): Provider =>
+  firewallProvider(
+    {
+      vendor: 'OPNsense',
+      provider: 'Firewall',
+      version: '0.1.0',
+      title: 'Blocks addresses and networks by an alias of an OPNsense firewall.',
+      docUrl: 'https://docs.opnsense.org/development/api/core/firewall.html',
+      settings: SETTINGS,
+      secrets: { required: ['apiKey', 'apiSecret'] },
+      // The table, whether an empty one is there at all, the change, the table again, the connections.
+      calls: 5,
+      targets: { ip: true, domain: ADDRESSES_ONLY('domain_name'), url: ADDRESSES_ONLY('uri') },
+      driver,
+    },
+    resolve,
+  );
