@@ -111,6 +111,18 @@ export interface FirewallDriver<Settings = unknown> extends FirewallLists<Settin
     list: string,
     changes: ListChanges,
   ): Promise<ReadonlyMap<string, ProviderError>>;
+  /**
+   * For a device that cannot be asked for its entries: has it make again those of these that it lost. In maintenance, while
+   * nobody else writes the list; it may look at some of them each time.
+   *
+   * @returns what was lost and is there again
+   * @throws ProviderError where the device cannot be asked at all
+   */
+  restore?(
+    context: DriverContext<Settings>,
+    list: string,
+    values: readonly string[],
+  ): Promise<readonly string[]>;
   /** Ends what is under way from or to newly blocked addresses. Best effort. */
   killStates?(context: DriverContext<Settings>, values: readonly string[]): Promise<void>;
 }

@@ -314,7 +314,14 @@ export function firewallProvider<Settings extends TProperties>(
       const total = { checked: 0, added: 0, removed: 0 };
       const problems: string[] = [];
       for (const list of await ledger.lists()) {
-        const { checked, added, removed, states } = await writer.maintain(context, ledger, list);
+        const {
+          checked,
+          added,
+          removed,
+          states,
+          problems: ofList,
+        } = await writer.maintain(context, ledger, list);
+        problems.push(...ofList.map((problem) => `${list}: ${problem}`));
         total.checked += checked;
         total.added += added;
         total.removed += removed;

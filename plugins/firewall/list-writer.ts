@@ -34,6 +34,8 @@ export interface Written {
   readonly checked: number;
   readonly added: number;
   readonly removed: number;
+  /** Of the list as a whole. */
+  readonly problems: readonly string[];
 }
 
 /** Milliseconds by which a device's time may differ from the wanted one before it is set again. */
@@ -151,7 +153,7 @@ export class ListWriter<Settings> {
     }
   }
 
-  /** As {@link write}, and removes what the device shows to be Riposte's and nobody knows of. */
+  /** As {@link write}; also restores what the device lost, and removes what it shows to be Riposte's and nobody knows of. */
   maintain(context: DriverContext<Settings>, ledger: EntryLedger, list: string): Promise<Written> {
     return ledger.asOnlyWriter(list, context.signal, (held) => this.#bring(context, list, held, true));
   }
@@ -193,9 +195,12 @@ export class ListWriter<Settings> {
     const driver = this.#driver;
     const own = { ...context, signal: held.signal };
     const wanted = await held.entries();
-    const device: Pick<FirewallDriver<Settings>, 'read' | 'write' | 'killStates'> = 'mostEntries' in driver
-      ? new Publication(wanted, driver.mostEntries(own.settings))
-      : driver;
+    const device: Pick<
+      FirewallDriver<Settings>,
+      'read' | 'write' | 'restore' | 'killStates'
+    > = 'mostEntries' in driver ? new Publication(wanted, driver.mostEntries(own.settings)) : driver;
+    const live = wanted.flatMap(({ value, owners }) => (owners > 0 ? [value] : []));
+    const restored = marked ? await restoredOf(device.restore?.(own, list, live)) : NOTHING_RESTORED;
     const found = difference(wanted, await device.read(own, list), driver, marked);
     const states = new Map(found.states);
     const isAdded = new Set(found.add.map(({ value }) => value));
@@ -241,9 +246,24 @@ export class ListWriter<Settings> {
     return {
       states,
       checked: wanted.length,
-      added: found.add.filter(({ value }) => !failed.has(value)).length,
+      added: restored.values.length + found.add.filter(({ value }) => !failed.has(value)).length,
       removed: found.remove.filter((value) => !failed.has(value)).length,
+      problems: restored.problems,
     };
+  }
+}
+
+const NOTHING_RESTORED = { values: [], problems: [] } as const;
+
+/** What could not be restored keeps nothing else from being written. */
+async function restoredOf(
+  restoring: Promise<readonly string[]> | undefined,
+): Promise<{ readonly values: readonly string[]; readonly problems: readonly string[] }> {
+  try {
+    return { values: (await restoring) ?? [], problems: [] };
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    return { values: [], problems: [error.message] };
   }
 }
 

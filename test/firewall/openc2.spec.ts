@@ -34,7 +34,7 @@ describe('OpenC2', () => {
     await consumer.reset();
   });
 
-  const defaults = { dropProcess: 'none', direction: 'both' };
+  const defaults = { dropProcess: 'none', direction: 'both', checkRules: false };
   const contextAt = (baseUrl: string, settings: object = {}, token: string = first): ExecutionContext => ({
     ...callContext({
       settings: { baseUrl, ...defaults, ...settings },
@@ -64,6 +64,12 @@ describe('OpenC2', () => {
       effect: { changed: true },
     });
   const sent = (at = -1) => JSON.parse(consumer.seen.at(at)?.body ?? '{}') as unknown;
+  const requestOf = (body: string) =>
+    (
+      JSON.parse(body) as {
+        body: { openc2: { request: Record<'args' | 'target', Record<string, unknown>> } };
+      }
+    ).body.openc2.request;
 
   it('denies an address by a message as the specifications have it', async () => {
     await block(ADDRESS, new Date(Date.now() + 3_600_000), context({ assetId: 'edge-1' }));
@@ -168,6 +174,59 @@ describe('OpenC2', () => {
     await maintain?.(context());
     expect(consumer.rules().size).toBe(0);
     expect(await ledger.handles('rules')).toEqual(new Map());
+  });
+
+  describe('a rule that the consumer lost', () => {
+    const checking = () => context({ checkRules: true });
+
+    it('is made again with its number and what is left of its time, and can be deleted by it', async () => {
+      const { actionId } = await block(ADDRESS, new Date(Date.now() + 3_600_000));
+      await block('198.18.0.8');
+      const before = consumer.rules();
+      await consumer.loseRules();
+      expect(await maintain?.(checking())).toMatchObject({ added: 2, problems: [] });
+      expect(consumer.rules()).toEqual(before);
+      const commands = consumer.seen.map(({ body }) => requestOf(body));
+      const durations = commands.flatMap(({ args, target }) =>
+        target['ipv4_net'] === ADDRESS ? [args] : [],
+      );
+      expect(durations.at(-1)?.['duration']).toBeLessThanOrEqual(3_600_000);
+      await undo(ADDRESS, actionId);
+      expect([...consumer.rules().values()]).toEqual(['198.18.0.8']);
+    });
+
+    it('is none where the consumer says that its number is in use: nothing is made', async () => {
+      await block(ADDRESS);
+      const before = consumer.effects().length;
+      expect(await maintain?.(checking())).toMatchObject({ added: 0, problems: [] });
+      expect(consumer.effects()).toHaveLength(before);
+    });
+
+    it('is not looked for unless that is wanted', async () => {
+      await block(ADDRESS);
+      const asked = consumer.seen.length;
+      await maintain?.(context());
+      expect(consumer.seen).toHaveLength(asked);
+    });
+
+    it.each([
+      ['never', /does not support it/],
+      ['elsewhere', /made rule \d+ where it was asked for \d+/],
+      ['again', /made rule \d+ twice/],
+    ] as const)('cannot be found out where numbers are given %s: it is said so', async (inserts, message) => {
+      await block(ADDRESS);
+      const { actionId } = await block('198.18.0.8');
+      consumer.inserts = inserts;
+      await ledger.release('rules', '198.18.0.8', { actionId });
+      const once = { ...checking(), instance: `openc2-${inserts}` };
+      const maintained = await maintain?.(once);
+      expect(maintained).toMatchObject({ added: 0, problems: [expect.stringMatching(message) as string] });
+      // What else is to be done is done, and the consumer is not tried again.
+      expect([...consumer.rules().values()]).toEqual([ADDRESS]);
+      const asked = consumer.seen.length;
+      expect(await maintain?.(once)).toEqual({ ...maintained, checked: 1, removed: 0 });
+      expect(consumer.seen).toHaveLength(asked);
+    });
   });
 
   describe('what is wrong is said so', () => {

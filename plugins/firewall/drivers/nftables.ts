@@ -49,19 +49,13 @@ class Refused extends Error {
   }
 }
 
-const driver: FirewallDriver<Settings> = {
+const driver: Omit<FirewallDriver<Settings>, 'surroundings'> = {
   listOf: (_settings, { kind, value }) =>
     kind === 'ipv4_net' || kind === 'ipv6_net'
       ? { list: setOf(value) }
       : { refused: 'A packet filter sees addresses only.' },
   expires: true,
   covers: true,
-
-  async surroundings(context) {
-    const { netns } = context.settings;
-    const found = netns === undefined ? undefined : await namespaces.fetch(netns, { context });
-    return found ?? { ownAddresses: [], gateways: [] };
-  },
 
   async provision(context) {
     if (!context.settings.provision) return;
@@ -93,34 +87,41 @@ const driver: FirewallDriver<Settings> = {
 const ADDRESSES_FRESH_MS = 60_000;
 const ADDRESSES_WITHIN_MS = 5000;
 
-/** Addresses of interfaces and gateways, by the namespace that has them; this process knows those of its own. */
-const namespaces = new LRUCache<string, DeviceSurroundings, Context>({
-  max: 100,
-  ttl: ADDRESSES_FRESH_MS,
-  fetchMethod: async (netns, _before, { context }) => {
-    // Several calls may wait for it: it does not end with the one that came first.
-    const { signal } = new AbortController();
-    const options = { signal, changes: false, setting: 'PATH', timeoutMs: ADDRESSES_WITHIN_MS };
-    const ask = async (...words: readonly string[]): Promise<readonly Shown[]> => {
-      const ran = await runProgram('ip', ['-n', netns, '-j', ...words], options);
-      if (ran.code !== 0) throw inWords(refusalOf(ran), context);
-      return JSON.parse(ran.stdout || '[]') as readonly Shown[];
-    };
-    const [interfaces, ...routes] = await Promise.all([
-      ask('addr'),
-      ask('-4', 'route', 'show', 'default'),
-      ask('-6', 'route', 'show', 'default'),
-    ]);
-    return {
-      ownAddresses: interfaces.flatMap(({ addr_info: own = [] }) => own.flatMap(({ local = [] }) => local)),
-      gateways: routes
-        .flat()
-        .flatMap(({ gateway = [], via, nexthops = [] }) =>
-          [gateway, via?.host ?? [], nexthops.flatMap((hop) => hop.gateway ?? [])].flat(),
-        ),
-    };
-  },
-});
+/** Reads a namespace's addresses, with a memory of its own; this process knows those of where it runs itself. */
+function namespaceReader(): NonNullable<FirewallDriver<Settings>['surroundings']> {
+  const namespaces = new LRUCache<string, DeviceSurroundings, Context>({
+    max: 100,
+    ttl: ADDRESSES_FRESH_MS,
+    fetchMethod: async (netns, _before, { context }) => {
+      // Several calls may wait for it: it does not end with the one that came first.
+      const { signal } = new AbortController();
+      const options = { signal, changes: false, setting: 'PATH', timeoutMs: ADDRESSES_WITHIN_MS };
+      const ask = async (...words: readonly string[]): Promise<readonly Shown[]> => {
+        const ran = await runProgram('ip', ['-n', netns, '-j', ...words], options);
+        if (ran.code !== 0) throw inWords(refusalOf(ran), context);
+        return JSON.parse(ran.stdout || '[]') as readonly Shown[];
+      };
+      const [interfaces, ...routes] = await Promise.all([
+        ask('addr'),
+        ask('-4', 'route', 'show', 'default'),
+        ask('-6', 'route', 'show', 'default'),
+      ]);
+      return {
+        ownAddresses: interfaces.flatMap(({ addr_info: own = [] }) => own.flatMap(({ local = [] }) => local)),
+        gateways: routes
+          .flat()
+          .flatMap(({ gateway = [], via, nexthops = [] }) =>
+            [gateway, via?.host ?? [], nexthops.flatMap((hop) => hop.gateway ?? [])].flat(),
+          ),
+      };
+    },
+  });
+  return async (context) => {
+    const { netns } = context.settings;
+    const found = netns === undefined ? undefined : await namespaces.fetch(netns, { context });
+    return found ?? { ownAddresses: [], gateways: [] };
+  };
+}
 
 /** An interface with its addresses, or a route with its gateways, as `ip -j` shows them. */
 interface Shown {
@@ -308,5 +309,5 @@ export const nftables = (): Provider =>
         'A packet filter cannot block a domain: it sees addresses only. Use a resolver (plugin unbound) or a feed of domains.',
       url: 'A packet filter cannot block a URL: it sees addresses only. Use a proxy or a feed of URLs.',
     },
-    driver,
+    driver: { ...driver, surroundings: namespaceReader() },
   });

@@ -15,7 +15,8 @@ import { CONTENT_TYPE, PATH, answerIn, message, type Command, type OpenC2Answer 
 
 /**
  * A producer of OpenC2 for any consumer of the profile for stateless packet filtering. The profile has no way to ask for
- * rules: what a consumer was told is kept in the ledger, and read from there.
+ * rules: what a consumer was told is kept in the ledger, and read from there. Whether a rule is still there is found out by
+ * having it made with the number that it has: a consumer refuses a number that is in use (SLPF v1.0, 2.3.2).
  */
 
 const settings = {
@@ -30,6 +31,8 @@ const settings = {
   direction: Type.Union([Type.Literal('both'), Type.Literal('ingress'), Type.Literal('egress')], {
     default: 'both',
   }),
+  /** Looks in maintenance whether rules are still there, which needs a consumer that knows `insert_rule`. */
+  checkRules: Type.Boolean({ default: false }),
 };
 type Settings = { readonly [Key in keyof typeof settings]: Static<(typeof settings)[Key]> };
 type Context = DriverContext<Settings>;
@@ -53,10 +56,13 @@ interface Rule {
 /** Milliseconds by which a rule's time may differ from the wanted one. */
 const TIME_DIFFERS_MS = 5000;
 
+/** Rules that one maintenance looks at: with more of them, they take turns. */
+const MOST_CHECKED = 400;
+
 /** Failures that another command would meet, too. */
 const OF_ALL: ReadonlySet<ProviderErrorClass> = new Set(['auth', 'permission', 'rateLimited', 'unreachable']);
 
-const driver: FirewallDriver<Settings> = {
+const driver: Omit<FirewallDriver<Settings>, 'restore'> = {
   listOf: (_settings, { kind }) =>
     kind === 'ipv4_net' || kind === 'ipv6_net'
       ? { list: LIST }
@@ -110,6 +116,82 @@ const driver: FirewallDriver<Settings> = {
   health,
 };
 
+/** What has lost rules made again, with a memory of its own. */
+function restorer(): NonNullable<FirewallDriver<Settings>['restore']> {
+  /** By instance, at which of its rules the next check begins. */
+  const turns = new Map<string, number>();
+  /** By instance, why its consumer is not asked any more. */
+  const unfits = new Map<string, Unfit>();
+  return async (context, list, values) => {
+    const { instance, settings: own, signal, log } = context;
+    if (!own.checkRules) return [];
+    const known = unfits.get(instance);
+    if (known !== undefined) throw known;
+    const rules = await rulesOf(context, list);
+    const settled = values.flatMap((value) => {
+      const rule = rules.get(value);
+      return rule === undefined || isOpen(rule) || isOver(rule) ? [] : [{ value, rule }];
+    });
+    const from = settled.length > MOST_CHECKED ? (turns.get(instance) ?? 0) % settled.length : 0;
+    const some = [...settled.slice(from), ...settled.slice(0, from)].slice(0, MOST_CHECKED);
+    turns.set(instance, from + MOST_CHECKED);
+    const restored: string[] = [];
+    // The first alone: it shows whether the consumer is fit for it.
+    for (let at = 0, count = 1; at < some.length; at += count, count = TOGETHER) {
+      signal.throwIfAborted();
+      const made = some.slice(at, at + count).map(async ({ value, rule }) => {
+        if (await makeAgain(context, value, rule)) restored.push(value);
+      });
+      for (const outcome of await Promise.allSettled(made)) {
+        if (outcome.status === 'fulfilled') continue;
+        const error: unknown = outcome.reason;
+        if (error instanceof Unfit) unfits.set(instance, error);
+        if (!(error instanceof ProviderError) || error instanceof Unfit || OF_ALL.has(error.errorClass))
+          throw error;
+        log.warn({ error: error.message }, 'whether a rule is still there could not be found out');
+      }
+    }
+    return restored;
+  };
+}
+
+/** A consumer that does not do with `insert_rule` as the profile has it. */
+class Unfit extends ProviderError {
+  constructor(why: string) {
+    super(
+      'permanent',
+      `The OpenC2 consumer does not take insert_rule as the profile has it: ${why}. Whether its rules are still there cannot be found out; turn settings.checkRules off.`,
+    );
+    this.name = 'Unfit';
+  }
+}
+
+/**
+ * Has the consumer make a rule with the number that it has.
+ *
+ * @returns true where it did: the rule was lost; false where it says that the number is in use
+ * @throws Unfit where it does neither
+ */
+async function makeAgain(context: Context, value: string, rule: Rule): Promise<boolean> {
+  const isMade = async (): Promise<boolean> => {
+    const told = { ...rule, command: randomUUID() };
+    try {
+      const number = await ruleNumber(context, value, told, rule.number);
+      if (number === rule.number) return true;
+      await removeRule(context, number, `${told.command}-removed`);
+      throw new Unfit(`it made rule ${number} where it was asked for ${rule.number}`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (/\bin use\b/i.test(error.words)) return false;
+      throw error.errorClass === 'unsupported' ? new Unfit('it does not support it') : error;
+    }
+  };
+  if (!(await isMade())) return false;
+  // One that inserts at a place instead would have the rule once more each time.
+  if (await isMade()) throw new Unfit(`it made rule ${rule.number} twice`);
+  return true;
+}
+
 /** Makes the rule, durably noted before and after; a rule that has another time gives way to it. */
 async function deny(
   context: Context,
@@ -131,6 +213,10 @@ async function deny(
     until: leftMs === null ? null : new Date(Date.now() + leftMs).toISOString(),
     ...(before?.number === undefined ? {} : { replaces: before.number }),
   });
+}
+
+function isOver({ until }: Rule): boolean {
+  return until !== null && Date.parse(until) <= Date.now();
 }
 
 /** Whether something of it is still to be done. */
@@ -161,12 +247,19 @@ async function settle(context: Context, list: string, value: string, begun: Rule
   return settled;
 }
 
-async function ruleNumber(context: Context, value: string, { command, until }: Rule): Promise<number> {
+/** @param wanted the number that the rule is to have. Default: what the consumer gives it */
+async function ruleNumber(
+  context: Context,
+  value: string,
+  { command, until }: Rule,
+  wanted?: number,
+): Promise<number> {
   const { dropProcess, direction } = context.settings;
   // Without what is the default: a consumer may refuse whatever it does not know.
   const slpf = {
     ...(dropProcess === 'none' ? {} : { drop_process: dropProcess }),
     ...(direction === 'both' ? {} : { direction }),
+    ...(wanted === undefined ? {} : { insert_rule: wanted }),
   };
   const durationMs = until === null ? null : Math.max(1, Date.parse(until) - Date.now());
   const { results } = await tell(context, {
@@ -244,11 +337,23 @@ async function tell(context: Context, command: Omit<Command, 'actuator'>): Promi
   if (refusal === undefined && answer.status >= 200 && answer.status < 300) return answer;
   const [errorClass, words] = refusal ?? ['permanent', 'answers with a status that there is none of'];
   const said = answer.status_text === undefined ? '' : ` (it says: ${answer.status_text.slice(0, 200)})`;
-  throw new ProviderError(
+  throw new Refusal(
     errorClass,
     `The OpenC2 consumer ${words}: ${command.action}, status ${answer.status}${said}.`,
-    { httpStatus: answer.status },
+    answer,
   );
+}
+
+/** What a consumer answered instead of doing it. */
+class Refusal extends ProviderError {
+  /** Its status text, by which alone the profile tells some refusals apart. */
+  readonly words: string;
+
+  constructor(errorClass: ProviderErrorClass, message: string, { status, status_text = '' }: OpenC2Answer) {
+    super(errorClass, message, { httpStatus: status });
+    this.name = 'Refusal';
+    this.words = status_text;
+  }
 }
 
 /** Statuses of the language (OpenC2-Lang v1.0, 3.3.2.2). */
@@ -315,5 +420,5 @@ export const openc2 = (): Provider =>
         'OpenC2 for stateless packet filtering cannot block a domain: it knows addresses only. Use a resolver (plugin unbound) or a feed of domains.',
       url: 'OpenC2 for stateless packet filtering cannot block a URL: it knows addresses only. Use a proxy or a feed of URLs.',
     },
-    driver,
+    driver: { ...driver, restore: restorer() },
   });

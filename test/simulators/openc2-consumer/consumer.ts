@@ -70,7 +70,8 @@ export class OpenC2Consumer implements SimulatedVendor {
 
   async reset(): Promise<void> {
     this.#says = null;
-    for (const number of this.#rules.keys()) await this.#remove(number);
+    this.inserts = 'asTheProfile';
+    await this.loseRules();
     this.#answered.clear();
     this.#effects = [];
     this.#calls = 0;
@@ -88,6 +89,14 @@ export class OpenC2Consumer implements SimulatedVendor {
   /** Rules that there are, by their numbers. */
   rules(): ReadonlyMap<number, string> {
     return new Map([...this.#rules].map(([number, { value }]) => [number, value]));
+  }
+
+  /** What it makes of `insert_rule`: as the profile has it, refuses it, does as if it were not there, or makes a rule each time. */
+  inserts: 'asTheProfile' | 'never' | 'elsewhere' | 'again' = 'asTheProfile';
+
+  /** It forgets its rules, as at a restart without a disk. */
+  async loseRules(): Promise<void> {
+    for (const number of this.#rules.keys()) await this.#remove(number);
   }
 
   /** From now on every command but a query is answered so, and nothing done. Null: it works again. */
@@ -136,7 +145,11 @@ export class OpenC2Consumer implements SimulatedVendor {
       return { status: 200, results: { versions: ['1.0'], profiles: ['slpf'], pairs: PAIRS } };
     if (this.#says !== null) return this.#says;
     const { duration, slpf = {}, response_requested: _wanted, ...others } = args;
-    const { direction = 'both', ...unknown } = slpf as Readonly<Record<string, unknown>>;
+    const { direction = 'both', insert_rule, ...unknown } = slpf as Readonly<Record<string, unknown>>;
+    if (insert_rule !== undefined && this.inserts === 'never')
+      return { status: 501, status_text: 'Option not supported' };
+    if (this.inserts === 'asTheProfile' && this.#rules.has(Number(insert_rule)))
+      return { status: 501, status_text: 'Rule number currently in use' };
     if (Object.keys(others).length + Object.keys(unknown).length > 0)
       return { status: 501, status_text: 'option not supported' };
     if (action === 'delete') {
@@ -147,7 +160,8 @@ export class OpenC2Consumer implements SimulatedVendor {
       this.#effects.push({ what: 'undid', target: String(number) });
       return { status: 200 };
     }
-    const number = (this.#next += 1);
+    const isGiven = insert_rule !== undefined && this.inserts !== 'elsewhere';
+    const number = isGiven ? Number(insert_rule) : (this.#next += 1);
     const value = String(target[kind]);
     await this.#packets?.add(number, value, String(direction));
     const timer =
