@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { CANONICAL } from './indicators.js';
 
 /** A network, or one address as the network that holds nothing else. */
 export interface AddressBlock {
@@ -17,15 +18,27 @@ export function addressBlock(text: string): AddressBlock {
   return { bytes, bits: bits === undefined ? bytes.length * 8 : Number(bits), text };
 }
 
+/** The block of an address or a network, in any form that names it plainly; null for anything else. */
+export function addressBlockOf(text: string): AddressBlock | null {
+  const canonical = CANONICAL.network(text);
+  return canonical === null ? null : addressBlock(canonical);
+}
+
+/** The network of so many bits around a block's first address, as a text that is the same for the same network. */
+export function networkAround({ bytes }: AddressBlock, bits: number): string {
+  return `${bytes.map((byte, at) => byte & maskAt(at, bits)).join('.')}/${bits}`;
+}
+
 /** True where one holds an address of the other. Networks overlap only where one holds the whole other. */
 export function overlap(one: AddressBlock, other: AddressBlock): boolean {
   if (one.bytes.length !== other.bytes.length) return false;
   const bits = Math.min(one.bits, other.bits);
-  return one.bytes.every((byte, at) => {
-    const relevant = Math.max(0, Math.min(8, bits - at * 8));
-    const mask = (0xff << (8 - relevant)) & 0xff;
-    return ((byte ^ (other.bytes[at] ?? 0)) & mask) === 0;
-  });
+  return one.bytes.every((byte, at) => ((byte ^ (other.bytes[at] ?? 0)) & maskAt(at, bits)) === 0);
+}
+
+/** Which bits of a byte are of a prefix. */
+function maskAt(at: number, bits: number): number {
+  return (0xff << (8 - Math.max(0, Math.min(8, bits - at * 8)))) & 0xff;
 }
 
 /**

@@ -22,6 +22,7 @@ export type {
   VendorOperation,
 } from '#domain';
 export { ConfigurationError } from '#domain';
+export { addressBlockOf, networkAround, type AddressBlock } from './address-block.js';
 export { checkManifest } from './check-manifest.js';
 export { defineProvider } from './define-provider.js';
 export {
@@ -34,6 +35,7 @@ export {
   type ProviderErrorClass,
   type ProviderErrorDetails,
 } from './errors.js';
+export { CANONICAL, type IndicatorFormat } from './indicators.js';
 export { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 export { canonicalName } from './names.js';
 export { parseParameters, secretParameterNames, type ParsedParameters } from './parameters.js';

@@ -1,7 +1,7 @@
 import { getPublicSuffix } from 'tldts';
 import { Type, type Static, type TObject } from 'typebox';
 import { ConfigurationError } from '#domain';
-import { addressBlock, ipv4Within, overlap, type AddressBlock } from './address-block.js';
+import { addressBlock, addressBlockOf, ipv4Within, overlap, type AddressBlock } from './address-block.js';
 import { CANONICAL } from './indicators.js';
 import { literalOf } from './network-guard.js';
 import { readSurroundings, type Surroundings } from './surroundings.js';
@@ -118,7 +118,7 @@ export function blockRails(settings: RailSettings, options: BlockRailsOptions = 
   const names: ProtectedName[] = [];
   const protect = (hosts: readonly string[], named: string, key: string | null, below = false): void => {
     for (const host of hosts.map(hostOf)) {
-      const block = blockOf(host);
+      const block = addressBlockOf(host);
       if (block !== null) blocks.push({ what: block, named, key });
       else names.push({ what: nameOf(host), named, key, below });
     }
@@ -129,7 +129,7 @@ export function blockRails(settings: RailSettings, options: BlockRailsOptions = 
   protect(surroundings.nameServers, 'a name server of this machine', null);
   protect(vendorHosts, 'a host of the vendor', null);
   for (const [index, entry] of (settings.neverBlock ?? []).entries()) {
-    if (blockOf(entry) === null && CANONICAL.domain(entry) === null)
+    if (addressBlockOf(entry) === null && CANONICAL.domain(entry) === null)
       throw new ConfigurationError(
         `${NEVER_BLOCK}[${index}]: "${entry}" is no IP address, network or domain; write for example 198.51.100.0/24 or example.com`,
       );
@@ -176,7 +176,7 @@ export function blockRails(settings: RailSettings, options: BlockRailsOptions = 
   return {
     check: (value) => {
       const host = hostOf(value);
-      const block = blockOf(host);
+      const block = addressBlockOf(host);
       if (block !== null) return checkBlock(value, block);
       // With another label after it, one label alone has the form of a domain, too.
       if (CANONICAL.domain(host.includes('.') ? host : `${host}.example`) === null)
@@ -197,11 +197,6 @@ function refusal(value: string, why: string, key: string | null = null): RailRef
 function relationTo(protectedBlock: AddressBlock, { bits }: AddressBlock): string {
   if (bits === protectedBlock.bits) return 'is';
   return bits < protectedBlock.bits ? 'holds' : 'is within';
-}
-
-function blockOf(text: string): AddressBlock | null {
-  const canonical = CANONICAL.ip(text) ?? CANONICAL.cidr(text);
-  return canonical === null ? null : addressBlock(canonical);
 }
 
 /** The host of a URL, an address without brackets; else the text itself. */

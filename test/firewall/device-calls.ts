@@ -11,7 +11,7 @@ import {
   type StepOutcome,
 } from '#provider-sdk';
 import { callContext } from '../support/call-context.js';
-import { TENANT_A } from '../support/database.js';
+import { TENANT_A, freshDatabase } from '../support/database.js';
 
 /** A block as it was carried out. */
 export interface Blocked {
@@ -131,3 +131,9 @@ export const ADDRESSES_ONLY: Readonly<Record<string, string>> = Object.fromEntri
     'the device sees addresses only, and the action is refused',
   ]),
 );
+
+/** Makes a ledger of its own each time, in a database whose connection is closed when the test file ends. */
+export async function entryLedgers(): Promise<() => EntryLedger> {
+  const database = await freshDatabase();
+  return () => database.entryLedger(randomUUID());
+}

@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EntryLedger } from '#provider-sdk';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { FortigateSimulator } from '../simulators/fortigate/vendor.js';
-import { freshDatabase } from '../support/database.js';
-import { ADDRESSES_ONLY, DeviceCalls, inMs } from './device-calls.js';
+import { ADDRESSES_ONLY, DeviceCalls, entryLedgers, inMs } from './device-calls.js';
 
 /** FortiGate, against a simulator made from what others wrote of its API. */
 
@@ -13,16 +10,11 @@ const IP = '203.0.113.7';
 const SECRETS = { token: 'token-of-the-first' };
 const GROUPS = { addressGroups: { v4: 'riposte-block', v6: 'riposte-block6' } };
 
-let vendor: FortigateSimulator;
-let fresh: () => EntryLedger;
+const vendor = await FortigateSimulator.start(['token-of-the-first', 'token-of-the-second']);
+afterAll(() => vendor.stop());
+const fresh = await entryLedgers();
 let firewall: DeviceCalls;
 let byGroup: DeviceCalls;
-beforeAll(async () => {
-  vendor = await FortigateSimulator.start(['token-of-the-first', 'token-of-the-second']);
-  const database = await freshDatabase();
-  fresh = () => database.entryLedger(randomUUID());
-});
-afterAll(() => vendor.stop());
 beforeEach(() => {
   vendor.reset();
   firewall = new DeviceCalls(firewallMakers.fortigate(), fresh(), { baseUrl: vendor.baseUrl }, SECRETS);

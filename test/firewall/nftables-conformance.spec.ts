@@ -2,22 +2,20 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Database } from '#persistence';
 import { checkConformance, formatReport, type SimulatedVendor } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
-import { freshDatabase } from '../support/database.js';
-import { DeviceCalls } from './device-calls.js';
+import { DeviceCalls, entryLedgers } from './device-calls.js';
 import { GATEWAY, GATEWAY_V6, Network, SERVER, SetWatch, whyNoPackets } from './namespaces.js';
 
 /** The kit, with the kernel itself in the vendor's place: what it did is what it tells of its sets. */
 
 const why = await whyNoPackets();
 
+const fresh = await entryLedgers();
+
 describe.skipIf(why !== null)('nftables', () => {
   let network: Network;
-  let database: Database;
   beforeAll(async () => {
-    database = await freshDatabase();
     network = await Network.start();
     await network.ip(network.gateway, 'route', 'add', 'default', 'via', SERVER);
   });
@@ -30,7 +28,7 @@ describe.skipIf(why !== null)('nftables', () => {
     ['its own gateway', SERVER, /a gateway of this machine/],
   ])('in a namespace does not block %s', async (_what, value, named) => {
     const settings = { netns: network.gateway };
-    const filter = new DeviceCalls(firewallMakers.nftables(), database.entryLedger('edge'), settings, {});
+    const filter = new DeviceCalls(firewallMakers.nftables(), fresh(), settings, {});
     const refusal = await filter.refusal(value);
     expect(refusal).toMatch(/^permission: /);
     expect(refusal).toMatch(named);

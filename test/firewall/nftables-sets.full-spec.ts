@@ -7,8 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import type { EntryLedger, ExecutionContext, ProviderError } from '#provider-sdk';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
-import { freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { entryLedgers } from './device-calls.js';
 import {
   CLIENT,
   CLIENT_V6,
@@ -27,16 +27,15 @@ const { execute, revert, maintain, health, observe, plan } = provider.calls;
 const SETTINGS = { table: 'riposte', nftPath: 'nft', provision: true };
 const why = await whyNoPackets();
 
+const fresh = await entryLedgers();
+
 describe.skipIf(why !== null)('nftables, with packets', () => {
   let network: Network;
-  let fresh: () => EntryLedger;
   let ledger: EntryLedger;
   let instance = 'edge';
 
   beforeAll(async () => {
     network = await Network.start();
-    const database = await freshDatabase();
-    fresh = () => database.entryLedger(randomUUID());
   });
   afterAll(() => network.stop());
   beforeEach(async () => {

@@ -5,8 +5,8 @@ import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { OpenC2Consumer } from '../simulators/openc2-consumer/consumer.js';
 import { callContext } from '../support/call-context.js';
-import { freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { entryLedgers } from './device-calls.js';
 import { CLIENT, Network, OTHER_CLIENT, SERVER, whyNoPackets } from './namespaces.js';
 import { nftRules } from './nft-rules.js';
 
@@ -18,15 +18,14 @@ const why = await whyNoPackets();
 const [first, second] = ['token-of-the-first', 'token-of-the-second'];
 const ADDRESS = '198.18.0.7';
 
+const fresh = await entryLedgers();
+
 describe('OpenC2', () => {
   let consumer: OpenC2Consumer;
-  let fresh: () => EntryLedger;
   let ledger: EntryLedger;
 
   beforeAll(async () => {
     consumer = await OpenC2Consumer.start([first, second]);
-    const database = await freshDatabase();
-    fresh = () => database.entryLedger(randomUUID());
   });
   afterAll(() => consumer.stop());
   beforeEach(async () => {

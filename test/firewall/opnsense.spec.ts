@@ -1,13 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EntryLedger } from '#provider-sdk';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { OpnsenseSimulator } from '../simulators/opnsense/vendor.js';
-import { freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { Authority } from '../support/tls.js';
-import { ADDRESSES_ONLY, DeviceCalls, inMs } from './device-calls.js';
+import { ADDRESSES_ONLY, DeviceCalls, entryLedgers, inMs } from './device-calls.js';
 
 /** OPNsense, against a simulator made from the source of its controllers. */
 
@@ -15,15 +12,13 @@ const ALIAS = 'riposte_block';
 const SECRETS = { apiKey: 'key-of-one', apiSecret: 'secret-of-one' };
 const IP = '203.0.113.7';
 
-let vendor: OpnsenseSimulator;
-let fresh: () => EntryLedger;
-let firewall: DeviceCalls;
-beforeAll(async () => {
-  vendor = await OpnsenseSimulator.start({ 'key-of-one': 'secret-of-one', 'key-of-two': 'secret-of-two' });
-  const database = await freshDatabase();
-  fresh = () => database.entryLedger(randomUUID());
+const vendor = await OpnsenseSimulator.start({
+  'key-of-one': 'secret-of-one',
+  'key-of-two': 'secret-of-two',
 });
 afterAll(() => vendor.stop());
+const fresh = await entryLedgers();
+let firewall: DeviceCalls;
 beforeEach(() => {
   vendor.reset();
   firewall = new DeviceCalls(firewallMakers.opnsense(), fresh(), { baseUrl: vendor.baseUrl }, SECRETS);

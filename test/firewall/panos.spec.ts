@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EntryLedger } from '#provider-sdk';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { checkConformance, formatReport } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { PanosSimulator } from '../simulators/panos/vendor.js';
-import { freshDatabase } from '../support/database.js';
-import { ADDRESSES_ONLY, DeviceCalls, inMs } from './device-calls.js';
+import { ADDRESSES_ONLY, DeviceCalls, entryLedgers, inMs } from './device-calls.js';
 
 /** PAN-OS, against a simulator made from the documentation of its XML API. */
 
@@ -15,16 +12,11 @@ const SECRETS = { apiKey: 'key-of-the-first' };
 const USER = { username: 'riposte-two', password: 'password of two & more' };
 const DAY_S = 86_400;
 
-let vendor: PanosSimulator;
-let fresh: () => EntryLedger;
-let firewall: DeviceCalls;
-beforeAll(async () => {
-  vendor = await PanosSimulator.start([SECRETS.apiKey]);
-  vendor.users.set(USER.username, USER.password);
-  const database = await freshDatabase();
-  fresh = () => database.entryLedger(randomUUID());
-});
+const vendor = await PanosSimulator.start([SECRETS.apiKey]);
+vendor.users.set(USER.username, USER.password);
 afterAll(() => vendor.stop());
+const fresh = await entryLedgers();
+let firewall: DeviceCalls;
 beforeEach(() => {
   vendor.reset();
   firewall = new DeviceCalls(firewallMakers.panos(), fresh(), { baseUrl: vendor.baseUrl }, SECRETS);

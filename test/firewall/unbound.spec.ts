@@ -12,21 +12,20 @@ import {
 } from '#provider-sdk/conformance';
 import { firewallMakers } from '../../plugins/firewall/index.js';
 import { callContext } from '../support/call-context.js';
-import { freshDatabase } from '../support/database.js';
+import { entryLedgers } from './device-calls.js';
 import { UnboundDaemon, WORLD, whyNoUnbound } from './unbound-daemon.js';
 
 const provider = firewallMakers.unbound();
 const { execute, revert, maintain, health, observe } = provider.calls;
 
+const fresh = await entryLedgers();
+
 describe.skipIf((await whyNoUnbound()) !== null)('unbound, with its daemon', () => {
   let daemon: UnboundDaemon;
-  let fresh: () => EntryLedger;
   let ledger: EntryLedger;
 
   beforeAll(async () => {
     daemon = await UnboundDaemon.start();
-    const database = await freshDatabase();
-    fresh = () => database.entryLedger(randomUUID());
   });
   afterAll(() => daemon.stop());
   beforeEach(async () => {

@@ -1,6 +1,5 @@
-import { ProviderError, Type, plainWords, type Provider, type Static } from '#provider-sdk';
+import { CANONICAL, ProviderError, Type, plainWords, type Provider, type Static } from '#provider-sdk';
 import { deviceHealth } from '../device-health.js';
-import { canonicalAddress } from '../device-text.js';
 import type { DeviceEntry, DriverContext, FirewallDriver, ListChanges } from '../driver.js';
 import { firewallProvider } from '../firewall-provider.js';
 
@@ -123,7 +122,7 @@ async function readBans(
     // Ends are told by the device's own clock.
     const now = Date.parse(headers['date'] ?? '') || Date.now();
     return body.results.flatMap(({ ip_address: text, expires }) => {
-      const value = canonicalAddress(text);
+      const value = CANONICAL.network(text);
       if (value === null) return [];
       return [
         {
@@ -213,12 +212,12 @@ async function readGroup(context: Context, list: string): Promise<readonly Devic
 /** `198.51.100.0 255.255.255.0`, `198.51.100.0/24` and `2001:db8::/48` in our form. */
 function valueOf(text: string): string | null {
   const [address = '', mask] = text.split(' ');
-  if (mask === undefined) return canonicalAddress(address);
+  if (mask === undefined) return CANONICAL.network(address);
   const bits = mask
     .split('.')
     .map(Number)
     .reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
-  return canonicalAddress(`${address}/${bits}`);
+  return CANONICAL.network(`${address}/${bits}`);
 }
 
 async function writeGroup(

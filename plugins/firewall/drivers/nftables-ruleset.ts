@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import ipaddr from 'ipaddr.js';
+import { CANONICAL, addressBlockOf } from '#provider-sdk';
 import type { DeviceEntry, ListChanges } from '../driver.js';
 
 /**
@@ -155,15 +155,15 @@ function valuesOf(val: unknown): readonly string[] {
   return range === undefined ? [] : networksOf(range);
 }
 
+/** nft writes addresses plainly, but not always as RFC 5952 has them. */
 function canonical(address: string): string {
-  const parsed = ipaddr.parse(address);
-  return parsed instanceof ipaddr.IPv6 ? parsed.toRFC5952String() : parsed.toString();
+  return CANONICAL.ip(address) ?? address;
 }
 
 function networksOf([from, to]: readonly [string, string]): readonly string[] {
-  const width = ipaddr.parse(from).toByteArray().length;
-  const numberOf = (address: string): bigint =>
-    BigInt(`0x${Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex')}`);
+  const bytesOf = (address: string): Buffer => Buffer.from(addressBlockOf(address)?.bytes ?? [0]);
+  const width = bytesOf(from).length;
+  const numberOf = (address: string): bigint => BigInt(`0x${bytesOf(address).toString('hex')}`);
   const bits = width * 8;
   const last = numberOf(to);
   const found: string[] = [];
@@ -172,7 +172,9 @@ function networksOf([from, to]: readonly [string, string]): readonly string[] {
     while (free < bits && (start >> BigInt(free)) % 2n === 0n && start + 2n ** BigInt(free + 1) - 1n <= last)
       free += 1;
     const bytes = Buffer.from(start.toString(16).padStart(width * 2, '0'), 'hex');
-    const address = canonical(ipaddr.fromByteArray([...bytes]).toString());
+    const address = canonical(
+      width === 4 ? bytes.join('.') : (bytes.toString('hex').match(/.{4}/g) ?? []).join(':'),
+    );
     found.push(free === 0 ? address : `${address}/${bits - free}`);
     start += 2n ** BigInt(free);
   }

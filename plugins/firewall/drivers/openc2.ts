@@ -349,8 +349,8 @@ class Refusal extends ProviderError {
   /** Its status text, by which alone the profile tells some refusals apart. */
   readonly words: string;
 
-  constructor(errorClass: ProviderErrorClass, message: string, { status, status_text = '' }: OpenC2Answer) {
-    super(errorClass, message, { httpStatus: status });
+  constructor(errorClass: ProviderErrorClass, told: string, { status, status_text = '' }: OpenC2Answer) {
+    super(errorClass, told, { httpStatus: status });
     this.name = 'Refusal';
     this.words = status_text;
   }

@@ -1,7 +1,14 @@
-import { ProviderError, Type, plainWords, type Provider, type ResolveHost, type Static } from '#provider-sdk';
+import {
+  CANONICAL,
+  ProviderError,
+  Type,
+  plainWords,
+  type Provider,
+  type ResolveHost,
+  type Static,
+} from '#provider-sdk';
 import type { DeviceEntry, DriverContext, FirewallDriver, FirewallTarget } from '../driver.js';
 import { deviceHealth } from '../device-health.js';
-import { canonicalAddress } from '../device-text.js';
 import { firewallProvider } from '../firewall-provider.js';
 
 /**
@@ -67,7 +74,7 @@ const driver: FirewallDriver<Settings> = {
     if (texts.length === 0 && !context.settings.createAlias && !(await exists(context, list)))
       throw notProvisioned(list);
     return texts.flatMap((text) => {
-      const value = canonicalAddress(text);
+      const value = CANONICAL.network(text);
       return value === null ? [] : [{ value }];
     });
   },

@@ -1,4 +1,5 @@
 import {
+  CANONICAL,
   ProviderError,
   Type,
   plainWords,
@@ -7,7 +8,6 @@ import {
   type Static,
 } from '#provider-sdk';
 import { deviceHealth } from '../device-health.js';
-import { canonicalAddress } from '../device-text.js';
 import type { DeviceEntry, DriverContext, FirewallDriver, NewEntry } from '../driver.js';
 import { firewallProvider } from '../firewall-provider.js';
 import { readAnswer, showRegistered, uidMessage, type PanosAnswer } from './panos-xml.js';
@@ -70,7 +70,7 @@ function driverOf(keys: Keys): FirewallDriver<Settings> {
         const cmd = showRegistered(tag, PAGE, page * PAGE + 1);
         const { registered } = await ask(keys, context, { type: 'op', cmd }, false);
         for (const { ip, tags } of registered) {
-          const value = canonicalAddress(ip);
+          const value = CANONICAL.network(ip);
           const own = tags.find((one) => one.tag === tag);
           if (value !== null && own !== undefined) entries.set(value, entryOf(value, own.timeoutS));
         }
@@ -91,7 +91,7 @@ function driverOf(keys: Keys): FirewallDriver<Settings> {
         );
         const answer = await ask(keys, context, { type: 'user-id', cmd }, true);
         for (const { ip, words } of answer.complaints) {
-          const value = canonicalAddress(ip) ?? ip;
+          const value = CANONICAL.network(ip) ?? ip;
           const entry = register.find((one) => one.value === value);
           if (isThere(words)) existing.push(...(entry === undefined ? [] : [entry]));
           else if (!isGone(words)) failures.set(value, failureOf(words, null, true, context));
