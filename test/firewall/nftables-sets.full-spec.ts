@@ -25,6 +25,8 @@ const provider = firewallMakers.nftables();
 const { execute, revert, maintain, health, observe, plan } = provider.calls;
 
 const SETTINGS = { table: 'riposte', nftPath: 'nft', provision: true };
+/** Both of them, and not the gateway. */
+const CLIENTS = `${CLIENT}/31`;
 const why = await whyNoPackets();
 
 const fresh = await entryLedgers();
@@ -111,9 +113,9 @@ describe.skipIf(why !== null)('nftables, with packets', () => {
   it('blocks IPv6, and networks', async () => {
     const v6 = { address: CLIENT_V6 };
     expect(await network.reaches(GATEWAY_V6, v6)).toBe(true);
-    await block('2001:db8:77::/64');
+    await block('2001:db8:77::2/127');
     expect(await network.reaches(GATEWAY_V6, v6)).toBe(false);
-    await block('198.51.100.0/24');
+    await block(CLIENTS);
     expect(await network.reaches(GATEWAY, { address: OTHER_CLIENT })).toBe(false);
   });
 
@@ -161,11 +163,9 @@ describe.skipIf(why !== null)('nftables, with packets', () => {
 
   it('takes the place of a narrower block, and gives it back', async () => {
     await block(CLIENT);
-    const wide = await block('198.51.100.0/24');
-    expect(await elements()).toMatchObject([
-      { elem: { val: { prefix: { addr: '198.51.100.0', len: 24 } } } },
-    ]);
-    await undo('198.51.100.0/24', wide.actionId);
+    const wide = await block(CLIENTS);
+    expect(await elements()).toMatchObject([{ elem: { val: { prefix: { addr: CLIENT, len: 31 } } } }]);
+    await undo(CLIENTS, wide.actionId);
     expect(await network.reaches(GATEWAY)).toBe(false);
     expect(await network.reaches(GATEWAY, { address: OTHER_CLIENT })).toBe(true);
   });
