@@ -61,6 +61,7 @@ export type {
   EntryLedger,
   EntryNote,
   EntryOwner,
+  WantedForm,
   EntryWritten,
   HeldList,
   LedgerEntry,

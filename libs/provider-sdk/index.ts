@@ -6,6 +6,7 @@ export type {
   EntryLedger,
   EntryNote,
   EntryOwner,
+  WantedForm,
   EntryWritten,
   HeldList,
   LedgerEntry,

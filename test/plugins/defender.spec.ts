@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { EntryLedger } from '#domain';
+import type { Database } from '#persistence';
 import type { StepOutcome, VendorOperation } from '#provider-sdk';
 import { defenderProvider } from '../../plugins/defender/index.js';
 import { idOf } from '../simulators/defender/machines.js';
@@ -9,6 +12,7 @@ import {
   DefenderSimulator,
 } from '../simulators/defender/simulator.js';
 import { callContext } from '../support/call-context.js';
+import { freshDatabase } from '../support/database.js';
 
 /** The plugin for Defender for Endpoint over HTTP, against a simulator made from Microsoft's documentation. */
 
@@ -17,8 +21,11 @@ const OTHER_APP = '33333333-3333-4333-8333-333333333333';
 const ANNA = idOf('ws-anna.contoso.com');
 const BERT = idOf('ws-bert.contoso.com');
 
+let database: Database;
+let ledger: EntryLedger;
 let vendor: DefenderSimulator;
 beforeAll(async () => {
+  database = await freshDatabase();
   vendor = await DefenderSimulator.start({
     // Work ends when a test says so.
     behaviour: { pendingMs: 0, runningMs: 86_400_000 },
@@ -32,7 +39,10 @@ beforeAll(async () => {
   });
 });
 afterAll(() => vendor.stop());
-beforeEach(() => vendor.reset());
+beforeEach(() => {
+  vendor.reset();
+  ledger = database.entryLedger(randomUUID());
+});
 
 interface Given {
   readonly settings?: object;
@@ -40,10 +50,11 @@ interface Given {
   readonly key?: string;
   readonly saved?: VendorOperation[];
   readonly issuedAt?: Date;
+  readonly tenantId?: string;
 }
 
-function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, ...given }: Given = {}) {
-  const made = callContext({
+function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, tenantId, ...given }: Given = {}) {
+  const context = callContext({
     settings: {
       tenantId: DEFAULT_TENANT,
       clientId: DEFAULT_APP,
@@ -57,7 +68,12 @@ function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, ...given }:
     secrets: { clientSecret: secret },
     ...given,
   });
-  return issuedAt === undefined ? made : { ...made, issuedAt };
+  return {
+    ...context,
+    ledger,
+    ...(issuedAt === undefined ? {} : { issuedAt }),
+    ...(tenantId === undefined ? {} : { tenantId }),
+  };
 }
 
 const ask = (action: string, parameters: object) => ({ action, parameters });
