@@ -52,6 +52,7 @@ export type {
   Provider,
   ProviderCalls,
   ProviderManifest,
+  CancelAnswer,
   ReconcileOutcome,
   RequestRefusal,
   StepOutcome,
