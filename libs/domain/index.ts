@@ -8,6 +8,7 @@ export {
   asCreated,
   isFinal,
   isUnresolved,
+  tookEffect,
   type ActionPhase,
   type ActionState,
   type ActionStatus,
