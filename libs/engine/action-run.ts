@@ -50,6 +50,11 @@ const POLL_MOST_MS = 3_600_000;
 /** Milliseconds past the deadline during which a vendor that was told to stop is still listened to. */
 const LISTEN_AFTER_DEADLINE_MS = 30_000;
 
+/** Milliseconds before the deadline in which nothing is begun any more. */
+const NO_TIME_MS = 250;
+/** Milliseconds of these that a question has in any case. */
+const LISTEN_LEAST_MS = 1000;
+
 /** Failures that use up no attempt: it is waited for, until the deadline. */
 const UNCOUNTED: ReadonlySet<ProviderErrorClass> = new Set(['rateLimited', 'targetBusy']);
 /** Failures of a poll or a cancel that are about who asks. */
@@ -305,7 +310,10 @@ export class ActionRun {
           const isKept = await this.#keeper.report(report);
           if (this.#lost) throw new Error('another worker has taken over');
           if (!isKept && report.checkpoint !== undefined)
-            throw new ProviderError('unknownOutcome', 'How far it was could not be kept, so it went no further.');
+            throw new ProviderError(
+              'unknownOutcome',
+              'How far it was could not be kept, so it went no further.',
+            );
         },
       };
       return checkedOutcome(await calledTo(target, execution));
@@ -332,7 +340,10 @@ export class ActionRun {
       case 'deadline':
         return this.#unknown(
           target,
-          errorInfo(ERROR_INFO_CODES.outcomeUnknown, `The provider did not answer within ${timeoutMs} ms.`),
+          errorInfo(
+            ERROR_INFO_CODES.outcomeUnknown,
+            `The provider did not answer within ${Math.ceil(timeoutMs)} ms.`,
+          ),
           saved,
           null,
         );
@@ -394,7 +405,7 @@ export class ActionRun {
     }
     const result = await this.#run(
       target,
-      SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2),
+      this.#listening(SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2)),
       (context) => this.#poll(target, operation, context),
     );
     if (result === null || (await this.#interrupted(target, result, operation))) return;
@@ -471,7 +482,7 @@ export class ActionRun {
     const { reconcile } = target.instance.provider.calls;
     if (reconcile === undefined) return this.#fail('outcomeUnknown', unknownBecause(why));
     let said = why;
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
       checkedOutcome(await reconcile(context, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, null))) return;
@@ -578,6 +589,9 @@ export class ActionRun {
     switch (intent.idempotency) {
       case 'key':
       case 'natural':
+        // Nobody would be asked any more, and it is not issued again.
+        if (this.#noTimeLeft() && !target.manifest.cancellable)
+          return this.#fail('outcomeUnknown', unknownBecause(info));
         return this.#tryAgain(info, 'unknown', retryDelayMs(intent.attempt, retryAfterMs));
       case 'lookup':
         return this.#reconcile(target, intent, info);
@@ -593,7 +607,7 @@ export class ActionRun {
   async #goOnUnsent(target: Target, why: ErrorInfo | null): Promise<void> {
     const { cancel } = this.#action;
     if (cancel !== null && cancel.why !== 'deadline') return this.#cancelledBeforeIssue();
-    if (this.#remainingMs() <= 0) return this.#fail('timedOut', neverIssued(this.#action, why));
+    if (this.#noTimeLeft()) return this.#fail('timedOut', neverIssued(this.#action, why));
     if (this.#draining) return this.#handOver();
     return why === null ? this.#issue(target, true) : this.#again(unsentBecause(why), 'no', null);
   }
@@ -618,7 +632,7 @@ export class ActionRun {
     if (!target.manifest.cancellable) return 'notSupported';
     const { cancel } = target.instance.provider.calls;
     this.#cancellable = false;
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
       checkedCancelOutcome(await cancel(context, operation, target.request)),
     );
     if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
@@ -689,11 +703,12 @@ export class ActionRun {
   }
 
   #deadlineUnknown(): Promise<void> {
+    const said = intentsLastWords(this.#action)?.message;
     return this.#fail(
       'outcomeUnknown',
       errorInfo(
         ERROR_INFO_CODES.outcomeUnknown,
-        'The deadline passed and the provider could not confirm that it stopped. Check the target.',
+        `The deadline passed and the provider could not confirm that it stopped. Check the target.${said === undefined ? '' : ` The last attempt said: ${said}`}`,
       ),
     );
   }
@@ -931,6 +946,16 @@ export class ActionRun {
     return this.#action.deadlineAt.getTime() - this.#serverNow();
   }
 
+  /** True also just before the deadline, as after a call that it ended: our reckoning is behind the database's time. */
+  #noTimeLeft(): boolean {
+    return this.#remainingMs() <= NO_TIME_MS;
+  }
+
+  /** Milliseconds a question may take: no longer than a vendor is listened to past the deadline. */
+  #listening(timeoutMs: number): number {
+    return Math.min(timeoutMs, Math.max(LISTEN_LEAST_MS, this.#remainingMs() + LISTEN_AFTER_DEADLINE_MS));
+  }
+
   #listenedLongEnough(): boolean {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
@@ -998,7 +1023,5 @@ function intentsLastWords({ attempts }: SecurityAction): ErrorInfo | null {
 }
 
 function isUncounted(error: ErrorInfo | null): boolean {
-  return (
-    error?.code === ERROR_INFO_CODES.vendorRateLimited || error?.code === ERROR_INFO_CODES.conflict
-  );
+  return error?.code === ERROR_INFO_CODES.vendorRateLimited || error?.code === ERROR_INFO_CODES.conflict;
 }

@@ -1,11 +1,4 @@
-import type {
-  EffectRecord,
-  HealthReport,
-  HeartbeatReport,
-  Json,
-  Maintained,
-  VendorOperation,
-} from '#domain';
+import type { EffectRecord, HealthReport, HeartbeatReport, Json, Maintained, VendorOperation } from '#domain';
 import type { CancelAnswer, ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
 
 /** Bytes of JSON that are kept of what a plugin reports. */

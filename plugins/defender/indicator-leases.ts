@@ -190,7 +190,10 @@ export class IndicatorLeases {
       case 'set':
         return {
           kind: 'completed',
-          result: { ...(now === null ? named(target) : shown(now)), message: `${inWords(wanted)}: it is so now.` },
+          result: {
+            ...(now === null ? named(target) : shown(now)),
+            message: `${inWords(wanted)}: it is so now.`,
+          },
           effect: { ...effect, changed: true },
         };
       case 'restored':
@@ -234,7 +237,10 @@ export class IndicatorLeases {
       return this.#set(
         context,
         target,
-        { ...formOf(previous), description: remarked(description, markerOf(context.actionId, context.idempotencyKey)) },
+        {
+          ...formOf(previous),
+          description: remarked(description, markerOf(context.actionId, context.idempotencyKey)),
+        },
         typeof previous['expirationTime'] === 'string' ? new Date(previous['expirationTime']) : null,
         {},
       );
@@ -320,7 +326,10 @@ export class IndicatorLeases {
     const { actionId, tenantId } = context;
     const owner = { actionId, tenantId, until, claimMs: CLAIM_MS, form: JSON.stringify(form) };
     if ((await ledger.hold(list, target.value, owner)) === null)
-      throw new ProviderError('conflict', 'It was undone before it could take effect, and is not set any more.');
+      throw new ProviderError(
+        'conflict',
+        'It was undone before it could take effect, and is not set any more.',
+      );
     let brought: Brought;
     try {
       brought = await ledger.asOnlyWriter(list, context.signal, (held) =>
@@ -404,7 +413,11 @@ export class IndicatorLeases {
       if (kept !== NOTHING_KEPT) await ledger.keepHandle(list, target.value, null);
       await note('no');
     };
-    const brought = (did: Brought['did'], now: Indicator | null, prior: IndicatorBody | null = null): Brought => ({
+    const brought = (
+      did: Brought['did'],
+      now: Indicator | null,
+      prior: IndicatorBody | null = null,
+    ): Brought => ({
       found,
       wanted,
       did,
@@ -446,7 +459,11 @@ export class IndicatorLeases {
           'permanent',
           `Defender made indicator ${made.id} of ${target.value} as ${made.action} where ${wanted.form.action} was asked for. Look at it in Settings > Endpoints > Indicators.`,
         );
-      await ledger.keepHandle(list, target.value, JSON.stringify({ before: prior, ours: [next] } satisfies Kept));
+      await ledger.keepHandle(
+        list,
+        target.value,
+        JSON.stringify({ before: prior, ours: [next] } satisfies Kept),
+      );
       await note('yes');
       return brought('set', made, prior);
     }

@@ -86,7 +86,13 @@ export function previousIn(record: Json): IndicatorBody | null | undefined {
 }
 
 /** What a result shows of an indicator. */
-export function shown({ id, indicatorType, indicatorValue, action, expirationTime }: Indicator): IndicatorBody {
+export function shown({
+  id,
+  indicatorType,
+  indicatorValue,
+  action,
+  expirationTime,
+}: Indicator): IndicatorBody {
   return {
     indicatorId: String(id),
     indicatorType,

@@ -256,7 +256,9 @@ describe('an intent of which the provider knows that nothing was sent under it',
     expect(await race.action()).toMatchObject({
       phase: 'retrying',
       intent: null,
-      attempts: [{ outcome: 'failed', error: { code: 503, message: 'no answer Nothing had been sent yet.' } }],
+      attempts: [
+        { outcome: 'failed', error: { code: 503, message: 'no answer Nothing had been sent yet.' } },
+      ],
     });
   });
 
@@ -271,7 +273,9 @@ describe('an intent of which the provider knows that nothing was sent under it',
     (await race.call('reconcile')).answer({ kind: 'neverSent' });
     await looked;
     expect(await race.end()).toBe('Failed timedOut 408 no wish');
-    expect((await race.action()).errorInfo?.message).toMatch(/nothing was done\. The last attempt said: away$/);
+    expect((await race.action()).errorInfo?.message).toMatch(
+      /nothing was done\. The last attempt said: away$/,
+    );
   });
 
   it('ends as 408 also where its deadline passed while nobody held it', async () => {
@@ -300,7 +304,9 @@ describe('what the vendor said', () => {
     const race = await start({ idempotency: 'lookup' });
     const looked = race.look();
     (await race.call('execute')).fail(noAnswer());
-    (await race.call('reconcile')).fail(new ProviderError('transient', 'the list is away', { httpStatus: 503 }));
+    (await race.call('reconcile')).fail(
+      new ProviderError('transient', 'the list is away', { httpStatus: 503 }),
+    );
     await looked;
     const [attempt] = (await race.action()).attempts;
     expect(attempt?.error).toMatchObject({
@@ -358,6 +364,16 @@ describe('an action past its deadline', () => {
     (await race.call('cancel')).answer('unknown');
     await late;
     expect(await race.end()).toBe('Failed outcomeUnknown 520 unknown');
+  });
+
+  it('ends at once, with why, where its deadline falls into a call that cannot be cancelled', async () => {
+    const race = await start({ idempotency: 'natural', cancellable: false });
+    await race.age({ deadlineAt: new Date(Date.now() + 400) });
+    const looked = race.look();
+    await race.call('execute');
+    await looked;
+    expect(await race.end()).toBe('Failed outcomeUnknown 520 no wish');
+    expect((await race.action()).errorInfo?.message).toMatch(/did not answer within \d+ ms\.\)$/);
   });
 
   it('ends although the provider was taken out of the configuration: by the sweep, 2 minutes later', async () => {

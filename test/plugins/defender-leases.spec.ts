@@ -307,7 +307,9 @@ describe('maintenance', () => {
     byHand('Allowed');
     expect(await maintain()).toEqual({
       ...aside,
-      problems: [expect.stringMatching(/IpAddress 1\.2\.3\.4: Somebody has put Allowed .* in the place of Block/)],
+      problems: [
+        expect.stringMatching(/IpAddress 1\.2\.3\.4: Somebody has put Allowed .* in the place of Block/),
+      ],
     });
     expect(actionsThere()).toEqual(['Allowed']);
   });

@@ -362,7 +362,9 @@ describe('isolating a machine', () => {
       const request = isolate();
       await expect(calls.execute(context(), request)).rejects.toMatchObject({ errorClass: 'unknownOutcome' });
       const lastCheckpoint = SENDING;
-      expect(await calls.reconcile?.(context({ lastCheckpoint }), request)).toMatchObject({ kind: 'pending' });
+      expect(await calls.reconcile?.(context({ lastCheckpoint }), request)).toMatchObject({
+        kind: 'pending',
+      });
       expect(await calls.reconcile?.(context({ lastCheckpoint, key: 'other' }), request)).toEqual({
         kind: 'notFound',
       });

@@ -178,7 +178,10 @@ export class Race {
   }) {
     await this.db
       .collection<{ _id: mongoose.mongo.UUID; open?: true }>('actions')
-      .updateOne({ _id: new mongoose.mongo.UUID(this.id), open: true }, { $set: { ...times, ...(intent === undefined ? {} : { 'intent.at': intent }) } });
+      .updateOne(
+        { _id: new mongoose.mongo.UUID(this.id), open: true },
+        { $set: { ...times, ...(intent === undefined ? {} : { 'intent.at': intent }) } },
+      );
   }
 
   /** The deadline passed `agoMs` ago. */

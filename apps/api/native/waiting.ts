@@ -38,8 +38,7 @@ export function storedWaiting(action: SecurityAction): WaitingNow {
   const { phase, waiting } = action;
   return {
     phase,
-    waiting:
-      waiting === null ? sentAway(action) : { ...waiting, message: WAITS_FOR[waiting.reason] },
+    waiting: waiting === null ? sentAway(action) : { ...waiting, message: WAITS_FOR[waiting.reason] },
   };
 }
 

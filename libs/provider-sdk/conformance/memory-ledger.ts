@@ -36,9 +36,7 @@ export class MemoryLedger implements EntryLedger {
     const claim = before?.claim === Infinity ? Infinity : Date.now() + claimMs;
     const me = { ...owner, claim };
     entry.owners =
-      before === undefined
-        ? [...entry.owners, me]
-        : entry.owners.map((one) => (one === before ? me : one));
+      before === undefined ? [...entry.owners, me] : entry.owners.map((one) => (one === before ? me : one));
     if (!isAsBefore) entry.revision += 1;
     return Promise.resolve(entry.revision);
   }
