@@ -13,7 +13,9 @@ import { DefenderApi } from './defender-api.js';
 import { health } from './health.js';
 import { wishesOf, type IndicatorRequest } from './indicator-requests.js';
 import { defeatWarnings, previousIn } from './indicator.js';
+import { maintainIndicators } from './indicator-drift.js';
 import { IndicatorLeases } from './indicator-leases.js';
+import { IndicatorWriter } from './indicator-writer.js';
 import { Indicators } from './indicators.js';
 import { LiveResponses } from './live-responses.js';
 import { MachineActions, machineIn } from './machine-actions.js';
@@ -34,7 +36,8 @@ export function defenderProvider(): Provider {
   const machines = new Machines(api);
   const machineActions = new MachineActions(api, new LiveResponses(api));
   const indicators = new Indicators(api);
-  const leases = new IndicatorLeases(indicators);
+  const writer = new IndicatorWriter(indicators);
+  const leases = new IndicatorLeases(writer);
 
   return defineProvider({
     manifest: {
@@ -168,7 +171,7 @@ export function defenderProvider(): Provider {
 
     health: (context) => health(api, context),
 
-    maintain: (context) => leases.maintain(context),
+    maintain: (context) => maintainIndicators(writer, context),
   });
 }
 

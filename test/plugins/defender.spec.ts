@@ -65,7 +65,7 @@ function context({
   noted = [],
   ...given
 }: Given = {}) {
-  const context = callContext({
+  const made = callContext({
     settings: {
       tenantId: DEFAULT_TENANT,
       clientId: DEFAULT_APP,
@@ -80,7 +80,7 @@ function context({
     ...given,
   });
   return {
-    ...context,
+    ...made,
     ledger,
     lastCheckpoint,
     heartbeat: ({ checkpoint }: { readonly checkpoint?: Json } = {}) => {
