@@ -299,6 +299,28 @@ describe('an intent of which the provider knows that nothing was sent under it',
   });
 });
 
+describe('a target that is busy at the vendor', () => {
+  const busy = () => new ProviderError('targetBusy', 'a scan is under way', { retryAfterMs: 5000 });
+
+  it('is waited for as long as there is time, and then said to have been busy', async () => {
+    const race = await start();
+    for (let tries = 0; tries < 10; tries += 1) {
+      const looked = race.look();
+      (await race.call('execute')).fail(busy());
+      await looked;
+    }
+    expect(await race.action()).toMatchObject({ status: 'Running', phase: 'throttled', intent: null });
+    await race.age({ deadlineAt: new Date(Date.now() + 4000) });
+    const last = race.look();
+    (await race.call('execute')).fail(busy());
+    await last;
+    expect(await race.action()).toMatchObject({
+      phase: 'failed',
+      errorInfo: { code: 409, message: 'a scan is under way' },
+    });
+  });
+});
+
 describe('what the vendor said', () => {
   it('stands in what nobody knows, to the end', async () => {
     const race = await start({ idempotency: 'lookup' });
