@@ -286,3 +286,11 @@ export function isUnresolved({
   const isUnknown = phase === 'outcomeUnknown' || attempts.at(-1)?.outcome === 'unknown';
   return status === 'Failed' && isUnknown && resolution === null;
 }
+
+/**
+ * True for an action that had its effect: it is completed, or failed with an outcome that nobody could tell and somebody
+ * found to be applied since. Such a one can be undone.
+ */
+export function tookEffect({ status, resolution }: Pick<SecurityAction, 'status' | 'resolution'>): boolean {
+  return status === 'Completed' || (status === 'Failed' && resolution?.verdict === 'applied');
+}

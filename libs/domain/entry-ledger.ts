@@ -19,6 +19,15 @@ export interface EntryOwner {
   readonly tenantId: string;
   /** When it wants it no longer; null: until it is released. */
   readonly until: Date | null;
+  /** What it wants the entry to be, where entries of one value can differ: any text, for the plugin to read. */
+  readonly form?: string;
+}
+
+/** What an owner wants an entry to be. */
+export interface WantedForm extends EntryOwner {
+  readonly form: string;
+  /** Its action has had its effect. */
+  readonly isSettled: boolean;
 }
 
 /** An owner whose action is under way. */
@@ -42,6 +51,8 @@ export interface LedgerEntry {
   readonly written: EntryWritten;
   /** Since when it is `yes`, and wanted without a gap; null or absent: it is not, or that is not kept. */
   readonly writtenAt?: Date | null;
+  /** Of those owners that gave one, whoever held it first first. */
+  readonly forms: readonly WantedForm[];
 }
 
 /** One that fetches a list which is published, as it came last. */
@@ -94,6 +105,8 @@ export interface EntryLedger {
   entry(list: string, value: string): Promise<LedgerEntry | null>;
   /** Names of the lists that have entries. */
   lists(): Promise<readonly string[]>;
+  /** All entries that are wanted or were written, with the lists they are in. */
+  all(): Promise<readonly (LedgerEntry & { readonly list: string })[]>;
   /** Who fetched a list that is published in the last 30 days, at most 1,000, the latest first. */
   readers(list: string): Promise<readonly ListReader[]>;
   /**

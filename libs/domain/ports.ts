@@ -201,17 +201,17 @@ export interface ActionStore {
   requestCancel(caller: Caller, id: string): Promise<CancelAnswer>;
   /**
    * Adds what somebody found to a final action of unknown outcome; nothing else of it changes. The first finding
-   * stands. Safe to repeat.
+   * stands. Safe to repeat. Where it was applied and its effect has an end, that is lifted then.
    * @throws OutcomeUnknownError when the write was sent and never confirmed
    */
   resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer>;
   /**
-   * Reserves the undoing of a completed action for the action `revertId`, which is yet to be made; nothing else of the
+   * Reserves the undoing of an action that took effect for the action `revertId`, which is yet to be made; nothing else of the
    * record changes. Of several at the same time one wins. Safe to repeat.
    * Where its effect has an end, the lifting is looked at again soon, so that it is known what became of the revert.
    * @param inPlaceOf the one that failed before; null: there was none
    * @param isLift true: the engine wants it because the effect's time is over, which counts as a try
-   * @returns the record as it stands now, whoever won; null when it is not there, or not completed
+   * @returns the record as it stands now, whoever won; null when it is not there, or took no effect
    * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the revert
    */
   reserveRevert(
@@ -232,7 +232,7 @@ export interface ActionStore {
   closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
 }
 
-/** A completed action whose effect is to be lifted, or is being lifted: it is time to look at it. */
+/** An action whose effect is to be lifted, or is being lifted: it is time to look at it. */
 export interface DueLift {
   readonly id: string;
   readonly tenantId: string;

@@ -3,7 +3,6 @@ import {
   errorInfo,
   type ActionQueue,
   type ActionStore,
-  type CancelOutcome,
   type Claim,
   type EffectRecord,
   type EntryLedger,
@@ -24,6 +23,7 @@ import {
   secretParameterNames,
   vendorHttp,
   type ActionManifest,
+  type CancelAnswer,
   type CallContext,
   type ExecutionContext,
   type PluginLog,
@@ -50,6 +50,13 @@ const POLL_MOST_MS = 3_600_000;
 /** Milliseconds past the deadline during which a vendor that was told to stop is still listened to. */
 const LISTEN_AFTER_DEADLINE_MS = 30_000;
 
+/** Milliseconds before the deadline in which nothing is begun any more. */
+const NO_TIME_MS = 250;
+/** Milliseconds of these that a question has in any case. */
+const LISTEN_LEAST_MS = 1000;
+
+/** Failures that use up no attempt: it is waited for, until the deadline. */
+const UNCOUNTED: ReadonlySet<ProviderErrorClass> = new Set(['rateLimited', 'targetBusy']);
 /** Failures of a poll or a cancel that are about who asks. */
 const ASKERS_FAULT: ReadonlySet<ProviderErrorClass> = new Set(['auth', 'permission']);
 
@@ -106,6 +113,8 @@ export class ActionRun {
   #sent = false;
   /** True once the provider could not be told of a cancel; it is told again under a later claim. */
   #toldInVain = false;
+  /** What the plugin noted under this claim; undefined: nothing. */
+  #checkpoint: Json | undefined;
   /** Milliseconds the vendor asked not to be called for. */
   #leaveAloneMs = 0;
   #stopping = false;
@@ -267,8 +276,11 @@ export class ActionRun {
     return this.#issue(target);
   }
 
-  /** Calls the plugin's `execute`, or `revert`, under an intent that is on record. */
-  async #issue(target: Target): Promise<void> {
+  /**
+   * Calls the plugin's `execute`, or `revert`, under an intent that is on record. `neverSent`: it is an earlier claim's, and
+   * the plugin says that nothing was sent under it.
+   */
+  async #issue(target: Target, neverSent = false): Promise<void> {
     // Nothing has been sent under this intent, and only we know that.
     const unsent = !this.#sent && this.#action.intent?.epoch === this.#claim.lease.epoch;
     if (unsent) {
@@ -279,7 +291,7 @@ export class ActionRun {
     if (this.#remainingMs() <= 0) return this.#stopAtDeadline(target, null);
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
     let saved: VendorOperation | null = null;
-    const doubtful = !unsent;
+    const doubtful = !unsent && !neverSent;
     const result = await this.#run(target, timeoutMs, async (context) => {
       this.#sent = true;
       const execution: ExecutionContext = {
@@ -291,10 +303,17 @@ export class ActionRun {
           const action = await this.#saveOperation(operation);
           if (action === null) throw new Error('another worker has taken over');
         },
-        lastCheckpoint: this.#kept.show(this.#action.intent?.checkpoint ?? null),
-        heartbeat: async (report = {}) => {
-          await this.#keeper.report(this.#kept.hide(checkedReport(report)));
+        heartbeat: async (given = {}) => {
+          const report = this.#kept.hide(checkedReport(given));
+          // Also where this call is abandoned while it is written.
+          if (report.checkpoint !== undefined) this.#checkpoint = report.checkpoint;
+          const isKept = await this.#keeper.report(report);
           if (this.#lost) throw new Error('another worker has taken over');
+          if (!isKept && report.checkpoint !== undefined)
+            throw new ProviderError(
+              'unknownOutcome',
+              'How far it was could not be kept, so it went no further.',
+            );
         },
       };
       return checkedOutcome(await calledTo(target, execution));
@@ -321,7 +340,10 @@ export class ActionRun {
       case 'deadline':
         return this.#unknown(
           target,
-          errorInfo(ERROR_INFO_CODES.outcomeUnknown, `The provider did not answer within ${timeoutMs} ms.`),
+          errorInfo(
+            ERROR_INFO_CODES.outcomeUnknown,
+            `The provider did not answer within ${Math.ceil(timeoutMs)} ms.`,
+          ),
           saved,
           null,
         );
@@ -383,7 +405,7 @@ export class ActionRun {
     }
     const result = await this.#run(
       target,
-      SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2),
+      this.#listening(SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2)),
       (context) => this.#poll(target, operation, context),
     );
     if (result === null || (await this.#interrupted(target, result, operation))) return;
@@ -452,11 +474,15 @@ export class ActionRun {
     }
   }
 
-  /** Looks for what may have been issued, until it can be found no more. */
-  async #reconcile(target: Target, intent: Intent): Promise<void> {
+  /**
+   * Looks for what may have been issued, until it can be found no more.
+   * @param why the answer that was lost; null: a worker died on it
+   */
+  async #reconcile(target: Target, intent: Intent, why: ErrorInfo | null = null): Promise<void> {
     const { reconcile } = target.instance.provider.calls;
-    if (reconcile === undefined) return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+    if (reconcile === undefined) return this.#fail('outcomeUnknown', unknownBecause(why));
+    let said = why;
+    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
       checkedOutcome(await reconcile(context, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, null))) return;
@@ -467,14 +493,22 @@ export class ActionRun {
         value.kind === 'failed'
           ? value.error.next === 'fail'
           : value.kind !== 'notFound' && value.kind !== 'cannotTell';
+      if (value.kind === 'neverSent') return this.#goOnUnsent(target, why);
       if (tells) return this.#settle(target, value as StepOutcome);
+      if (value.kind === 'failed') said = this.#redacted(target, value.error.toErrorInfo());
     }
+    if (result.kind === 'threw') {
+      if (result.error instanceof ProviderError) said = this.#redacted(target, result.error.toErrorInfo());
+      else this.#warnDefect(target, result.error);
+    }
+    // An earlier look, or the attempt itself, may have said more than this one.
+    said ??= intentsLastWords(this.#action);
     // A vendor may show a request only a while after it took it.
     const lookForMs = 2 * target.instance.attemptTimeoutMs(target.manifest);
     if (this.#serverNow() - intent.at.getTime() > lookForMs)
-      return this.#fail('outcomeUnknown', OUTCOME_UNKNOWN);
+      return this.#fail('outcomeUnknown', unknownBecause(said));
     return this.#tryAgain(
-      OUTCOME_UNKNOWN,
+      unknownBecause(said),
       'unknown',
       Math.min(retryDelayMs(intent.attempt, null) + POLL_LEAST_MS, lookForMs / 4),
     );
@@ -514,17 +548,26 @@ export class ActionRun {
         if (saved !== null) return this.#unknown(target, info, saved, error.retryAfterMs);
         if (this.#action.cancel !== null && !doubtful) return this.#cancelledBeforeIssue();
         if (this.#wishUntold()) return this.#tellCancel(target, null);
-        const counted =
-          this.#action.attempts.filter(
-            (attempt) => attempt.error?.code !== ERROR_INFO_CODES.vendorRateLimited,
-          ).length + 1;
-        const limited = error.errorClass === 'rateLimited';
-        const delayMs = retryDelayMs(counted, error.retryAfterMs);
-        if ((!limited && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs())
-          return doubtful ? this.#fail('outcomeUnknown', unknownBecause(info)) : this.#fail('failed', info);
-        return this.#tryAgain(info, doubtful ? 'unknown' : 'no', delayMs, limited ? 'throttled' : 'retrying');
+        return this.#again(info, doubtful ? 'unknown' : 'no', error.retryAfterMs, error.errorClass);
       }
     }
+  }
+
+  /** Another attempt after one that failed and may not fail again, unless there were too many, or there is no time. */
+  #again(
+    info: ErrorInfo,
+    applied: 'no' | 'unknown',
+    retryAfterMs: number | null,
+    errorClass?: ProviderErrorClass,
+  ): Promise<void> {
+    const counted = this.#action.attempts.filter(({ error }) => !isUncounted(error)).length + 1;
+    const waits = errorClass !== undefined && UNCOUNTED.has(errorClass);
+    const delayMs = retryDelayMs(counted, retryAfterMs);
+    if ((!waits && counted >= MAX_ATTEMPTS) || delayMs >= this.#remainingMs())
+      return applied === 'unknown'
+        ? this.#fail('outcomeUnknown', unknownBecause(info))
+        : this.#fail('failed', info);
+    return this.#tryAgain(info, applied, delayMs, waits ? 'throttled' : 'retrying');
   }
 
   /** Earlier attempts at it that ended with the plugin's process: of those that are tried again, the ones with this code. */
@@ -546,12 +589,27 @@ export class ActionRun {
     switch (intent.idempotency) {
       case 'key':
       case 'natural':
+        // Nobody would be asked any more, and it is not issued again.
+        if (this.#noTimeLeft() && !target.manifest.cancellable)
+          return this.#fail('outcomeUnknown', unknownBecause(info));
         return this.#tryAgain(info, 'unknown', retryDelayMs(intent.attempt, retryAfterMs));
       case 'lookup':
-        return this.#reconcile(target, intent);
+        return this.#reconcile(target, intent, info);
       case 'none':
         return this.#fail('outcomeUnknown', unknownBecause(info));
     }
+  }
+
+  /**
+   * The plugin says that nothing was sent under the intent: the action goes on as if there had been none.
+   * @param why the failure that was answered so; null: a worker died, and it is called again at once
+   */
+  async #goOnUnsent(target: Target, why: ErrorInfo | null): Promise<void> {
+    const { cancel } = this.#action;
+    if (cancel !== null && cancel.why !== 'deadline') return this.#cancelledBeforeIssue();
+    if (this.#noTimeLeft()) return this.#fail('timedOut', neverIssued(this.#action, why));
+    if (this.#draining) return this.#handOver();
+    return why === null ? this.#issue(target, true) : this.#again(unsentBecause(why), 'no', null);
   }
 
   /** Tells the provider of a cancel wish, then goes on as it answers. */
@@ -559,6 +617,7 @@ export class ActionRun {
     const outcome = await this.#cancelAtProvider(target, operation);
     if (outcome === null) return;
     if (outcome === 'cancelled') return this.#stoppedAtVendor();
+    if (outcome === 'neverSent') return this.#goOnUnsent(target, null);
     const noted = await this.#store.noteCancelOutcome(this.#claim.lease, outcome);
     if (noted === null) return;
     this.#action = noted;
@@ -569,11 +628,11 @@ export class ActionRun {
   }
 
   /** The provider's answer, or null when this run is over: lease lost, stopping, or to be told again later. */
-  async #cancelAtProvider(target: Target, operation: VendorOperation | null): Promise<CancelOutcome | null> {
+  async #cancelAtProvider(target: Target, operation: VendorOperation | null): Promise<CancelAnswer | null> {
     if (!target.manifest.cancellable) return 'notSupported';
     const { cancel } = target.instance.provider.calls;
     this.#cancellable = false;
-    const result = await this.#run(target, SHORT_CALL_TIMEOUT_MS, async (context) =>
+    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
       checkedCancelOutcome(await cancel(context, operation, target.request)),
     );
     if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
@@ -590,7 +649,8 @@ export class ActionRun {
     const delayMs =
       DEFAULT_POLL_MS + retryDelayMs(1, error instanceof ProviderError ? error.retryAfterMs : null);
     if (operation === null) {
-      await this.#tryAgain(OUTCOME_UNKNOWN, 'unknown', delayMs);
+      const said = error instanceof ProviderError ? this.#redacted(target, error.toErrorInfo()) : null;
+      await this.#tryAgain(unknownBecause(said), 'unknown', delayMs);
     } else {
       // It may have ended meanwhile; asking does not have to wait until the vendor takes a cancel.
       this.#toldInVain = true;
@@ -643,11 +703,12 @@ export class ActionRun {
   }
 
   #deadlineUnknown(): Promise<void> {
+    const said = intentsLastWords(this.#action)?.message;
     return this.#fail(
       'outcomeUnknown',
       errorInfo(
         ERROR_INFO_CODES.outcomeUnknown,
-        'The deadline passed and the provider could not confirm that it stopped. Check the target.',
+        `The deadline passed and the provider could not confirm that it stopped. Check the target.${said === undefined ? '' : ` The last attempt said: ${said}`}`,
       ),
     );
   }
@@ -828,6 +889,7 @@ export class ActionRun {
       attempt: this.#action.intent?.attempt ?? 1,
       idempotencyKey: this.#action.id,
       issuedAt: this.#action.intent?.at ?? null,
+      lastCheckpoint: this.#kept.show(this.#checkpoint ?? this.#action.intent?.checkpoint ?? null),
       http: vendorHttp({
         network: target.instance.network,
         signal,
@@ -884,6 +946,16 @@ export class ActionRun {
     return this.#action.deadlineAt.getTime() - this.#serverNow();
   }
 
+  /** True also just before the deadline, as after a call that it ended: our reckoning is behind the database's time. */
+  #noTimeLeft(): boolean {
+    return this.#remainingMs() <= NO_TIME_MS;
+  }
+
+  /** Milliseconds a question may take: no longer than a vendor is listened to past the deadline. */
+  #listening(timeoutMs: number): number {
+    return Math.min(timeoutMs, Math.max(LISTEN_LEAST_MS, this.#remainingMs() + LISTEN_AFTER_DEADLINE_MS));
+  }
+
   #listenedLongEnough(): boolean {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
@@ -913,8 +985,9 @@ function calledTo({ instance, request, original }: Target, context: ExecutionCon
 }
 
 /** With what the last attempt said: a vendor that cannot be reached is what it waited for. */
-function neverIssued({ attempts }: SecurityAction): ErrorInfo {
-  const said = attempts.at(-1)?.error?.message;
+function neverIssued({ attempts }: SecurityAction, why: ErrorInfo | null = null): ErrorInfo {
+  // That the last call was cut off says less than what those before it ended with.
+  const said = (attempts.at(-1)?.error ?? why)?.message;
   return errorInfo(
     ERROR_INFO_CODES.timedOut,
     `The deadline passed before it could be issued to the provider; nothing was done.${said === undefined ? '' : ` The last attempt said: ${said}`}`,
@@ -926,6 +999,29 @@ const OUTCOME_UNKNOWN = errorInfo(
   'It was issued, and neither the answer nor the provider tells whether it was applied. Check the target.',
 );
 
-function unknownBecause(info: ErrorInfo): ErrorInfo {
+/** With what the vendor said of it, as far as it said anything. */
+function unknownBecause(info: ErrorInfo | null): ErrorInfo {
+  if (info === null) return OUTCOME_UNKNOWN;
+  // What was said so before.
+  if (info.message.startsWith(OUTCOME_UNKNOWN.message)) return info;
   return errorInfo(OUTCOME_UNKNOWN.code, `${OUTCOME_UNKNOWN.message} (${info.message})`, info.subcode);
+}
+
+/** A failure after which nobody could have known, but for the plugin. */
+function unsentBecause({ code, message, subcode }: ErrorInfo): ErrorInfo {
+  return errorInfo(
+    code === OUTCOME_UNKNOWN.code ? ERROR_INFO_CODES.vendorUnreachable : code,
+    `${message} Nothing had been sent yet.`,
+    subcode,
+  );
+}
+
+/** What an earlier attempt under the intent that stands ended with. */
+function intentsLastWords({ attempts }: SecurityAction): ErrorInfo | null {
+  const last = attempts.at(-1);
+  return last?.outcome === 'unknown' ? last.error : null;
+}
+
+function isUncounted(error: ErrorInfo | null): boolean {
+  return error?.code === ERROR_INFO_CODES.vendorRateLimited || error?.code === ERROR_INFO_CODES.conflict;
 }

@@ -176,6 +176,7 @@ export class AnswerQuestions {
           attempt: 1,
           idempotencyKey: id,
           issuedAt: null,
+          lastCheckpoint: null,
           deadlineAt,
         };
         if (kind === 'plan' && plan !== undefined)

@@ -63,18 +63,23 @@ export class LeaseKeeper {
 
   /** One heartbeat now; several at once become one. */
   renew(): Promise<void> {
-    this.#renewing ??= this.#renew({}).finally(() => {
-      this.#renewing = undefined;
-    });
+    this.#renewing ??= this.#renew({})
+      .then(() => undefined)
+      .finally(() => {
+        this.#renewing = undefined;
+      });
     return this.#renewing;
   }
 
-  /** One heartbeat now that brings what the plugin reports. */
-  report(report: HeartbeatReport): Promise<void> {
+  /**
+   * One heartbeat now that brings what the plugin reports.
+   * @returns whether that is on record
+   */
+  report(report: HeartbeatReport): Promise<boolean> {
     return this.#renew(report);
   }
 
-  async #renew(report: HeartbeatReport): Promise<void> {
+  async #renew(report: HeartbeatReport): Promise<boolean> {
     const startedAt = performance.now();
     const startedAtWall = Date.now();
     let action: SecurityAction | null;
@@ -83,16 +88,17 @@ export class LeaseKeeper {
     } catch {
       // The database is away. The next beat tries again; `mayCall` turns false in time by itself.
       if (!this.mayCall) this.#onLost();
-      return;
+      return false;
     }
     if (action === null) {
       this.stop();
       this.#onLost();
-      return;
+      return false;
     }
     this.#renewedAt = startedAt;
     this.#renewedAtWall = startedAtWall;
     this.#latest = action;
     if (action.cancel !== null && action.cancel.outcome === null) this.#onCancel();
+    return true;
   }
 }

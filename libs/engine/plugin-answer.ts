@@ -1,13 +1,5 @@
-import type {
-  CancelOutcome,
-  EffectRecord,
-  HealthReport,
-  HeartbeatReport,
-  Json,
-  Maintained,
-  VendorOperation,
-} from '#domain';
-import type { ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
+import type { EffectRecord, HealthReport, HeartbeatReport, Json, Maintained, VendorOperation } from '#domain';
+import type { CancelAnswer, ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
 
 /** Bytes of JSON that are kept of what a plugin reports. */
 const RESULT_LIMIT = 256 * 1024;
@@ -18,12 +10,13 @@ const EFFECT_LIMIT = 64 * 1024;
 const TEXT_LIMIT = 1000;
 const LINES_LIMIT = 100;
 
-const CANCEL_OUTCOMES: ReadonlySet<unknown> = new Set<CancelOutcome>([
+const CANCEL_OUTCOMES: ReadonlySet<unknown> = new Set<CancelAnswer>([
   'cancelled',
   'requested',
   'tooLate',
   'notSupported',
   'unknown',
+  'neverSent',
 ]);
 
 /**
@@ -59,6 +52,7 @@ export function checkedOutcome(outcome: StepOutcome | ReconcileOutcome): StepOut
     case 'stopped':
     case 'notFound':
     case 'cannotTell':
+    case 'neverSent':
       return outcome;
     default:
       throw new TypeError(`the plugin's answer is no outcome: kind ${String(kind)}`);
@@ -169,8 +163,8 @@ export function checkedReport({ progress, checkpoint }: HeartbeatReport): Heartb
   };
 }
 
-/** @throws TypeError for anything but a CancelOutcome */
-export function checkedCancelOutcome(outcome: CancelOutcome): CancelOutcome {
+/** @throws TypeError for anything but a CancelAnswer */
+export function checkedCancelOutcome(outcome: CancelAnswer): CancelAnswer {
   if (CANCEL_OUTCOMES.has(outcome)) return outcome;
   throw new TypeError(`the plugin's answer to a cancel is no outcome: ${outcome}`);
 }

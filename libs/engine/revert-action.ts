@@ -2,6 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import {
   UserError,
   asCreated,
+  isUnresolved,
+  tookEffect,
   type ActionQueue,
   type ActionStore,
   type Admission,
@@ -21,7 +23,7 @@ export interface Reverted {
   readonly repeated: boolean;
 }
 
-/** Undoes a completed action by another one, which goes through the engine like any. */
+/** Undoes an action that took effect by another one, which goes through the engine like any. */
 export class RevertAction {
   readonly #store: ActionStore;
   readonly #queue: ActionQueue;
@@ -96,7 +98,12 @@ export class RevertAction {
       return refuse(
         `it is itself the revert of ${reverts}. Ask for ${actionName} anew if it is wanted again.`,
       );
-    if (status !== 'Completed') return refuse(`it is ${status}; only what is Completed can be.`);
+    if (!tookEffect(original))
+      return refuse(
+        isUnresolved(original)
+          ? `nobody can say whether it was applied. Check the target and resolve it; what was applied can be reverted then.`
+          : `it is ${status}; only what is Completed can be.`,
+      );
     const instance = this.#registry.byId(original.instance);
     const manifest = instance?.findAction(actionName)?.manifest;
     if (instance === null || manifest === undefined || !instance.serves(caller.tenantId)) {

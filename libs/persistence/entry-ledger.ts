@@ -23,6 +23,7 @@ interface OwnerDocument {
   readonly until: Date | null;
   /** Until when it is an owner without having been settled; null: it was. */
   readonly claim: Date | null;
+  readonly form?: string;
 }
 
 interface EntryDocument {
@@ -80,7 +81,7 @@ export class MongoEntryLedger implements EntryLedger {
   async hold(
     list: string,
     value: string,
-    { actionId, tenantId, until, claimMs }: NewOwner,
+    { actionId, tenantId, until, claimMs, form }: NewOwner,
   ): Promise<number | null> {
     const isReleased = { $in: [literal(actionId), { $ifNull: ['$released', []] }] };
     const isMe = { $eq: ['$$this.action', literal(actionId)] };
@@ -89,6 +90,7 @@ export class MongoEntryLedger implements EntryLedger {
       tenant: literal(tenantId),
       until,
       claim: { $cond: [{ $eq: ['$$was.claim', null] }, null, inMs(claimMs)] },
+      ...(form === undefined ? {} : { form: literal(form) }),
     };
     const isAsBefore = {
       $and: [
@@ -107,7 +109,14 @@ export class MongoEntryLedger implements EntryLedger {
           $cond: [
             isReleased,
             { $ifNull: ['$owners', []] },
-            withWas({ $concatArrays: [ownersWhere({ $not: [isMe] }), [me]] }),
+            withWas({
+              $cond: [
+                { $eq: [{ $type: '$$was' }, 'missing'] },
+                { $concatArrays: [{ $ifNull: ['$owners', []] }, [me]] },
+                // A repeat keeps its place: of several forms it counts who came last.
+                { $map: { input: '$owners', in: { $cond: [isMe, me, '$$this'] } } },
+              ],
+            }),
           ],
         },
         released: { $ifNull: ['$released', []] },
@@ -182,6 +191,10 @@ export class MongoEntryLedger implements EntryLedger {
     return repeatedRead(this.#budgetMs, () =>
       this.#entries.distinct('list', { instance: this.#instance, idleAt: null }),
     );
+  }
+
+  all(): Promise<readonly (LedgerEntry & { readonly list: string })[]> {
+    return this.#read({ instance: this.#instance, idleAt: null });
   }
 
   readers(list: string): Promise<readonly ListReader[]> {
@@ -309,15 +322,18 @@ export class MongoEntryLedger implements EntryLedger {
     );
   }
 
-  async #read(filter: mongoose.mongo.Filter<EntryDocument>): Promise<readonly LedgerEntry[]> {
+  async #read(
+    filter: mongoose.mongo.Filter<EntryDocument>,
+  ): Promise<readonly (LedgerEntry & { readonly list: string })[]> {
     return repeatedRead(this.#budgetMs, () =>
       this.#entries
-        .aggregate<LedgerEntry>([
+        .aggregate<LedgerEntry & { readonly list: string }>([
           { $match: filter },
           { $set: { alive: ALIVE } },
           {
             $project: {
               _id: 0,
+              list: 1,
               value: 1,
               revision: 1,
               written: 1,
@@ -325,6 +341,20 @@ export class MongoEntryLedger implements EntryLedger {
               owners: { $size: '$alive' },
               settled: {
                 $size: { $filter: { input: '$alive', cond: { $eq: ['$$this.claim', null] } } },
+              },
+              forms: {
+                $map: {
+                  input: {
+                    $filter: { input: '$alive', cond: { $eq: [{ $type: '$$this.form' }, 'string'] } },
+                  },
+                  in: {
+                    actionId: '$$this.action',
+                    tenantId: '$$this.tenant',
+                    until: '$$this.until',
+                    form: '$$this.form',
+                    isSettled: { $eq: ['$$this.claim', null] },
+                  },
+                },
               },
               leftMs: {
                 $cond: [

@@ -554,7 +554,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     isLift = false,
   ): Promise<SecurityAction | null> {
     if (!isGuid(id)) return null;
-    const completed: Filter = { _id: uuidOf(id), tenantId, status: 'Completed' };
+    const completed: Filter = {
+      _id: uuidOf(id),
+      tenantId,
+      // `tookEffect`, said to the database.
+      $or: [{ status: 'Completed' }, { status: 'Failed', 'resolution.verdict': 'applied' }],
+    };
     try {
       const document = await repeatable(this.#budgetMs, async () => {
         // Null also finds a record of before there was such a field.

@@ -40,7 +40,9 @@ export async function resolveOutcome(
   };
   const by = { appId: literal(appId), user: literal(user) };
   const resolution = { by, at: STAMP, verdict: literal(verdict), note: literal(note) };
-  const changes = [{ $set: { resolution, unresolved: '$$REMOVE' } }];
+  // What is there now had an end.
+  const lifted = verdict === 'applied' ? { liftAt: { $ifNull: ['$effectUntil', '$$REMOVE'] } } : {};
+  const changes = [{ $set: { resolution, unresolved: '$$REMOVE', ...lifted } }];
 
   const attempt = async (): Promise<ResolveAnswer> => {
     const changed = await actions.findOneAndUpdate(unresolved, changes, { returnDocument: 'after' });

@@ -11,6 +11,7 @@ import { ERROR_INFO_CODES, errorInfo, type ErrorInfo } from '#domain';
  * | `targetNotFound` | 404 | fails |
  * | `ambiguousTarget`, `conflict` | 409 | fails |
  * | `rateLimited` | 429 | tried again after `retryAfterMs`, uses up no attempt |
+ * | `targetBusy` | 409 | tried again, after `retryAfterMs` where it is given; uses up no attempt: nothing was applied |
  * | `transient` | 502 | tried again with backoff: nothing was applied |
  * | `unreachable` | 503 | tried again with backoff: nothing was sent |
  * | `capacity` | 507 | fails |
@@ -26,6 +27,7 @@ const PROVIDER_ERROR_CLASSES = {
   ambiguousTarget: { code: ERROR_INFO_CODES.conflict, next: 'fail' },
   conflict: { code: ERROR_INFO_CODES.conflict, next: 'fail' },
   rateLimited: { code: ERROR_INFO_CODES.vendorRateLimited, next: 'retry' },
+  targetBusy: { code: ERROR_INFO_CODES.conflict, next: 'retry' },
   transient: { code: ERROR_INFO_CODES.vendorError, next: 'retry' },
   unreachable: { code: ERROR_INFO_CODES.vendorUnreachable, next: 'retry' },
   capacity: { code: ERROR_INFO_CODES.vendorFull, next: 'fail' },

@@ -136,11 +136,11 @@ export interface CallContext<Settings = unknown> extends InstanceContext<Setting
   /** When the attempt at hand was issued; null before the first. What to look for is younger. */
   readonly issuedAt: Date | null;
   readonly deadlineAt: Date;
+  /** What an attempt noted last with `heartbeat`; null where none did. */
+  readonly lastCheckpoint: Json;
 }
 
 export interface ExecutionContext<Settings = unknown> extends CallContext<Settings> {
-  /** What an earlier attempt noted last with `heartbeat`; null where there is none. */
-  readonly lastCheckpoint: Json;
   /**
    * Keeps the vendor's handle durably. Call it as soon as the vendor has answered with one and before any
    * wait; rejects when another worker has taken over.
@@ -148,7 +148,8 @@ export interface ExecutionContext<Settings = unknown> extends CallContext<Settin
   saveOperation(operation: VendorOperation): Promise<void>;
   /**
    * Says that the work goes on, shows its progress, and notes how far it is for a later attempt. At most 16 KiB of JSON
-   * each. Rejects when another worker has taken over: then stop, and change nothing more.
+   * each. Rejects when another worker has taken over: then stop, and change nothing more. With a `checkpoint` it rejects,
+   * with a ProviderError `unknownOutcome`, also where that could not be kept: what resolves is on record.
    */
   heartbeat(report?: { readonly progress?: Json; readonly checkpoint?: Json }): Promise<void>;
 }
@@ -174,7 +175,19 @@ export type StepOutcome =
   | { readonly kind: 'stopped' };
 
 /** What `reconcile` found of a request whose answer was lost. */
-export type ReconcileOutcome = StepOutcome | { readonly kind: 'notFound' } | { readonly kind: 'cannotTell' };
+export type ReconcileOutcome =
+  | StepOutcome
+  /** It is not there. It may show itself yet, and is looked for again for a while. */
+  | { readonly kind: 'notFound' }
+  | { readonly kind: 'cannotTell' }
+  /**
+   * Nothing that changes anything was sent under this intent, and nothing is on its way: it is issued anew. A plugin knows
+   * this where it notes a checkpoint before it sends, and that is not there; compare it with `issuedAt`.
+   */
+  | { readonly kind: 'neverSent' };
+
+/** What `cancel` answers; `neverSent` as of `ReconcileOutcome`. */
+export type CancelAnswer = CancelOutcome | 'neverSent';
 
 /** The action's name with its typed parameters: a union over all actions of the manifest. */
 export type ActionRequest<Actions extends ActionManifests> = {
@@ -243,7 +256,7 @@ export interface ProviderCalls<Request, Settings> {
     context: CallContext<Settings>,
     operation: VendorOperation | null,
     request: Request,
-  ) => Promise<CancelOutcome>;
+  ) => Promise<CancelAnswer>;
   /**
    * Asks the vendor how far a pending operation is. Required when `execute` may return `pending`. A failure that it
    * throws and that may pass, or that is about the credentials (`auth`, `permission`), is one of the question: it is

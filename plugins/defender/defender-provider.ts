@@ -12,7 +12,11 @@ import { AccessTokens } from './access-tokens.js';
 import { DefenderApi } from './defender-api.js';
 import { health } from './health.js';
 import { wishesOf, type IndicatorRequest } from './indicator-requests.js';
-import { Indicators, warningsOf } from './indicators.js';
+import { defeatWarnings, previousIn } from './indicator.js';
+import { maintainIndicators } from './indicator-drift.js';
+import { IndicatorLeases } from './indicator-leases.js';
+import { IndicatorWriter } from './indicator-writer.js';
+import { Indicators } from './indicators.js';
 import { LiveResponses } from './live-responses.js';
 import { MachineActions, machineIn } from './machine-actions.js';
 import { RELEASES, type MachineJob } from './machine-jobs.js';
@@ -32,6 +36,8 @@ export function defenderProvider(): Provider {
   const machines = new Machines(api);
   const machineActions = new MachineActions(api, new LiveResponses(api));
   const indicators = new Indicators(api);
+  const writer = new IndicatorWriter(indicators);
+  const leases = new IndicatorLeases(writer);
 
   return defineProvider({
     manifest: {
@@ -60,7 +66,7 @@ export function defenderProvider(): Provider {
           return machineActions.issue(context, wanted.job, machineId, wanted.words);
         }
         case 'indicator':
-          return setOrRemove(indicators, context, request, wanted.request);
+          return setOrRemove(leases, context, request, wanted.request);
         case 'investigation':
           return investigate(api, context, await machines.idOf(context, wanted.machine), wanted.words);
       }
@@ -86,17 +92,15 @@ export function defenderProvider(): Provider {
 
     async revert(context, done) {
       const { effect } = done;
-      if (effect?.changed === false) return { kind: 'completed', effect: { changed: false } };
       const wanted = meaningOf(done);
-      if (wanted.of === 'indicator')
-        return indicators.putBack(
-          context,
-          wanted.request.target,
-          done.actionId,
-          // Nobody knows what it changed: then only what bears its marker is taken away.
-          effect ?? { changed: true },
-          'remove' in wanted.request.verb,
-        );
+      if (wanted.of === 'indicator') {
+        const { target, verb } = wanted.request;
+        const previous = previousIn({ previous: effect?.previous ?? null }) ?? null;
+        if ('remove' in verb) return leases.putBack(context, target, previous);
+        // Also where it changed nothing: it wants what others set.
+        return leases.letGo(context, target, done.actionId, previous);
+      }
+      if (effect?.changed === false) return { kind: 'completed', effect: { changed: false } };
       const release = wanted.of === 'machine' ? releaseOf(wanted.job) : null;
       if (release === null || wanted.of !== 'machine')
         throw new ProviderError('unsupported', `${done.action} cannot be undone by Defender's API.`);
@@ -139,7 +143,7 @@ export function defenderProvider(): Provider {
         const { target, verb } = wanted.request;
         const { current, defeatedBy } = await indicators.stateOf(context, target);
         const inPlace = 'set' in verb ? current?.action === verb.set : current === null;
-        const defeated = 'set' in verb ? warningsOf(verb.set, null, defeatedBy) : [];
+        const defeated = 'set' in verb ? defeatWarnings(verb.set, defeatedBy) : [];
         return {
           inPlace,
           message: [
@@ -166,6 +170,8 @@ export function defenderProvider(): Provider {
     },
 
     health: (context) => health(api, context),
+
+    maintain: (context) => maintainIndicators(writer, context),
   });
 }
 
@@ -174,14 +180,14 @@ function releaseOf({ type }: MachineJob): MachineJob | null {
 }
 
 function setOrRemove(
-  indicators: Indicators,
+  leases: IndicatorLeases,
   context: ExecutionContext<DefenderSettings>,
   { action, parameters, effectUntil }: Request,
   { target, verb }: IndicatorRequest,
 ): Promise<StepOutcome> {
-  if ('remove' in verb) return indicators.remove(context, target, verb.only);
-  const given = parameters as Readonly<Record<string, unknown>>;
-  return indicators.set(context, target, verb.set, wishesOf(action, context.actionId, given, effectUntil));
+  if ('remove' in verb) return leases.remove(context, target, verb.only);
+  const wishes = wishesOf(action, context.actionId, parameters as Readonly<Record<string, unknown>>);
+  return leases.set(context, target, { ...wishes, action: verb.set }, effectUntil);
 }
 
 async function planOfIndicator(
@@ -200,7 +206,7 @@ async function planOfIndicator(
       : [
           `Indicator of ${target.type} ${target.value}: ${current?.action ?? 'none'} becomes ${wanted ?? 'none'}.`,
         ],
-    warnings: wanted === null ? [] : warningsOf(wanted, null, defeatedBy),
+    warnings: wanted === null ? [] : defeatWarnings(wanted, defeatedBy),
     target: { indicatorType: target.type, indicatorValue: target.value },
   };
 }

@@ -5,7 +5,8 @@ import {
   type IndicatorTarget,
   type IndicatorType,
 } from './indicator-value.js';
-import type { IndicatorAction, IndicatorWishes } from './indicators.js';
+import type { IndicatorAction } from './indicator.js';
+import type { IndicatorForm } from './indicator-form.js';
 
 type Parameters = Readonly<Record<string, unknown>>;
 
@@ -63,13 +64,12 @@ export function indicatorRequestOf(action: string, parameters: Parameters): Indi
   }
 }
 
-/** What a caller wishes of the indicator. */
+/** What a caller wishes of the indicator, besides what it does and when it ends. */
 export function wishesOf(
   action: string,
   actionId: string,
   parameters: Parameters,
-  until: Date | undefined,
-): IndicatorWishes {
+): Omit<IndicatorForm, 'action' | 'description'> & { readonly words: string } {
   const text = (name: string): string | undefined => {
     const value = parameters[name];
     return typeof value === 'string' ? value : undefined;
@@ -79,10 +79,10 @@ export function wishesOf(
     words: text('Comment') ?? `${action} by Riposte`,
     title: text('Title') ?? `SOAR ${action} ${actionId}`,
     severity: text('Severity') ?? 'Medium',
-    generateAlert: parameters['GenerateAlert'] === true,
+    // Defender refuses an Audit without.
+    generateAlert: parameters['GenerateAlert'] === true || /^(?:Audit|Alert)/.test(action),
     recommendedActions: text('RecommendedActions'),
     educateUrl: text('EducateUrl'),
     rbacGroupNames: Array.isArray(groups) ? groups.map(String) : undefined,
-    until,
   };
 }

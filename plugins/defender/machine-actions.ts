@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   ProviderError,
   type CallContext,
-  type CancelOutcome,
+  type CancelAnswer,
   type ExecutionContext,
   type Json,
   type PendingOperation,
@@ -93,6 +94,7 @@ export class MachineActions {
     if (same !== undefined) return this.#begun(context, job, same, false);
     const warnings = job.releases === true ? state.active.map(warningOf) : [];
     let made: MachineAction;
+    await context.heartbeat({ checkpoint: sendingUnder(context) });
     try {
       made = await this.#post(context, job, machineId, marked(words, marker));
     } catch (error) {
@@ -105,6 +107,7 @@ export class MachineActions {
 
   /** What became of a request whose answer was lost: it is found by its marker, whatever machine was meant. */
   async reconcile(context: CallContext<DefenderSettings>, job: MachineJob): Promise<ReconcileOutcome> {
+    if (!mayHaveSent(context)) return { kind: 'neverSent' };
     const mine = await this.#findMine(context, job);
     if (mine === undefined) return { kind: 'notFound' };
     return this.#outcomeOf(context, operationOf(job, mine, true), mine);
@@ -156,8 +159,9 @@ export class MachineActions {
     context: CallContext<DefenderSettings>,
     job: MachineJob,
     operation: VendorOperation | null,
-  ): Promise<CancelOutcome> {
+  ): Promise<CancelAnswer> {
     if (operation !== null && !watchedIn(operation).ours) return 'notSupported';
+    if (operation === null && !mayHaveSent(context)) return 'neverSent';
     const id = operation?.id ?? (await this.#findMine(context, job))?.id;
     // Not there is not the same as not on its way.
     if (id === undefined) return 'unknown';
@@ -232,10 +236,9 @@ export class MachineActions {
     const mine = active.find(({ requestorComment }) => hasMarker(requestorComment, marker));
     const same = mine ?? active.find((action) => isSame(action, job));
     if (same !== undefined) return this.#begun(context, job, same, mine !== undefined);
-    const busy = active.map(({ type, id, status }) => `${type} ${id} (${status})`).join(', ');
     throw new ProviderError(
-      'transient',
-      `Machine ${machineId} is busy with ${busy || 'another action'}, and Defender takes no second one. It is tried again; cancel that one if this one is more urgent.`,
+      'targetBusy',
+      `Machine ${machineId} is busy with ${active.map(busyWith).join(', ') || 'another action, which Defender does not show yet'}, and Defender takes no second one. It is tried again until its deadline; cancel that one if this one is more urgent.`,
       { httpStatus: cause.httpStatus, retryAfterMs: BUSY_MS },
     );
   }
@@ -469,6 +472,21 @@ function unchanged(job: MachineJob, machineId: string, { by }: MachineState): St
 
 function warningOf({ id, type, status, requestor }: MachineAction): string {
   return `${type} ${id} of ${requestor ?? 'somebody'} is ${status} and may take effect after this; cancel it if it is not wanted.`;
+}
+
+/** What is under way at a machine, since when, and who asked for it. */
+function busyWith({ type, id, status, requestor, creationDateTimeUtc }: MachineAction): string {
+  return `${type} (machine action ${id}, ${status} since ${creationDateTimeUtc}, asked for by ${requestor ?? 'somebody'})`;
+}
+
+/** Noted before anything is sent: under which intent. */
+function sendingUnder({ issuedAt }: CallContext): Json {
+  return { sendingUnder: issuedAt?.toISOString() ?? null };
+}
+
+/** False where no attempt under this intent came so far as to send anything that changes something. */
+function mayHaveSent(context: CallContext): boolean {
+  return isDeepStrictEqual(context.lastCheckpoint, sendingUnder(context));
 }
 
 function failureOf(action: MachineAction, timedOut: boolean): ProviderError {

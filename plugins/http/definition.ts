@@ -45,6 +45,7 @@ const failure = Type.Object(
       'ambiguousTarget',
       'conflict',
       'rateLimited',
+      'targetBusy',
       'transient',
       'capacity',
       'unknownOutcome',

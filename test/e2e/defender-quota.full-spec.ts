@@ -148,7 +148,7 @@ describe('1,000 isolations at Defender’s quota, with workers killed in the mid
       const ended = await allEnded();
       expect(ended.map(({ id }) => id).toSorted()).toEqual([...asked.keys()].toSorted());
 
-      // What a killed worker was about to send was not sent, and is not sent by another: that would be to guess.
+      // What a killed worker had noted that it sends, and did not, is not sent by another: that would be to guess.
       const unknown = ended.filter(({ status }) => status === 'Failed');
       expect(unknown.filter(({ phase }) => phase !== 'outcomeUnknown')).toEqual([]);
       expect(unknown.length).toBeLessThan(MACHINES / 10);

@@ -158,6 +158,22 @@ describe('a checkpoint', () => {
     for (const found of await Promise.all(courses)) expect(found).toEqual([null, { page: 3 }]);
   });
 
+  it('that could not be kept rejects, so that nothing is done that counts on it', async () => {
+    const seen: unknown[] = [];
+    const { until } = await site(
+      [
+        async (context) => {
+          await context.heartbeat({ progress: 'shown in vain' });
+          await context.heartbeat({ checkpoint: 'sending' }).catch((error: unknown) => seen.push(error));
+          return { kind: 'completed' };
+        },
+      ],
+      { around: { renew: () => Promise.reject(new Error('the database is away')) } },
+    );
+    await until(({ status }) => status === 'Completed');
+    expect(seen).toMatchObject([{ errorClass: 'unknownOutcome' }]);
+  });
+
   it('reaches the worker that takes over from one that died', async () => {
     const found: unknown[] = [];
     const { id, store, until } = await site([

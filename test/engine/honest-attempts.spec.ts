@@ -225,6 +225,126 @@ describe('a vendor that has taken the action', () => {
   });
 });
 
+describe('an intent of which the provider knows that nothing was sent under it', () => {
+  const held = () => start({ idempotency: 'lookup' });
+  /** A worker that stops while the provider is called. */
+  const stopped = async (race: Race) => {
+    const shutdown = new AbortController();
+    const looked = race.look(race.worker(), shutdown.signal);
+    await race.call('execute');
+    shutdown.abort();
+    await looked;
+  };
+
+  it('is issued anew by the next worker, and what comes then is no doubt', async () => {
+    const race = await held();
+    await stopped(race);
+    const next = race.look();
+    (await race.call('reconcile')).answer({ kind: 'neverSent' });
+    (await race.call('execute')).fail(new ProviderError('permission', 'no'));
+    await next;
+    expect(await race.end()).toBe('Failed failed 403 no wish');
+    expect(race.seen).toEqual(['execute', 'reconcile', 'execute']);
+  });
+
+  it('counts as an attempt that was not applied, where the call itself failed', async () => {
+    const race = await held();
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    (await race.call('reconcile')).answer({ kind: 'neverSent' });
+    await looked;
+    expect(await race.action()).toMatchObject({
+      phase: 'retrying',
+      intent: null,
+      attempts: [
+        { outcome: 'failed', error: { code: 503, message: 'no answer Nothing had been sent yet.' } },
+      ],
+    });
+  });
+
+  it('ends as 408 when its deadline falls into the call, with what was said before', async () => {
+    const race = await held();
+    const first = race.look();
+    (await race.call('execute')).fail(unreachable());
+    await first;
+    await race.age({ deadlineAt: new Date(Date.now() + 500) });
+    const looked = race.look();
+    await race.call('execute');
+    (await race.call('reconcile')).answer({ kind: 'neverSent' });
+    await looked;
+    expect(await race.end()).toBe('Failed timedOut 408 no wish');
+    expect((await race.action()).errorInfo?.message).toMatch(
+      /nothing was done\. The last attempt said: away$/,
+    );
+  });
+
+  it('ends as 408 also where its deadline passed while nobody held it', async () => {
+    const race = await held();
+    await stopped(race);
+    await race.deadlinePassed();
+    const late = race.look();
+    (await race.call('cancel')).answer('neverSent');
+    await late;
+    expect(await race.end()).toBe('Failed timedOut 408 cancelled');
+  });
+
+  it('ends as 499, nothing done, where somebody wants it cancelled', async () => {
+    const race = await held();
+    await stopped(race);
+    await race.cancel();
+    const late = race.look();
+    (await race.call('cancel')).answer('neverSent');
+    await late;
+    expect(await race.end()).toBe('Failed cancelled 499 null');
+  });
+});
+
+describe('a target that is busy at the vendor', () => {
+  const busy = () => new ProviderError('targetBusy', 'a scan is under way', { retryAfterMs: 5000 });
+
+  it('is waited for as long as there is time, and then said to have been busy', async () => {
+    const race = await start();
+    for (let tries = 0; tries < 10; tries += 1) {
+      const looked = race.look();
+      (await race.call('execute')).fail(busy());
+      await looked;
+    }
+    expect(await race.action()).toMatchObject({ status: 'Running', phase: 'throttled', intent: null });
+    await race.age({ deadlineAt: new Date(Date.now() + 4000) });
+    const last = race.look();
+    (await race.call('execute')).fail(busy());
+    await last;
+    expect(await race.action()).toMatchObject({
+      phase: 'failed',
+      errorInfo: { code: 409, message: 'a scan is under way' },
+    });
+  });
+});
+
+describe('what the vendor said', () => {
+  it('stands in what nobody knows, to the end', async () => {
+    const race = await start({ idempotency: 'lookup' });
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    (await race.call('reconcile')).fail(
+      new ProviderError('transient', 'the list is away', { httpStatus: 503 }),
+    );
+    await looked;
+    const [attempt] = (await race.action()).attempts;
+    expect(attempt?.error).toMatchObject({
+      code: 520,
+      subcode: 503,
+      message: expect.stringMatching(/Check the target\. \(the list is away\)$/) as string,
+    });
+    await race.age({ intent: new Date(Date.now() - 120_000) });
+    const late = race.look();
+    (await race.call('reconcile')).answer({ kind: 'notFound' });
+    await late;
+    expect(await race.end()).toBe('Failed outcomeUnknown 520 no wish');
+    expect((await race.action()).errorInfo?.message).toMatch(/\(the list is away\)$/);
+  });
+});
+
 describe('an action past its deadline', () => {
   it('is looked at again within half a minute, whenever the vendor wants to be asked', async () => {
     const race = await start();
@@ -266,6 +386,16 @@ describe('an action past its deadline', () => {
     (await race.call('cancel')).answer('unknown');
     await late;
     expect(await race.end()).toBe('Failed outcomeUnknown 520 unknown');
+  });
+
+  it('ends at once, with why, where its deadline falls into a call that cannot be cancelled', async () => {
+    const race = await start({ idempotency: 'natural', cancellable: false });
+    await race.age({ deadlineAt: new Date(Date.now() + 400) });
+    const looked = race.look();
+    await race.call('execute');
+    await looked;
+    expect(await race.end()).toBe('Failed outcomeUnknown 520 no wish');
+    expect((await race.action()).errorInfo?.message).toMatch(/did not answer within \d+ ms\.\)$/);
   });
 
   it('ends although the provider was taken out of the configuration: by the sweep, 2 minutes later', async () => {

@@ -44,6 +44,9 @@ afterAll(async () => {
 const log = createLogger('riposte-test', 'silent');
 
 type Undo = (context: ExecutionContext, done: CompletedAction<{ action: string }>) => StepOutcome;
+const noAnswer = (): never => {
+  throw new ProviderError('unknownOutcome', 'no answer');
+};
 const undone: Undo = () => ({ kind: 'completed', result: { undone: true } });
 
 interface Site {
@@ -77,11 +80,9 @@ function site({ execute, onExecute, reverts = [undone], poll, revertible = true 
         },
       },
     },
-    execute: ({ attempt }, request) => {
+    execute: async ({ attempt }, request) => {
       onExecute?.(request);
-      return Promise.resolve(
-        execute?.(attempt) ?? { kind: 'completed', result: { rule: 7 }, effect: { changed: true } },
-      );
+      return execute?.(attempt) ?? { kind: 'completed', result: { rule: 7 }, effect: { changed: true } };
     },
     poll: (_context, operation) => {
       polls.push(operation.id);
@@ -487,6 +488,30 @@ describe('an effect whose time is over', () => {
     await lift();
     expect((await find(id)).revertedBy).toBeNull();
     expect(await isToBeLifted(id)).toBe(false);
+  });
+
+  it('is lifted where nobody could say whether it was applied, and somebody found that it was', async () => {
+    const { create, run, lift, find, store, revertFor, calls } = site({ execute: noAnswer });
+    const [applied, not] = [await create({ effectUntil: over() }), await create({ effectUntil: over() })];
+    for (const { id } of [applied, not]) {
+      expect(await run(id)).toMatchObject({ phase: 'outcomeUnknown' });
+      await lift();
+      // Nobody knows whether there is anything to be lifted.
+      expect((await find(id)).revertedBy).toBeNull();
+      await expect(revertFor().revert(CALLER, id)).rejects.toMatchObject({
+        code: 'notAllowed',
+        message: expect.stringMatching(/nobody can say whether it was applied.*resolve it/) as string,
+      });
+    }
+    await store.resolve(CALLER, applied.id, { verdict: 'applied', note: 'seen' });
+    await store.resolve(CALLER, not.id, { verdict: 'notApplied', note: 'looked' });
+    await lift();
+    expect(await run((await find(applied.id)).revertedBy ?? '')).toMatchObject({ status: 'Completed' });
+    expect(calls).toMatchObject([{ actionId: applied.id, effect: null }]);
+    expect([await revertsOf(applied.id), await revertsOf(not.id)]).toEqual([1, 0]);
+    await comeDue(applied.id);
+    await lift();
+    expect(await isToBeLifted(applied.id)).toBe(false);
   });
 
   it('is lifted once, by however many processes at the same time', async () => {

@@ -9,7 +9,7 @@ const entry = (
   owners: number,
   written: EntryWritten,
   leftMs: number | null = null,
-): LedgerEntry => ({ value, owners, settled: owners, written, leftMs, revision: 1 });
+): LedgerEntry => ({ value, owners, settled: owners, written, leftMs, revision: 1, forms: [] });
 const on = (value: string, leftMs: number | null = null, isMarked?: boolean) => ({
   value,
   leftMs,

@@ -61,6 +61,24 @@ describe('the entries of a device', async () => {
     expect(await ledger.entry('ip', '192.0.2.1')).toMatchObject({ owners: 1, leftMs: null });
   });
 
+  it('tell what each owner wants of them, whoever held them first first, also when that is said again', async () => {
+    const ledger = fresh();
+    const [first, second] = [owner(), owner()];
+    await ledger.hold('ip', '192.0.2.1', { ...first, form: 'block' });
+    await ledger.hold('ip', '192.0.2.1', { ...second, form: '$allow' });
+    await ledger.settle('ip', '192.0.2.1', first.actionId);
+    await ledger.hold('ip', '192.0.2.1', { ...first, form: 'block' });
+    expect(await ledger.all()).toMatchObject([
+      {
+        list: 'ip',
+        forms: [
+          { actionId: first.actionId, tenantId: TENANT_A, until: null, form: 'block', isSettled: true },
+          { actionId: second.actionId, form: '$allow', isSettled: false },
+        ],
+      },
+    ]);
+  });
+
   it('keep what the device calls them', async () => {
     const ledger = fresh();
     for (const value of ['192.0.2.1', '192.0.2.2']) await ledger.hold('ip', value, owner());

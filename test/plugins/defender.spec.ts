@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { EntryLedger, Json } from '#domain';
+import type { Database } from '#persistence';
 import type { StepOutcome, VendorOperation } from '#provider-sdk';
 import { defenderProvider } from '../../plugins/defender/index.js';
 import { idOf } from '../simulators/defender/machines.js';
@@ -9,6 +12,7 @@ import {
   DefenderSimulator,
 } from '../simulators/defender/simulator.js';
 import { callContext } from '../support/call-context.js';
+import { freshDatabase } from '../support/database.js';
 
 /** The plugin for Defender for Endpoint over HTTP, against a simulator made from Microsoft's documentation. */
 
@@ -17,8 +21,11 @@ const OTHER_APP = '33333333-3333-4333-8333-333333333333';
 const ANNA = idOf('ws-anna.contoso.com');
 const BERT = idOf('ws-bert.contoso.com');
 
+let database: Database;
+let ledger: EntryLedger;
 let vendor: DefenderSimulator;
 beforeAll(async () => {
+  database = await freshDatabase();
   vendor = await DefenderSimulator.start({
     // Work ends when a test says so.
     behaviour: { pendingMs: 0, runningMs: 86_400_000 },
@@ -32,7 +39,10 @@ beforeAll(async () => {
   });
 });
 afterAll(() => vendor.stop());
-beforeEach(() => vendor.reset());
+beforeEach(() => {
+  vendor.reset();
+  ledger = database.entryLedger(randomUUID());
+});
 
 interface Given {
   readonly settings?: object;
@@ -40,9 +50,21 @@ interface Given {
   readonly key?: string;
   readonly saved?: VendorOperation[];
   readonly issuedAt?: Date;
+  readonly lastCheckpoint?: Json;
+  readonly noted?: unknown[];
 }
 
-function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, ...given }: Given = {}) {
+/** What the plugin notes before it sends anything, under an intent without a time. */
+const SENDING = { sendingUnder: null };
+
+function context({
+  settings = {},
+  secret = DEFAULT_SECRET,
+  issuedAt,
+  lastCheckpoint = null,
+  noted = [],
+  ...given
+}: Given = {}) {
   const made = callContext({
     settings: {
       tenantId: DEFAULT_TENANT,
@@ -57,7 +79,16 @@ function context({ settings = {}, secret = DEFAULT_SECRET, issuedAt, ...given }:
     secrets: { clientSecret: secret },
     ...given,
   });
-  return issuedAt === undefined ? made : { ...made, issuedAt };
+  return {
+    ...made,
+    ledger,
+    lastCheckpoint,
+    heartbeat: ({ checkpoint }: { readonly checkpoint?: Json } = {}) => {
+      noted.push(checkpoint);
+      return Promise.resolve();
+    },
+    ...(issuedAt === undefined ? {} : { issuedAt }),
+  };
 }
 
 const ask = (action: string, parameters: object) => ({ action, parameters });
@@ -304,7 +335,7 @@ describe('isolating a machine', () => {
     const theirs = await begun(request, { key: 'theirs' });
     // It is not listed yet, so that a second one is tried, and refused.
     const late = calls.execute(context({ key: 'ours' }), request);
-    await expect(late).rejects.toMatchObject({ errorClass: 'transient' });
+    await expect(late).rejects.toMatchObject({ errorClass: 'targetBusy' });
     await expect
       .poll(() => calls.execute(context({ key: 'ours' }), request), { timeout: 5000 })
       .toMatchObject({ kind: 'pending', operation: { id: theirs.id } });
@@ -313,10 +344,14 @@ describe('isolating a machine', () => {
   it('waits while the machine is busy with something else, and says with what', async () => {
     vendor.behave({ otherType: 'refused' });
     const busy = await begun(scan());
+    const { actions } = vendor.tenant();
+    const since = actions.shown(actions.get(busy.id)).creationDateTimeUtc;
     await expect(calls.execute(context({ key: 'k' }), isolate())).rejects.toMatchObject({
-      errorClass: 'transient',
+      errorClass: 'targetBusy',
       retryAfterMs: 30_000,
-      message: expect.stringContaining(`RunAntiVirusScan ${busy.id} (InProgress)`) as string,
+      message: expect.stringContaining(
+        `RunAntiVirusScan (machine action ${busy.id}, InProgress since ${since}, asked for by ${DEFAULT_APP})`,
+      ) as string,
     });
   });
 
@@ -326,15 +361,37 @@ describe('isolating a machine', () => {
       vendor.fault({ call: 'isolate', how });
       const request = isolate();
       await expect(calls.execute(context(), request)).rejects.toMatchObject({ errorClass: 'unknownOutcome' });
-      const issuedAt = new Date();
-      expect(await calls.reconcile?.(context({ issuedAt }), request)).toMatchObject({ kind: 'pending' });
-      expect(await calls.reconcile?.(context({ issuedAt, key: 'other' }), request)).toEqual({
+      const lastCheckpoint = SENDING;
+      expect(await calls.reconcile?.(context({ lastCheckpoint }), request)).toMatchObject({
+        kind: 'pending',
+      });
+      expect(await calls.reconcile?.(context({ lastCheckpoint, key: 'other' }), request)).toEqual({
         kind: 'notFound',
       });
       expect(await calls.execute(context(), request)).toMatchObject({ kind: 'pending' });
       expect(vendor.counts().createdByType).toEqual({ Isolate: 1 });
     },
   );
+
+  it('notes that it sends before it does, so that what died before can be issued anew', async () => {
+    const issuedAt = new Date();
+    const request = isolate();
+    const before = await calls.reconcile?.(context({ issuedAt }), request);
+    expect(before).toEqual({ kind: 'neverSent' });
+    expect(await calls.cancel(context({ issuedAt }), null, request)).toBe('neverSent');
+    // What an earlier intent came to counts for nothing.
+    const lastCheckpoint = { sendingUnder: new Date(0).toISOString() };
+    expect(await calls.reconcile?.(context({ issuedAt, lastCheckpoint }), request)).toEqual(before);
+    const noted: unknown[] = [];
+    await calls.execute(context({ issuedAt, noted }), request);
+    expect(noted).toEqual([{ sendingUnder: issuedAt.toISOString() }]);
+  });
+
+  it('notes nothing while it only looks for the machine', async () => {
+    const noted: unknown[] = [];
+    await calls.execute(context({ noted }), isolate('nobody')).catch(() => undefined);
+    expect(noted).toEqual([]);
+  });
 
   it('puts the reason and a marker into the comment', async () => {
     await calls.execute(
@@ -366,7 +423,7 @@ describe('cancelling what is under way', () => {
   it('finds it when its id never came back', async () => {
     vendor.fault({ call: 'isolate', how: 'cutAfter' });
     await expect(calls.execute(context(), isolate())).rejects.toThrow();
-    expect(await calls.cancel(context({ issuedAt: new Date() }), null, isolate())).toBe('cancelled');
+    expect(await calls.cancel(context({ lastCheckpoint: SENDING }), null, isolate())).toBe('cancelled');
   });
 
   it('says that it is too late for what has ended', async () => {
@@ -465,7 +522,7 @@ describe('live response', () => {
     const theirs = await begun(runScript('cleanup.ps1'), { key: 'theirs' });
     const request = runScript('collect.ps1');
     await expect(calls.execute(context({ key: 'ours' }), request)).rejects.toMatchObject({
-      errorClass: 'transient',
+      errorClass: 'targetBusy',
     });
     vendor.finish(theirs.id);
     expect(await calls.execute(context({ key: 'ours' }), request)).toMatchObject({ kind: 'pending' });
@@ -581,19 +638,9 @@ describe('indicators', () => {
       action: 'Audit',
       generateAlert: true,
     });
-    let lastCheckpoint: unknown = null;
-    const noting = {
-      ...context(),
-      heartbeat: (report: { checkpoint?: unknown } = {}) => {
-        lastCheckpoint = report.checkpoint;
-        return Promise.resolve();
-      },
-    };
     vendor.fault({ call: 'setIndicator', how: 'cutAfter' });
-    await expect(calls.execute(noting, blockIp())).rejects.toMatchObject({ errorClass: 'unknownOutcome' });
-    expect(
-      await calls.execute({ ...context(), lastCheckpoint: lastCheckpoint as never }, blockIp()),
-    ).toMatchObject({
+    await expect(calls.execute(context(), blockIp())).rejects.toMatchObject({ errorClass: 'unknownOutcome' });
+    expect(await calls.execute(context(), blockIp())).toMatchObject({
       effect: { changed: true, previous: { action: 'Audit' } },
     });
   });

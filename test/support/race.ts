@@ -5,7 +5,6 @@ import {
   UserError,
   type ActionQueue,
   type ActionStore,
-  type CancelOutcome,
   type Idempotency,
   type NewAction,
   type SecurityAction,
@@ -13,7 +12,13 @@ import {
 } from '#domain';
 import { CancelAction, ProviderRegistry, RunAction } from '#engine';
 import { connectDatabase } from '#persistence';
-import { Type, defineProvider, type ReconcileOutcome, type StepOutcome } from '#provider-sdk';
+import {
+  Type,
+  defineProvider,
+  type CancelAnswer,
+  type ReconcileOutcome,
+  type StepOutcome,
+} from '#provider-sdk';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri, newAction } from './database.js';
 import { eventually } from './eventually.js';
@@ -21,7 +26,7 @@ import { eventually } from './eventually.js';
 const log = createLogger('riposte-test', 'silent');
 
 export type CallName = 'execute' | 'poll' | 'cancel' | 'reconcile';
-type Answer = StepOutcome | ReconcileOutcome | CancelOutcome;
+type Answer = StepOutcome | ReconcileOutcome | CancelAnswer;
 
 /** A call of the provider, held until the test answers it. */
 export interface HeldCall {
@@ -161,10 +166,22 @@ export class Race {
   }
 
   /** Sets times of the record, as if time had passed. */
-  async age(times: { readonly nextAt?: Date; readonly deadlineAt?: Date; readonly startBefore?: Date }) {
+  async age({
+    intent,
+    ...times
+  }: {
+    readonly nextAt?: Date;
+    readonly deadlineAt?: Date;
+    readonly startBefore?: Date;
+    /** When the attempt at hand was issued. */
+    readonly intent?: Date;
+  }) {
     await this.db
       .collection<{ _id: mongoose.mongo.UUID; open?: true }>('actions')
-      .updateOne({ _id: new mongoose.mongo.UUID(this.id), open: true }, { $set: times });
+      .updateOne(
+        { _id: new mongoose.mongo.UUID(this.id), open: true },
+        { $set: { ...times, ...(intent === undefined ? {} : { 'intent.at': intent }) } },
+      );
   }
 
   /** The deadline passed `agoMs` ago. */
@@ -204,7 +221,7 @@ function registryOf(
     poll: ({ signal, attempt }, operation) =>
       hold('poll', { operation, attempt, signal, save: unsaved }) as Promise<StepOutcome>,
     cancel: ({ signal, attempt }, operation) =>
-      hold('cancel', { operation, attempt, signal, save: unsaved }) as Promise<CancelOutcome>,
+      hold('cancel', { operation, attempt, signal, save: unsaved }) as Promise<CancelAnswer>,
     reconcile: ({ signal, attempt }) =>
       hold('reconcile', {
         operation: null,

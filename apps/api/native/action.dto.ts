@@ -104,7 +104,7 @@ export class NativeActionDto extends SecurityActionDto {
     type: WaitingDto,
     nullable: true,
     description:
-      'What it waits for, where that is more than its turn; null unless it is throttled and not started. Of one action as it is now; in lists as it was stored last.',
+      'What it waits for, where that is more than its turn; null unless it is throttled. Of one that was begun, why the provider sent it away. Of one action as it is now; in lists as it was stored last.',
   })
   waiting!: WaitingDto | null;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })

@@ -1,4 +1,12 @@
-import type { QueuePlaces, RateWindow, SecurityAction, VendorPermits, WaitReason, Waiting } from '#domain';
+import {
+  ERROR_INFO_CODES,
+  type QueuePlaces,
+  type RateWindow,
+  type SecurityAction,
+  type VendorPermits,
+  type WaitReason,
+  type Waiting,
+} from '#domain';
 import type { ProviderRegistry } from '#engine';
 
 /** What an action waits for, with the reason in words. */
@@ -22,12 +30,24 @@ const UNITS: Readonly<Record<number, string>> = {
   86_400: 'a day',
 };
 
-/** As the record has it, which the sweep brings up to date from time to time. */
-export function storedWaiting({ phase, waiting }: SecurityAction): WaitingNow {
+/**
+ * As the record has it, which the sweep brings up to date from time to time. Of what was begun, in the words that the vendor
+ * sent it away with.
+ */
+export function storedWaiting(action: SecurityAction): WaitingNow {
+  const { phase, waiting } = action;
   return {
     phase,
-    waiting: waiting === null ? null : { ...waiting, message: WAITS_FOR[waiting.reason] },
+    waiting: waiting === null ? sentAway(action) : { ...waiting, message: WAITS_FOR[waiting.reason] },
   };
+}
+
+/** An attempt that the vendor did not take, and that uses up none: it waits until there is room. */
+function sentAway({ status, phase, attempts, nextAt }: SecurityAction): ToldWaiting | null {
+  const error = attempts.at(-1)?.error;
+  if (status !== 'Running' || phase !== 'throttled' || error == null) return null;
+  const reason = error.code === ERROR_INFO_CODES.conflict ? 'targetBusy' : 'vendorBusy';
+  return { reason, message: error.message, until: nextAt, blockedBy: null };
 }
 
 /** What an action that was not started waits for, as it is now: its place in the queue and how the vendor fares. */

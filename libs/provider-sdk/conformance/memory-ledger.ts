@@ -34,7 +34,9 @@ export class MemoryLedger implements EntryLedger {
     const isAsBefore =
       before !== undefined && before.until?.getTime() === owner.until?.getTime() && before.claim > Date.now();
     const claim = before?.claim === Infinity ? Infinity : Date.now() + claimMs;
-    entry.owners = [...entry.owners.filter((one) => one !== before), { ...owner, claim }];
+    const me = { ...owner, claim };
+    entry.owners =
+      before === undefined ? [...entry.owners, me] : entry.owners.map((one) => (one === before ? me : one));
     if (!isAsBefore) entry.revision += 1;
     return Promise.resolve(entry.revision);
   }
@@ -69,6 +71,12 @@ export class MemoryLedger implements EntryLedger {
     return Promise.resolve([...this.#lists.keys()].filter((list) => this.#all(list).length > 0));
   }
 
+  all(): Promise<readonly (LedgerEntry & { readonly list: string })[]> {
+    return Promise.resolve(
+      [...this.#lists.keys()].flatMap((list) => this.#all(list).map((entry) => ({ ...entry, list }))),
+    );
+  }
+
   /** Nobody fetches on the bench. */
   readers(): Promise<readonly ListReader[]> {
     return Promise.resolve([]);
@@ -98,6 +106,7 @@ export class MemoryLedger implements EntryLedger {
       release: (list, value, whose) => this.release(list, value, whose),
       entry: (list, value) => this.entry(list, value),
       lists: () => this.lists(),
+      all: () => this.all(),
       readers: () => this.readers(),
       handles: (list) => this.handles(list),
       keepHandle: (list, value, handle) => this.keepHandle(list, value, handle),
@@ -144,6 +153,9 @@ export class MemoryLedger implements EntryLedger {
           leftMs: alive.length === 0 || last === Infinity ? null : last - Date.now(),
           revision,
           written,
+          forms: alive.flatMap(({ actionId, tenantId, until, claim, form }) =>
+            form === undefined ? [] : [{ actionId, tenantId, until, form, isSettled: claim === Infinity }],
+          ),
         };
       })
       .filter(({ owners, written }) => owners > 0 || written !== 'no');

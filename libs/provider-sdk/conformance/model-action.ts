@@ -173,7 +173,7 @@ export class ModelAction {
         return this.#unknown();
       case 'retry':
         if (this.operation !== null) return this.#unknown();
-        if (error.errorClass !== 'rateLimited') this.#failures += 1;
+        if (error.errorClass !== 'rateLimited' && error.errorClass !== 'targetBusy') this.#failures += 1;
         if (this.#failures >= MAX_ATTEMPTS) {
           this.ended = this.#doubtful ? { kind: 'unknown' } : { kind: 'failed', error };
           return;
@@ -224,10 +224,20 @@ export class ModelAction {
         value.kind === 'failed'
           ? value.error.next === 'fail'
           : value.kind !== 'notFound' && value.kind !== 'cannotTell';
+      if (value.kind === 'neverSent') return this.#goOnUnsent();
       if (tells) return this.#outcome(value as StepOutcome);
     }
     this.dueAt = this.rig.now + RETRY_MS;
     if (this.#reconciles >= MAX_RECONCILES) this.ended = { kind: 'unknown' };
+  }
+
+  /** As if there had been no intent. */
+  #goOnUnsent(): void {
+    this.#intent = false;
+    this.#doubtful = false;
+    this.#reconciles = 0;
+    this.dueAt = this.rig.now + RETRY_MS;
+    if (!this.#wanted) this.ended = { kind: 'cancelled' };
   }
 
   async #poll(operation: VendorOperation, options: CallOptions): Promise<void> {
@@ -280,6 +290,7 @@ export class ModelAction {
     if (came.kind === 'killed') return;
     this.dueAt = this.rig.now + RETRY_MS;
     if (came.kind === 'returned') {
+      if (came.value === 'neverSent') return this.#goOnUnsent();
       this.cancelOutcome = came.value;
       if (came.value === 'cancelled') this.ended = { kind: 'cancelled' };
       return;

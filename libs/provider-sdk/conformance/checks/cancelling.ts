@@ -1,4 +1,4 @@
-import type { CancelOutcome } from '#domain';
+import type { CancelAnswer } from '../../provider.js';
 import type { ModelAction } from '../model-action.js';
 import type { Came, CallOptions } from '../rig.js';
 import { Findings, inWords, type Baseline, type Scene } from '../scene.js';
@@ -167,7 +167,7 @@ export const cancelAfterDone: Check = {
         cancel(context, action.operation, trial.request),
       );
       const { undid, stopped } = await rig.effects();
-      const allowed: readonly CancelOutcome[] =
+      const allowed: readonly CancelAnswer[] =
         action.operation === null ? ['tooLate', 'unknown', 'notSupported'] : ['tooLate', 'unknown'];
       if (undid + stopped > 0)
         findings.add(
