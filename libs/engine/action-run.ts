@@ -98,7 +98,7 @@ export class ActionRun {
   readonly #anchoredAt: number;
   readonly #serverClaimedAtMs: number;
   /** Those of its instance and of its parameters, once it is known which they are. */
-  #kept = new KeptSecrets([]);
+  #kept = KeptSecrets.none;
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
@@ -240,7 +240,7 @@ export class ActionRun {
         value !== null && secretNames.has(canonicalName(name)) ? [[name, value] as const] : [],
       ),
     ];
-    this.#kept = new KeptSecrets(secrets);
+    this.#kept = secrets.length === 0 ? KeptSecrets.none : new KeptSecrets(secrets);
     return {
       instance,
       manifest,
