@@ -150,6 +150,16 @@ export class ActionRun {
     return this.#calls > 0 && this.#requests === 0 ? undefined : this.#requests;
   }
 
+  /** The id of its provider instance. */
+  get instance(): string {
+    return this.#action.instance;
+  }
+
+  /** A call of the plugin is under way. */
+  get isAtVendor(): boolean {
+    return this.#call !== undefined;
+  }
+
   /** A heartbeat now, to hear of a cancel. */
   heartbeat(): Promise<void> {
     return this.#keeper.renew();

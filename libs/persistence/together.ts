@@ -70,11 +70,9 @@ export class Together {
   /** A write by itself. @returns the record as it left it; null where its filter did not match */
   updateOne({ kind, id, given }: GuardedWrite): Promise<ActionDocument | null> {
     const { filter, changes } = kind.statement((name) => literal(given[name]));
-    return this.#actions.findOneAndUpdate(
-      { _id: uuidOf(id), ...filter } as mongoose.mongo.Filter<ActionDocument>,
-      [{ $set: changes }],
-      { returnDocument: 'after' },
-    );
+    return this.#actions.findOneAndUpdate({ _id: uuidOf(id), ...filter }, [{ $set: changes }], {
+      returnDocument: 'after',
+    });
   }
 
   /**
