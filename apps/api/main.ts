@@ -89,7 +89,7 @@ await runProcess(log, stopWithin, async () => {
     onError: onRedisError,
   });
   const store = database.actions;
-  const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), log });
+  const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);

@@ -12,6 +12,7 @@ import {
   RevertAction,
   RunAction,
   Sweep,
+  TellOverload,
   Watchdog,
   quotasOf,
 } from '#engine';
@@ -136,6 +137,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     revert: new RevertAction({ store, queue, registry, admission: { admit: () => Promise.resolve() }, log }),
     log,
   });
+  const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
   const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
   const live = async (): Promise<void> => {
@@ -149,8 +151,10 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   answers.start();
   health.start();
   maintenance.start();
+  overload.start();
   return async () => {
     clearInterval(beats);
+    overload.stop();
     // First of all nothing new: a pass of the sweep may take as long as the database.
     runner.drain();
     const stopped = consumer.stop(DRAIN_MS, HAND_OVER_MS);

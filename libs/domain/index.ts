@@ -107,7 +107,7 @@ export type {
   Reservation,
   ResolveAnswer,
 } from './ports.js';
-export type { Bell, Question, QuestionAnswer, Questions } from './questions.js';
+export type { Bell, Question, QuestionAnswer, Questions, Rung } from './questions.js';
 export {
   ArchiveError,
   type ActionArchive,

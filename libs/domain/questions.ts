@@ -39,9 +39,12 @@ export interface Questions {
   answer(id: string, answer: QuestionAnswer): Promise<void>;
 }
 
-/** Something other processes would see within a second by themselves, and see at once by this. Best effort. */
+/** A question, or an answer, that is there now (by its id), or workers that cannot keep up with an instance (by its id). */
+export type Rung = 'asked' | 'answered' | 'overloaded';
+
+/** What other processes do well to hear of at once, and can do without. Best effort. */
 export interface Bell {
   /** Never throws, and waits for a fraction of a second at most. */
-  ring(about: 'asked' | 'answered', id: string): Promise<boolean>;
-  listen(about: 'asked' | 'answered', heard: (id: string) => void): void;
+  ring(about: Rung, id: string): Promise<boolean>;
+  listen(about: Rung, heard: (id: string) => void): void;
 }

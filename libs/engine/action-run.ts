@@ -105,7 +105,7 @@ export class ActionRun {
   readonly #anchoredAt: number;
   readonly #serverClaimedAtMs: number;
   /** Those of its instance and of its parameters, once it is known which they are. */
-  #kept = new KeptSecrets([]);
+  #kept = KeptSecrets.none;
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
@@ -157,6 +157,16 @@ export class ActionRun {
   /** Requests that were made to the vendor; undefined: the plugin was called, and went another way than `http`. */
   get callsMade(): number | undefined {
     return this.#calls > 0 && this.#requests === 0 ? undefined : this.#requests;
+  }
+
+  /** The id of its provider instance. */
+  get instance(): string {
+    return this.#action.instance;
+  }
+
+  /** A call of the plugin is under way. */
+  get isAtVendor(): boolean {
+    return this.#call !== undefined;
   }
 
   /** A heartbeat now, to hear of a cancel. */
@@ -249,7 +259,7 @@ export class ActionRun {
         value !== null && secretNames.has(canonicalName(name)) ? [[name, value] as const] : [],
       ),
     ];
-    this.#kept = new KeptSecrets(secrets);
+    this.#kept = secrets.length === 0 ? KeptSecrets.none : new KeptSecrets(secrets);
     return {
       instance,
       manifest,

@@ -1,4 +1,5 @@
-import { OperationalError, type Admission, type WaitingCounter } from '#domain';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OperationalError, type Admission, type Bell, type WaitingCounter } from '#domain';
 import type { Logger } from '#telemetry';
 
 /** Milliseconds for which a count is good; then the next create has it counted again, and does not wait for it. */
@@ -10,6 +11,16 @@ const COUNT_AGAIN_AT_LATEST_MS = 5000;
 const STALE_MS = 10_000;
 /** Milliseconds a create may wait for a count. */
 const WAIT_MS = 1500;
+/**
+ * Where workers cannot keep up: how many may wait before creates are slowed down, the twofold of which may wait at all.
+ * A second or two of work for a worker, so that none is idle for want of hints.
+ */
+const PACED_FROM = 1000;
+/** Milliseconds a create is slowed down at most. */
+const PACED_BY_MS = 2000;
+/** Milliseconds for which a worker's word is good that it cannot keep up. */
+const OVERLOADED_MS = 1500;
+const PACED_COUNT_AGAIN_MS = 250;
 /** Milliseconds over which is seen how fast a backlog is worked off. */
 const RATE_OVER_MS = 30_000;
 
@@ -22,9 +33,13 @@ export interface BacklogOptions {
   readonly counter: WaitingCounter;
   /** Per provider instance, how many of its actions may wait to be started. */
   readonly bounds: ReadonlyMap<string, number>;
+  /** By which workers tell that they cannot keep up. Default: they always can. */
+  readonly bell?: Pick<Bell, 'listen'>;
   readonly log: Logger;
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly nowMs?: () => number;
+  /** Waits for so many milliseconds. Default: by a timer. */
+  readonly wait?: (ms: number) => Promise<unknown>;
 }
 
 /**
@@ -33,12 +48,17 @@ export interface BacklogOptions {
  * what this process accepted since is added. With several processes the bound may be passed by what the others
  * accept in that second.
  *
+ * Where workers say that they cannot keep up, for want of processor or database and not of their vendors, creates are
+ * slowed down the more of them wait, so that intake takes nothing from the work; and there is a lower bound.
+ *
  * Where the count fails, everything is admitted: an action that can be written is worth more than an exact bound.
  */
 export class Backlog implements Admission {
   readonly #gauges: ReadonlyMap<string, Gauge>;
+  readonly #wait: (ms: number) => Promise<unknown>;
 
-  constructor({ counter, bounds, log, nowMs = () => performance.now() }: BacklogOptions) {
+  constructor({ counter, bounds, bell, log, nowMs = () => performance.now(), wait = sleep }: BacklogOptions) {
+    this.#wait = wait;
     this.#gauges = new Map(
       [...bounds].map(([instance, bound]) => [
         instance,
@@ -53,6 +73,7 @@ export class Backlog implements Admission {
         ),
       ]),
     );
+    bell?.listen('overloaded', (instance) => this.#gauges.get(instance)?.noteOverload());
   }
 
   async admit(instance: string): Promise<void> {
@@ -61,13 +82,11 @@ export class Backlog implements Admission {
     await gauge.beKnown();
     if (!gauge.isFull()) {
       gauge.accept();
+      const paceMs = gauge.paceMs();
+      if (paceMs > 0) await this.#wait(paceMs);
       return;
     }
-    throw new OperationalError(
-      'tooManyRequests',
-      `${gauge.bound} actions wait for provider instance "${instance}", and no more may. Nothing was written; send it again later.`,
-      gauge.secondsUntilRoom(),
-    );
+    throw new OperationalError('tooManyRequests', gauge.refusal(instance), gauge.secondsUntilRoom());
   }
 }
 
@@ -89,6 +108,7 @@ class Gauge {
   #accepted = 0;
   #counting: Promise<void> | null = null;
   #againAtMs = Number.NEGATIVE_INFINITY;
+  #overloadedUntilMs = Number.NEGATIVE_INFINITY;
   #failed = false;
 
   constructor(
@@ -110,9 +130,25 @@ class Gauge {
     if (this.#latest() === null && this.#counting !== null && !this.#failed) await soon(this.#counting);
   }
 
+  /** A worker cannot keep up. */
+  noteOverload(): void {
+    this.#overloadedUntilMs = this.#nowMs() + OVERLOADED_MS;
+  }
+
   isFull(): boolean {
-    const latest = this.#latest();
-    return latest !== null && latest.waiting + this.#accepted - latest.accepted >= this.bound;
+    return this.#waiting() >= this.#boundNow();
+  }
+
+  /** Milliseconds by which a create is slowed down: none, and then the more the more wait. */
+  paceMs(): number {
+    if (!this.#isOverloaded()) return 0;
+    const over = (this.#waiting() - PACED_FROM) / PACED_FROM;
+    return PACED_BY_MS * Math.min(Math.max(over, 0), 1) ** 2;
+  }
+
+  refusal(instance: string): string {
+    const why = this.#boundNow() < this.bound ? ' while the workers cannot keep up' : '';
+    return `${this.#boundNow()} actions wait for provider instance "${instance}", and no more may${why}. Nothing was written; send it again later.`;
   }
 
   accept(): void {
@@ -124,11 +160,25 @@ class Gauge {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     if (first === undefined || last === undefined || first === last) return UNKNOWN_SECONDS;
     const started = first.waiting + (last.accepted - first.accepted) - last.waiting;
-    const excess = last.waiting + this.#accepted - last.accepted - this.bound + 1;
+    const excess = last.waiting + this.#accepted - last.accepted - this.#boundNow() + 1;
     const secondsForOne = (last.atMs - first.atMs) / 1000 / Math.max(started, 1);
     // That none was started for a second is no proof that it goes on like that.
     const seconds = Math.max(excess * secondsForOne, started <= 0 ? UNKNOWN_SECONDS : 0);
     return Math.min(Math.max(Math.ceil(seconds), SOONEST_SECONDS), LATEST_SECONDS);
+  }
+
+  /** As far as is known. */
+  #waiting(): number {
+    const latest = this.#latest();
+    return latest === null ? 0 : latest.waiting + this.#accepted - latest.accepted;
+  }
+
+  #boundNow(): number {
+    return this.#isOverloaded() ? Math.min(this.bound, 2 * PACED_FROM) : this.bound;
+  }
+
+  #isOverloaded(): boolean {
+    return this.#nowMs() < this.#overloadedUntilMs;
   }
 
   #latest(): Sample | null {
@@ -139,11 +189,12 @@ class Gauge {
   async #sample(): Promise<void> {
     const atMs = this.#nowMs();
     const accepted = this.#accepted;
-    this.#againAtMs = atMs + COUNT_AGAIN_MS;
+    const againMs = this.#isOverloaded() ? PACED_COUNT_AGAIN_MS : COUNT_AGAIN_MS;
+    this.#againAtMs = atMs + againMs;
     try {
       const waiting = await this.#count();
       const spared = (this.#nowMs() - atMs) / COUNTING_SHARE;
-      this.#againAtMs = atMs + Math.min(Math.max(COUNT_AGAIN_MS, spared), COUNT_AGAIN_AT_LATEST_MS);
+      this.#againAtMs = atMs + Math.min(Math.max(againMs, spared), COUNT_AGAIN_AT_LATEST_MS);
       while ((this.#samples[0]?.atMs ?? atMs) < atMs - RATE_OVER_MS) this.#samples.shift();
       this.#samples.push({ atMs, waiting, accepted });
       if (this.#failed) this.#onChange(null);

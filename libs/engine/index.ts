@@ -19,3 +19,4 @@ export { HintMemory } from './hint-memory.js';
 export { Sweep, type SweepFigures } from './sweep.js';
 export { Watchdog } from './watchdog.js';
 export { KeptSecrets } from './kept-secrets.js';
+export { TellOverload } from './tell-overload.js';

@@ -29,6 +29,9 @@ export class KeptSecrets {
     this.#toShow = anyOf(this.#texts.keys());
   }
 
+  /** Where there are none: what a vendor's answer has of marks is still made to be none. */
+  static readonly none = new KeptSecrets([]);
+
   /** A copy without secrets, for the store. A mark that the vendor wrote itself is made to be none. */
   hide<T>(value: T): T {
     return mapped(value as Json, (text) =>

@@ -51,10 +51,21 @@ const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
 /** A provider instance, ready to be asked for actions. */
 export class ProviderInstance {
+  readonly #actions: ReadonlyMap<string, { readonly name: string; readonly manifest: ActionManifest }>;
+
   constructor(
     readonly config: InstanceConfig,
     readonly provider: Provider,
-  ) {}
+  ) {
+    const actions = new Map<string, { readonly name: string; readonly manifest: ActionManifest }>();
+    for (const [name, manifest] of Object.entries(provider.manifest.actions)) {
+      for (const spelling of [name, ...(manifest.aliases ?? [])]) {
+        const canonical = canonicalName(spelling);
+        if (!actions.has(canonical)) actions.set(canonical, { name, manifest });
+      }
+    }
+    this.#actions = actions;
+  }
 
   get id(): string {
     return this.config.id;
@@ -62,13 +73,7 @@ export class ProviderInstance {
 
   /** The action of this name or alias, compared without regard to case, `_`, `-` and spaces. */
   findAction(name: string): { readonly name: string; readonly manifest: ActionManifest } | null {
-    const wanted = canonicalName(name);
-    for (const [actionName, manifest] of Object.entries(this.provider.manifest.actions)) {
-      if ([actionName, ...(manifest.aliases ?? [])].some((spelling) => canonicalName(spelling) === wanted)) {
-        return { name: actionName, manifest };
-      }
-    }
-    return null;
+    return this.#actions.get(canonicalName(name)) ?? null;
   }
 
   idempotencyOf(actionName: string, manifest: ActionManifest): Idempotency {

@@ -13,6 +13,7 @@ import { ActionRun } from './action-run.js';
 import { InstanceCalls } from './instance-calls.js';
 import { PollGroups } from './poll-groups.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
+import type { Load } from './tell-overload.js';
 
 export interface RunActionOptions {
   readonly store: ActionStore;
@@ -112,6 +113,13 @@ export class RunAction {
     const most = this.#options.registry.byId(instance)?.config.concurrency ?? 0;
     if ((this.#inHand.get(instance) ?? 0) >= most) return 0;
     return performance.now() - (this.#lookedAt.get(instance) ?? this.#startedAt);
+  }
+
+  /** What this worker has in hand of an instance. */
+  load(instance: string): Load {
+    let atVendor = 0;
+    for (const run of this.#running.values()) if (run.instance === instance && run.isAtVendor) atVendor += 1;
+    return { inHand: this.#inHand.get(instance) ?? 0, atVendor };
   }
 
   /** How many actions this worker holds. */

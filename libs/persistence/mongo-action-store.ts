@@ -36,6 +36,7 @@ import {
   type WaitingCounter,
 } from '#domain';
 import { grouped } from '#grouping';
+import { CLAIM, COMPLETE, PARK, RECORD_INTENT, SAVE_OPERATION, dueAgain, failing } from './action-writes.js';
 import { ACTIONS, WAITING_INDEX, toAction, type ActionDocument, type Uuid } from './action-document.js';
 import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
 import { LIFT_WATCHED_MS, ONE_MORE_TRY } from './mongo-effect-lifts.js';
@@ -49,6 +50,7 @@ import {
   attemptsAfter,
   heldBy,
   inMs,
+  wholeMs,
   literal,
   phaseAfter,
   startsFrom,
@@ -59,19 +61,16 @@ import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Targets, type Ahead } from './targets.js';
-import { Together, isDuplicateKey } from './together.js';
+import { Together, isDuplicateKey, type Changes, type GuardedWrite, type WriteKind } from './together.js';
 import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
-type Changes = Readonly<Record<string, Expression>>;
 
-/** A conditional write whose success shows in the record's owner, a name that no other write gives. */
-interface OwnedWrite {
-  readonly id: string;
-  readonly owner: string;
-  readonly filter: object;
-  readonly changes: Changes;
+/** A write whose success shows in the record as it is read after it. */
+interface ShownWrite {
+  readonly write: GuardedWrite;
+  readonly shows: (found: ActionDocument) => boolean;
 }
 
 /**
@@ -83,13 +82,7 @@ const KNOWLEDGE_BUDGET_MS = 600_000;
 const COUNT_MS = 1000;
 /** Milliseconds until an action looks again whether its target is free, should nobody wake it. */
 const TARGET_BUSY_MS = 15_000;
-const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set([
-  'saveOperation',
-  'takeBack',
-  'noteCancelOutcome',
-  'park',
-  'retry',
-]);
+const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set(['takeBack', 'noteCancelOutcome', 'retry']);
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
 
@@ -108,8 +101,9 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
-  readonly #take: (claim: OwnedWrite) => Promise<ActionDocument | null>;
-  readonly #end: (end: OwnedWrite) => Promise<boolean>;
+  readonly #take: (claim: ShownWrite) => Promise<ActionDocument | null>;
+  readonly #write: (write: ShownWrite) => Promise<ActionDocument | null>;
+  readonly #end: (end: GuardedWrite) => Promise<boolean>;
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
@@ -131,7 +125,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     this.#targets = new Targets(this.#actions, DUE_FIELDS);
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
-    this.#take = this.#grouped((claims) => this.#takeTogether(claims));
+    this.#take = this.#grouped((claims, isRepeat) => this.#writeTogether(claims, isRepeat));
+    this.#write = this.#grouped(
+      (writes, isRepeat) => this.#writeTogether(writes, isRepeat),
+      KNOWLEDGE_BUDGET_MS,
+    );
     this.#end = this.#grouped((ends) => this.#endTogether(ends), KNOWLEDGE_BUDGET_MS);
   }
 
@@ -227,64 +225,17 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       const before = await this.#read(() => this.#targets.aheadOf(uuidOf(id)));
       if (before !== null) return this.#targetBusy(id, before);
     }
-    const mayIssue = {
-      $and: [
-        { $eq: ['$intent', null] },
-        { $eq: ['$cancel', null] },
-        { $in: ['$idempotency', ['key', 'natural']] },
-      ],
-    };
-    const nextEpoch = { $add: ['$epoch', 1] };
-    const changes: Changes = {
-      status: 'Running',
-      waiting: null,
-      // Where another holds its target, the index refuses this.
-      mutexHeld: { $ifNull: ['$mutexKey', '$$REMOVE'] },
-      phase: {
-        $switch: {
-          branches: [
-            { case: { $ne: ['$cancel', null] }, then: phaseAfter('claim', 'cancelling') },
-            {
-              case: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] },
-              then: phaseAfter('claim', 'waitingOnVendor'),
-            },
-          ],
-          default: phaseAfter('claim', 'executing'),
-        },
-      },
-      states: statesAfter('claim'),
-      // A later claim, to poll or to take over, changes nothing a caller can see.
-      lastActionAt: { $cond: [{ $eq: ['$status', 'NotStarted'] }, STAMP, '$lastActionAt'] },
-      epoch: nextEpoch,
-      owner,
-      leaseUntil: inMs(leaseMs),
-      nextAt: inMs(leaseMs),
-      // Whoever held it did not come back: only that counts towards poison.
-      crashes: { $cond: [{ $eq: ['$owner', null] }, '$crashes', { $add: ['$crashes', 1] }] },
-      // Claim and intent are one write where issuing twice does no harm.
-      intent: { $cond: [mayIssue, intentOf(nextEpoch, providerVersion), '$intent'] },
-    };
-    const due: Filter = {
-      ...startsFrom('claim', id),
-      $expr: {
-        $and: [
-          // Of what was not started the time says only when it is looked at again, if nobody does before.
-          { $or: [{ $eq: ['$status', 'NotStarted'] }, { $lte: ['$nextAt', NOW] }] },
-          // What was never issued and is late is closed by the sweep, not begun.
-          { $or: [{ $ne: ['$intent', null] }, { $gt: ['$deadlineAt', NOW] }] },
-          {
-            $or: [
-              { $eq: ['$status', 'Running'] },
-              { $eq: ['$startBefore', null] },
-              { $gt: ['$startBefore', NOW] },
-            ],
-          },
-        ],
-      },
-    };
     let document: ActionDocument | null;
     try {
-      document = await this.#take({ id, owner, filter: due, changes });
+      document = await this.#take({
+        write: {
+          kind: CLAIM,
+          id,
+          given: { owner, leaseMs: wholeMs(leaseMs), providerVersion },
+          alone: inTurn,
+        },
+        shows: (found) => found.open === true && found.owner === owner,
+      });
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       return this.#targetBusy(id, await this.#read(() => this.#targets.holderAt(uuidOf(id))));
@@ -304,8 +255,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   renew(lease: Lease, leaseMs: number, report: HeartbeatReport = {}): Promise<SecurityAction | null> {
     const { progress, checkpoint } = report;
     return this.#held('renew', lease, {
-      leaseUntil: inMs(leaseMs),
-      nextAt: inMs(leaseMs),
+      leaseUntil: inMs(wholeMs(leaseMs)),
+      nextAt: inMs(wholeMs(leaseMs)),
       ...(progress === undefined ? {} : { progress: literal(progress) }),
       ...(checkpoint === undefined
         ? {}
@@ -322,13 +273,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   }
 
   recordIntent(lease: Lease, providerVersion: string): Promise<SecurityAction | null> {
-    return this.#held(
-      'recordIntent',
+    // A cancel that came after it must not hide that it was recorded.
+    return this.#step(
+      this.#take,
+      RECORD_INTENT,
       lease,
-      { phase: phaseAfter('recordIntent', 'executing'), intent: intentOf('$epoch', providerVersion) },
-      { cancel: null, $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] },
-      // A cancel that came after it must not hide that it was recorded.
-      { 'intent.epoch': lease.epoch },
+      { providerVersion },
+      (found) => isHeld(found, lease) && found.intent?.epoch === lease.epoch,
     );
   }
 
@@ -347,11 +298,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   }
 
   saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null> {
-    return this.#held(
-      'saveOperation',
+    return this.#step(
+      this.#write,
+      SAVE_OPERATION,
       lease,
-      { intent: { $mergeObjects: ['$intent', { operation: literal(operation) }] }, crashes: 0 },
-      { intent: { $ne: null } },
+      { operation },
+      (found) => isHeld(found, lease) && found.intent !== null,
     );
   }
 
@@ -376,18 +328,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     lease: Lease,
     step: Release & { readonly operation: VendorOperation; readonly progress: Json },
   ): Promise<SecurityAction | null> {
-    return this.#held(
-      'park',
+    const { operation, progress, delayMs, sawCancel } = step;
+    const phase = phaseAfter('park', step.phase);
+    return this.#step(
+      this.#write,
+      PARK,
       lease,
-      {
-        ...RELEASED,
-        phase: { $cond: [{ $eq: ['$cancel', null] }, phaseAfter('park', step.phase), 'cancelling'] },
-        intent: { $mergeObjects: ['$intent', { operation: literal(step.operation) }] },
-        progress: literal(step.progress),
-        crashes: 0,
-        nextAt: dueAgain(step),
-      },
-      { intent: { $ne: null } },
+      { operation, progress, phase, delayMs: wholeMs(delayMs), sawCancel },
+      (found) => isReleased(found, lease),
     );
   }
 
@@ -407,7 +355,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       // What the plugin noted outlives an intent that is cleared.
       checkpoint: step.applied === 'no' ? { $ifNull: ['$intent.checkpoint', '$$REMOVE'] } : '$$REMOVE',
       crashes: 0,
-      nextAt: dueAgain(step),
+      nextAt: dueAgain(wholeMs(step.delayMs), step.sawCancel),
     });
   }
 
@@ -416,45 +364,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   }
 
   complete(lease: Lease, result: Json, effect: EffectRecord | null = null): Promise<boolean> {
-    return this.#close('complete', lease, {
-      ...CLOSED,
-      status: 'Completed',
-      phase: phaseAfter('complete', 'done'),
-      states: statesAfter('complete'),
-      attempts: attemptsAfter('completed', null),
-      result: literal(result),
-      effect: literal(effect),
-      liftAt: { $ifNull: ['$effectUntil', '$$REMOVE'] },
-    });
+    return this.#close(COMPLETE, lease, { result, effect });
   }
 
   fail(lease: Lease, failure: FinalFailure): Promise<boolean> {
     const { phase, applied = phase === 'outcomeUnknown' ? 'unknown' : 'no' } = failure;
-    const cancelled = phase === 'cancelled' || phase === 'cancelledAtProvider';
-    const outcome = applied === 'unknown' ? 'unknown' : cancelled ? 'cancelled' : 'failed';
-    const by = cancelled
-      ? { appId: { $ifNull: ['$cancel.appId', '$appId'] }, user: { $ifNull: ['$cancel.user', '$user'] } }
-      : { appId: '$appId', user: '$user' };
-    return this.#close('fail', lease, {
-      ...CLOSED,
-      status: 'Failed',
-      phase: phaseAfter('fail', phase),
-      states: statesAfter('fail', by),
-      attempts: attemptsAfter(outcome, literal(failure.errorInfo)),
-      errorInfo: literal(failure.errorInfo),
-      ...(applied === 'unknown' ? UNRESOLVED : {}),
-      ...(phase === 'cancelledAtProvider' || phase === 'timedOut'
-        ? {
-            cancel: {
-              $cond: [
-                { $eq: ['$cancel', null] },
-                null,
-                { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] },
-              ],
-            },
-          }
-        : {}),
-    });
+    return this.#close(failing(phase, applied), lease, { errorInfo: failure.errorInfo });
   }
 
   async throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void> {
@@ -467,7 +382,9 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
             $set: {
               phase: phaseAfter('throttle', 'throttled'),
               waiting: literal(waiting),
-              nextAt: { $min: [inMs(delayMs), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }] },
+              nextAt: {
+                $min: [inMs(wholeMs(delayMs)), '$deadlineAt', { $ifNull: ['$startBefore', '$deadlineAt'] }],
+              },
             },
           },
         ],
@@ -678,42 +595,45 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  /**
-   * A lease holder's write. On a repeat, an answer that was lost is found by epoch and owner, or by what the first
-   * try left there (`shownBy`).
-   */
+  /** A lease holder's write that goes with others'. */
+  async #step(
+    together: (write: ShownWrite) => Promise<ActionDocument | null>,
+    kind: WriteKind,
+    lease: Lease,
+    given: GuardedWrite['given'],
+    shows: (found: ActionDocument) => boolean,
+  ): Promise<SecurityAction | null> {
+    const { actionId: id, epoch, owner } = lease;
+    const write = { kind, id, given: { ...given, epoch, owner } };
+    const document = await together({ write, shows });
+    return document === null ? null : toAction(document);
+  }
+
+  /** A lease holder's write of the less usual kind. On a repeat, an answer that was lost is found by who has the lease. */
   async #held(
     name: TransitionName,
     lease: Lease,
     changes: Changes,
     extra: Filter = {},
-    shownBy: Filter | null = null,
   ): Promise<SecurityAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
     const budgetMs = KNOWN_HERE_ALONE.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
     const document = await repeatable(budgetMs, async (isRepeat) => {
       const changed = await this.#change(filter, changes);
-      if (changed !== null || !isRepeat) return changed;
-      if (shownBy !== null) return this.#actions.findOne({ ...heldBy(name, lease), ...shownBy } as Filter);
       // The first try may have given the lease back with its answer lost.
-      return changes['owner'] === null
-        ? this.#actions.findOne({
-            _id: uuidOf(lease.actionId),
-            epoch: lease.epoch,
-            owner: { $ne: lease.owner },
-            open: true,
-          })
-        : null;
+      if (changed !== null || !isRepeat || changes['owner'] !== null) return changed;
+      const found = await this.#actions.findOne({ _id: uuidOf(lease.actionId) });
+      return found !== null && isReleased(found, lease) ? found : null;
     });
     return document === null ? null : toAction(document);
   }
 
   /** Calls in groups; where the database refuses a group as such (too large, say), each by itself. */
   #grouped<Item, Value>(
-    together: (items: readonly Item[]) => Promise<readonly (Value | Error)[]>,
+    together: (items: readonly Item[], isRepeat: boolean) => Promise<readonly (Value | Error)[]>,
     budgetMs = this.#budgetMs,
   ): (item: Item) => Promise<Value> {
-    const attempt = (items: readonly Item[]) => repeatable(budgetMs, () => together(items));
+    const attempt = (items: readonly Item[]) => repeatable(budgetMs, (isRepeat) => together(items, isRepeat));
     return grouped(async (items) => {
       try {
         return await attempt(items);
@@ -728,13 +648,19 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
-  async #takeTogether(claims: readonly OwnedWrite[]): Promise<readonly (ActionDocument | Error | null)[]> {
-    const { errors } = await this.#together.update(claims.map(updateOf));
-    const documents = await this.#together.read(claims.map(({ id }) => uuidOf(id)));
-    return claims.map(({ id, owner }, index) => {
-      const document = documents.get(id.toLowerCase());
-      const ours = document?.owner === owner && document.open === true;
-      return ours ? document : (errors.get(index) ?? null);
+  /** @returns in order, the record as the write left it, or later; null where it was refused */
+  async #writeTogether(
+    writes: readonly ShownWrite[],
+    isRepeat: boolean,
+  ): Promise<readonly (ActionDocument | Error | null)[]> {
+    const [first] = writes;
+    if (first !== undefined && writes.length === 1 && !isRepeat)
+      return [await this.#together.updateOne(first.write)];
+    const { errors } = await this.#together.update(writes.map(({ write }) => write));
+    const documents = await this.#together.read(writes.map(({ write }) => uuidOf(write.id)));
+    return writes.map(({ write, shows }, index) => {
+      const found = documents.get(write.id.toLowerCase());
+      return found !== undefined && shows(found) ? found : (errors.get(index) ?? null);
     });
   }
 
@@ -748,24 +674,23 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   }
 
   /** A lease holder's last write. Nobody needs the record back. */
-  #close(name: TransitionName, lease: Lease, changes: Changes): Promise<boolean> {
+  #close(
+    kind: WriteKind,
+    { actionId: id, epoch, owner }: Lease,
+    given: GuardedWrite['given'],
+  ): Promise<boolean> {
     this.#ends += 1;
-    const owner = `${lease.owner}/end-${this.#ends}`;
-    return this.#end({
-      id: lease.actionId,
-      owner,
-      filter: heldBy(name, lease),
-      changes: { ...changes, owner },
-    });
+    return this.#end({ kind, id, given: { ...given, epoch, owner, endedBy: `${owner}/end-${this.#ends}` } });
   }
 
-  async #endTogether(ends: readonly OwnedWrite[]): Promise<readonly (boolean | Error)[]> {
-    const { matched, errors } = await this.#together.update(ends.map(updateOf));
-    if (matched === ends.length) return ends.map(() => true);
+  async #endTogether(ends: readonly GuardedWrite[]): Promise<readonly (boolean | Error)[]> {
+    const { allMatched, errors } = await this.#together.update(ends);
+    if (allMatched) return ends.map(() => true);
     // Which matched, now or on an earlier try with its answer lost: a record keeps the name of the write that ended it.
     const endedBy = await this.#together.readOwners(ends.map(({ id }) => uuidOf(id)));
     return ends.map(
-      ({ id, owner }, index) => endedBy.get(id.toLowerCase()) === owner || (errors.get(index) ?? false),
+      ({ id, given }, index) =>
+        endedBy.get(id.toLowerCase()) === given['endedBy'] || (errors.get(index) ?? false),
     );
   }
 
@@ -827,25 +752,12 @@ const UNISSUED_AND_UNWANTED: Expression = {
   $and: [{ $eq: ['$intent', null] }, { $eq: ['$cancel.why', 'caller'] }],
 };
 
-function updateOf({ filter, changes }: { readonly filter: object; readonly changes: Changes }) {
-  return { q: filter, u: [{ $set: changes }] };
+/** The lease is still the one it was: what its holder wrote with it was not refused. */
+function isHeld(found: ActionDocument, lease: Lease): boolean {
+  return found.open === true && found.epoch === lease.epoch && found.owner === lease.owner;
 }
 
-function intentOf(epoch: Expression, providerVersion: string): Expression {
-  return {
-    epoch,
-    attempt: { $add: [{ $size: '$attempts' }, 1] },
-    at: STAMP,
-    idempotency: '$idempotency',
-    providerVersion: literal(providerVersion),
-    operation: null,
-    checkpoint: { $ifNull: ['$checkpoint', null] },
-  };
-}
-
-/** When a released action is due again: at once for an unseen cancel wish, and never later than its deadline. */
-function dueAgain({ delayMs, sawCancel }: Release): Expression {
-  const later = inMs(delayMs);
-  const inTime = { $cond: [{ $gt: ['$deadlineAt', NOW] }, { $min: [later, '$deadlineAt'] }, later] };
-  return sawCancel ? inTime : { $cond: [{ $eq: ['$cancel', null] }, inTime, NOW] };
+/** The lease was given back, which its holder alone can do: whoever takes it over raises the epoch. */
+function isReleased(found: ActionDocument, lease: Lease): boolean {
+  return found.open === true && found.epoch === lease.epoch && found.owner !== lease.owner;
 }

@@ -14,9 +14,14 @@ export function literal(value: unknown): Expression {
   return { $literal: value };
 }
 
-/** The database's time in `ms` milliseconds. */
-export function inMs(ms: number): Expression {
-  return { $add: [NOW, Math.max(0, Math.round(ms))] };
+/** The database's time in `ms` milliseconds, rounded by who gives them. */
+export function inMs(ms: Expression): Expression {
+  return { $add: [NOW, ms] };
+}
+
+/** Milliseconds as the database adds them to a date: whole, and not into the past. */
+export function wholeMs(ms: number): number {
+  return Math.max(0, Math.round(ms));
 }
 
 /** The filter every transition starts with: an open action in a status the table lets it start from. */

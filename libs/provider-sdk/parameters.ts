@@ -30,7 +30,7 @@ export function parseParameters(action: ActionManifest, given: readonly KeyValue
   const schemas = action.parameters.properties as Readonly<Record<string, TSchema>> as Readonly<
     Record<string, ParameterSchema>
   >;
-  const names = spellings(schemas);
+  const { names } = spellingsOf(schemas);
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const pair of given) {
@@ -69,20 +69,32 @@ export function parseParameters(action: ActionManifest, given: readonly KeyValue
 
 /** Names of the parameters, in every spelling, whose values must not be logged. */
 export function secretParameterNames(action: ActionManifest): ReadonlySet<string> {
-  const schemas = action.parameters.properties as Readonly<Record<string, ParameterSchema>>;
-  return new Set(
-    Object.entries(schemas)
-      .filter(([, schema]) => schema.writeOnly === true)
-      .flatMap(([name, schema]) => [name, ...(schema['x-aliases'] ?? [])].map(canonicalName)),
-  );
+  return spellingsOf(action.parameters.properties as Readonly<Record<string, ParameterSchema>>).secret;
 }
 
-function spellings(schemas: Readonly<Record<string, ParameterSchema>>): ReadonlyMap<string, string> {
-  return new Map(
-    Object.entries(schemas).flatMap(([name, schema]) =>
-      [name, ...(schema['x-aliases'] ?? [])].map((spelling) => [canonicalName(spelling), name] as const),
-    ),
-  );
+interface Spellings {
+  /** Each parameter's name by its canonical spellings. */
+  readonly names: ReadonlyMap<string, string>;
+  /** The canonical spellings of those whose values must not be logged. */
+  readonly secret: ReadonlySet<string>;
+}
+
+/** By the schemas, which do not change while a plugin is loaded and are asked for with every request. */
+const known = new WeakMap<object, Spellings>();
+
+function spellingsOf(schemas: Readonly<Record<string, ParameterSchema>>): Spellings {
+  const before = known.get(schemas);
+  if (before !== undefined) return before;
+  const names = new Map<string, string>();
+  const secret = new Set<string>();
+  for (const [name, schema] of Object.entries(schemas)) {
+    for (const spelling of [name, ...(schema['x-aliases'] ?? [])].map(canonicalName)) {
+      names.set(spelling, name);
+      if (schema.writeOnly === true) secret.add(spelling);
+    }
+  }
+  known.set(schemas, { names, secret });
+  return { names, secret };
 }
 
 type Coerced =

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Bell } from '#domain';
+import type { Bell, Rung } from '#domain';
 import { PREFIX, patientConnection, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
@@ -24,11 +24,11 @@ export class RedisBell implements Bell {
     });
   }
 
-  ring(about: 'asked' | 'answered', id: string): Promise<boolean> {
+  ring(about: Rung, id: string): Promise<boolean> {
     return succeedsWithin(RING_BUDGET_MS, this.#redis.publish(channelOf(about), id));
   }
 
-  listen(about: 'asked' | 'answered', heard: (id: string) => void): void {
+  listen(about: Rung, heard: (id: string) => void): void {
     const channel = channelOf(about);
     const others = this.#listeners.get(channel);
     if (others !== undefined) return void others.push(heard);

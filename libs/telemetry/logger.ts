@@ -1,20 +1,13 @@
-import { pino, type Logger as PinoLogger } from 'pino';
+import { pino, type DestinationStream, type LoggerOptions, type Logger as PinoLogger } from 'pino';
 import { ConfigurationError } from '#domain';
 import { anyOf, secretForms } from './secret-forms.js';
 
 export type Logger = Pick<PinoLogger, 'info' | 'warn' | 'error' | 'debug' | 'fatal'>;
 
 /** Field names whose values never reach a log, wherever they stand. A second net: nothing logs them on purpose. */
-const SECRET_FIELDS = [
-  'authorization',
-  'cookie',
-  'password',
-  'secret',
-  'secrets',
-  'token',
-  'apiKey',
-  'client_secret',
-];
+const SECRET_FIELD = /^(?:authorization|cookie|password|secrets?|token|api_?key|client_?secret)$/i;
+/** Such a name in a finished line. */
+const HAS_SECRET_FIELD = /"(?:authorization|cookie|password|secrets?|token|api_?key|client_?secret)":/i;
 
 const DEFAULT_LEVEL = 'info';
 const LEVELS: readonly string[] = [...Object.values(pino.levels.labels), 'silent'];
@@ -24,18 +17,22 @@ const LEVELS: readonly string[] = [...Object.values(pino.levels.labels), 'silent
  * `RIPOSTE_LOG_LEVEL` sets the level (default `info`); under one that there is not it is the default, so that
  * `checkLogLevel` can be heard.
  */
-export function createLogger(name: string, level = levelOf(process.env)): PinoLogger {
-  return pino({
+export function createLogger(
+  name: string,
+  level = levelOf(process.env),
+  to: DestinationStream = pino.destination(1),
+): PinoLogger {
+  const options: LoggerOptions = {
     name,
     level: LEVELS.includes(level) ? level : DEFAULT_LEVEL,
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    redact: {
-      paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
-      censor: REDACTED,
-    },
-  });
+    // On the finished line: pino's own `redact` copies every object it may be in, which was half of all the memory that
+    // an API process allocated, and looks no deeper than it has paths.
+    hooks: { streamWrite: withoutSecretFields },
+  };
+  return pino(options, to);
 }
 
 /** @throws ConfigurationError naming `RIPOSTE_LOG_LEVEL` where it is set to no level */
@@ -52,6 +49,14 @@ function levelOf(env: Readonly<Record<string, string | undefined>>): string {
 }
 
 export const REDACTED = '[redacted]';
+
+function withoutSecretFields(line: string): string {
+  if (!HAS_SECRET_FIELD.test(line)) return line;
+  const censored = JSON.stringify(JSON.parse(line), (key, value: unknown) =>
+    SECRET_FIELD.test(key) ? REDACTED : value,
+  );
+  return `${censored}\n`;
+}
 
 /**
  * A copy of a value in which every occurrence of one of the secret texts, in any of its forms, is replaced. Depth and

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { OperationalError } from '#domain';
-import { Backlog } from '#engine';
+import { Backlog, TellOverload } from '#engine';
 import { createLogger } from '#telemetry';
 
 const log = createLogger('riposte-test', 'silent');
@@ -15,11 +15,16 @@ function backlogOf(bound = 3) {
     answer: null as null | (() => void),
     slow: false,
     broken: false,
+    /** A worker says that it cannot keep up. */
+    overload: () => undefined as void,
+    waits: [] as number[],
   };
   const backlog = new Backlog({
     bounds: new Map([['fw', bound]]),
     log,
     nowMs: () => world.nowMs,
+    bell: { listen: (_about, heard) => void (world.overload = () => heard('fw')) },
+    wait: async (ms) => void world.waits.push(ms),
     counter: {
       countWaiting: async (_instance, atMost) => {
         world.counts += 1;
@@ -172,5 +177,63 @@ describe('where the count fails', () => {
     world.broken = false;
     await pass(world, 1000, admit);
     await refusal(admit());
+  });
+});
+
+describe('creates while the workers cannot keep up', () => {
+  it('are slowed down the more wait, and refused where it does not help', async () => {
+    const { world, admit } = backlogOf(100_000);
+    const slowedBy = async (waiting: number): Promise<number | undefined> => {
+      world.waiting = waiting;
+      await pass(world, 1000, admit);
+      world.overload();
+      world.waits.length = 0;
+      await admit();
+      return world.waits[0];
+    };
+    expect(await slowedBy(900)).toBeUndefined();
+    expect(await slowedBy(1500)).toBeGreaterThan(400);
+    expect(await slowedBy(1500)).toBeLessThan(600);
+    expect(await slowedBy(1900)).toBeGreaterThan(1500);
+    world.waiting = 2000;
+    await pass(world, 1000, admit);
+    const error = await refusal(admit());
+    expect(error.code).toBe('tooManyRequests');
+    expect(error.message).toMatch(/2000 actions wait .* while the workers cannot keep up/);
+    expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  });
+
+  it('go on as ever once the workers say so no more', async () => {
+    const { world, admit } = backlogOf(100_000);
+    world.waiting = 50_000;
+    await admit();
+    world.overload();
+    await refusal(admit());
+    world.nowMs += 2000;
+    await admit();
+    expect(world.waits).toEqual([]);
+  });
+});
+
+describe('a worker says that it cannot keep up with an instance', () => {
+  const looks = (load: { readonly inHand: number; readonly atVendor: number }, times = 5): string[] => {
+    const rung: string[] = [];
+    const overload = new TellOverload({
+      registry: { instances: [{ id: 'fw', config: { concurrency: 16 } }] },
+      load: () => load,
+      bell: { ring: async (about, id) => rung.push(`${about} ${id}`) > 0 },
+    });
+    for (let look = 0; look < times; look += 1) overload.look();
+    return rung;
+  };
+
+  it('when its slots are taken by what does not wait for the vendor', () => {
+    expect(looks({ inHand: 16, atVendor: 2 })).toEqual(['overloaded fw']);
+  });
+
+  it('and not while it waits for a slow vendor, has slots left, or was so for a moment alone', () => {
+    expect(looks({ inHand: 16, atVendor: 14 })).toEqual([]);
+    expect(looks({ inHand: 6, atVendor: 0 })).toEqual([]);
+    expect(looks({ inHand: 16, atVendor: 0 }, 4)).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import helmet from '@fastify/helmet';
 import { fastify, type FastifyInstance } from 'fastify';
+import helmet from 'helmet';
 import { UserError, type ErrorCode } from '#domain';
 import type { Logger } from '#telemetry';
 import type { Tls } from '../settings.js';
@@ -71,10 +71,12 @@ export async function createServer(
   // All are counted and none is dropped; there cannot be many in as few bytes.
   server.server.maxHeadersCount = 0;
   answerWithIds(server);
-  await server.register(helmet, {
+  // Made once: Fastify's own plugin makes it anew for every request.
+  const setSecurityHeaders = helmet({
     // No upgrade of plain HTTP: the quick start and in-house installations behind a proxy speak it.
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
   });
+  server.addHook('onRequest', (request, reply, done) => setSecurityHeaders(request.raw, reply.raw, () => done()));
   server.addHook('onRequest', async (request) => checkHead(request.url, request.raw.rawHeaders));
   inflateBodies(server);
   server.addHook('onRoute', (route) => {

@@ -1,13 +1,14 @@
-import { ValidationPipe, type Type, type ValidationError } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
+import { plainToInstance } from 'class-transformer';
+import { validate, type ValidationError, type ValidatorOptions } from 'class-validator';
 import { UserError } from '#domain';
 
-const validation = new ValidationPipe({
+const RULES: ValidatorOptions = {
   whitelist: true,
   forbidNonWhitelisted: true,
   forbidUnknownValues: true,
-  transform: true,
-  exceptionFactory: (errors) => new UserError('invalidRequest', `${problems(errors).join('; ')}.`),
-});
+  validationError: { target: false },
+};
 
 /** @throws UserError `invalidRequest` for a body that is no JSON object; it says that `what` was to be sent */
 export function objectOf(body: unknown, what: string): object {
@@ -34,7 +35,10 @@ export function withoutAnnotations(body: object, isKept: (key: string) => boolea
  * @throws UserError `invalidRequest` that names everything that is wrong, unknown properties included
  */
 export async function validated<T extends object>(dto: Type<T>, body: object): Promise<T> {
-  return (await validation.transform(body, { type: 'body', metatype: dto })) as T;
+  const instance = plainToInstance(dto, body);
+  const errors = await validate(instance, RULES);
+  if (errors.length > 0) throw new UserError('invalidRequest', `${problems(errors).join('; ')}.`);
+  return instance;
 }
 
 function problems(errors: readonly ValidationError[], parent = ''): string[] {

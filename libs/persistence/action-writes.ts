@@ -1,0 +1,206 @@
+import { TRANSITIONS, type FinalFailure, type TransitionName } from '#domain';
+import {
+  CLOSED,
+  NOW,
+  RELEASED,
+  STAMP,
+  UNRESOLVED,
+  attemptsAfter,
+  inMs,
+  phaseAfter,
+  statesAfter,
+  type Expression,
+} from './pipeline.js';
+import type { Given, WriteKind } from './together.js';
+
+/** The writes of an action's usual way, which go together: claim, intent, operation, parking, and the ends. */
+
+/**
+ * Given: `owner`, `leaseMs`, `providerVersion`.
+ * Claim and intent are one write where issuing twice does no harm.
+ */
+export const CLAIM: WriteKind = {
+  name: 'claim',
+  statement: (given) => {
+    const mayIssue = {
+      $and: [
+        { $eq: ['$intent', null] },
+        { $eq: ['$cancel', null] },
+        { $in: ['$idempotency', ['key', 'natural']] },
+      ],
+    };
+    const nextEpoch = { $add: ['$epoch', 1] };
+    const leaseUntil = inMs(given('leaseMs'));
+    return {
+      filter: {
+        ...openFor('claim'),
+        $expr: {
+          $and: [
+            // Of what was not started the time says only when it is looked at again, if nobody does before.
+            { $or: [{ $eq: ['$status', 'NotStarted'] }, { $lte: ['$nextAt', NOW] }] },
+            // What was never issued and is late is closed by the sweep, not begun.
+            { $or: [{ $ne: ['$intent', null] }, { $gt: ['$deadlineAt', NOW] }] },
+            {
+              $or: [
+                { $eq: ['$status', 'Running'] },
+                { $eq: ['$startBefore', null] },
+                { $gt: ['$startBefore', NOW] },
+              ],
+            },
+          ],
+        },
+      },
+      changes: {
+        status: 'Running',
+        waiting: null,
+        // Where another holds its target, the index refuses this.
+        mutexHeld: { $ifNull: ['$mutexKey', '$$REMOVE'] },
+        phase: {
+          $switch: {
+            branches: [
+              { case: { $ne: ['$cancel', null] }, then: phaseAfter('claim', 'cancelling') },
+              {
+                case: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] },
+                then: phaseAfter('claim', 'waitingOnVendor'),
+              },
+            ],
+            default: phaseAfter('claim', 'executing'),
+          },
+        },
+        states: statesAfter('claim'),
+        // A later claim, to poll or to take over, changes nothing a caller can see.
+        lastActionAt: { $cond: [{ $eq: ['$status', 'NotStarted'] }, STAMP, '$lastActionAt'] },
+        epoch: nextEpoch,
+        owner: given('owner'),
+        leaseUntil,
+        nextAt: leaseUntil,
+        // Whoever held it did not come back: only that counts towards poison.
+        crashes: { $cond: [{ $eq: ['$owner', null] }, '$crashes', { $add: ['$crashes', 1] }] },
+        intent: { $cond: [mayIssue, intentOf(nextEpoch, given('providerVersion')), '$intent'] },
+      },
+    };
+  },
+};
+
+/** Given: the lease, `providerVersion`. */
+export const RECORD_INTENT: WriteKind = {
+  name: 'recordIntent',
+  statement: (given) => ({
+    filter: held('recordIntent', given, [
+      { $eq: ['$cancel', null] },
+      { $or: [{ $eq: ['$intent', null] }, { $eq: ['$intent.epoch', given('epoch')] }] },
+    ]),
+    changes: {
+      phase: phaseAfter('recordIntent', 'executing'),
+      intent: intentOf('$epoch', given('providerVersion')),
+    },
+  }),
+};
+
+/** Given: the lease, `operation`. */
+export const SAVE_OPERATION: WriteKind = {
+  name: 'saveOperation',
+  statement: (given) => ({
+    filter: held('saveOperation', given, [{ $ne: ['$intent', null] }]),
+    changes: {
+      intent: { $mergeObjects: ['$intent', { operation: given('operation') }] },
+      crashes: 0,
+    },
+  }),
+};
+
+/** Given: the lease, `operation`, `progress`, `phase`, `delayMs`, `sawCancel`. */
+export const PARK: WriteKind = {
+  name: 'park',
+  statement: (given) => ({
+    filter: held('park', given, [{ $ne: ['$intent', null] }]),
+    changes: {
+      ...RELEASED,
+      phase: { $cond: [{ $eq: ['$cancel', null] }, given('phase'), 'cancelling'] },
+      intent: { $mergeObjects: ['$intent', { operation: given('operation') }] },
+      progress: given('progress'),
+      crashes: 0,
+      nextAt: dueAgain(given('delayMs'), given('sawCancel')),
+    },
+  }),
+};
+
+/** Given: the lease, `endedBy`, `result`, `effect`. */
+export const COMPLETE: WriteKind = {
+  name: 'complete',
+  statement: (given) => ({
+    filter: held('complete', given),
+    changes: {
+      ...CLOSED,
+      owner: given('endedBy'),
+      status: 'Completed',
+      phase: phaseAfter('complete', 'done'),
+      states: statesAfter('complete'),
+      attempts: attemptsAfter('completed', null),
+      result: given('result'),
+      effect: given('effect'),
+      liftAt: { $ifNull: ['$effectUntil', '$$REMOVE'] },
+    },
+  }),
+};
+
+/** An end as Failed. Given: the lease, `endedBy`, `errorInfo`. */
+export function failing(phase: FinalFailure['phase'], applied: 'no' | 'unknown'): WriteKind {
+  const cancelled = phase === 'cancelled' || phase === 'cancelledAtProvider';
+  const outcome = applied === 'unknown' ? 'unknown' : cancelled ? 'cancelled' : 'failed';
+  const by = cancelled
+    ? { appId: { $ifNull: ['$cancel.appId', '$appId'] }, user: { $ifNull: ['$cancel.user', '$user'] } }
+    : { appId: '$appId', user: '$user' };
+  const stopped = {
+    $cond: [{ $eq: ['$cancel', null] }, null, { $mergeObjects: ['$cancel', { outcome: 'cancelled' }] }],
+  };
+  return {
+    name: `fail/${phase}/${applied}`,
+    statement: (given) => ({
+      filter: held('fail', given),
+      changes: {
+        ...CLOSED,
+        owner: given('endedBy'),
+        status: 'Failed',
+        phase: phaseAfter('fail', phase),
+        states: statesAfter('fail', by),
+        attempts: attemptsAfter(outcome, given('errorInfo')),
+        errorInfo: given('errorInfo'),
+        ...(applied === 'unknown' ? UNRESOLVED : {}),
+        ...(phase === 'cancelledAtProvider' || phase === 'timedOut' ? { cancel: stopped } : {}),
+      },
+    }),
+  };
+}
+
+/** When a released action is due again: at once for an unseen cancel wish, and never later than its deadline. */
+export function dueAgain(delayMs: Expression, sawCancel: Expression): Expression {
+  const later = inMs(delayMs);
+  const inTime = { $cond: [{ $gt: ['$deadlineAt', NOW] }, { $min: [later, '$deadlineAt'] }, later] };
+  return { $cond: [{ $or: [sawCancel, { $eq: ['$cancel', null] }] }, inTime, NOW] };
+}
+
+function intentOf(epoch: Expression, providerVersion: Expression): Expression {
+  return {
+    epoch,
+    attempt: { $add: [{ $size: '$attempts' }, 1] },
+    at: STAMP,
+    idempotency: '$idempotency',
+    providerVersion,
+    operation: null,
+    checkpoint: { $ifNull: ['$checkpoint', null] },
+  };
+}
+
+/** An open action in a status the table lets the transition start from. */
+function openFor(name: TransitionName): object {
+  return { open: true, status: { $in: TRANSITIONS[name].from } };
+}
+
+/** As {@link openFor}, for the holder of the lease only. Given: `epoch`, `owner`. */
+function held(name: TransitionName, given: Given, also: readonly Expression[] = []): object {
+  return {
+    ...openFor(name),
+    $expr: { $and: [{ $eq: ['$epoch', given('epoch')] }, { $eq: ['$owner', given('owner')] }, ...also] },
+  };
+}
