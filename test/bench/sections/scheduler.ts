@@ -1,0 +1,22 @@
+import { contest, inArena } from '../arena.js';
+import { startProduct } from '../contestant.js';
+import { connections } from '../load.js';
+import type { Section } from '../section.js';
+
+/**
+ * What the scheduler costs where it has nothing to hold back: the product with its permits and fair places beside the
+ * same product without, at a mock that limits nothing.
+ */
+export const scheduler: Section = (options, say) =>
+  inArena(say, async (arena) => {
+    const start = (name: 'on' | 'off', redisDb: number) =>
+      arena.keep(startProduct(arena.servers, { name, redisDb, env: { RIPOSTE_BENCH_SCHEDULER: name } }));
+    const contestants = [await start('on', 1), await start('off', 2)];
+    return {
+      title: 'Scheduler',
+      note: 'The product with its permits and fair places, over the same without.',
+      measurements: await contest(arena, contestants, options.connections.map(connections), options, say),
+      comparisons: [{ of: 'on', to: 'off' }],
+      charts: ['completedPerSecond'],
+    };
+  });
