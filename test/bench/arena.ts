@@ -1,6 +1,7 @@
 import { startTestServers, type TestServers } from '#embedded-servers';
 import type { Contestant } from './contestant.js';
-import type { Measurement } from './findings.js';
+import { FIGURES } from './figures.js';
+import { rounded, type Measurement } from './findings.js';
 import { interleaved } from './interleaved.js';
 import { connections, type LoadPlan } from './load.js';
 import { measured } from './round.js';
@@ -13,7 +14,7 @@ export interface Arena {
   readonly servers: TestServers;
   readonly usage: ServerUsage;
   /** Runs until the arena is closed; the last that was begun ends first. */
-  keep<T extends { stop(): Promise<void> }>(started: Promise<T>): Promise<T>;
+  readonly keep: <T extends { stop(): Promise<void> }>(started: Promise<T>) => Promise<T>;
 }
 
 /** Runs `work` with a MongoDB and a Redis of its own, and stops all that was started there, whatever happens. */
@@ -28,7 +29,7 @@ export async function inArena<T>(
     return await work({
       servers,
       usage,
-      async keep(started) {
+      keep: async (started) => {
         const one = await started;
         running.unshift(one);
         return one;
@@ -56,9 +57,9 @@ export async function contest(
     await interleaved(contestants, rounds, async (contestant, round) => {
       const figures = await measured(contestant, plan, seconds, usage);
       measurements.push({ load: plan.name, subject: contestant.name, round, figures });
-      const { acceptedPerSecond = 0, completedPerSecond = 0 } = figures;
+      const lead = plan.fills ? 'completedPerSecond' : 'dispatchP99Ms';
       say(
-        `round ${round + 1}, ${plan.name}, ${contestant.name}: accepted/s ${acceptedPerSecond.toFixed(0)}, completed/s ${completedPerSecond.toFixed(0)}`,
+        `round ${round + 1}, ${plan.name}, ${contestant.name}: ${FIGURES[lead].title} ${rounded(figures[lead] ?? Number.NaN)} ${FIGURES[lead].unit}`,
       );
     });
   return measurements;

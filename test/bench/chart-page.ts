@@ -4,7 +4,7 @@ import { FIGURES, type Figure } from './figures.js';
 import { cellsOf, type Report, type ReportedSection } from './report.js';
 import { rounded } from './findings.js';
 
-const WIDTH = 860;
+const WIDTH = 900;
 const LEFT = 150;
 const BAR = 22;
 
@@ -125,8 +125,9 @@ function plotted(document: Document, lines: number, marks: readonly Plot.Markish
     width: WIDTH,
     height: 60 + lines * BAR * 1.6,
     marginLeft: LEFT,
-    marginRight: 170,
-    x: { label: null, grid: true, zero: true },
+    marginRight: 220,
+    // Room for the number beside the longest.
+    x: { label: null, grid: true, zero: true, insetRight: 50 },
     y: { label: null },
     fy: { label: null },
     marks: [...marks],

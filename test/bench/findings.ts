@@ -17,7 +17,7 @@ export interface Comparison {
 }
 
 /** A bound on a figure's median or, where there is a `to`, on the median of its ratio to that subject's. */
-export interface Bound {
+interface Bound {
   readonly load: string;
   readonly figure: Figure;
   readonly of: string;
@@ -43,7 +43,7 @@ export interface Findings {
   readonly goals?: readonly Goal[];
 }
 
-export interface Ratio extends Comparison, Summary {
+interface Ratio extends Comparison, Summary {
   readonly rounds: readonly number[];
 }
 

@@ -4,7 +4,7 @@ import { Agent, request } from 'undici';
 import { REQUEST_BODY, type Contestant } from './contestant.js';
 
 /** What the client saw of a load. */
-export interface Load {
+interface Load {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly endedAt: number;
@@ -17,6 +17,8 @@ export interface Load {
 /** A load that every contestant is put under in turn. */
 export interface LoadPlan {
   readonly name: string;
+  /** False where so little is asked that rates and costs of an action would tell of idle processes. */
+  readonly fills: boolean;
   readonly put: (contestant: Contestant, seconds: number) => Promise<Load>;
 }
 
@@ -24,6 +26,7 @@ export interface LoadPlan {
 export function connections(count: number): LoadPlan {
   return {
     name: count === 1 ? '1 connection' : `${count} connections`,
+    fills: true,
     async put(contestant, seconds) {
       const parts = await Promise.all(
         contestant.urls.map((url, index, { length }) =>
@@ -44,6 +47,7 @@ export function connections(count: number): LoadPlan {
 export function trickle(perSecond: number): LoadPlan {
   return {
     name: `light, ${perSecond} a second`,
+    fills: false,
     async put(contestant, seconds) {
       const agent = new Agent();
       const startedAt = Date.now();

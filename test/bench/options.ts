@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** What `npm run bench` can measure, and whether it does where nothing else is asked for. */
-export const SECTIONS = {
+const IS_DEFAULT = {
   raw: true,
   pipelines: true,
   start: true,
@@ -11,7 +11,7 @@ export const SECTIONS = {
   scheduler: false,
 } as const;
 
-export type SectionName = keyof typeof SECTIONS;
+export type SectionName = keyof typeof IS_DEFAULT;
 
 export interface BenchOptions {
   /** Rounds of each subject, interleaved. */
@@ -31,14 +31,14 @@ export interface BenchOptions {
   readonly out: string;
 }
 
-const NAMES = Object.keys(SECTIONS) as SectionName[];
+const NAMES = Object.keys(IS_DEFAULT) as SectionName[];
 
 /**
  * Reads the command line.
  * @throws CommanderError once it has printed the usage or what is wrong; its `exitCode` is the process's
  */
 export function readOptions(args: readonly string[]): BenchOptions {
-  const defaults = NAMES.filter((name) => SECTIONS[name]);
+  const defaults = NAMES.filter((name) => IS_DEFAULT[name]);
   const command = new Command('npm run bench --')
     .description('The product beside yardsticks measured in the same run, on servers of its own.')
     .option('--rounds <n>', 'rounds of each, interleaved', positive, 5)

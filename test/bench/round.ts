@@ -49,13 +49,7 @@ export async function measured(
     ({ createdAt, result }) => (result?.calledAt ?? Number.NaN) - createdAt.getTime(),
   );
   const total = records.map(({ createdAt }, index) => (ends[index] ?? Number.NaN) - createdAt.getTime());
-  const windowSeconds = (load.endedAt - load.startedAt) / 1000;
-  const untilLastSeconds = (ends.reduce((a, b) => Math.max(a, b), 0) - load.startedAt) / 1000;
-  const each = (of: number): number => of / records.length;
-  return {
-    acceptedPerSecond: accepted / windowSeconds,
-    completedPerSecond: ends.filter((end) => end <= load.endedAt).length / windowSeconds,
-    drainedPerSecond: records.length / untilLastSeconds,
+  const seen = {
     acceptP50Ms: quantile(load.latencies, 0.5),
     acceptP99Ms: quantile(load.latencies, 0.99),
     dispatchP50Ms: quantile(dispatch, 0.5),
@@ -64,6 +58,16 @@ export async function measured(
     totalP99Ms: quantile(total, 0.99),
     apiMiB: watch.peakOf(api),
     workerMiB: watch.peakOf(worker),
+  };
+  if (!plan.fills) return seen;
+  const windowSeconds = (load.endedAt - load.startedAt) / 1000;
+  const untilLastSeconds = (ends.reduce((a, b) => Math.max(a, b), 0) - load.startedAt) / 1000;
+  const each = (of: number): number => of / records.length;
+  return {
+    ...seen,
+    acceptedPerSecond: accepted / windowSeconds,
+    completedPerSecond: ends.filter((end) => end <= load.endedAt).length / windowSeconds,
+    drainedPerSecond: records.length / untilLastSeconds,
     apiCpuMs: each(apiCpu) * 1000,
     workerCpuMs: each(workerCpu) * 1000,
     mongodCpuMs: each(after.mongodCpuMs - before.mongodCpuMs) * 1000,

@@ -41,7 +41,7 @@ const claim = gathering<Claim, boolean>(async (claims) => {
     { ordered: false },
   );
   const found = await actions.find({ _id: { $in: claims.map(({ id }) => id) } }).toArray();
-  const tokens = new Map(found.map((action) => [action._id, action.claim]));
+  const tokens = new Map(found.map(({ _id: id, claim: token }) => [id, token]));
   return claims.map(({ id, token }) => tokens.get(id) === token);
 });
 
