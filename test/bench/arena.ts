@@ -5,6 +5,7 @@ import { rounded, type Measurement } from './findings.js';
 import { interleaved } from './interleaved.js';
 import { connections, type LoadPlan } from './load.js';
 import { measured } from './round.js';
+import type { Say } from './section.js';
 import { ServerUsage } from './usage.js';
 
 const WARM_UP_SECONDS = 3;
@@ -18,10 +19,7 @@ export interface Arena {
 }
 
 /** Runs `work` with a MongoDB and a Redis of its own, and stops all that was started there, whatever happens. */
-export async function inArena<T>(
-  say: (line: string) => void,
-  work: (arena: Arena) => Promise<T>,
-): Promise<T> {
+export async function inArena<T>(say: Say, work: (arena: Arena) => Promise<T>): Promise<T> {
   const servers = await startTestServers(say);
   const usage = new ServerUsage(servers);
   const running: { stop(): Promise<void> }[] = [];
@@ -48,7 +46,7 @@ export async function contest(
   contestants: readonly Contestant[],
   loads: readonly LoadPlan[],
   { rounds, seconds }: { readonly rounds: number; readonly seconds: number },
-  say: (line: string) => void,
+  say: Say,
 ): Promise<Measurement[]> {
   for (const contestant of contestants)
     await measured(contestant, connections(WARM_UP_CONNECTIONS), Math.min(seconds, WARM_UP_SECONDS), usage);

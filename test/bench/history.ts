@@ -9,6 +9,8 @@ import { ACTIONS, TENANT } from './contestant.js';
 export const TENANTS: readonly string[] = [TENANT, ...Array.from({ length: 19 }, () => randomUUID())];
 
 const BATCH = 5000;
+/** Actions after which it is told how many there are. */
+const TOLD_EVERY = 200_000;
 /** The history that the actions are spread over, evenly. */
 const HISTORY_MS = 90 * 86_400_000;
 
@@ -40,7 +42,11 @@ export async function carriedOut({ actions }: Database): Promise<void> {
 }
 
 /** Fills a database with actions that ended, as the store leaves them; one in twenty failed. It has no indexes then. */
-export async function fillHistory(uri: string, count: number): Promise<void> {
+export async function fillHistory(
+  uri: string,
+  count: number,
+  onProgress: (done: number) => void,
+): Promise<void> {
   const template = await endedAction(uri);
   const client = await new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 1 } }).connect();
   try {
@@ -54,6 +60,7 @@ export async function fillHistory(uri: string, count: number): Promise<void> {
         variant(template, random, new Date(begin + ((done + index) / count) * HISTORY_MS)),
       );
       await collection.insertMany(documents, { ordered: false });
+      if (done > 0 && done % TOLD_EVERY === 0) onProgress(done);
     }
   } finally {
     await client.close();

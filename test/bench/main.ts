@@ -28,10 +28,19 @@ const SECTIONS: Readonly<Record<SectionName, Section>> = {
   growth,
   scheduler,
 };
-const say = (line: string): void => console.log(line);
 
-// Ends what listens for the end of this process.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
+/** Once aborted, the section in hand takes down what it has brought up, after its round. */
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    if (interrupted.signal.aborted) process.exit(130);
+    interrupted.abort();
+    console.log('Stopping after this round; once more stops at once …');
+  });
+const say = (line: string): void => {
+  interrupted.signal.throwIfAborted();
+  console.log(line);
+};
 
 try {
   const options = readOptions(process.argv.slice(2));
@@ -40,6 +49,7 @@ try {
   await (options.profile ? profile(options, say) : bench(options));
   process.exit();
 } catch (error) {
+  if (interrupted.signal.aborted) process.exit(130);
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode;
 }

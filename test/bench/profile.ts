@@ -5,12 +5,13 @@ import { startProduct } from './contestant.js';
 import { connections } from './load.js';
 import type { BenchOptions } from './options.js';
 import { measured } from './round.js';
+import type { Say } from './section.js';
 
 /**
  * Writes CPU profiles (`.cpuprofile`, for Chrome's developer tools or VS Code) of the product's API and worker, from
  * their start to their end, with each load in turn between. Its figures are none: what profiles is slower.
  */
-export async function profile(options: BenchOptions, say: (line: string) => void): Promise<void> {
+export async function profile(options: BenchOptions, say: Say): Promise<void> {
   const dir = path.join(options.out, 'profiles');
   await mkdir(dir, { recursive: true });
   await inArena(say, async ({ servers, usage, keep }) => {

@@ -83,9 +83,10 @@ export class ServerUsage {
     };
   }
 
-  /** Bytes that Redis holds its data in. */
+  /** Bytes that Redis holds its data in; what it has for connections, which come and go, is left out. */
   async redisBytes(): Promise<number> {
-    return (await this.#info('memory'))('used_memory');
+    const memory = await this.#info('memory');
+    return memory('used_memory') - memory('mem_clients_normal') - memory('mem_aof_buffer');
   }
 
   /** Mean bytes of a record of a collection, uncompressed, and of its indexes' files for each. */

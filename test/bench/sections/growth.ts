@@ -2,12 +2,12 @@ import type mongoose from 'mongoose';
 import type { Filter } from '#odata';
 import { connectDatabase, type Database, type SearchPosition } from '#persistence';
 import { contest, inArena, type Arena } from '../arena.js';
-import { ACTIONS, startProduct, withDatabase } from '../contestant.js';
+import { ACTIONS, startProduct, withDatabase, type Contestant } from '../contestant.js';
 import type { Measurement } from '../findings.js';
 import { TENANTS, carriedOut, fillHistory, newAction } from '../history.js';
 import { interleaved } from '../interleaved.js';
 import { connections } from '../load.js';
-import type { Section } from '../section.js';
+import type { Say, Section } from '../section.js';
 import { quantile } from '../statistics.js';
 import { Random } from '../../support/random.js';
 
@@ -15,7 +15,7 @@ const SMALL = 10_000;
 const TOP = 100;
 /** Ids that are read one by one. */
 const IDS = 1000;
-/** Actions that wait for the sweep, in both. */
+/** Actions that wait for the sweep, in each. */
 const DUE = 200;
 const SWEPT = 500;
 const WARM_UP = 40;
@@ -59,41 +59,50 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
 /** What an action, a read, a list and a sweep cost among many actions, beside what they cost among 10,000. */
 export const growth: Section = (options, say) =>
   inArena(say, async (arena) => {
-    const names = { small: `${SMALL} actions`, large: `${options.actions} actions` };
-    const open: Database[] = [];
+    const sizes = [
+      { name: `${SMALL} actions`, database: 'small', count: SMALL },
+      { name: `${options.actions} actions`, database: 'large', count: options.actions },
+      { name: `${SMALL} actions again`, database: 'again', count: SMALL },
+    ] as const;
+    const [small, large, again] = sizes.map(({ name }) => name) as [string, string, string];
     const measurements: Measurement[] = [];
+    const open: Database[] = [];
     try {
-      const [small, large] = [
-        await subjectOf(arena, names.small, 'small', SMALL, open, say),
-        await subjectOf(arena, names.large, 'large', options.actions, open, say),
-      ];
-      for (const [load, question] of Object.entries(QUESTIONS)) {
-        await timesOf(question, [small, large], WARM_UP, new Random(0));
-        await interleaved([question], options.rounds, async (_, round) => {
-          const times = await timesOf(question, [small, large], options.samples, new Random(round + 1));
-          for (const [{ name: subject }, values] of times)
-            measurements.push({
-              load,
-              subject,
-              round,
-              figures: { p50Ms: quantile(values, 0.5), p95Ms: quantile(values, 0.95) },
-            });
-        });
-        say(`asked: ${load}`);
-      }
+      const subjects: Subject[] = [];
+      for (const { name, database, count } of sizes)
+        subjects.push(await subjectOf(arena, name, database, count, open, say));
+      const questions = Object.entries(QUESTIONS);
+      for (const [, question] of questions) await timesOf(question, subjects, WARM_UP, new Random(0));
+      await interleaved(questions, options.rounds, async ([load, question], round) => {
+        for (const [subject, times] of await timesOf(
+          question,
+          subjects,
+          options.samples,
+          new Random(round + 1),
+        ))
+          measurements.push({
+            load,
+            subject: subject.name,
+            round,
+            figures: { p50Ms: quantile(times, 0.5), p95Ms: quantile(times, 0.95) },
+          });
+        say(`round ${round + 1}, ${load}`);
+      });
     } finally {
       await Promise.all(open.map((database) => database.close()));
     }
-    const products = [
-      await arena.keep(startProduct(arena.servers, { name: names.small, database: 'small', redisDb: 1 })),
-      await arena.keep(startProduct(arena.servers, { name: names.large, database: 'large', redisDb: 2 })),
-    ];
+    const products: Contestant[] = [];
+    for (const [index, { name, database }] of sizes.entries())
+      products.push(await arena.keep(startProduct(arena.servers, { name, database, redisDb: index + 1 })));
     measurements.push(...(await contest(arena, products, [connections(32)], options, say)));
     return {
       title: 'Growth',
-      note: `The same in two databases of ${TENANTS.length} tenants, by turns: questions to the store, and the whole product under load.`,
+      note: `The same in databases of ${TENANTS.length} tenants, by turns: questions to the store, and the whole product under load. “again” is another small one: its ratio shows the noise.`,
       measurements,
-      comparisons: [{ of: names.large, to: names.small }],
+      comparisons: [
+        { of: large, to: small },
+        { of: again, to: small },
+      ],
       charts: ['p50Ms', 'completedPerSecond'],
     };
   });
@@ -104,11 +113,11 @@ async function subjectOf(
   databaseName: string,
   count: number,
   open: Database[],
-  say: (line: string) => void,
+  say: Say,
 ): Promise<Subject> {
   const uri = withDatabase(servers.mongodbUri, databaseName);
   const startedAt = performance.now();
-  await fillHistory(uri, count);
+  await fillHistory(uri, count, (done) => say(`${name}: ${done} written`));
   // Makes the indexes.
   const database = await connectDatabase(uri, { appName: 'riposte-bench' });
   open.push(database);

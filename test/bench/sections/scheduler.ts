@@ -9,14 +9,21 @@ import type { Section } from '../section.js';
  */
 export const scheduler: Section = (options, say) =>
   inArena(say, async (arena) => {
-    const start = (name: 'on' | 'off', redisDb: number) =>
-      arena.keep(startProduct(arena.servers, { name, redisDb, env: { RIPOSTE_BENCH_SCHEDULER: name } }));
-    const contestants = [await start('on', 1), await start('off', 2)];
+    const start = (name: string, is: 'on' | 'off', redisDb: number) =>
+      arena.keep(startProduct(arena.servers, { name, redisDb, env: { RIPOSTE_BENCH_SCHEDULER: is } }));
+    const contestants = [
+      await start('on', 'on', 1),
+      await start('off', 'off', 2),
+      await start('on again', 'on', 3),
+    ];
     return {
       title: 'Scheduler',
-      note: 'The product with its permits and fair places, over the same without.',
+      note: 'The product with its permits and fair places, over the same without; “on again” is the same under another name.',
       measurements: await contest(arena, contestants, options.connections.map(connections), options, say),
-      comparisons: [{ of: 'on', to: 'off' }],
+      comparisons: [
+        { of: 'on', to: 'off' },
+        { of: 'on again', to: 'on' },
+      ],
       charts: ['completedPerSecond'],
     };
   });
