@@ -26,6 +26,7 @@ export const provider = defineProvider({
   validate: (settings, request) => refusalByRails(settings, request),
 
   async execute(context, request) {
+    const calledAt = Date.now();
     const refused = refusalByRails(context.settings, request);
     if (refused !== null) throw refusalError(refused);
     injectFault(context, 'transient');
@@ -47,7 +48,11 @@ export const provider = defineProvider({
           ? await vendor.submit(context, request.action, request.parameters, durationMs)
           : durationMs > 0
             ? pendingFor(context.actionId, durationMs)
-            : ({ kind: 'completed', effect: { changed: true } } as const);
+            : ({
+                kind: 'completed',
+                effect: { changed: true },
+                ...(settings.notesCalls ? { result: { calledAt } } : {}),
+              } as const);
         injectFault(context, 'unknown');
         return outcome;
       }

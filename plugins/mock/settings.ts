@@ -33,6 +33,11 @@ export const settingsSchema = Type.Object(
           'Refuses to block what no driver may, as drivers of firewalls do. Without it everything is blocked.',
       }),
     ),
+    notesCalls: Type.Boolean({
+      default: false,
+      description:
+        'The result says when the plugin was called, in milliseconds since the epoch by the clock of the machine. For measurements.',
+    }),
     crashes: Type.Boolean({
       default: false,
       description: 'Allows the action Crash, which takes the worker down. For fault tests only.',

@@ -21,12 +21,13 @@ const queue = new Queue('minimal', {
 createServer((request, response) => {
   void json(request).then(async (body) => {
     const id = randomUUID();
+    const createdAt = new Date();
     const action = {
       _id: id,
       ...(body as object),
       status: 'NotStarted',
-      createdAt: new Date(),
-      states: [{ status: 'NotStarted', at: new Date() }],
+      createdAt,
+      states: [{ status: 'NotStarted', at: createdAt }],
     };
     await actions.insertOne(action);
     await queue.add('action', { id }, { jobId: id, removeOnComplete: true, removeOnFail: true });

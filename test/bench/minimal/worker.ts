@@ -13,17 +13,17 @@ const worker = new Worker<{ id: string }>(
   async ({ data }) => {
     const claimed = await actions.findOneAndUpdate(
       { _id: data.id, status: 'NotStarted' },
-      {
-        $set: { status: 'Running' },
-        $push: { states: { status: 'Running', at: new Date() } },
-      },
+      { $set: { status: 'Running' }, $push: { states: { status: 'Running', at: new Date() } } },
     );
     if (claimed === null) return;
+    // The plugin would be called here.
+    const calledAt = Date.now();
+    const completedAt = new Date();
     await actions.updateOne(
       { _id: data.id, status: 'Running' },
       {
-        $set: { status: 'Completed' },
-        $push: { states: { status: 'Completed', at: new Date() } },
+        $set: { status: 'Completed', completedAt, result: { calledAt } },
+        $push: { states: { status: 'Completed', at: completedAt } },
       },
     );
   },
