@@ -406,7 +406,7 @@ describe('a feed that would not be safe', () => {
     const file = path.join(dir, 'wrong.yaml');
     await writeFile(file, `providers:\n${providers}`);
     const api = new ProductProcess(API_COMMAND, { ...stack.env, ...env, RIPOSTE_CONFIG: file });
-    await eventually(() => !api.running, 30_000);
+    await eventually(() => !api.running, 50_000);
     return api.output;
   };
 

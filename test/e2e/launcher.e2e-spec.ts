@@ -116,7 +116,8 @@ function environmentOf(pid: string): string {
 let count = 0;
 async function settings(): Promise<Record<string, string>> {
   count += 1;
-  return { PORT: String(await freePort()), RIPOSTE_DATA_DIR: path.join(dir, `data-${count}`) };
+  const dataDir = path.join(dir, `data-${count}`);
+  return { PORT: String(await freePort()), RIPOSTE_DATA_DIR: dataDir };
 }
 
 async function clientOf(started: Started): Promise<Client> {
