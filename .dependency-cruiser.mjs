@@ -169,6 +169,17 @@ export default {
       to: { path: npm(['@bull-board']) },
     },
     {
+      name: 'cli-loads-what-takes-long-when-it-needs-it',
+      comment: 'By `await import(…)`: commands on the HTTP API, completion above all, do without.',
+      severity: 'error',
+      from: { path: '^apps/cli/', pathNot: '^apps/cli/token\\.ts$' },
+      to: {
+        path: libs(['auth', 'config', 'persistence', 'plugin-host']),
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'product-does-not-import-tests',
       severity: 'error',
       from: { path: '^(apps|libs|plugins)/' },

@@ -36,5 +36,5 @@ EXPOSE 3000
 # brings its own check, see docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "require(process.env.TLS_CERT ? 'node:https' : 'node:http').get({ host: '127.0.0.1', port: process.env.PORT || 3000, path: '/health/live', timeout: 4000, rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
-# The worker's command: node --disable-proto=throw --max-old-space-size=192 --max-semi-space-size=8 dist/apps/worker/main.js
-CMD ["node", "--disable-proto=throw", "--max-old-space-size=192", "--max-semi-space-size=8", "dist/apps/api/main.js"]
+# The worker's command: node --disable-proto=throw --max-old-space-size=192 --min-semi-space-size=8 --max-semi-space-size=8 dist/apps/worker/main.js
+CMD ["node", "--disable-proto=throw", "--max-old-space-size=192", "--min-semi-space-size=8", "--max-semi-space-size=8", "dist/apps/api/main.js"]

@@ -1,5 +1,4 @@
 import type { FileHandle } from 'node:fs/promises';
-import { BackupError } from '#persistence';
 
 const LINE_END = '\n'.codePointAt(0) as number;
 /** Bytes: MongoDB's largest document, in Extended JSON. Whatever has no line end is not read into memory whole. */
@@ -27,7 +26,10 @@ export async function* linesOf(file: FileHandle): AsyncGenerator<Buffer> {
     }
     parts.push(rest);
     length += rest.length;
-    if (length > LONGEST_LINE) throw new BackupError('It has a line of more than 64 MiB.');
+    if (length > LONGEST_LINE) {
+      const { BackupError } = await import('#persistence');
+      throw new BackupError('It has a line of more than 64 MiB.');
+    }
   }
   if (length > 0) yield Buffer.concat(parts);
 }

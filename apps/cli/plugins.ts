@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { hashOfPlugin } from '#plugin-host';
 
 /** `riposte plugins`: plugins of others, before they are taken in. */
 export function pluginsCommand(): Command {
@@ -14,6 +13,7 @@ function hashCommand(): Command {
     .description('Print what `sha256` has to be in the configuration for the package as it is now.')
     .argument('<folder>', "the package's folder; where it is installed, that in node_modules")
     .action(async (folder: string) => {
+      const { hashOfPlugin } = await import('#plugin-host');
       // npm runs scripts in the product's folder.
       const from = process.env['INIT_CWD'] ?? process.cwd();
       process.stdout.write(`${await hashOfPlugin(path.resolve(from, folder))}\n`);

@@ -4,7 +4,12 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** As in the production image. */
-const NODE_FLAGS = ['--disable-proto=throw', '--max-old-space-size=192', '--max-semi-space-size=8'];
+const NODE_FLAGS = [
+  '--disable-proto=throw',
+  '--max-old-space-size=192',
+  '--min-semi-space-size=8',
+  '--max-semi-space-size=8',
+];
 const FIRST_RESTART_MS = 200;
 const LAST_RESTART_MS = 5000;
 /** Milliseconds of life after which a death counts as the first again. */

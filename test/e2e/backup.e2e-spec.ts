@@ -128,16 +128,18 @@ describe('exporting a tenant', () => {
   });
 
   it('says what is wrong without a database, and shows no password', async () => {
-    const none = await riposte({ RIPOSTE_DATA_DIR: dir }, 'export', '--tenant', TENANT_A, '--out', '-');
+    const awayDir = await mkdtemp(path.join(tmpdir(), 'riposte-away-'));
+    await writeFile(path.join(awayDir, 'mongo.port'), '9');
+    const [none, away, wrong] = await Promise.all([
+      riposte({ RIPOSTE_DATA_DIR: dir }, 'export', '--tenant', TENANT_A, '--out', '-'),
+      riposte({ RIPOSTE_DATA_DIR: awayDir }, 'export', '--tenant', TENANT_A, '--out', '-'),
+      exportTo('-', `mongodb://me:hunter%402@${new URL(source).host}/x?replicaSet=rs0`),
+    ]);
+    await rm(awayDir, { recursive: true });
     expect(none).toMatchObject({ code: 1, stdout: '' });
     expect(none.stderr).toMatch(/set MONGODB_URI, or RIPOSTE_DATA_DIR/);
-    await writeFile(path.join(dir, 'mongo.port'), '9');
-    const away = await riposte({ RIPOSTE_DATA_DIR: dir }, 'export', '--tenant', TENANT_A, '--out', '-');
-    await rm(path.join(dir, 'mongo.port'));
     expect(away).toMatchObject({ code: 1, stdout: '' });
     expect(away.stderr).toMatch(/does not run: run "npm start" there/);
-    const uri = new URL(source);
-    const wrong = await exportTo('-', `mongodb://me:hunter%402@${uri.host}/x?replicaSet=rs0`);
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toMatch(/^MONGODB_URI cannot be used: /);
     expect(wrong.stderr).not.toMatch(/hunter/);

@@ -304,12 +304,21 @@ describe('the firewalls that fetch', () => {
   const feeds = async (client: Client): Promise<readonly Feed[]> =>
     (await client.request<{ value: Feed[] }>('GET', '/api/v1/feeds')).body.value;
 
+  const block = request('BlockIp', 'IP', '203.0.113.30');
+  let answered: Headers;
+
+  // What was fetched is written down every 10 s: waited for once.
+  beforeAll(async () => {
+    await act(first, 'BlockIp', 'IP', '203.0.113.30');
+    await fetchList('ip', { authorization: basic(PASSWORD_A, 'fw-quick') });
+    const authorization = basic(PASSWORD_A, 'fw\u0007-<b>');
+    ({ headers: answered } = await fetchList('domain', {
+      authorization,
+      headers: { 'user-agent': 'FortiOS/7.4' },
+    }));
+  });
+
   it('are on record with what they have, for their tenant alone', async () => {
-    const headers = { 'user-agent': 'FortiOS/7.4' };
-    const { headers: answered } = await fetchList('domain', {
-      authorization: basic(PASSWORD_A, 'fw\u0007-<b>'),
-      headers,
-    });
     const found = await eventually(async () => {
       const feed = (await feeds(first)).find(({ list }) => list === 'domain');
       return feed?.consumers.some(({ name }) => name === 'fw-<b>') === true ? feed : null;
@@ -331,8 +340,6 @@ describe('the firewalls that fetch', () => {
   });
 
   it('are told by an observation of the block, each with whether it has it', async () => {
-    const block = request('BlockIp', 'IP', '203.0.113.30');
-    await act(first, 'BlockIp', 'IP', '203.0.113.30');
     const observed = async (): Promise<{ inPlace: boolean; message: string }> => {
       const { status, body } = await first.post<{ inPlace: boolean; message: string }>(
         block,
@@ -341,7 +348,6 @@ describe('the firewalls that fetch', () => {
       expect(status).toBe(200);
       return body;
     };
-    await fetchList('ip', { authorization: basic(PASSWORD_A, 'fw-quick') });
     const seen = await eventually(async () => {
       const state = await observed();
       return state.message.includes('Picked up by fw-quick') ? state : null;
@@ -400,7 +406,7 @@ describe('a feed that would not be safe', () => {
     const file = path.join(dir, 'wrong.yaml');
     await writeFile(file, `providers:\n${providers}`);
     const api = new ProductProcess(API_COMMAND, { ...stack.env, ...env, RIPOSTE_CONFIG: file });
-    await eventually(() => !api.running, 30_000);
+    await eventually(() => !api.running, 50_000);
     return api.output;
   };
 

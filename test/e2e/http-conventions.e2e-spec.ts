@@ -327,7 +327,7 @@ describe('RIPOSTE_TRUSTED_PROXIES', () => {
       ...stack.env,
       RIPOSTE_TRUSTED_PROXIES: '10.0.0.1, 10.0.0.0/99',
     });
-    await eventually(() => !api.running, 30_000);
+    await eventually(() => !api.running, 50_000);
     expect(api.child.exitCode).not.toBe(0);
     expect(api.output).toContain('RIPOSTE_TRUSTED_PROXIES has to be a list of addresses and networks');
   });

@@ -289,7 +289,7 @@ describe('what may never be blocked', () => {
     const env = { ...stack.env, PORT: String(await freePort()), RIPOSTE_CONFIG: file };
     const api = new ProductProcess(API_COMMAND, env);
     onTestFinished(async () => void (await api.end()));
-    await eventually(() => !api.running, 20_000);
+    await eventually(() => !api.running, 50_000);
     expect(api.output).toContain(
       'providers[0] (mock).settings.rails.neverBlock.1 must be a valid ip or a valid cidr or a valid domain',
     );

@@ -106,7 +106,8 @@ describe('who follows the tutorial for plugin authors', () => {
     const loaded = () =>
       stack?.workers[0]?.log.some(({ msg, version }) => msg === 'plugin loaded again' && version === '0.2.0');
     await eventually(loaded, 60_000);
-    await eventually(async () => /0\.2\.0/.test(await riposte(lineWith('providers show'))), 60_000);
+    // A command of npm each time.
+    await eventually(async () => /0\.2\.0/.test(await riposte(lineWith('providers show'))), 60_000, 1000);
     const create = lineWith('action create BlockIp')
       .replace('BlockIp', 'BlockDomain')
       .replace('IP=203.0.113.7', 'Domain=evil.example');

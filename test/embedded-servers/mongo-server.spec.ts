@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { MongoReplicaSet, MongoServer, findMongod, portIsFree, type MongoOptions } from '#embedded-servers';
+import { MongoServer, findMongod, portIsFree, type MongoOptions } from '#embedded-servers';
 
 const { MongoClient } = mongoose.mongo;
 const silent = (): void => undefined;
@@ -116,30 +116,6 @@ describe('a mongod that does not start says why', () => {
       MongoServer.start({ ...options('no-program'), binary: path.join(dir, 'nowhere', 'mongod') }),
     );
     expect(error.message).toMatch(/ended with code 127 .*\n[\s\S]*not found/);
-  });
-});
-
-describe('a replica set of three', () => {
-  it('elects another primary when one is killed, and takes the killed one back', async () => {
-    const set = await MongoReplicaSet.start({
-      binary,
-      dir: path.join(dir, 'set'),
-      cacheSizeGB: 0.25,
-      report: silent,
-    });
-    onTestFinished(() => set.stop());
-    const collection = things(set.uri);
-    await collection.insertOne({ n: 1 }, majority);
-    const first = await set.primary();
-    await first.kill();
-    const second = await set.primary();
-    expect(second).not.toBe(first);
-    await collection.insertOne({ n: 2 }, majority);
-    await first.restart();
-    expect(await collection.countDocuments()).toBe(2);
-    await second.stop();
-    expect(await set.primary()).not.toBe(second);
-    await collection.insertOne({ n: 3 }, majority);
   });
 });
 

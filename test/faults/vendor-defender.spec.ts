@@ -71,6 +71,8 @@ describe('Defender in a campaign', () => {
   });
 
   it('has stopped what it cancelled, whoever asked for that', async () => {
+    // Only what waits can be cancelled: at this vendor's speed, 18 s on the wall.
+    await vendor.process.control('PUT', '/behaviour', { pendingMs: 3_600_000 });
     const machine = await newMachine(2000);
     const { id } = await post(`/machines/${machine}/isolate`, {
       Comment: comment('stopped'),

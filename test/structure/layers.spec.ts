@@ -102,6 +102,7 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
   ['redis-only-in-queue', 'libs/engine/h.ts', `import 'ioredis';`],
   ['nest-only-in-apps', 'libs/engine/i.ts', `import '@nestjs/common';`],
   ['bull-board-only-in-the-api', 'apps/worker/e.ts', `import '@bull-board/api';`],
+  ['cli-loads-what-takes-long-when-it-needs-it', 'apps/cli/a.ts', `import { a } from '#persistence'; a;`],
   ['product-does-not-import-tests', 'apps/worker/f.ts', `import '../../test/support/client.js';`],
   ['product-does-not-need-dev-dependencies', 'libs/engine/j.ts', `import 'vitest';`],
   ['packages-are-declared', 'apps/api/avvio.ts', `import 'avvio';`],

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Waits until the condition gives something truthy, and returns it.
+ * Waits until the condition gives something truthy, and returns it. Asks every `everyMs`.
  * @throws Error after `timeoutMs`, with what the condition gave last
  */
 export async function eventually<T>(
   condition: () => T | Promise<T>,
   timeoutMs = 15_000,
+  everyMs = 25,
 ): Promise<NonNullable<T>> {
   const until = performance.now() + timeoutMs;
   let last: unknown;
@@ -23,6 +24,6 @@ export async function eventually<T>(
         `not within ${timeoutMs} ms; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
       );
     }
-    await sleep(25);
+    await sleep(everyMs);
   }
 }

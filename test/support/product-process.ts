@@ -41,7 +41,7 @@ export class ProductProcess {
     await eventually(() => {
       if (!this.running) throw new Error(`it ended: ${this.#output}`);
       return this.log.some(({ msg }) => msg === 'ready');
-    }, 30_000);
+    }, 90_000);
   }
 
   signal(signal: NodeJS.Signals): void {
