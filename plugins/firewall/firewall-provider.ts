@@ -30,6 +30,8 @@ export interface FirewallDeclaration<Settings extends TProperties> {
   readonly settings: Settings;
   readonly secrets?: { readonly required?: readonly string[]; readonly optional?: readonly string[] };
   readonly rateLimits?: readonly RateWindow[];
+  /** Calls one worker may have in flight: those that write in batches take more at a time. Default 16. */
+  readonly concurrency?: number;
   /** Requests that one writing of a list makes, as a rule. Default 1. */
   readonly calls?: number;
   /** Targets that the device can block. The actions for others are there, and refused with this reason. */
@@ -229,6 +231,7 @@ export function firewallProvider<Settings extends TProperties>(
       docUrl: declaration.docUrl,
       settings,
       ...(declaration.secrets === undefined ? {} : { secrets: declaration.secrets }),
+      ...(declaration.concurrency === undefined ? {} : { concurrency: declaration.concurrency }),
       ...(declaration.rateLimits === undefined ? {} : { rateLimits: declaration.rateLimits }),
       actions,
     },
