@@ -212,7 +212,7 @@ export function firewallProvider<Settings extends TProperties>(
     return {
       kind: 'completed',
       result: { list, value: target.value, message: releasedInWords(target.value, state, stay) },
-      effect: { changed: state?.kind === 'gone' },
+      effect: { changed: state?.kind === 'gone' && !state.isLeft },
     };
   }
 
@@ -367,7 +367,8 @@ function pickedUpInWords(pickups: readonly Pickup[]): string {
 function releasedInWords(value: string, state: EntryState | undefined, stay: number): string {
   if (stay > 0)
     return `${value} stays blocked: ${stay} other ${stay === 1 ? 'action blocks' : 'actions block'} it.`;
-  return state?.kind === 'gone' || state === undefined
+  if (state === undefined) return `Riposte does not block ${value}.`;
+  return state.kind === 'gone' && !state.isLeft
     ? `Riposte blocks ${value} no longer.`
     : `${value} stays blocked, not by Riposte.`;
 }
