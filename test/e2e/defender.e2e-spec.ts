@@ -156,7 +156,13 @@ describe('isolating a machine', () => {
 describe('what goes wrong says what to do, each in its own words', () => {
   it.each([
     ['a wrong secret', 'wrong-secret', 'ws-bert', 401, /client secret .*AADSTS7000215.*clientSecret points/],
-    ['an expired secret', 'expired-secret', 'ws-bert', 401, /has expired \(AADSTS7000222\)\. Make a new one in Entra admin center > App registrations > /],
+    [
+      'an expired secret',
+      'expired-secret',
+      'ws-bert',
+      401,
+      /has expired \(AADSTS7000222\)\. Make a new one in Entra admin center > App registrations > /,
+    ],
     ['a wrong tenant', 'wrong-tenant', 'ws-bert', 401, /knows no tenant 55555555.*settings\.tenantId/],
     ['a missing permission', 'no-permission', 'ws-bert', 403, /lacks .* Machine\.Isolate .*admin consent/],
     [
