@@ -78,7 +78,7 @@ describe('calls one worker may have in flight', () => {
   it('are as many as is configured, else as the plugin declares, else 16', () => {
     const batches = { ...silent, plugin: 'nftables' };
     expect([inFlight({ ...batches, concurrency: 4 }), inFlight(batches), inFlight(silent)]).toEqual([
-      4, 250, 16,
+      4, 100, 16,
     ]);
   });
 });
