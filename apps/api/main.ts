@@ -122,7 +122,7 @@ await runProcess(log, stopWithin, async () => {
       revert: new RevertAction({ store, queue, registry, admission, log }),
       ask: new AskProvider({ questions: database.questions, bell, registry, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
-      waiting: new LiveWaiting({ registry, permits, places: queue }),
+      waiting: new LiveWaiting({ store, registry, permits, places: queue }),
       feeds,
       health,
       verifier,

@@ -114,7 +114,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     });
   const consumer = new HintConsumer({
     url: redisUrl,
-    instances: registry.instances.map(({ id, config: { concurrency }, provider }) => ({
+    instances: registry.instances.map(({ id, concurrency, provider }) => ({
       id,
       concurrency,
       urgentConcurrency:

@@ -67,7 +67,7 @@ const schema = Type.Object(
           secrets: Type.Record(Type.String(), secretReference, { default: {} }),
           limits: Type.Object(
             {
-              concurrency: Type.Integer({ minimum: 1, maximum: 1000, default: 16 }),
+              concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
               backlog: Type.Integer({ minimum: 1, maximum: 10_000_000, default: DEFAULT_BACKLOG }),
               windows: Type.Optional(Type.Array(rateWindow, { maxItems: 20 })),
               reserve: Type.Number({ minimum: 0, maximum: 0.9, default: DEFAULT_RESERVE }),
@@ -147,7 +147,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
       tenants: ['*'],
       settings: {},
       secrets: {},
-      limits: { concurrency: 16, backlog: DEFAULT_BACKLOG, reserve: DEFAULT_RESERVE },
+      limits: { backlog: DEFAULT_BACKLOG, reserve: DEFAULT_RESERVE },
       network: { allow: [], ports: [] },
     },
   ],

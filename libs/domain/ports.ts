@@ -195,6 +195,11 @@ export interface ActionStore {
    * begun or ended meanwhile are left alone.
    */
   throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void>;
+  /**
+   * Who keeps this action, which was not started, from its target now: who was asked for before it, or is Running there.
+   * Null: nobody. `id` is null where that is another tenant's.
+   */
+  aheadAtTarget(id: string): Promise<{ readonly id: string | null } | null>;
   /** Makes the action due that waits the longest for this target; null: none waits. */
   wakeNext(mutexKey: string): Promise<DueAction | null>;
   /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */

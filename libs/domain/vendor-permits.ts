@@ -69,8 +69,9 @@ export interface VendorPermits {
   state(instance: string): Promise<InstanceState>;
   /**
    * Milliseconds until a start may be expected that has `ahead` others before it, by the windows alone.
+   * @param actionName what is to be started; null: it is not known, and windows of single actions are left out
    */
-  expectedMs(instance: string, ahead: number): Promise<number>;
+  expectedMs(instance: string, ahead: number, actionName: string | null): Promise<number>;
 }
 
 /** A call that is on record in the store. */

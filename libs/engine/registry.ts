@@ -30,8 +30,8 @@ export interface InstanceConfig {
   readonly secrets: Readonly<Record<string, string>>;
   /** Names of the configured secrets, also where none is resolved. Default: those of `secrets`. */
   readonly secretNames?: readonly string[];
-  /** Calls one worker may have in flight. */
-  readonly concurrency: number;
+  /** Calls one worker may have in flight. Default: as the plugin declares, or 16. */
+  readonly concurrency?: number | undefined;
   readonly deadlineMs?: number | undefined;
   readonly attemptTimeoutMs?: number | undefined;
   /** The vendor's quota where it is another than the plugin declares. */
@@ -46,6 +46,7 @@ export interface InstanceConfig {
 const DEFAULT_RESERVE = 0.2;
 /** Where a plugin's calls may go unless the configuration allows more. */
 const PUBLIC_ONLY: NetworkPolicy = { allow: [], ports: [] };
+const DEFAULT_CONCURRENCY = 16;
 const DEFAULT_DEADLINE_MS = 3_600_000;
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
@@ -69,6 +70,11 @@ export class ProviderInstance {
 
   get id(): string {
     return this.config.id;
+  }
+
+  /** Calls one worker may have in flight. */
+  get concurrency(): number {
+    return this.config.concurrency ?? this.provider.manifest.concurrency ?? DEFAULT_CONCURRENCY;
   }
 
   /** The action of this name or alias, compared without regard to case, `_`, `-` and spaces. */

@@ -110,7 +110,7 @@ export class RunAction {
    * instance is not known.
    */
   idleMs(instance: string): number {
-    const most = this.#options.registry.byId(instance)?.config.concurrency ?? 0;
+    const most = this.#options.registry.byId(instance)?.concurrency ?? 0;
     if ((this.#inHand.get(instance) ?? 0) >= most) return 0;
     return performance.now() - (this.#lookedAt.get(instance) ?? this.#startedAt);
   }

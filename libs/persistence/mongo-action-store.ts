@@ -664,6 +664,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
+  async aheadAtTarget(id: string): Promise<{ readonly id: string | null } | null> {
+    const ahead = await this.#read(
+      async () => (await this.#targets.aheadOf(uuidOf(id))) ?? (await this.#targets.holderAt(uuidOf(id))),
+    );
+    return ahead && { id: ahead.id?.toString() ?? null };
+  }
+
   async #targetBusy(id: string, before: Ahead | null): Promise<ClaimAnswer> {
     await this.throttle([id], TARGET_BUSY_MS, {
       reason: 'targetBusy',

@@ -35,6 +35,7 @@ const MANIFEST_SCHEMA = {
         additionalProperties: false,
       },
     },
+    concurrency: { type: 'integer', minimum: 1, maximum: 1000 },
     settings: schemaOfObject,
     secrets: {
       type: 'object',

@@ -99,6 +99,11 @@ export interface ProviderManifest<
    * installation may configure others.
    */
   readonly rateLimits?: readonly RateWindow[];
+  /**
+   * Calls one worker may have in flight, 1 to 1,000, unless the installation says otherwise. Default 16. More where the plugin
+   * does together what comes at the same time.
+   */
+  readonly concurrency?: number;
   /** Schema of `settings` in riposte.config.yaml. Unknown keys are refused. */
   readonly settings: TObject<Settings>;
   /** Names of the secrets the instance must or may configure. */

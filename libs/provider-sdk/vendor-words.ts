@@ -22,7 +22,7 @@ export function plainWords(text: string, secrets: readonly string[]): string {
     .replaceAll(/<(script|style)\b[^]*?(?:<\/\1>|$)/gi, ' ')
     .replaceAll(/<[^>]*(?:>|$)/g, ' ')
     // oxlint-disable-next-line no-control-regex -- control characters are what is taken out
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff<>]+/g, ' ')
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff<]+/g, ' ')
     .replaceAll(/ {2,}/g, ' ')
     .trim();
   // Once more: what was taken out may have stood in the middle of one.

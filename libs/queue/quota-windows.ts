@@ -242,18 +242,23 @@ export class QuotaWindows {
   }
 
   /** Milliseconds until a start is possible that has `ahead` others before it; 0 where Redis cannot say. */
-  async expectedMs(instance: string, ahead: number): Promise<number> {
+  async expectedMs(instance: string, ahead: number, actionName: string | null): Promise<number> {
     const quota = this.#quotas.get(instance);
     const entries = quota && (await this.#entries(quota));
     if (!quota || !entries) return 0;
     return Math.max(
       0,
       ...entries
-        .filter(({ window }) => window.actions === undefined)
+        .filter(
+          ({ window }) =>
+            window.actions === undefined || (actionName !== null && window.actions.includes(actionName)),
+        )
         .map(({ window, times, now }) => {
           const perMs = window.perSeconds * 1000;
           const most = startsOf(window.calls, quota.reserve);
-          const late = ahead - Math.max(0, most - times.length);
+          // How many of those before it count in a window of single actions, nobody knows.
+          const before = window.actions === undefined ? ahead : 0;
+          const late = before - Math.max(0, most - times.length);
           if (late < 0) return 0;
           // Each place is free again a window after the call that has it, and again a window later.
           const place = times.at(Math.min(late % most, times.length - 1)) ?? now;

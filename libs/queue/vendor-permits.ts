@@ -109,8 +109,8 @@ export class RedisVendorPermits implements VendorPermits {
     };
   }
 
-  expectedMs(instance: string, ahead: number): Promise<number> {
-    return this.#windows.expectedMs(instance, ahead);
+  expectedMs(instance: string, ahead: number, actionName: string | null): Promise<number> {
+    return this.#windows.expectedMs(instance, ahead, actionName);
   }
 
   /** Tells all processes that an instance was paused or resumed. */
@@ -137,7 +137,7 @@ export class RedisVendorPermits implements VendorPermits {
     const condition = await this.#conditions.ask(instance, true);
     if (condition.kind === 'wait') return { reason: condition.reason, waitMs: Math.ceil(condition.waitMs) };
     if (!this.#windows.limits(instance)) return null;
-    const waitMs = await this.#windows.expectedMs(instance, 0);
+    const waitMs = await this.#windows.expectedMs(instance, 0, null);
     return waitMs > 0 ? { reason: 'quota', waitMs: Math.ceil(waitMs) } : null;
   }
 

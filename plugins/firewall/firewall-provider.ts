@@ -35,6 +35,8 @@ export interface FirewallDeclaration<Settings extends TProperties> {
   readonly settings: Settings;
   readonly secrets?: { readonly required?: readonly string[]; readonly optional?: readonly string[] };
   readonly rateLimits?: readonly RateWindow[];
+  /** Calls one worker may have in flight: those that write in batches take more at a time. Default 16. */
+  readonly concurrency?: number;
   /** Requests that one writing of a list makes, as a rule. Default 1. */
   readonly calls?: number;
   /** Targets that the device can block. The actions for others are there, and refused with this reason. */
@@ -241,7 +243,7 @@ export function firewallProvider<Settings extends TProperties>(
     return {
       kind: 'completed',
       result: { list, value: target.value, message: releasedInWords(target.value, state, stay) },
-      effect: { changed: state?.kind === 'gone' },
+      effect: { changed: state?.kind === 'gone' && !state.isLeft },
     };
   }
 
@@ -260,6 +262,7 @@ export function firewallProvider<Settings extends TProperties>(
       docUrl: declaration.docUrl,
       settings,
       ...(declaration.secrets === undefined ? {} : { secrets: declaration.secrets }),
+      ...(declaration.concurrency === undefined ? {} : { concurrency: declaration.concurrency }),
       ...(declaration.rateLimits === undefined ? {} : { rateLimits: declaration.rateLimits }),
       actions,
     },
@@ -402,7 +405,8 @@ function pickedUpInWords(pickups: readonly Pickup[]): string {
 function releasedInWords(value: string, state: EntryState | undefined, stay: number): string {
   if (stay > 0)
     return `${value} stays blocked: ${stay} other ${stay === 1 ? 'action blocks' : 'actions block'} it.`;
-  return state?.kind === 'gone' || state === undefined
+  if (state === undefined) return `Riposte does not block ${value}.`;
+  return state.kind === 'gone' && !state.isLeft
     ? `Riposte blocks ${value} no longer.`
     : `${value} stays blocked, not by Riposte.`;
 }

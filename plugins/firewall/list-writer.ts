@@ -24,8 +24,8 @@ export type EntryState =
   | { readonly kind: 'foreign' }
   /** A wider one holds it. */
   | { readonly kind: 'covered'; readonly by: string }
-  /** It is not there, and nothing of Riposte's is. */
-  | { readonly kind: 'gone' }
+  /** Nothing of Riposte's is there. `isLeft`: the device has it, and it is not ours to take away. */
+  | { readonly kind: 'gone'; readonly isLeft: boolean }
   | { readonly kind: 'failed'; readonly error: ProviderError };
 
 /** What one writing of a list found and did. */
@@ -86,7 +86,7 @@ export function difference(
     const ours = isOurs(entry);
     if (entry.owners === 0) {
       if (ours) remove.push(value);
-      states.set(value, { kind: 'gone' });
+      states.set(value, { kind: 'gone', isLeft: there.has(value) && !ours });
       continue;
     }
     const by = covering?.wider(value) ?? null;
@@ -102,7 +102,7 @@ export function difference(
     }
     // An action that is under way writes for itself: it may have failed since.
     if (marked && now === undefined && entry.settled === 0) {
-      states.set(value, { kind: 'gone' });
+      states.set(value, { kind: 'gone', isLeft: false });
       continue;
     }
     states.set(value, { kind: 'written', isNew: now === undefined });

@@ -22,7 +22,7 @@ describe('riposte.config.yaml', () => {
       tenants: ['*'],
       settings: {},
       secrets: {},
-      limits: { concurrency: 16, backlog: 100_000, reserve: 0.2 },
+      limits: { backlog: 100_000, reserve: 0.2 },
       network: { allow: [], ports: [] },
     });
     expect(config.limits).toEqual({ perApp: 100, blastRadius: { isolation: { perHour: 50 } } });

@@ -197,7 +197,13 @@ describe('what goes wrong says what to do, each in its own words', () => {
       /127\.0\.0\.1:9 cannot be reached from this worker.*https to that host has to be open/,
     ],
     ['a wrong secret', 'wrong-secret', 'ws-bert', 401, /client secret .*AADSTS7000215.*clientSecret points/],
-    ['an expired secret', 'expired-secret', 'ws-bert', 401, /has expired \(AADSTS7000222\)\. Make a new one/],
+    [
+      'an expired secret',
+      'expired-secret',
+      'ws-bert',
+      401,
+      /has expired \(AADSTS7000222\)\. Make a new one in Entra admin center > App registrations > /,
+    ],
     ['a wrong tenant', 'wrong-tenant', 'ws-bert', 401, /knows no tenant 55555555.*settings\.tenantId/],
     ['a missing permission', 'no-permission', 'ws-bert', 403, /lacks .* Machine\.Isolate .*admin consent/],
     [

@@ -25,6 +25,7 @@ beforeAll(async () => {
     config: `
 providers:
   - { id: tight, plugin: mock, tenants: ['${TENANT_A}'], limits: { reserve: 0, windows: [{ calls: 3, perSeconds: 60 }] } }
+  - { id: narrow, plugin: mock, subProvider: narrow, limits: { reserve: 0, windows: [{ calls: 1, perSeconds: 3600, actions: [BlockUrl] }] } }
   - { id: free, plugin: mock, subProvider: free }
   - { id: failing, plugin: mock, subProvider: failing, settings: { faultRates: { transient: 1 } } }
 `,
@@ -67,6 +68,24 @@ describe('an action that waits for the quota', () => {
   });
 });
 
+describe('an action whose own quota is used up', () => {
+  it('says so, while others of the provider are started', async () => {
+    const block = (url: string): Promise<string> => client.act('BlockUrl', { URL: url }, at('narrow'));
+    expect(await client.ended(await block('https://evil.example/1'))).toMatchObject({ status: 'Completed' });
+    const id = await block('https://evil.example/2');
+    expect(await client.ended(await client.act('BlockIp', { IP: '10.0.3.1' }, at('narrow')))).toMatchObject({
+      status: 'Completed',
+    });
+    expect(await waits(id)).toMatchObject({
+      phase: 'throttled',
+      waiting: {
+        reason: 'quota',
+        message: 'It is the next one to start: the provider allows 1 call an hour.',
+      },
+    });
+  });
+});
+
 describe('a pause', () => {
   it('holds starts back while what was issued is still asked about, and a resume lets them go within 2 s', async () => {
     const running = await client.act('LongRunning', { durationMs: 4000 }, at('free'));
@@ -103,6 +122,20 @@ describe('an action that waits for its target', () => {
       expect(await who.inPhase(id, 'throttled')).toMatchObject({
         waiting: { reason: 'targetBusy', blockedBy, expectedStartDateTime: null },
       });
+  });
+
+  it('names who is before it now, and what else it waits for once nobody is', async () => {
+    const there = { MachineId: 'host-of-three' };
+    const first = await client.act('IsolateMachine', there, at('failing'));
+    await client.inPhase(first, 'retrying');
+    const second = await client.act('IsolateMachine', there, at('failing'));
+    const third = await client.act('IsolateMachine', there, at('failing'));
+    for (const id of [second, third]) await client.inPhase(id, 'throttled');
+    await operator.post({ reason: 'Upgrade' }, '/api/v1/providers/failing/pause');
+    await client.cancel(first);
+    await client.ended(first);
+    expect((await waits(second)).waiting).toMatchObject({ reason: 'paused', blockedBy: null });
+    expect((await waits(third)).waiting).toMatchObject({ reason: 'targetBusy', blockedBy: second });
   });
 });
 

@@ -71,6 +71,18 @@ describe('resolving vendorInformation', () => {
   });
 });
 
+describe('calls one worker may have in flight', () => {
+  const { concurrency: _none, ...silent } = instance();
+  const inFlight = (one: InstanceConfig): number | undefined => registry(one).byId(one.id)?.concurrency;
+
+  it('are as many as is configured, else as the plugin declares, else 16', () => {
+    const batches = { ...silent, plugin: 'nftables' };
+    expect([inFlight({ ...batches, concurrency: 4 }), inFlight(batches), inFlight(silent)]).toEqual([
+      4, 100, 16,
+    ]);
+  });
+});
+
 describe('a wrong configuration does not start, naming the key:', () => {
   it.each<[string, InstanceConfig[], RegExp]>([
     [

@@ -48,7 +48,7 @@ const consumers = providers.map(({ id, settings, limits }) => {
   const worker = new Worker<NaiveJob>(id, (job) => processJob(job, queue, baseUrl), {
     connection,
     prefix: PREFIX,
-    concurrency: limits.concurrency,
+    concurrency: limits.concurrency ?? 16,
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_CHECK_MS,
     maxStalledCount: 1,

@@ -43,7 +43,10 @@ describe('blocking at PAN-OS', () => {
     vendor.give(IP, 'quarantine');
     const foreign = await firewall.block('198.51.100.9');
     expect(foreign.outcome.effect).toMatchObject({ changed: false });
-    await firewall.undo(foreign);
+    expect(await firewall.undo(foreign)).toMatchObject({
+      effect: { changed: false },
+      result: { message: expect.stringContaining('stays blocked, not by Riposte') as string },
+    });
     await firewall.undo(await firewall.block(IP));
     expect(vendor.tagged(TAG)).toEqual({ '198.51.100.9': 0 });
     expect(vendor.tagged('quarantine')).toEqual({ [IP]: 0 });

@@ -237,9 +237,9 @@ describe("a vendor's quota", () => {
     for (const permit of await takeAll('start', 5)) permit.settle();
     await eventually(async () => (await permits.state(instance)).windows?.[0]?.left === 5);
     now += 10_000;
-    expect(await permits.expectedMs(instance, 4)).toBe(0);
-    expect(await permits.expectedMs(instance, 5)).toBe(50_000);
-    expect(await permits.expectedMs(instance, 15)).toBe(110_000);
+    expect(await permits.expectedMs(instance, 4, null)).toBe(0);
+    expect(await permits.expectedMs(instance, 5, null)).toBe(50_000);
+    expect(await permits.expectedMs(instance, 15, null)).toBe(110_000);
     expect((await permits.state(instance)).waiting).toBeNull();
   });
 });

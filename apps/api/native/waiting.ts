@@ -1,5 +1,6 @@
 import {
   ERROR_INFO_CODES,
+  type ActionStore,
   type QueuePlaces,
   type RateWindow,
   type SecurityAction,
@@ -7,7 +8,7 @@ import {
   type WaitReason,
   type Waiting,
 } from '#domain';
-import type { ProviderRegistry } from '#engine';
+import type { ProviderInstance, ProviderRegistry } from '#engine';
 
 /** What an action waits for, with the reason in words. */
 export type ToldWaiting = Waiting & { readonly message: string };
@@ -52,26 +53,40 @@ function sentAway({ status, phase, attempts, nextAt }: SecurityAction): ToldWait
 
 /** What an action that was not started waits for, as it is now: its place in the queue and how the vendor fares. */
 export class LiveWaiting {
+  readonly #store: Pick<ActionStore, 'aheadAtTarget'>;
   readonly #registry: ProviderRegistry;
   readonly #permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
   readonly #places: QueuePlaces;
 
   constructor(parts: {
+    readonly store: Pick<ActionStore, 'aheadAtTarget'>;
     readonly registry: ProviderRegistry;
     readonly permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
     readonly places: QueuePlaces;
   }) {
+    this.#store = parts.store;
     this.#registry = parts.registry;
     this.#permits = parts.permits;
     this.#places = parts.places;
   }
 
-  /** As it is stored where nothing better is known: of what was started, waits for a target, or while Redis is away. */
+  /** As it is stored where nothing better is known: of what was started, or while Redis is away. */
   async of(action: SecurityAction): Promise<WaitingNow> {
-    const stored = storedWaiting(action);
     const instance = this.#registry.byId(action.instance);
-    if (action.status !== 'NotStarted' || action.waiting?.reason === 'targetBusy' || instance === null)
-      return stored;
+    if (action.status !== 'NotStarted' || instance === null) return storedWaiting(action);
+    // Of a target the record says who had it when the action last asked for its turn.
+    const isAtTarget = action.waiting?.reason === 'targetBusy';
+    const ahead = isAtTarget ? await this.#store.aheadAtTarget(action.id) : null;
+    if (ahead !== null) return atTarget(ahead.id);
+    const stored: WaitingNow = isAtTarget ? { phase: 'queued', waiting: null } : storedWaiting(action);
+    return this.#atVendor(action, instance, stored);
+  }
+
+  async #atVendor(
+    action: SecurityAction,
+    instance: ProviderInstance,
+    stored: WaitingNow,
+  ): Promise<WaitingNow> {
     const [{ waiting: vendor }, ahead] = await Promise.all([
       this.#permits.state(instance.id),
       this.#places.ahead(instance.id, action.id),
@@ -79,7 +94,7 @@ export class LiveWaiting {
     // What lets go is held back neither by a pause nor by what is kept of the quota for it.
     const isHeld = vendor !== null && (action.lane !== 'release' || isOfTheVendor(vendor.reason));
     if (action.lane === 'release' && !isHeld) return stored;
-    const quotaMs = await this.#permits.expectedMs(instance.id, ahead ?? 0);
+    const quotaMs = await this.#permits.expectedMs(instance.id, ahead ?? 0, action.actionName);
     const waitMs = Math.max(isHeld ? vendor.waitMs : 0, quotaMs);
     if (!isHeld && quotaMs === 0) return ahead === null ? stored : { phase: 'queued', waiting: null };
     const reason = isHeld ? vendor.reason : 'quota';
@@ -95,6 +110,11 @@ export class LiveWaiting {
   }
 }
 
+function atTarget(blockedBy: string | null): WaitingNow {
+  const reason = 'targetBusy';
+  return { phase: 'throttled', waiting: { reason, message: WAITS_FOR[reason], until: null, blockedBy } };
+}
+
 function isOfTheVendor(reason: WaitReason): boolean {
   return reason === 'vendorBusy' || reason === 'breakerOpen';
 }
@@ -108,7 +128,10 @@ function messageOf(
   const behind = ahead === 0 ? '' : ` It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}.`;
   const bounds = windows
     .filter(({ actions }) => actions === undefined || actions.includes(actionName))
-    .map(({ calls, perSeconds }) => `${calls} calls ${UNITS[perSeconds] ?? `in ${perSeconds} s`}`);
+    .map(
+      ({ calls, perSeconds }) =>
+        `${calls} call${calls === 1 ? '' : 's'} ${UNITS[perSeconds] ?? `in ${perSeconds} s`}`,
+    );
   if (reason !== 'quota' || bounds.length === 0) return `${WAITS_FOR[reason]}${behind}`;
   const allows = `the provider allows ${bounds.join(' and ')}`;
   return ahead === 0

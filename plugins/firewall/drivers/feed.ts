@@ -93,6 +93,7 @@ export const provider = firewallProvider({
     'https://docs.paloaltonetworks.com/network-security/security-policy/administration/objects/external-dynamic-lists',
   settings: SETTINGS,
   secrets: { required: ['feedPassword'], optional: ['previousFeedPassword'] },
+  concurrency: 100,
   targets: { ip: true, domain: true, url: true },
   driver: feed,
 });

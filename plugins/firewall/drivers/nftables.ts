@@ -303,6 +303,7 @@ export const nftables = (): Provider =>
     title: 'The packet filter of the machine that the worker runs on.',
     docUrl: 'https://wiki.nftables.org/',
     settings,
+    concurrency: 100,
     targets: {
       ip: true,
       domain:

@@ -301,6 +301,7 @@ export const panos = (): Provider =>
     secrets: { optional: ['apiKey', 'username', 'password'] },
     // The list, the message, the list again.
     calls: 3,
+    concurrency: 100,
     targets: { ip: true, domain: ADDRESSES_ONLY('domain'), url: ADDRESSES_ONLY('URL') },
     driver: driverOf(new Map()),
   });

@@ -238,6 +238,7 @@ export const unbound = (): Provider =>
     title: 'The resolver Unbound: blocked names get no answer, or a sinkhole.',
     docUrl: 'https://unbound.docs.nlnetlabs.nl/en/latest/manpages/unbound-control.html',
     settings,
+    concurrency: 100,
     targets: {
       ip: 'A resolver cannot block an address: it sees names only. Use a packet filter (plugin nftables).',
       domain: true,
