@@ -23,6 +23,7 @@ export {
   type Intent,
   type Json,
   type KeyValuePair,
+  type StoredParameters,
   type Lane,
   type NewAction,
   type Resolution,
@@ -105,6 +106,8 @@ export type {
   Reservation,
   ResolveAnswer,
 } from './ports.js';
+export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
+export { UnsealError, type SealedPlace, type SecretKeys, type SecretSeal } from './secret-seal.js';
 export type { Bell, Question, QuestionAnswer, Questions } from './questions.js';
 export {
   ArchiveError,

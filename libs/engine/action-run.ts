@@ -1,5 +1,6 @@
 import {
   ERROR_INFO_CODES,
+  UnsealError,
   errorInfo,
   type ActionQueue,
   type ActionStore,
@@ -11,7 +12,9 @@ import {
   type FailedPhase,
   type Intent,
   type Json,
+  type KeyValuePair,
   type Permit,
+  type SecretSeal,
   type SecurityAction,
   type VendorOperation,
   type VendorPermits,
@@ -40,6 +43,7 @@ import type { PollGroups } from './poll-groups.js';
 import { wakeNext } from './wake-next.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
+import { cannotBeOpened, openParameters, placeOfAction } from './secret-parameters.js';
 
 /** Workers that may die on one action before it is taken for the cause. */
 const POISON_AFTER_CRASHES = 5;
@@ -59,6 +63,8 @@ export interface ActionRunParts {
   readonly registry: ProviderRegistry;
   /** Where polls of plugins with `pollMany` meet. */
   readonly polls: PollGroups;
+  /** Opens the values of secret parameters. */
+  readonly seal: SecretSeal;
   readonly log: Logger;
   readonly permits?: VendorPermits;
   readonly ledger?: (instance: string) => EntryLedger;
@@ -89,6 +95,7 @@ export class ActionRun {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #polls: PollGroups;
+  readonly #seal: SecretSeal;
   readonly #permits: VendorPermits | undefined;
   readonly #permit: Permit | null;
   readonly #ledger: ((instance: string) => EntryLedger) | undefined;
@@ -120,6 +127,7 @@ export class ActionRun {
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#polls = parts.polls;
+    this.#seal = parts.seal;
     this.#permits = parts.permits;
     this.#permit = parts.permit;
     this.#ledger = parts.ledger;
@@ -199,7 +207,7 @@ export class ActionRun {
   }
 
   async #target(): Promise<Target | null> {
-    const { instance: instanceId, actionName, parameters, effectUntil } = this.#action;
+    const { instance: instanceId, actionName, effectUntil } = this.#action;
     const instance = this.#registry.byId(instanceId);
     const declared = instance?.findAction(actionName)?.manifest;
     if (instance === null || declared === undefined) {
@@ -226,6 +234,9 @@ export class ActionRun {
     }
     // What undoes can be stopped before it is issued only: a plugin's `cancel` is about what `execute` began.
     const manifest = reverts === null ? declared : { ...declared, cancellable: false };
+    // What undoes has the parameters of what it undoes, and leaves the secret ones there.
+    const parameters = await this.#parameters(original ?? this.#action);
+    if (parameters === null) return null;
     const parsed = parseParameters(manifest, parameters);
     if (!parsed.ok) {
       await this.#failOrUnknown(
@@ -252,6 +263,23 @@ export class ActionRun {
       secrets: secrets.map(([, secret]) => secret),
       original: original === null ? null : this.#shown(original),
     };
+  }
+
+  /** An action's parameters as they were sent; null when they cannot be had, and the run is over. */
+  async #parameters(action: SecurityAction): Promise<readonly KeyValuePair[] | null> {
+    try {
+      return await openParameters(this.#seal, placeOfAction(action), action);
+    } catch (error) {
+      this.#log.error({ ...this.#facts(), err: error }, 'secrets could not be opened');
+      if (error instanceof UnsealError) {
+        await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.defect, cannotBeOpened(error)));
+        return null;
+      }
+      // Left to the sweep, which is slow enough for a key service that is away.
+      const { lease, freshIntent } = this.#claim;
+      await (freshIntent ? this.#store.takeBack(lease) : this.#store.handOver(lease));
+      return null;
+    }
   }
 
   /** Nothing was issued yet under this action's current attempt. */

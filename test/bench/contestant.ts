@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BuiltinIssuer } from '#auth';
 import { freePort } from '#embedded-servers';
+import { newKey } from '#secrets';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 
 const DIST = path.resolve(import.meta.dirname, '../..');
@@ -52,6 +53,8 @@ export async function startProduct(
     MONGODB_URI: withDatabase(servers.mongodbUri, `product-${name}`),
     REDIS_URL: servers.redisUrl,
     RIPOSTE_DATA_DIR: dir,
+    RIPOSTE_SECRETS_KEY: newKey(),
+    RIPOSTE_SECRETS_KEY_FILE: '',
     RIPOSTE_CONFIG: config,
     HOST: '127.0.0.1',
     PORT: String(port),

@@ -23,6 +23,7 @@ import { RedisBell } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 let connection: mongoose.Connection;
@@ -124,6 +125,7 @@ function site(
     questions,
     bell: options.bell ?? bells.api,
     registry: registryWith({}),
+    seal: SEAL,
     log,
     ...(options.withinMs === undefined ? {} : { answerWithinMs: options.withinMs }),
   });
@@ -145,6 +147,7 @@ function site(
       questions,
       bell: options.bell ?? bells.worker,
       registry,
+      seal: SEAL,
       calls: new InstanceCalls({ log }),
       health: checks('questions'),
       log,
@@ -237,7 +240,7 @@ describe('a question about an action', () => {
 
   it('that is written twice, for want of an answer of the database, is not asked twice', async () => {
     const { questions } = database;
-    const about = { tenantId: CALLER.tenantId, actionName: 'Block', parameters: [] };
+    const about = { tenantId: CALLER.tenantId, actionName: 'Block', parameters: [], sealed: null };
     const question = { id: randomUUID(), kind: 'plan', instance: randomUUID(), about } as const;
     await questions.ask(question);
     expect(await questions.take([question.instance], 20_000)).toEqual(question);

@@ -17,6 +17,7 @@ import { Type, defineProvider, type ReconcileOutcome, type StepOutcome } from '#
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri, newAction } from './database.js';
 import { eventually } from './eventually.js';
+import { SEAL } from './secrets.js';
 
 const log = createLogger('riposte-test', 'silent');
 
@@ -106,7 +107,14 @@ export class Race {
         return typeof value === 'function' ? (value.bind(real) as unknown) : value;
       },
     });
-    const worker = new RunAction({ store, queue: this.#queue, registry, log, workerId: randomUUID() });
+    const worker = new RunAction({
+      store,
+      queue: this.#queue,
+      registry,
+      seal: SEAL,
+      log,
+      workerId: randomUUID(),
+    });
     this.#workers.push(worker);
     return worker;
   }
