@@ -207,6 +207,43 @@ describe('a question about an action', () => {
     expect(given).toEqual([{ IP: '192.0.2.1', Pin: PIN }]);
   });
 
+  it('is on record with its secrets sealed while nobody has taken it', async () => {
+    const { ask } = site({ plan: () => Promise.resolve(plan) }, { withinMs: 1000, worker: false });
+    const asking = failureOf(ask.plan(CALLER, block()));
+    const record = await eventually(async () => (await onRecord())[0]);
+    expect(record['about']).toMatchObject({
+      parameters: expect.arrayContaining([{ name: 'pin', value: null }]) as object,
+      sealed: expect.stringMatching(/^s1\./) as string,
+    });
+    expect(JSON.stringify(record)).not.toContain(PIN);
+    await asking;
+  });
+
+  it('is answered in words where its secrets cannot be opened', async () => {
+    const { instance, asked } = site({ plan: () => Promise.resolve(plan) });
+    const { questions } = database;
+    const tenantId = CALLER.tenantId;
+    const id = randomUUID();
+    const parameters = [
+      { name: 'IP', value: '192.0.2.1' },
+      { name: 'Pin', value: null },
+    ];
+    // Sealed for another question.
+    const sealed = await SEAL.seal(`[[1,"${PIN}"]]`, { kind: 'question', tenantId, id: randomUUID() });
+    await questions.ask({
+      id,
+      kind: 'plan',
+      instance,
+      about: { tenantId, actionName: 'Block', parameters, sealed },
+    });
+    expect(await eventually(() => questions.collect(id))).toEqual({
+      kind: 'failed',
+      message:
+        'Its secret parameters cannot be opened: what is stored of them was changed, or belongs to another record. Find out who writes to the database. Ask again.',
+    });
+    expect(asked).toEqual([]);
+  });
+
   it('leaves nothing behind: its parameters go as it is taken, all of it as it is answered', async () => {
     const during: string[] = [];
     const { ask } = site({

@@ -346,6 +346,6 @@ describe('an idempotency key', () => {
 
   function plainFingerprint(submission: Submission): string {
     const said = stringify(submission, (_key, value: unknown) => (value === null ? undefined : value));
-    return createHash('sha256').update(said).digest('hex');
+    return createHash('sha256').update(said ?? '').digest('hex');
   }
 });
