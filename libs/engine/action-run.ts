@@ -22,9 +22,7 @@ import {
 import {
   PluginDied,
   ProviderError,
-  canonicalName,
   parseParameters,
-  secretParameterNames,
   vendorHttp,
   type ActionManifest,
   type CallContext,
@@ -43,7 +41,7 @@ import type { PollGroups } from './poll-groups.js';
 import { wakeNext } from './wake-next.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
-import { cannotBeOpened, openParameters, placeOfAction } from './secret-parameters.js';
+import { cannotBeOpened, openParameters, placeOfAction, secretsToHide } from './secret-parameters.js';
 
 /** Workers that may die on one action before it is taken for the cause. */
 const POISON_AFTER_CRASHES = 5;
@@ -244,12 +242,9 @@ export class ActionRun {
       );
       return null;
     }
-    const secretNames = secretParameterNames(manifest);
     const secrets = [
       ...Object.entries(instance.config.secrets),
-      ...parameters.flatMap(({ name, value }) =>
-        value !== null && secretNames.has(canonicalName(name)) ? [[name, value] as const] : [],
-      ),
+      ...secretsToHide(manifest, parameters, parsed.values),
     ];
     this.#kept = new KeptSecrets(secrets);
     return {

@@ -8,20 +8,13 @@ import {
   type Questions,
   type SecretSeal,
 } from '#domain';
-import {
-  ProviderError,
-  canonicalName,
-  parseParameters,
-  secretParameterNames,
-  type CallContext,
-  type ProviderErrorClass,
-} from '#provider-sdk';
+import { ProviderError, parseParameters, type CallContext, type ProviderErrorClass } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import type { CheckHealth } from './check-health.js';
 import type { InstanceCallResult, InstanceCalls } from './instance-calls.js';
 import { checkedObservation, checkedPlan } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
-import { cannotBeOpened, openParameters } from './secret-parameters.js';
+import { cannotBeOpened, openParameters, secretsToHide } from './secret-parameters.js';
 
 export interface AnswerQuestionsOptions {
   readonly questions: Questions;
@@ -176,10 +169,7 @@ export class AnswerQuestions {
     const { plan, observe } = instance.provider.calls;
     if (kind === 'plan' ? plan === undefined : observe === undefined)
       return refused('notAllowed', `The plugin of "${instance.id}" cannot ${kind}.`);
-    const secretNames = secretParameterNames(manifest);
-    const secrets = parameters.flatMap(({ name, value }) =>
-      value !== null && secretNames.has(canonicalName(name)) ? [value] : [],
-    );
+    const secrets = secretsToHide(manifest, parameters, parsed.values).map(([, secret]) => secret);
     const deadlineAt = new Date(Date.now() + ANSWER_WITHIN_MS);
     const request = { action: found.name, parameters: parsed.values };
     const facts = { question: id, tenant: about.tenantId, action: found.name };

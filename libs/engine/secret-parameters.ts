@@ -1,5 +1,5 @@
 import type { KeyValuePair, SealedPlace, SecretSeal, StoredParameters, UnsealError } from '#domain';
-import { canonicalName } from '#provider-sdk';
+import { canonicalName, secretParameterNames, secretTexts, type ActionManifest } from '#provider-sdk';
 
 /** The value of the parameter at a place in the list. */
 type SecretValue = readonly [index: number, value: string];
@@ -50,6 +50,21 @@ export async function openParameters(
   if (sealed === null) return parameters;
   const values = new Map(await valuesIn(seal, place, sealed));
   return parameters.map(({ name, value }, index) => ({ name, value: values.get(index) ?? value }));
+}
+
+/** What no plugin may have stored or logged of secret parameters, each text with a name of its own: as it was sent, and as it is typed. */
+export function secretsToHide(
+  manifest: ActionManifest,
+  given: readonly KeyValuePair[],
+  typed: Readonly<Record<string, unknown>>,
+): readonly (readonly [name: string, secret: string])[] {
+  const secret = secretParameterNames(manifest);
+  return [
+    ...given.flatMap(({ name, value }) =>
+      value !== null && secret.has(canonicalName(name)) ? [[name, value] as const] : [],
+    ),
+    ...secretTexts(manifest, typed).map(([name, text], index) => [`${name}.${index + 1}`, text] as const),
+  ];
 }
 
 /** Where an action's secrets are sealed for. */

@@ -35,7 +35,7 @@ export {
 } from './errors.js';
 export { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 export { canonicalName } from './names.js';
-export { parseParameters, secretParameterNames, type ParsedParameters } from './parameters.js';
+export { parseParameters, secretParameterNames, secretTexts, type ParsedParameters } from './parameters.js';
 export type {
   ActionManifest,
   ActionManifests,

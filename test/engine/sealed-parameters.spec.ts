@@ -52,6 +52,7 @@ const change = (id: string, changes: object) =>
 function site(options: { readonly atWorker?: SecretSeal; readonly answers?: readonly StepOutcome[] } = {}) {
   const given: unknown[] = [];
   const reverted: unknown[] = [];
+  const effects: unknown[] = [];
   const logged: string[] = [];
   const answers = [...(options.answers ?? [])];
   const provider = defineProvider({
@@ -82,7 +83,8 @@ function site(options: { readonly atWorker?: SecretSeal; readonly answers?: read
       given.push(parameters);
       return Promise.resolve(answers.shift() ?? { kind: 'completed' });
     },
-    revert: (_context, { parameters }) => {
+    revert: (_context, { parameters, effect }) => {
+      effects.push(effect);
       reverted.push(parameters);
       return Promise.resolve({ kind: 'completed' });
     },
@@ -133,7 +135,7 @@ function site(options: { readonly atWorker?: SecretSeal; readonly answers?: read
     );
     return (await store.find(tenantId, id)) as SecurityAction;
   };
-  return { submit, revert, look, given, reverted, logged, instance, hints };
+  return { submit, revert, look, given, reverted, effects, logged, instance, hints };
 }
 
 function lock(parameters: Readonly<Record<string, string>> = { Door: 'a', code: PIN }): Submission {
@@ -166,6 +168,28 @@ describe('a secret parameter', () => {
     expect(given).toEqual([{ Pin: PIN, Door: 'a', Rules: { open: 'sesame' } }]);
     expect(logged.length).toBeGreaterThan(0);
     expect(logged.join()).not.toMatch(/4711|sesame/);
+  });
+
+  it('is not stored of what a plugin repeats, also where it is a text within JSON', async () => {
+    const answers = [
+      {
+        kind: 'completed',
+        result: { told: ['sesame', PIN] },
+        effect: { changed: true, previous: 'open with sesame' },
+      },
+    ] as const;
+    const { submit, revert, look, effects } = site({ answers });
+    const { action } = await submit.submit(
+      CALLER,
+      lock({ Door: 'a', Pin: PIN, Rules: '{"open":["sesame"]}' }),
+    );
+    expect(await look(action.id)).toMatchObject({
+      status: 'Completed',
+      result: { told: ['[redacted Rules.2]', '[redacted Pin]'] },
+    });
+    expect(stringify(await onRecord(action.id))).not.toMatch(/4711|sesame/);
+    await look((await revert.revert(CALLER, action.id)).action.id);
+    expect(effects).toEqual([{ changed: true, previous: 'open with sesame' }]);
   });
 
   it('costs an action without one nothing: nothing is sealed, and nothing more is stored', async () => {
@@ -346,6 +370,8 @@ describe('an idempotency key', () => {
 
   function plainFingerprint(submission: Submission): string {
     const said = stringify(submission, (_key, value: unknown) => (value === null ? undefined : value));
-    return createHash('sha256').update(said ?? '').digest('hex');
+    return createHash('sha256')
+      .update(said ?? '')
+      .digest('hex');
   }
 });
