@@ -125,7 +125,7 @@ async function withSecrets(work: (secrets: RotateSecrets, keys: SecretKeys) => P
       import('#secrets'),
     ]);
   const keys = new ours.EnvelopeSeal(await ours.readKeyRing(process.env));
-  const { registry, close } = await configuredProviders({
+  const providers = await configuredProviders({
     // Without a configuration file it is that of `npm start`.
     env: { ...process.env, RIPOSTE_EMBEDDED: '1' },
     pluginsWith,
@@ -134,9 +134,9 @@ async function withSecrets(work: (secrets: RotateSecrets, keys: SecretKeys) => P
   });
   try {
     await withDatabase(process.env, ({ secretRecords: records }) =>
-      work(new Rotate({ records, keys, registry }), keys),
+      work(new Rotate({ records, keys, registry: providers.registry }), keys),
     );
   } finally {
-    await close();
+    await providers.close();
   }
 }

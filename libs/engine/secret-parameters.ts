@@ -19,6 +19,7 @@ export async function sealParameters(
   given: readonly KeyValuePair[],
   sealed: string | null = null,
 ): Promise<StoredParameters> {
+  if (secret.size === 0) return { parameters: given, sealed };
   const values = given.flatMap(({ name, value }, index): readonly SecretValue[] =>
     value !== null && secret.has(canonicalName(name)) ? [[index, value]] : [],
   );

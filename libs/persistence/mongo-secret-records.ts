@@ -50,7 +50,7 @@ export class MongoSecretRecords implements SecretRecords {
           parameters: { $eq: [...before.parameters] },
           // Null also finds a record that has none.
           sealed: before.sealed,
-        } as mongoose.mongo.Filter<ActionDocument>,
+        },
         { $set: { parameters: [...parameters], ...(sealed === null ? {} : { sealed }) } },
       );
       if (matchedCount > 0 || !isRepeat || sealed === null) return matchedCount > 0;
@@ -71,11 +71,11 @@ export class MongoSecretRecords implements SecretRecords {
   async replaceSharedKey({ place, ...before }: SharedKeyRecord, sealed: string): Promise<boolean> {
     return repeatable(this.#budgetMs, async (isRepeat) => {
       const { matchedCount } = await this.#keys.updateOne(
-        { _id: place.id, sealed: before.sealed, key: before.clear } as mongoose.mongo.Filter<{ _id: string }>,
+        { _id: place.id, sealed: before.sealed, key: before.clear },
         { $set: { sealed }, $unset: { key: '' } },
       );
       if (matchedCount > 0 || !isRepeat) return matchedCount > 0;
-      return (await this.#keys.countDocuments({ _id: place.id, sealed } as object)) > 0;
+      return (await this.#keys.countDocuments({ _id: place.id, sealed })) > 0;
     });
   }
 

@@ -86,7 +86,11 @@ async function place(draft: string, file: string): Promise<boolean> {
 /** What is sealed from now on outlives a power cut, and so must the file's name. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function isThere(file: string): Promise<boolean> {

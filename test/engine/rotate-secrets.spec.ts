@@ -117,14 +117,14 @@ async function recordedInClear(pin: string, overrides: object = {}): Promise<str
     { name: 'Door', value: 'a' },
     { name: 'PIN', value: pin },
   ];
-  const given = {
+  const fields = {
     instance: 'safe',
     actionName: 'Lock',
     idempotency: 'key',
     vendorInformation,
     parameters,
   } as const;
-  return (await database.actions.create(newAction({ ...given, ...overrides }))).id;
+  return (await database.actions.create(newAction({ ...fields, ...overrides }))).id;
 }
 
 async function run(seal: SecretKeys, actionId: string) {
