@@ -11,6 +11,7 @@ const LIBS = {
   auth: ['domain'],
   grouping: [],
   odata: [],
+  secrets: ['domain'],
   persistence: ['domain', 'grouping', 'odata'],
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
@@ -30,6 +31,7 @@ const APP_LIBS = [
   'telemetry',
   'config',
   'plugin-host',
+  'secrets',
 ];
 
 const OURS = '^(apps|libs|plugins|test)/';
@@ -79,7 +81,7 @@ export default {
       from: { path: '^apps/launcher/' },
       to: {
         path: OURS,
-        pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'telemetry'])],
+        pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'secrets', 'telemetry'])],
       },
     },
     {

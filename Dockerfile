@@ -28,7 +28,7 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY LICENSE ./
 # A named volume takes over owner and mode of what it covers.
-RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive /var/lib/riposte-keys
 # The user `node` of the base image, by number so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 3000

@@ -19,6 +19,7 @@ import { connectDatabase, type Database } from '#persistence';
 import { configuredProviders } from '#plugin-host';
 import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
+import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
@@ -59,6 +60,7 @@ await runProcess(log, stopWithin, async () => {
   stopWithinMs += drainMs;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
+  const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
     env: process.env,
     pluginsWith,
@@ -70,6 +72,7 @@ await runProcess(log, stopWithin, async () => {
   const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+  const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
@@ -114,20 +117,22 @@ await runProcess(log, stopWithin, async () => {
         queue,
         registry,
         admission,
+        seal,
+        fingerprintKey,
         blastRadius: new BlastRadius({ counts: database.blastCounts, ...blastLimitsOf(config), log }),
         log,
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
       revert: new RevertAction({ store, queue, registry, admission, log }),
-      ask: new AskProvider({ questions: database.questions, bell, registry, log }),
+      ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
       waiting: new LiveWaiting({ store, registry, permits, places: queue }),
       feeds,
       health,
       verifier,
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token')),
+      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
       log,
       linkBase: linksOf,
     }),

@@ -13,6 +13,7 @@ import { commandName } from './command-name.js';
 import { issuerCommand } from './issuer.js';
 import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
+import { secretsCommand } from './secrets.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
@@ -27,6 +28,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(importCommand())
   .addCommand(appsCommand(requireBuiltinIssuer))
   .addCommand(issuerCommand(requireBuiltinIssuer))
+  .addCommand(secretsCommand())
   .addCommand(pluginsCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whyNotFree } from '#embedded-servers';
+import { keyFileOf, makeKeyFile } from '#secrets';
 import { announcement } from './announcement.js';
 import { lockDataDir, makeDataDir } from './data-dir.js';
 import { LogFiles } from './log-files.js';
@@ -57,6 +58,8 @@ try {
   makeDataDir(settings.dataDir);
   const lock = await lockDataDir(settings.dataDir);
   process.on('exit', lock.release);
+  if (!process.env['RIPOSTE_SECRETS_KEY'] && !process.env['RIPOSTE_SECRETS_KEY_FILE'])
+    await makeKeyFile(keyFileOf({ RIPOSTE_DATA_DIR: settings.dataDir }));
   const problem = await whyNotFree(settings.host, settings.port);
   if (problem !== null) throw new StartError(portMessage(settings, problem));
   const record = new RunRecord(settings.dataDir);

@@ -16,6 +16,8 @@ const {
   REDIS_URL: _redis,
   RIPOSTE_CONFIG: _config,
   RIPOSTE_DATA_DIR: _data,
+  RIPOSTE_SECRETS_KEY: _secretsKey,
+  RIPOSTE_SECRETS_KEY_FILE: _secretsKeyFile,
   ...env
 } = process.env;
 const args = [

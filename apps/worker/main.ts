@@ -20,6 +20,7 @@ import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '
 import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
+import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
@@ -42,6 +43,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
+  const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
     env: process.env,
     pluginsWith,
@@ -53,6 +55,8 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     appName: 'riposte-worker',
     retryBudgetMs: 15_000,
   });
+  // It has no use for it, but shows that its keys are those of the others.
+  await database.sharedKey('fingerprint', seal);
   const onError = throttledWarning();
   const queue = new BullActionQueue(
     redisUrl,
@@ -82,7 +86,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const asked = IS_SCHEDULED ? { permits } : {};
   const ledger = (instance: string) => database.entryLedger(instance);
   const calls = new InstanceCalls({ ...asked, ledger, log });
-  const runner = new RunAction({ store, queue, registry, ...asked, calls, ledger, log, workerId });
+  const runner = new RunAction({ store, queue, registry, ...asked, calls, ledger, seal, log, workerId });
   const health = new CheckHealth({
     registry,
     calls,
@@ -100,7 +104,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const bell = new RedisBell(redisUrl, onError);
-  const answers = new AnswerQuestions({ questions: database.questions, bell, registry, calls, health, log });
+  const answers = new AnswerQuestions({
+    questions: database.questions,
+    bell,
+    registry,
+    seal,
+    calls,
+    health,
+    log,
+  });
   const rules = retentionOf(config);
   const retention =
     rules &&

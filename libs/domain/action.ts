@@ -72,7 +72,15 @@ export interface Caller {
 
 export interface KeyValuePair {
   readonly name: string;
+  /** On record null for a secret one: its value is sealed. */
   readonly value: string | null;
+}
+
+/** Parameters as they may be stored. */
+export interface StoredParameters {
+  readonly parameters: readonly KeyValuePair[];
+  /** The values of the secret ones, sealed; null: there are none, or an action that is undone has them. */
+  readonly sealed: string | null;
 }
 
 export interface VendorInformation {
@@ -160,7 +168,7 @@ export interface Resolution {
 }
 
 /** The whole record of an action, as stored. One document is one consistency domain. */
-export interface SecurityAction {
+export interface SecurityAction extends StoredParameters {
   readonly id: string;
   readonly tenantId: string;
   readonly appId: string;
@@ -168,7 +176,6 @@ export interface SecurityAction {
   readonly name: string;
   readonly actionReason: string | null;
   readonly clientContext: string | null;
-  readonly parameters: readonly KeyValuePair[];
   readonly vendorInformation: VendorInformation;
   /** Id of the configured provider instance that carries it out. */
   readonly instance: string;
@@ -220,7 +227,10 @@ export interface NewAction {
   readonly name: string;
   readonly actionReason: string | null;
   readonly clientContext: string | null;
+  /** As they may be stored: secret ones with null. */
   readonly parameters: readonly KeyValuePair[];
+  /** The values of the secret ones, sealed. Default null. */
+  readonly sealed?: string | null;
   readonly vendorInformation: VendorInformation;
   readonly instance: string;
   readonly actionName: string;

@@ -24,6 +24,7 @@ export {
   type Intent,
   type Json,
   type KeyValuePair,
+  type StoredParameters,
   type Lane,
   type NewAction,
   type Resolution,
@@ -107,6 +108,8 @@ export type {
   Reservation,
   ResolveAnswer,
 } from './ports.js';
+export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
+export { UnsealError, type SealedPlace, type SecretKeys, type SecretSeal } from './secret-seal.js';
 export type { Bell, Question, QuestionAnswer, Questions, Rung } from './questions.js';
 export {
   ArchiveError,

@@ -1,4 +1,4 @@
-import type { Json, KeyValuePair } from './action.js';
+import type { Json, StoredParameters } from './action.js';
 import type { ErrorCode } from './errors.js';
 
 /** Something that only a plugin can tell. The API has no credentials of vendors, so a worker asks for it. */
@@ -8,13 +8,13 @@ export interface Question {
   /** Id of the provider instance that is asked. */
   readonly instance: string;
   /** Null for what is about no action. */
-  readonly about: {
-    readonly tenantId: string;
-    /** The manifest's name. */
-    readonly actionName: string;
-    /** As the caller sent them, secret ones included. */
-    readonly parameters: readonly KeyValuePair[];
-  } | null;
+  readonly about:
+    | (StoredParameters & {
+        readonly tenantId: string;
+        /** The manifest's name. */
+        readonly actionName: string;
+      })
+    | null;
 }
 
 export type QuestionAnswer =

@@ -1,5 +1,6 @@
 import {
   ERROR_INFO_CODES,
+  UnsealError,
   errorInfo,
   type ActionQueue,
   type ActionStore,
@@ -10,7 +11,9 @@ import {
   type FailedPhase,
   type Intent,
   type Json,
+  type KeyValuePair,
   type Permit,
+  type SecretSeal,
   type SecurityAction,
   type VendorOperation,
   type VendorPermits,
@@ -18,9 +21,7 @@ import {
 import {
   PluginDied,
   ProviderError,
-  canonicalName,
   parseParameters,
-  secretParameterNames,
   vendorHttp,
   type ActionManifest,
   type CancelAnswer,
@@ -40,6 +41,7 @@ import type { PollGroups } from './poll-groups.js';
 import { wakeNext } from './wake-next.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
+import { cannotBeOpened, openParameters, placeOfAction, secretsToHide } from './secret-parameters.js';
 
 /** Workers that may die on one action before it is taken for the cause. */
 const POISON_AFTER_CRASHES = 5;
@@ -66,6 +68,8 @@ export interface ActionRunParts {
   readonly registry: ProviderRegistry;
   /** Where polls of plugins with `pollMany` meet. */
   readonly polls: PollGroups;
+  /** Opens the values of secret parameters. */
+  readonly seal: SecretSeal;
   readonly log: Logger;
   readonly permits?: VendorPermits;
   readonly ledger?: (instance: string) => EntryLedger;
@@ -96,6 +100,7 @@ export class ActionRun {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #polls: PollGroups;
+  readonly #seal: SecretSeal;
   readonly #permits: VendorPermits | undefined;
   readonly #permit: Permit | null;
   readonly #ledger: ((instance: string) => EntryLedger) | undefined;
@@ -129,6 +134,7 @@ export class ActionRun {
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#polls = parts.polls;
+    this.#seal = parts.seal;
     this.#permits = parts.permits;
     this.#permit = parts.permit;
     this.#ledger = parts.ledger;
@@ -218,7 +224,7 @@ export class ActionRun {
   }
 
   async #target(): Promise<Target | null> {
-    const { instance: instanceId, actionName, parameters, effectUntil } = this.#action;
+    const { instance: instanceId, actionName, effectUntil } = this.#action;
     const instance = this.#registry.byId(instanceId);
     const declared = instance?.findAction(actionName)?.manifest;
     if (instance === null || declared === undefined) {
@@ -245,6 +251,9 @@ export class ActionRun {
     }
     // What undoes can be stopped before it is issued only: a plugin's `cancel` is about what `execute` began.
     const manifest = reverts === null ? declared : { ...declared, cancellable: false };
+    // What undoes has the parameters of what it undoes, and leaves the secret ones there.
+    const parameters = await this.#parameters(original ?? this.#action);
+    if (parameters === null) return null;
     const parsed = parseParameters(manifest, parameters);
     if (!parsed.ok) {
       await this.#failOrUnknown(
@@ -252,12 +261,9 @@ export class ActionRun {
       );
       return null;
     }
-    const secretNames = secretParameterNames(manifest);
     const secrets = [
       ...Object.entries(instance.config.secrets),
-      ...parameters.flatMap(({ name, value }) =>
-        value !== null && secretNames.has(canonicalName(name)) ? [[name, value] as const] : [],
-      ),
+      ...secretsToHide(manifest, parameters, parsed.values),
     ];
     this.#kept = secrets.length === 0 ? KeptSecrets.none : new KeptSecrets(secrets);
     return {
@@ -271,6 +277,23 @@ export class ActionRun {
       secrets: secrets.map(([, secret]) => secret),
       original: original === null ? null : this.#shown(original),
     };
+  }
+
+  /** An action's parameters as they were sent; null when they cannot be had, and the run is over. */
+  async #parameters(action: SecurityAction): Promise<readonly KeyValuePair[] | null> {
+    try {
+      return await openParameters(this.#seal, placeOfAction(action), action);
+    } catch (error) {
+      this.#log.error({ ...this.#facts(), err: error }, 'secrets could not be opened');
+      if (error instanceof UnsealError) {
+        await this.#failOrUnknown(errorInfo(ERROR_INFO_CODES.defect, cannotBeOpened(error)));
+        return null;
+      }
+      // Left to the sweep, which is slow enough for a key service that is away.
+      const { lease, freshIntent } = this.#claim;
+      await (freshIntent ? this.#store.takeBack(lease) : this.#store.handOver(lease));
+      return null;
+    }
   }
 
   /** Nothing was issued yet under this action's current attempt. */

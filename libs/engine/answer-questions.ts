@@ -1,22 +1,27 @@
-import type { Bell, ErrorCode, Json, Question, QuestionAnswer, Questions } from '#domain';
 import {
-  ProviderError,
-  canonicalName,
-  parseParameters,
-  secretParameterNames,
-  type CallContext,
-  type ProviderErrorClass,
-} from '#provider-sdk';
+  UnsealError,
+  type Bell,
+  type ErrorCode,
+  type Json,
+  type Question,
+  type QuestionAnswer,
+  type Questions,
+  type SecretSeal,
+} from '#domain';
+import { ProviderError, parseParameters, type CallContext, type ProviderErrorClass } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import type { CheckHealth } from './check-health.js';
 import type { InstanceCallResult, InstanceCalls } from './instance-calls.js';
 import { checkedObservation, checkedPlan } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
+import { cannotBeOpened, openParameters, secretsToHide } from './secret-parameters.js';
 
 export interface AnswerQuestionsOptions {
   readonly questions: Questions;
   readonly bell: Bell;
   readonly registry: ProviderRegistry;
+  /** Opens the values of secret parameters. */
+  readonly seal: SecretSeal;
   readonly calls: InstanceCalls;
   readonly health: Pick<CheckHealth, 'check'>;
   readonly log: Logger;
@@ -146,15 +151,25 @@ export class AnswerQuestions {
     const found = about === null ? null : instance.findAction(about.actionName);
     if (about === null || found === null) return failed('The action is not configured at the worker.');
     const { manifest } = found;
-    const parsed = parseParameters(manifest, about.parameters);
+    const parameters = await openParameters(
+      this.#options.seal,
+      { kind: 'question', tenantId: about.tenantId, id },
+      about,
+    ).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+    if (parameters instanceof Error) {
+      this.#options.log.error({ question: id, err: parameters }, 'secrets could not be opened');
+      return failed(
+        parameters instanceof UnsealError
+          ? `${cannotBeOpened(parameters)} Ask again.`
+          : 'The keys to the secret parameters cannot be had for now. Ask again later.',
+      );
+    }
+    const parsed = parseParameters(manifest, parameters);
     if (!parsed.ok) return refused('invalidRequest', `${found.name}: ${parsed.problems.join('; ')}.`);
     const { plan, observe } = instance.provider.calls;
     if (kind === 'plan' ? plan === undefined : observe === undefined)
       return refused('notAllowed', `The plugin of "${instance.id}" cannot ${kind}.`);
-    const secretNames = secretParameterNames(manifest);
-    const secrets = about.parameters.flatMap(({ name, value }) =>
-      value !== null && secretNames.has(canonicalName(name)) ? [value] : [],
-    );
+    const secrets = secretsToHide(manifest, parameters, parsed.values).map(([, secret]) => secret);
     const deadlineAt = new Date(Date.now() + ANSWER_WITHIN_MS);
     const request = { action: found.name, parameters: parsed.values };
     const facts = { question: id, tenant: about.tenantId, action: found.name };

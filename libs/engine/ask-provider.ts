@@ -10,11 +10,13 @@ import {
   type Question,
   type QuestionAnswer,
   type Questions,
+  type SecretSeal,
 } from '#domain';
 import type { ObservedState, Plan } from '#provider-sdk';
 import type { Logger } from '#telemetry';
 import { checkSubmission, type Submission } from './check-submission.js';
 import type { ProviderRegistry } from './registry.js';
+import { sealParameters } from './secret-parameters.js';
 
 /** Milliseconds until a question is given up: longer than a worker takes over one. */
 const ANSWER_WITHIN_MS = 20_000;
@@ -31,6 +33,7 @@ export class AskProvider {
   readonly #questions: Questions;
   readonly #bell: Bell;
   readonly #registry: ProviderRegistry;
+  readonly #seal: SecretSeal;
   readonly #log: Logger;
   readonly #withinMs: number;
   /** What wakes those who wait, by the question's id. */
@@ -41,6 +44,8 @@ export class AskProvider {
     readonly questions: Questions;
     readonly bell: Bell;
     readonly registry: ProviderRegistry;
+    /** Seals the values of secret parameters. */
+    readonly seal: SecretSeal;
     readonly log: Logger;
     /** Milliseconds a question may take. Default 20,000. */
     readonly answerWithinMs?: number;
@@ -48,6 +53,7 @@ export class AskProvider {
     this.#questions = parts.questions;
     this.#bell = parts.bell;
     this.#registry = parts.registry;
+    this.#seal = parts.seal;
     this.#log = parts.log;
     this.#withinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
     parts.bell.listen('answered', (id) => this.#waiting.get(id)?.());
@@ -82,11 +88,16 @@ export class AskProvider {
   async health(instance: string): Promise<HealthReport> {
     if (this.#registry.byId(instance) === null)
       throw new UserError('itemNotFound', `No provider instance "${instance}" is configured.`);
-    return (await this.#ask({ kind: 'health', instance, about: null })) as unknown as HealthReport;
+    return (await this.#ask({
+      id: randomUUID(),
+      kind: 'health',
+      instance,
+      about: null,
+    })) as unknown as HealthReport;
   }
 
-  #askAbout(kind: 'plan' | 'observe', caller: Caller, submission: Submission): Promise<Json> {
-    const { action, instance } = checkSubmission(this.#registry, caller, submission);
+  async #askAbout(kind: 'plan' | 'observe', caller: Caller, submission: Submission): Promise<Json> {
+    const { action, instance, secret } = checkSubmission(this.#registry, caller, submission);
     const { actionName, parameters } = action;
     if (kind === 'observe' && instance.findAction(actionName)?.manifest.observable !== true) {
       throw new UserError(
@@ -94,15 +105,14 @@ export class AskProvider {
         `Whether the effect of ${actionName} is in place cannot be told by its provider.`,
       );
     }
-    return this.#ask({
-      kind,
-      instance: instance.id,
-      about: { tenantId: caller.tenantId, actionName, parameters },
-    });
+    const { tenantId } = caller;
+    const id = randomUUID();
+    const stored = await sealParameters(this.#seal, { kind: 'question', tenantId, id }, secret, parameters);
+    return this.#ask({ id, kind, instance: instance.id, about: { tenantId, actionName, ...stored } });
   }
 
-  async #ask(given: Omit<Question, 'id'>): Promise<Json> {
-    const { instance, kind } = given;
+  async #ask(question: Question): Promise<Json> {
+    const { instance, kind, about } = question;
     const others = this.#perInstance.get(instance) ?? 0;
     if (others >= MOST_WAITING) {
       throw new OperationalError(
@@ -112,11 +122,10 @@ export class AskProvider {
       );
     }
     this.#perInstance.set(instance, others + 1);
-    const question = { id: randomUUID(), ...given };
     const startedAt = performance.now();
     try {
       const answer = await this.#answerTo(question);
-      const facts = { question: question.id, kind, instance, tenant: given.about?.tenantId };
+      const facts = { question: question.id, kind, instance, tenant: about?.tenantId };
       this.#log.info(
         { ...facts, answer: answer.kind, ms: Math.round(performance.now() - startedAt) },
         'question answered',

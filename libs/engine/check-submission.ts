@@ -20,7 +20,10 @@ export interface Submission {
   readonly effectUntil: Date | null;
 }
 
-/** A submission that was checked: the action to record but for its id, and the names not to be logged. */
+/**
+ * A submission that was checked: the action to record but for its id, its parameters as they were sent, and the names of
+ * those not to be stored or logged as they are.
+ */
 export interface CheckedSubmission {
   readonly action: Omit<NewAction, 'id' | 'keyed'>;
   readonly secret: ReadonlySet<string>;

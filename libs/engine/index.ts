@@ -13,6 +13,7 @@ export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reverted } from './revert-action.js';
 export { Retention } from './retention.js';
+export { RotateSecrets, type Rotation, type SecretsReport } from './rotate-secrets.js';
 export { RunAction } from './run-action.js';
 export { SubmitAction } from './submit-action.js';
 export { HintMemory } from './hint-memory.js';

@@ -12,8 +12,10 @@ import {
   type NewAction,
   type SecurityAction,
 } from '#domain';
+import { secretParameterNames } from '#provider-sdk';
 import type { Logger } from '#telemetry';
 import type { ProviderRegistry } from './registry.js';
+import { withoutSecretValues } from './secret-parameters.js';
 
 /** What a request to undo an action came to. */
 export interface Reverted {
@@ -120,7 +122,8 @@ export class RevertAction {
       name: `Revert ${name}`,
       actionReason,
       clientContext: original.clientContext,
-      parameters: original.parameters,
+      // Secret ones stay with the original, from where a worker takes them.
+      parameters: withoutSecretValues(secretParameterNames(manifest), original.parameters),
       vendorInformation: original.vendorInformation,
       instance: instance.id,
       actionName,

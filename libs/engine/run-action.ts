@@ -6,6 +6,7 @@ import type {
   EntryLedger,
   HintAnswer,
   Permit,
+  SecretSeal,
   VendorPermits,
 } from '#domain';
 import type { Logger } from '#telemetry';
@@ -19,6 +20,8 @@ export interface RunActionOptions {
   readonly store: ActionStore;
   readonly queue: ActionQueue;
   readonly registry: ProviderRegistry;
+  /** Opens the values of secret parameters. */
+  readonly seal: SecretSeal;
   readonly log: Logger;
   readonly workerId: string;
   /** Who may call a vendor, and when. Default: anybody, at any time. */

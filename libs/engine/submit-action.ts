@@ -11,14 +11,16 @@ import {
   type Caller,
   type IdempotencyKeys,
   type Reservation,
+  type SecretSeal,
   type SecurityAction,
 } from '#domain';
 import { canonicalName } from '#provider-sdk';
 import { REDACTED, type Logger } from '#telemetry';
 import type { BlastRadius } from './blast-radius.js';
 import { checkSubmission, type CheckedSubmission, type Submission } from './check-submission.js';
-import { fingerprintOf } from './fingerprint.js';
+import { fingerprintOf, isFingerprintOf } from './fingerprint.js';
 import type { ProviderRegistry } from './registry.js';
+import { placeOfAction, sealParameters } from './secret-parameters.js';
 
 /** What a request to act came to. */
 export interface Submitted {
@@ -33,7 +35,6 @@ interface Keyed {
   readonly caller: Caller;
   readonly submission: Submission;
   readonly key: string;
-  readonly fingerprint: string;
   /** Aborted once the caller has been told that it took too long: nothing more may be begun. */
   readonly signal: AbortSignal;
   /** Called before each write, with the action it is for. */
@@ -60,6 +61,8 @@ export class SubmitAction {
   readonly #queue: ActionQueue;
   readonly #registry: ProviderRegistry;
   readonly #admission: Admission;
+  readonly #seal: SecretSeal;
+  readonly #fingerprintKey: Buffer;
   readonly #blastRadius: Pick<BlastRadius, 'within'>;
   readonly #log: Logger;
   readonly #answerWithinMs: number;
@@ -70,6 +73,10 @@ export class SubmitAction {
     readonly queue: ActionQueue;
     readonly registry: ProviderRegistry;
     readonly admission: Admission;
+    /** Seals the values of secret parameters. */
+    readonly seal: SecretSeal;
+    /** With it, what requests with an idempotency key said is told apart; the same in all API processes. */
+    readonly fingerprintKey: Buffer;
     /** Default: nobody is limited. */
     readonly blastRadius?: Pick<BlastRadius, 'within'>;
     readonly log: Logger;
@@ -81,6 +88,8 @@ export class SubmitAction {
     this.#queue = parts.queue;
     this.#registry = parts.registry;
     this.#admission = parts.admission;
+    this.#seal = parts.seal;
+    this.#fingerprintKey = parts.fingerprintKey;
     this.#blastRadius = parts.blastRadius ?? { within: (_request, record) => record() };
     this.#log = parts.log;
     this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
@@ -110,10 +119,9 @@ export class SubmitAction {
     }
     let written: string | null = null;
     const writes = (actionId: string): void => void (written = actionId);
-    const fingerprint = fingerprintOf(submission);
     try {
       return await timeout(this.#answerWithinMs, TimeoutStrategy.Aggressive).execute(
-        ({ signal }) => this.#submitOnce({ caller, submission, key, fingerprint, signal, writes }),
+        ({ signal }) => this.#submitOnce({ caller, submission, key, signal, writes }),
         // One of its own: the library's default is shared, and Node warns of its many listeners.
         new AbortController().signal,
       );
@@ -133,12 +141,13 @@ export class SubmitAction {
   }
 
   async #submitOnce(request: Keyed): Promise<Submitted> {
-    const { caller, submission, key, fingerprint, signal, writes } = request;
+    const { caller, submission, key, signal, writes } = request;
     // Before the checks: what was accepted once is so again, whatever is configured by now.
     const earlier = await this.#keys.find(caller, key);
     if (earlier !== null) return this.#repeat(request, earlier);
     const checked = await this.#admit(caller, submission);
     signal.throwIfAborted();
+    const fingerprint = fingerprintOf(this.#fingerprintKey, submission);
     const wanted = { actionId: uuidv7(), fingerprint };
     // Counted before the key is reserved, for what is refused uses up none.
     const made = await this.#within(wanted.actionId, checked, async () => {
@@ -158,10 +167,10 @@ export class SubmitAction {
 
   /** Answers as the first request was, or would have been if it had not stopped between its two writes. */
   async #repeat(
-    { caller, submission, fingerprint: ours, signal, writes }: Keyed,
+    { caller, submission, signal, writes }: Keyed,
     { actionId, fingerprint }: Reservation,
   ): Promise<Submitted> {
-    if (fingerprint !== ours) {
+    if (!isFingerprintOf(fingerprint, this.#fingerprintKey, submission)) {
       throw new UserError(
         'idempotencyKeyReused',
         `This Idempotency-Key was sent before with another body, for action ${actionId}. Send a new key with a new request.`,
@@ -201,7 +210,9 @@ export class SubmitAction {
     keyed: boolean,
   ): Promise<SecurityAction> {
     const { caller, instance, actionName } = wanted;
-    const action = await this.#store.create({ id, ...wanted, keyed });
+    const place = placeOfAction({ tenantId: caller.tenantId, id });
+    const stored = await sealParameters(this.#seal, place, secret, wanted.parameters);
+    const action = await this.#store.create({ id, ...wanted, ...stored, keyed });
     this.#log.info(
       {
         actionId: action.id,

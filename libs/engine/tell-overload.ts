@@ -10,7 +10,7 @@ export interface Load {
 
 export interface TellOverloadOptions {
   readonly registry: {
-    readonly instances: readonly { readonly id: string; readonly config: { readonly concurrency: number } }[];
+    readonly instances: readonly { readonly id: string; readonly concurrency: number }[];
   };
   readonly load: (instance: string) => Load;
   readonly bell: Pick<Bell, 'ring'>;
@@ -50,9 +50,9 @@ export class TellOverload {
   look(): void {
     const { registry, load, bell } = this.#options;
     this.#looks += 1;
-    for (const { id, config } of registry.instances) {
+    for (const { id, concurrency } of registry.instances) {
       const { inHand, atVendor } = load(id);
-      if (inHand < FULL * config.concurrency || atVendor > inHand / 2) continue;
+      if (inHand < FULL * concurrency || atVendor > inHand / 2) continue;
       this.#seen.set(id, (this.#seen.get(id) ?? 0) + 1);
     }
     if (this.#looks % LOOKS !== 0) return;

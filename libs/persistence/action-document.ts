@@ -24,9 +24,17 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly keptUntil?: Date;
   };
 
-/** Records of the time before there was such a thing have none. */
+/** Records of the time before there was such a thing have none; nor has one without secrets what is sealed. */
 type AddedLater =
-  'resolution' | 'lane' | 'mutexKey' | 'reverts' | 'waiting' | 'effect' | 'effectUntil' | 'revertedBy';
+  | 'resolution'
+  | 'lane'
+  | 'mutexKey'
+  | 'reverts'
+  | 'waiting'
+  | 'effect'
+  | 'effectUntil'
+  | 'revertedBy'
+  | 'sealed';
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
@@ -64,6 +72,7 @@ export const actionSchema = new mongoose.Schema(
     actionReason: text,
     clientContext: text,
     parameters: [{ _id: false, name: String, value: String }],
+    sealed: String,
     vendorInformation: {
       _id: false,
       vendor: String,
@@ -143,6 +152,7 @@ const NONE_OF_THESE = {
   effect: null,
   effectUntil: null,
   revertedBy: null,
+  sealed: null,
 } as const;
 
 /** The record as the rest of the product sees it. */

@@ -1,4 +1,5 @@
 import mongoose from 'mongoose';
+import type { SecretSeal } from '#domain';
 import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
@@ -11,13 +12,14 @@ import { IssuerKeyStore } from './issuer-key-store.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoBlastCounts } from './mongo-blast-counts.js';
 import { MongoEffectLifts } from './mongo-effect-lifts.js';
+import { MongoSecretRecords } from './mongo-secret-records.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
 import { MongoQuestions } from './question-store.js';
 import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
-import { sharedKey } from './shared-key.js';
+import { sharedKey, type SharedKeyName } from './shared-key.js';
 import { WorkerRegistry } from './worker-registry.js';
 
 /** Nobody waits for an answer of a backup. */
@@ -64,8 +66,14 @@ export interface Database {
   readonly feeds: FeedStore;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
-  /** 32 random bytes under this name, made on first use; the same for every process on this database. */
-  sharedKey(name: string): Promise<Buffer>;
+  /**
+   * 32 random bytes under this name, made on first use and stored sealed; the same for every process on this database.
+   * @throws ConfigurationError when the process does not have the keys that it is sealed with: it would not be able to
+   *   open what others seal
+   */
+  sharedKey(name: SharedKeyName, seal: SecretSeal): Promise<Buffer>;
+  /** What is stored sealed, to be brought under another key. */
+  readonly secretRecords: MongoSecretRecords;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -135,7 +143,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
       lease: (name) => new MongoSharedLease(native, name),
-      sharedKey: (name) => sharedKey(native, name),
+      sharedKey: (name, seal) => sharedKey(native, name, seal),
+      secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

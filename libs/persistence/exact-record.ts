@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import mongoose from 'mongoose';
+import type { KeyValuePair } from '#domain';
 import type { Uuid } from './action-document.js';
 
 const { EJSON } = mongoose.mongo.BSON;
@@ -31,10 +32,28 @@ export function parseLine(line: string): unknown {
   return EJSON.parse(line, { relaxed: false });
 }
 
-/** True when both hold the same values of the same types, in whatever order their fields stand. */
+/**
+ * True when both hold the same values of the same types, in whatever order their fields stand. Under which key secrets
+ * are sealed makes no difference, nor whether they are: `secrets rotate` changes both.
+ */
 export function isSameRecord(one: ExactDocument, other: ExactDocument): boolean {
-  return isDeepStrictEqual(
-    EJSON.serialize(one, { relaxed: false }),
-    EJSON.serialize(other, { relaxed: false }),
-  );
+  const secret = new Set([...sealedIn(one), ...sealedIn(other)]);
+  const comparable = ({ sealed: _sealed, ...record }: ExactDocument): unknown =>
+    EJSON.serialize(
+      {
+        ...record,
+        parameters: parametersOf(record).map((pair, index) => (secret.has(index) ? pair.name : pair)),
+      },
+      { relaxed: false },
+    );
+  return isDeepStrictEqual(comparable(one), comparable(other));
+}
+
+/** The places in the list of parameters whose values are sealed. */
+function sealedIn(record: ExactDocument): readonly number[] {
+  return parametersOf(record).flatMap(({ value }, index) => (value === null ? [index] : []));
+}
+
+function parametersOf(record: Readonly<Record<string, unknown>>): readonly KeyValuePair[] {
+  return (record['parameters'] ?? []) as readonly KeyValuePair[];
 }

@@ -143,12 +143,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       mutexKey = null,
       reverts = null,
       effectUntil = null,
+      sealed = null,
       ...given
     } = action;
     const createdAt = this.#clock.now();
     const document: ActionDocument = {
       _id: uuidOf(id),
       ...given,
+      ...(sealed === null ? {} : { sealed }),
       lane,
       mutexKey,
       reverts,

@@ -71,13 +71,14 @@ export class MongoQuestions implements Questions {
         instance: { $in: [...instances] },
         $expr: { $gt: ['$askedAt', { $subtract: [NOW, withinMs] }] },
       },
-      // Secrets may be among the parameters: they leave the record as soon as somebody has them.
+      // Of no more use on record as soon as somebody has it.
       [{ $set: { taken: true, about: null } }],
       { returnDocument: 'before', sort: { askedAt: 1 } },
     );
     if (found === null) return null;
     const { _id: id, kind, instance, about } = found;
-    return { id, kind, instance, about };
+    // One that an earlier version asked has nothing sealed.
+    return { id, kind, instance, about: about === null ? null : { ...about, sealed: about.sealed ?? null } };
   }
 
   async answer(id: string, answer: QuestionAnswer): Promise<void> {

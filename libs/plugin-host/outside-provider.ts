@@ -4,8 +4,7 @@ import {
   ProviderError,
   Type,
   compileSchema,
-  secretParameterNames,
-  canonicalName,
+  secretTexts,
   vendorHttpOrigin,
   type CallContext,
   type ExecutionContext,
@@ -260,8 +259,5 @@ function secretValues(manifest: ProviderManifest, arg: unknown): string[] {
   if (typeof arg !== 'object' || arg === null || !('action' in arg) || !('parameters' in arg)) return [];
   const action = manifest.actions[String(arg.action)];
   if (action === undefined) return [];
-  const names = secretParameterNames(action);
-  return Object.entries(arg.parameters as object).flatMap(([name, value]) =>
-    typeof value === 'string' && names.has(canonicalName(name)) ? [value] : [],
-  );
+  return secretTexts(action, arg.parameters as Readonly<Record<string, unknown>>).map(([, text]) => text);
 }

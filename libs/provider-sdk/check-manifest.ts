@@ -1,6 +1,7 @@
 import { BLAST_CLASSES, ConfigurationError } from '#domain';
 import { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 import { canonicalName } from './names.js';
+import { secretParameterNames } from './parameters.js';
 import type { ActionManifest, ProviderManifest } from './provider.js';
 
 const text = { type: 'string', minLength: 1, maxLength: 500 };
@@ -141,6 +142,11 @@ function checkAction(where: string, name: string, action: ActionManifest, calls:
     if (!Object.hasOwn(action.parameters.properties, parameter))
       throw new ConfigurationError(
         `${where}: actions.${name}.mutexKey names "${parameter}", which is no parameter of it; there are ${Object.keys(action.parameters.properties).join(', ') || 'none'}`,
+      );
+    // A target is stored and shown.
+    if (secretParameterNames(action).has(canonicalName(parameter)))
+      throw new ConfigurationError(
+        `${where}: actions.${name}.mutexKey names "${parameter}", which is secret (writeOnly); name what others may see`,
       );
   }
 }

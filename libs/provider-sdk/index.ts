@@ -39,7 +39,7 @@ export {
 export { CANONICAL, type IndicatorFormat } from './indicators.js';
 export { compileSchema, describeSchemaError, schemaProblems } from './json-schema.js';
 export { canonicalName } from './names.js';
-export { parseParameters, secretParameterNames, type ParsedParameters } from './parameters.js';
+export { parseParameters, secretParameterNames, secretTexts, type ParsedParameters } from './parameters.js';
 export type {
   ActionManifest,
   ActionManifests,

@@ -11,6 +11,9 @@ export type ParsedParameters =
   /** Each problem is a sentence that names the parameter, the rule and an example. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
+/** Of a text within JSON that is taken for a secret of its own. */
+const LEAST_CHARACTERS = 4;
+
 interface ParameterSchema {
   readonly type?: string;
   readonly format?: string;
@@ -95,6 +98,29 @@ function spellingsOf(schemas: Readonly<Record<string, ParameterSchema>>): Spelli
   }
   known.set(schemas, { names, secret });
   return { names, secret };
+}
+
+/**
+ * The texts in the typed values of secret parameters, each with its parameter's name: those within an object or array one
+ * by one, for that is how a plugin may repeat them; but for the shortest, which cannot be told from any other text.
+ */
+export function secretTexts(
+  action: ActionManifest,
+  values: Readonly<Record<string, unknown>>,
+): readonly (readonly [name: string, text: string])[] {
+  const secret = secretParameterNames(action);
+  if (secret.size === 0) return [];
+  return Object.entries(values).flatMap(([name, value]) =>
+    secret.has(canonicalName(name)) ? textsIn(value).map((text) => [name, text] as const) : [],
+  );
+}
+
+function textsIn(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value)
+    .flatMap(textsIn)
+    .filter(({ length }) => length >= LEAST_CHARACTERS);
 }
 
 type Coerced =

@@ -23,7 +23,8 @@ export interface ActionManifest<Parameters extends TObject = TObject> {
   readonly aliases?: readonly string[];
   /**
    * JSON Schema 2020-12 (built with TypeBox) of the typed parameters. Give each an `examples` entry: it is
-   * shown in error messages. `writeOnly: true` marks a secret, which is never logged. `x-aliases: string[]`
+   * shown in error messages. `writeOnly: true` marks a secret, which is stored sealed and
+   * never shown or logged. `x-aliases: string[]`
    * lists other names of a parameter. String formats `ip`, `cidr`, `domain`, `url`, `hash` are checked and
    * canonicalised.
    */

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type mongoose from 'mongoose';
 import { BuiltinIssuer } from '#auth';
 import { freePort } from '#embedded-servers';
+import { newKey } from '#secrets';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 
 const DIST = path.resolve(import.meta.dirname, '../..');
@@ -77,6 +78,8 @@ export async function startProduct(
     MONGODB_URI: withDatabase(mongodbUri, database),
     REDIS_URL: new URL(`/${redisDb}`, redisUrl).href,
     RIPOSTE_DATA_DIR: dir,
+    RIPOSTE_SECRETS_KEY: newKey(),
+    RIPOSTE_SECRETS_KEY_FILE: '',
     RIPOSTE_CONFIG: config,
     RIPOSTE_DRAIN_MS: '0',
     HOST: '127.0.0.1',

@@ -31,7 +31,7 @@ interface Service {
 }
 
 interface Compose {
-  readonly services: Readonly<Record<'api' | 'worker' | 'mongodb' | 'redis', Service>>;
+  readonly services: Readonly<Record<'api' | 'worker' | 'mongodb' | 'redis' | 'keys', Service>>;
   readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>;
 }
 
@@ -43,8 +43,9 @@ interface Instruction {
 const composeText = await readFile(path.join(ROOT, 'docker-compose.yml'), 'utf8');
 const compose = parse(composeText, { merge: true }) as Compose;
 const dockerfile = instructions(await readFile(path.join(ROOT, 'Dockerfile'), 'utf8'));
-const { api, worker, mongodb, redis } = compose.services;
-const services = Object.entries(compose.services);
+const { keys, ...running } = compose.services;
+const { api, worker, mongodb, redis } = running;
+const services = Object.entries(running);
 
 describe('docker-compose.yml', () => {
   it('is valid by the schema of the Compose Specification', async () => {
@@ -117,10 +118,11 @@ describe('docker-compose.yml', () => {
     expect(healthcheck.test.join(' ')).not.toContain('$');
   });
 
-  it('starts API and worker once both databases are healthy', () => {
+  it('starts API and worker once both databases are healthy and there is a key', () => {
     const healthy = { mongodb: { condition: 'service_healthy' }, redis: { condition: 'service_healthy' } };
-    expect(api.depends_on).toEqual(healthy);
-    expect(worker.depends_on).toEqual(healthy);
+    const made = { keys: { condition: 'service_completed_successfully' } };
+    expect(api.depends_on).toEqual({ ...healthy, ...made });
+    expect(worker.depends_on).toEqual({ ...healthy, ...made });
   });
 
   it('gives API and worker longer to stop than they take', () => {
@@ -168,7 +170,9 @@ describe('docker-compose.yml', () => {
   });
 
   it('mounts a configuration that is there and valid, and leaves the mock provider off', async () => {
-    const mounted = api.volumes?.find((volume) => typeof volume === 'object');
+    const mounted = api.volumes?.find(
+      (volume) => typeof volume === 'object' && volume.source.endsWith('.yaml'),
+    );
     expect(mounted).toMatchObject({ source: './deploy/compose/riposte.config.yaml', read_only: true });
     expect(worker.volumes).toContainEqual(mounted);
     const file = path.join(ROOT, 'deploy/compose/riposte.config.yaml');
@@ -199,6 +203,29 @@ describe('docker-compose.yml', () => {
   it('keeps the key of the token issuer on a volume', () => {
     expect(api.environment?.['RIPOSTE_DATA_DIR']).toBe('/var/lib/riposte');
     expect(api.volumes).toContain('riposte-data:/var/lib/riposte');
+  });
+
+  it('makes the key that secrets are sealed with by a command that ends, on a volume that nobody else writes to', async () => {
+    const volume = 'riposte-keys:/var/lib/riposte-keys';
+    expect(keys).toMatchObject({
+      image: api.image,
+      restart: 'no',
+      network_mode: 'none',
+      read_only: true,
+      cap_drop: ['ALL'],
+      volumes: [volume],
+    });
+    const [source, target] = volume.split(':');
+    for (const { volumes, environment } of [api, worker]) {
+      expect(volumes).toContainEqual({ type: 'volume', source, target, read_only: true });
+      expect(environment?.['RIPOSTE_SECRETS_KEY_FILE']).toBe(keys.command.at(-1));
+    }
+    expect(path.dirname(keys.command.at(-1) ?? '')).toBe(target);
+    expect(values(dockerfile, 'RUN').join()).toMatch(
+      new RegExp(String.raw`install -d -o 1000 -g 1000 -m 0700 .*${target}\b`),
+    );
+    const { name, args } = { name: keys.command[0], args: keys.command.slice(1, -1) };
+    expect([name, ...args]).toEqual(['node', 'dist/apps/cli/riposte.js', 'secrets', 'new-key', '--out']);
   });
 
   it.each(services)('holds no secret of %s', (_name, service) => {
@@ -451,6 +478,8 @@ function seconds(service: Service): number {
 
 /** A name that promises a secret, an address with a password, or a long word with the entropy of a key. */
 function looksLikeSecret(name: string, value: string): boolean {
+  // Where one is, is none.
+  if (name.endsWith('_FILE') && path.isAbsolute(value)) return false;
   if (/PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$/i.test(name)) return true;
   if (/:\/\/[^/\s]*@/.test(value)) return true;
   return (value.match(/[A-Za-z0-9+=_-]{24,}/g) ?? []).some((word) => /\d/.test(word) && /[A-Z]/.test(word));

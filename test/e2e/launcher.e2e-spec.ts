@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -161,6 +161,10 @@ describe('npm start', () => {
       expect((await client.ended(String(id), 40_000)).status).toBe('Completed');
     }
 
+    const keys = path.join(env['RIPOSTE_DATA_DIR'] ?? '', 'secrets.keys');
+    expect((await stat(keys)).mode & 0o777).toBe(0o600);
+    const key = await readFile(keys, 'utf8');
+
     // A second one on the same data is refused.
     const second = new Started({ ...env, PORT: String(await freePort()) });
     expect(await second.ended()).toBe(1);
@@ -171,6 +175,7 @@ describe('npm start', () => {
 
     const startedAt = performance.now();
     const next = await new Started(env).ready();
+    expect(await readFile(keys, 'utf8')).toBe(key);
     expect((await client.get(answer.id)).status).toBe('Completed');
     expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect(await next.stop('SIGTERM')).toBe(0);

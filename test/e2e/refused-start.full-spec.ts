@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { eventually } from '../support/eventually.js';
 import { ProductProcess } from '../support/product-process.js';
+import { SECRETS_KEY } from '../support/secrets.js';
 
 /** What stops the start of API and worker before they touch a database: by real processes, as production has them. */
 
@@ -66,6 +67,7 @@ async function startOf(
     MONGODB_URI: 'mongodb://127.0.0.1:1/none',
     REDIS_URL: 'redis://127.0.0.1:1',
     RIPOSTE_DATA_DIR: folder,
+    RIPOSTE_SECRETS_KEY: SECRETS_KEY,
     RIPOSTE_CONFIG: file,
     TMPDIR: temporary,
     WRONG_HANDS: 'hunter2',

@@ -219,7 +219,7 @@ describe('a worker says that it cannot keep up with an instance', () => {
   const looks = (load: { readonly inHand: number; readonly atVendor: number }, times = 5): string[] => {
     const rung: string[] = [];
     const overload = new TellOverload({
-      registry: { instances: [{ id: 'fw', config: { concurrency: 16 } }] },
+      registry: { instances: [{ id: 'fw', concurrency: 16 }] },
       load: () => load,
       bell: { ring: async (about, id) => rung.push(`${about} ${id}`) > 0 },
     });

@@ -14,6 +14,7 @@ import { connectDatabase, type Database } from '#persistence';
 import { plugins } from '#plugins';
 import { createLogger } from '#telemetry';
 import { TENANT_A, claimOf, freshDatabaseUri } from '../support/database.js';
+import { FINGERPRINT_KEY, SEAL } from '../support/secrets.js';
 
 /** How much one application can shut off: by several API processes, by their engines, on one database. */
 
@@ -65,7 +66,17 @@ function submitter(
     ofInstances: new Map([['large', { isolation: 2 * PER_HOUR }]]),
     log,
   });
-  return new SubmitAction({ store, keys, queue, registry, admission, blastRadius, log });
+  return new SubmitAction({
+    store,
+    keys,
+    queue,
+    registry,
+    admission,
+    blastRadius,
+    seal: SEAL,
+    fingerprintKey: FINGERPRINT_KEY,
+    log,
+  });
 }
 
 const somebody = (): Caller => ({ tenantId: TENANT_A, appId: randomUUID(), user: null });

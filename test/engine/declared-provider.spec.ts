@@ -8,6 +8,7 @@ import { declaredProvider } from '../../plugins/http/index.js';
 import { CloudflareSimulator } from '../simulators/cloudflare/vendor.js';
 import { CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 it('an action of a vendor described in YAML runs through the engine, and survives a vendor in trouble', async () => {
   const file = 'plugins/http/examples/cloudflare.provider.yaml';
@@ -33,7 +34,7 @@ it('an action of a vendor described in YAML runs through the engine, and survive
   onTestFinished(() => queue.close());
   const { actions: store } = await freshDatabase();
   const log = createLogger('riposte-test', 'silent');
-  const runner = new RunAction({ store, queue, registry, log, workerId: 'test' });
+  const runner = new RunAction({ store, queue, registry, seal: SEAL, log, workerId: 'test' });
   // The look is answered; what the vendor made of the request, its answer does not tell.
   vendor.next.push({ status: 200, body: { success: true, result: [] } }, { status: 502, body: {} });
   const { id } = await store.create(

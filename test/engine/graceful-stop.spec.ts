@@ -8,6 +8,7 @@ import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { claimOf, CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 beforeAll(async () => {
@@ -36,7 +37,14 @@ function worker(idempotency: Idempotency) {
   const queue = new BullActionQueue(inject('redisUrl'), [instance], () => undefined);
   onTestFinished(() => queue.close());
   const log = createLogger('riposte-test', 'silent');
-  const runner = new RunAction({ store: database.actions, queue, registry, log, workerId: 'test' });
+  const runner = new RunAction({
+    store: database.actions,
+    queue,
+    registry,
+    seal: SEAL,
+    log,
+    workerId: 'test',
+  });
   const create = async (): Promise<string> => {
     const { id } = await database.actions.create(
       newAction({ instance, actionName: 'Do', name: 'Do', parameters: [], idempotency }),

@@ -8,6 +8,7 @@ import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, claimOf, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 beforeAll(async () => {
@@ -53,7 +54,15 @@ async function site(
       return typeof value === 'function' ? (value.bind(real) as unknown) : value;
     },
   });
-  const runner = new RunAction({ store: watched, queue, registry, log, workerId: randomUUID(), leaseMs });
+  const runner = new RunAction({
+    store: watched,
+    queue,
+    registry,
+    seal: SEAL,
+    log,
+    workerId: randomUUID(),
+    leaseMs,
+  });
   const { id } = await store.create(newAction({ instance, actionName: 'Do', name: 'Do', parameters: [] }));
   const find = async (): Promise<SecurityAction> => {
     const action = await store.find(CALLER.tenantId, id);

@@ -17,6 +17,7 @@ import { plugins } from '#plugins';
 import { createLogger } from '#telemetry';
 import { claimOf, CALLER, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { FINGERPRINT_KEY, SEAL } from '../support/secrets.js';
 
 /** Several API processes, by their engines, on one database; each may stop between any two of its writes. */
 
@@ -92,7 +93,16 @@ function submitter(
       return created;
     },
   } as ActionStore;
-  return new SubmitAction({ store, keys, queue, registry: providers, admission, log });
+  return new SubmitAction({
+    store,
+    keys,
+    queue,
+    registry: providers,
+    admission,
+    seal: SEAL,
+    fingerprintKey: FINGERPRINT_KEY,
+    log,
+  });
 }
 
 function submission(overrides: Partial<Submission> = {}): Submission {
@@ -126,7 +136,17 @@ function slow(call: 'find' | 'reserve' | 'create') {
     create: (action: Parameters<ActionStore['create']>[0]) => when('create', () => actions.create(action)),
   } as ActionStore;
   return {
-    engine: new SubmitAction({ store, keys, queue, registry, admission: admits, log, answerWithinMs: 50 }),
+    engine: new SubmitAction({
+      store,
+      keys,
+      queue,
+      registry,
+      admission: admits,
+      seal: SEAL,
+      fingerprintKey: FINGERPRINT_KEY,
+      log,
+      answerWithinMs: 50,
+    }),
     answer,
   };
 }

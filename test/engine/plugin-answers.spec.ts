@@ -6,6 +6,7 @@ import { Type, defineProvider } from '#provider-sdk';
 import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabase, newAction } from '../support/database.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 beforeAll(async () => {
@@ -34,7 +35,14 @@ async function after(answer: () => unknown, idempotency: 'natural' | 'none' = 'n
   const queue = new BullActionQueue(inject('redisUrl'), [instance], () => undefined);
   onTestFinished(() => queue.close());
   const log = createLogger('riposte-test', 'silent');
-  const runner = new RunAction({ store: database.actions, queue, registry, log, workerId: 'test' });
+  const runner = new RunAction({
+    store: database.actions,
+    queue,
+    registry,
+    seal: SEAL,
+    log,
+    workerId: 'test',
+  });
   const { id } = await database.actions.create(
     newAction({ instance, actionName: 'Do', name: 'Do', parameters: [], idempotency }),
   );

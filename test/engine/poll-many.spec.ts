@@ -8,6 +8,7 @@ import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 beforeAll(async () => {
@@ -68,6 +69,7 @@ function site(
     store,
     queue,
     registry,
+    seal: SEAL,
     log,
     workerId: 'test',
     ...(calls === undefined ? {} : { calls }),

@@ -23,6 +23,7 @@ import { RedisBell } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 let connection: mongoose.Connection;
@@ -124,6 +125,7 @@ function site(
     questions,
     bell: options.bell ?? bells.api,
     registry: registryWith({}),
+    seal: SEAL,
     log,
     ...(options.withinMs === undefined ? {} : { answerWithinMs: options.withinMs }),
   });
@@ -145,6 +147,7 @@ function site(
       questions,
       bell: options.bell ?? bells.worker,
       registry,
+      seal: SEAL,
       calls: new InstanceCalls({ log }),
       health: checks('questions'),
       log,
@@ -204,6 +207,43 @@ describe('a question about an action', () => {
     expect(given).toEqual([{ IP: '192.0.2.1', Pin: PIN }]);
   });
 
+  it('is on record with its secrets sealed while nobody has taken it', async () => {
+    const { ask } = site({ plan: () => Promise.resolve(plan) }, { withinMs: 1000, worker: false });
+    const asking = failureOf(ask.plan(CALLER, block()));
+    const record = await eventually(async () => (await onRecord())[0]);
+    expect(record['about']).toMatchObject({
+      parameters: expect.arrayContaining([{ name: 'pin', value: null }]) as object,
+      sealed: expect.stringMatching(/^s1\./) as string,
+    });
+    expect(JSON.stringify(record)).not.toContain(PIN);
+    await asking;
+  });
+
+  it('is answered in words where its secrets cannot be opened', async () => {
+    const { instance, asked } = site({ plan: () => Promise.resolve(plan) });
+    const { questions } = database;
+    const tenantId = CALLER.tenantId;
+    const id = randomUUID();
+    const parameters = [
+      { name: 'IP', value: '192.0.2.1' },
+      { name: 'Pin', value: null },
+    ];
+    // Sealed for another question.
+    const sealed = await SEAL.seal(`[[1,"${PIN}"]]`, { kind: 'question', tenantId, id: randomUUID() });
+    await questions.ask({
+      id,
+      kind: 'plan',
+      instance,
+      about: { tenantId, actionName: 'Block', parameters, sealed },
+    });
+    expect(await eventually(() => questions.collect(id))).toEqual({
+      kind: 'failed',
+      message:
+        'Its secret parameters cannot be opened: what is stored of them was changed, or belongs to another record. Find out who writes to the database. Ask again.',
+    });
+    expect(asked).toEqual([]);
+  });
+
   it('leaves nothing behind: its parameters go as it is taken, all of it as it is answered', async () => {
     const during: string[] = [];
     const { ask } = site({
@@ -237,7 +277,7 @@ describe('a question about an action', () => {
 
   it('that is written twice, for want of an answer of the database, is not asked twice', async () => {
     const { questions } = database;
-    const about = { tenantId: CALLER.tenantId, actionName: 'Block', parameters: [] };
+    const about = { tenantId: CALLER.tenantId, actionName: 'Block', parameters: [], sealed: null };
     const question = { id: randomUUID(), kind: 'plan', instance: randomUUID(), about } as const;
     await questions.ask(question);
     expect(await questions.take([question.instance], 20_000)).toEqual(question);

@@ -27,6 +27,7 @@ import { createLogger } from '#telemetry';
 import { plugins } from '#plugins';
 import { CALLER, TENANT_B, claimOf, freshDatabaseUri, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 import { startMockVendor } from '../simulators/mock-vendor/start.js';
 
 let database: Database;
@@ -117,7 +118,7 @@ function installation(provider: ReturnType<typeof defineProvider>, settings = {}
   const queue = new BullActionQueue(inject('redisUrl'), [instance], () => undefined);
   onTestFinished(() => queue.close());
   const store = database.actions;
-  const runner = new RunAction({ store, queue, registry, log, workerId: 'test' });
+  const runner = new RunAction({ store, queue, registry, seal: SEAL, log, workerId: 'test' });
   const admission = { admit: () => Promise.resolve() };
   const revertFor = (around: Partial<ActionStore> = {}, parts = {}) =>
     new RevertAction({ store: wrapped(store, around), queue, registry, admission, log, ...parts });

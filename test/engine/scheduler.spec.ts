@@ -8,6 +8,7 @@ import { BullActionQueue, HintConsumer, RedisVendorPermits } from '#queue';
 import { createLogger } from '#telemetry';
 import { CALLER, TENANT_A, TENANT_B, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 const silent = (): void => undefined;
 const log = createLogger('riposte-test', 'silent');
@@ -99,6 +100,7 @@ async function vendor({ windows = [], concurrency = 8, workers = 1, execute }: V
         registry,
         permits: own,
         calls: new InstanceCalls({ permits: own, log }),
+        seal: SEAL,
         log,
         workerId: `worker-${index}`,
       });

@@ -8,6 +8,7 @@ import { BullActionQueue } from '#queue';
 import { createLogger } from '#telemetry';
 import { claimOf, CALLER, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { SEAL } from '../support/secrets.js';
 
 let database: Database;
 beforeAll(async () => {
@@ -54,7 +55,7 @@ async function endOf({ idempotency, calls, deaths = 0 }: Course): Promise<Securi
   onTestFinished(() => queue.close());
   const store = database.actions;
   const log = createLogger('riposte-test', 'silent');
-  const runner = new RunAction({ store, queue, registry, log, workerId: 'test' });
+  const runner = new RunAction({ store, queue, registry, seal: SEAL, log, workerId: 'test' });
   const { id } = await store.create(
     newAction({ instance, actionName: 'Do', name: 'Do', parameters: [], idempotency }),
   );

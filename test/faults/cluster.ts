@@ -10,6 +10,7 @@ import {
   freePort,
   type Report,
 } from '#embedded-servers';
+import { newKey } from '#secrets';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { DEFAULT_SECRET } from '../simulators/defender/simulator.js';
 import { DIST_DIR } from '../support/project-dir.js';
@@ -77,6 +78,7 @@ export class Cluster {
   #redisBinary = '';
   #redisCount = 0;
   #database = DATABASE;
+  readonly #secretsKey = newKey();
 
   private constructor(
     readonly dir: string,
@@ -230,6 +232,7 @@ export class Cluster {
         MONGODB_URI: this.mongo.uri.replace('/?', `/${this.#database}?`),
         REDIS_URL: `redis://127.0.0.1:${links.redis.port}`,
         RIPOSTE_DATA_DIR: this.dir,
+        RIPOSTE_SECRETS_KEY: this.#secretsKey,
         RIPOSTE_CONFIG: this.#configFile,
         FAULTS_REROUTE: JSON.stringify(reroute),
         [DEFENDER_SECRET]: DEFAULT_SECRET,

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer } from '#auth';
 import { freePort, startTestServers } from '#embedded-servers';
+import { newKey } from '#secrets';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { Client } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
@@ -56,6 +57,7 @@ const env = {
   MONGODB_URI: servers.mongodbUri.replace('/?', '/fuzz?'),
   REDIS_URL: servers.redisUrl,
   RIPOSTE_DATA_DIR: dir,
+  RIPOSTE_SECRETS_KEY: newKey(),
   RIPOSTE_CONFIG: config,
   RIPOSTE_DRAIN_MS: '0',
   HOST: '127.0.0.1',

@@ -401,6 +401,10 @@ export const provider = defineProvider({
     [/actions\.Do is declared observable but the plugin has no observe\(\)/, { observable: true }],
     [/declares idempotency "lookup" but the plugin has no reconcile\(\)/, { idempotency: 'lookup' }],
     [/actions\.Do\.mutexKey names "host".*there are id/, { mutexKey: ['host'] }],
+    [
+      /actions\.Do\.mutexKey names "id", which is secret/,
+      { mutexKey: ['id'], parameters: Type.Object({ id: Type.String({ writeOnly: true }) }) },
+    ],
     [/actions\.Do\.surprise is not known/, { surprise: true }],
     [
       /rateLimits\[0\]\.actions names "Dont"/,

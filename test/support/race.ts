@@ -22,6 +22,7 @@ import {
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri, newAction } from './database.js';
 import { eventually } from './eventually.js';
+import { SEAL } from './secrets.js';
 
 const log = createLogger('riposte-test', 'silent');
 
@@ -111,7 +112,14 @@ export class Race {
         return typeof value === 'function' ? (value.bind(real) as unknown) : value;
       },
     });
-    const worker = new RunAction({ store, queue: this.#queue, registry, log, workerId: randomUUID() });
+    const worker = new RunAction({
+      store,
+      queue: this.#queue,
+      registry,
+      seal: SEAL,
+      log,
+      workerId: randomUUID(),
+    });
     this.#workers.push(worker);
     return worker;
   }

@@ -9,6 +9,7 @@ import { Client } from './client.js';
 import { freshDatabaseUri } from './database.js';
 import { eventually } from './eventually.js';
 import { ProductProcess } from './product-process.js';
+import { SECRETS_KEY } from './secrets.js';
 import { signToken } from './token.js';
 
 export interface StackOptions {
@@ -69,6 +70,7 @@ export class Stack {
         MONGODB_URI: mongodbUri,
         REDIS_URL: redis.url,
         RIPOSTE_DATA_DIR: dataDir,
+        RIPOSTE_SECRETS_KEY: SECRETS_KEY,
         PORT: String(port),
         HOST: '127.0.0.1',
         RIPOSTE_DRAIN_MS: '0',

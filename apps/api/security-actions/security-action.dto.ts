@@ -49,7 +49,10 @@ export class SecurityActionDto {
   lastActionDateTime!: string;
   @ApiProperty()
   name!: string;
-  @ApiProperty({ type: [KeyValuePairDto] })
+  @ApiProperty({
+    type: [KeyValuePairDto],
+    description: 'As they were sent; the value of one that its provider marks secret is null.',
+  })
   parameters!: readonly KeyValuePairDto[];
   @ApiProperty({ type: [SecurityActionStateDto] })
   states!: readonly SecurityActionStateDto[];
