@@ -259,5 +259,5 @@ function secretValues(manifest: ProviderManifest, arg: unknown): string[] {
   if (typeof arg !== 'object' || arg === null || !('action' in arg) || !('parameters' in arg)) return [];
   const action = manifest.actions[String(arg.action)];
   if (action === undefined) return [];
-  return secretTexts(action, arg.parameters as Readonly<Record<string, unknown>>).map(([, text]) => text);
+  return secretTexts(action, arg.parameters as Readonly<Record<string, unknown>>).map(([, secret]) => secret);
 }
