@@ -239,19 +239,23 @@ describe('the command line', () => {
 
   it('takes a secret value from a file, and does not print it', async () => {
     const file = path.join(stack.dataDir, 'pin');
-    await writeFile(file, 'pin-4711\n');
+    const machine = path.join(stack.dataDir, 'machine');
+    await Promise.all([writeFile(file, 'pin-4711\n'), writeFile(machine, 'host-9\n')]);
     const result = await run(
       ...create,
       'IsolateMachine',
-      '--param',
-      'MachineId=host-9',
+      '--param-file',
+      `MachineId=${machine}`,
       '--param-file',
       `UnlockPin=${file}`,
     );
     expect(result.code).toBe(0);
     expect(result.stdout + result.stderr).not.toContain('pin-4711');
     const { id } = JSON.parse(result.stdout) as { id: string };
-    expect((await writer.native(id))['parameters']).toContainEqual({ name: 'UnlockPin', value: 'pin-4711' });
+    expect((await writer.native(id))['parameters']).toEqual([
+      { name: 'MachineId', value: 'host-9' },
+      { name: 'UnlockPin', value: null },
+    ]);
   });
 
   it('says in words what was refused, with the request id', async () => {

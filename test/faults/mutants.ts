@@ -31,9 +31,24 @@ export const MUTANTS: readonly Mutant[] = [
         replace: ' }',
       },
       {
+        file: 'libs/persistence/action-writes.js',
+        find: "{ $eq: ['$epoch', given('epoch')] }, { $eq: ['$owner', given('owner')] }, ",
+        replace: '',
+      },
+      {
+        file: 'libs/persistence/action-writes.js',
+        find: ", { $eq: ['$intent.epoch', given('epoch')] }]",
+        replace: ', true]',
+      },
+      {
         file: 'libs/persistence/mongo-action-store.js',
-        find: ", $or: [{ intent: null }, { 'intent.epoch': lease.epoch }] }",
-        replace: ' }',
+        find: ' && found.epoch === lease.epoch && found.owner === lease.owner',
+        replace: '',
+      },
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: ' && found.epoch === lease.epoch && found.owner !== lease.owner',
+        replace: '',
       },
       // A worker also gives up by its own clock what took longer than its lease, which alone hides the rest.
       {
@@ -66,8 +81,8 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'null',
       },
       {
-        file: 'libs/persistence/mongo-action-store.js',
-        find: '{ cancel: null, $or:',
+        file: 'libs/persistence/action-writes.js',
+        find: "{ $eq: ['$cancel', null] },\n            { $or:",
         replace: '{ $or:',
       },
     ],

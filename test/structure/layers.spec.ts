@@ -58,6 +58,7 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
   ['persistence-imports-only-its-layer', 'libs/persistence/a.ts', `import '#engine';`],
   ['queue-imports-only-its-layer', 'libs/queue/a.ts', `import '#persistence';`],
   ['config-imports-only-its-layer', 'libs/config/a.ts', `import '#engine';`],
+  ['secrets-imports-only-its-layer', 'libs/secrets/a.ts', `import '#persistence';`],
   ['engine-imports-only-its-layer', 'libs/engine/a.ts', `import '#persistence';`],
   [
     'engine-imports-only-its-layer',
