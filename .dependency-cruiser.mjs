@@ -81,7 +81,10 @@ export default {
       from: { path: '^apps/launcher/' },
       to: {
         path: OURS,
-        pathNot: ['^apps/', ...libs(['embedded-servers', 'auth', 'config', 'domain', 'secrets', 'telemetry'])],
+        pathNot: [
+          '^apps/',
+          ...libs(['embedded-servers', 'auth', 'config', 'domain', 'secrets', 'telemetry']),
+        ],
       },
     },
     {

@@ -76,7 +76,9 @@ export async function createServer(
     // No upgrade of plain HTTP: the quick start and in-house installations behind a proxy speak it.
     contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
   });
-  server.addHook('onRequest', (request, reply, done) => setSecurityHeaders(request.raw, reply.raw, () => done()));
+  server.addHook('onRequest', (request, reply, done) =>
+    setSecurityHeaders(request.raw, reply.raw, () => done()),
+  );
   server.addHook('onRequest', async (request) => checkHead(request.url, request.raw.rawHeaders));
   inflateBodies(server);
   server.addHook('onRoute', (route) => {
