@@ -72,7 +72,7 @@ export function parseParameters(action: ActionManifest, given: readonly KeyValue
 
 /** Names of the parameters, in every spelling, whose values must not be logged. */
 export function secretParameterNames(action: ActionManifest): ReadonlySet<string> {
-  return spellingsOf(action.parameters.properties as Readonly<Record<string, ParameterSchema>>).secret;
+  return spellingsOf(action.parameters.properties).secret;
 }
 
 interface Spellings {
