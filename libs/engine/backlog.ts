@@ -12,12 +12,14 @@ const STALE_MS = 10_000;
 /** Milliseconds a create may wait for a count. */
 const WAIT_MS = 1500;
 /**
- * Where workers cannot keep up: how many may wait before creates are slowed down, the twofold of which may wait at all.
+ * Where workers cannot keep up: how many may wait before creates are slowed down; at twice as many they are so the most.
  * A second or two of work for a worker, so that none is idle for want of hints.
  */
 const PACED_FROM = 1000;
-/** Milliseconds a create is slowed down at most. */
-const PACED_BY_MS = 2000;
+/** Milliseconds a create is slowed down at most: in that time workers get through what waits then, and no further. */
+const PACED_BY_MS = 1000;
+/** And how many may wait at all. What comes before the first word of a worker is less than that. */
+const PACED_BOUND = 5000;
 /** Milliseconds for which a worker's word is good that it cannot keep up. */
 const OVERLOADED_MS = 1500;
 const PACED_COUNT_AGAIN_MS = 250;
@@ -174,7 +176,7 @@ class Gauge {
   }
 
   #boundNow(): number {
-    return this.#isOverloaded() ? Math.min(this.bound, 2 * PACED_FROM) : this.bound;
+    return this.#isOverloaded() ? Math.min(this.bound, PACED_BOUND) : this.bound;
   }
 
   #isOverloaded(): boolean {
