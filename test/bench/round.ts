@@ -7,6 +7,8 @@ import { MemoryWatch, cpuMs, type ServerUsage } from './usage.js';
 
 const DRAIN_WITHIN_MS = 180_000;
 const POLL_MS = 100;
+/** Milliseconds after a load in which what was under way at its end may still be recorded: a create may be held back. */
+const LATE_MS = 1500;
 /** Milliseconds by which a contestant's clock may be behind ours. */
 const CLOCK_DOUBT_MS = 50;
 
@@ -89,6 +91,7 @@ async function drained(
   const open = { ...filter, status: { $in: ['NotStarted', 'Running'] } };
   const since = { ...filter, createdAt: { $gte: new Date(startedAt - CLOCK_DOUBT_MS) } };
   const until = performance.now() + DRAIN_WITHIN_MS;
+  await sleep(LATE_MS);
   while (performance.now() < until) {
     await sleep(POLL_MS);
     if ((await actions.findOne(open, { ...options, projection: { _id: 1 } })) !== null) continue;
