@@ -18,11 +18,15 @@ const WAIT_MS = 1500;
 const PACED_FROM = 1000;
 /** Milliseconds a create is slowed down at most: in that time workers get through what waits then, and no further. */
 const PACED_BY_MS = 1000;
+/** Milliseconds between the times at which creates that were slowed down go on: together, they are written as a group. */
+const PACED_TOGETHER_MS = 40;
 /** And how many may wait at all. What comes before the first word of a worker is less than that. */
 const PACED_BOUND = 5000;
 /** Milliseconds for which a worker's word is good that it cannot keep up. */
 const OVERLOADED_MS = 1500;
 const PACED_COUNT_AGAIN_MS = 250;
+/** Weight of the last count in how fast it goes. */
+const RATE_GAIN = 0.3;
 /** Milliseconds over which is seen how fast a backlog is worked off. */
 const RATE_OVER_MS = 30_000;
 
@@ -112,6 +116,8 @@ class Gauge {
   #againAtMs = Number.NEGATIVE_INFINITY;
   #overloadedUntilMs = Number.NEGATIVE_INFINITY;
   #failed = false;
+  /** How many are started in a millisecond, lately. */
+  #startedPerMs = 0;
 
   constructor(
     bound: number,
@@ -144,8 +150,11 @@ class Gauge {
   /** Milliseconds by which a create is slowed down: none, and then the more the more wait. */
   paceMs(): number {
     if (!this.#isOverloaded()) return 0;
-    const over = (this.#waiting() - PACED_FROM) / PACED_FROM;
-    return PACED_BY_MS * Math.min(Math.max(over, 0), 1) ** 2;
+    const over = (this.#waitingNow() - PACED_FROM) / PACED_FROM;
+    if (over <= 0) return 0;
+    const nowMs = this.#nowMs();
+    const goesOnAtMs = nowMs + PACED_BY_MS * Math.min(over, 1) ** 2;
+    return Math.ceil(goesOnAtMs / PACED_TOGETHER_MS) * PACED_TOGETHER_MS - nowMs;
   }
 
   refusal(instance: string): string {
@@ -169,10 +178,23 @@ class Gauge {
     return Math.min(Math.max(Math.ceil(seconds), SOONEST_SECONDS), LATEST_SECONDS);
   }
 
+  #noteRate({ atMs, waiting, accepted }: Sample): void {
+    const before = this.#latest();
+    if (before === null || atMs <= before.atMs) return;
+    const started = Math.max(0, before.waiting + accepted - before.accepted - waiting);
+    this.#startedPerMs += RATE_GAIN * (started / (atMs - before.atMs) - this.#startedPerMs);
+  }
+
   /** As far as is known. */
   #waiting(): number {
     const latest = this.#latest();
     return latest === null ? 0 : latest.waiting + this.#accepted - latest.accepted;
+  }
+
+  /** The same, less what will have been started since it was counted if that goes on as before. */
+  #waitingNow(): number {
+    const sinceMs = this.#nowMs() - (this.#latest()?.atMs ?? this.#nowMs());
+    return this.#waiting() - this.#startedPerMs * sinceMs;
   }
 
   #boundNow(): number {
@@ -198,6 +220,7 @@ class Gauge {
       const spared = (this.#nowMs() - atMs) / COUNTING_SHARE;
       this.#againAtMs = atMs + Math.min(Math.max(againMs, spared), COUNT_AGAIN_AT_LATEST_MS);
       while ((this.#samples[0]?.atMs ?? atMs) < atMs - RATE_OVER_MS) this.#samples.shift();
+      this.#noteRate({ atMs, waiting, accepted });
       this.#samples.push({ atMs, waiting, accepted });
       if (this.#failed) this.#onChange(null);
       this.#failed = false;

@@ -30,7 +30,12 @@ export function promptConnection(url: string, onError: OnConnectionError): Redis
 
 /** A connection that waits for Redis for ever, as BullMQ's workers and subscribers need. */
 export function patientConnection(url: string, onError: OnConnectionError): Redis {
-  const redis = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 2000, retryStrategy });
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: null,
+    connectTimeout: 2000,
+    retryStrategy,
+    enableAutoPipelining: true,
+  });
   redis.on('error', onError);
   return redis;
 }
