@@ -34,7 +34,6 @@ export function patientConnection(url: string, onError: OnConnectionError): Redi
     maxRetriesPerRequest: null,
     connectTimeout: 2000,
     retryStrategy,
-    enableAutoPipelining: true,
   });
   redis.on('error', onError);
   return redis;

@@ -127,6 +127,10 @@ describe('a fail-over to a replica that has missed the last writes', () => {
     const follower = connect(replica.url);
     await follower.replicaof('127.0.0.1', String(serving.port));
     await eventually(async () => (await follower.info('replication')).includes('master_link_status:up'));
+    // While it writes what it has copied to its first append-only file, it does not stop when it is told to.
+    await eventually(async () =>
+      /aof_rewrite_in_progress:0\s+aof_rewrite_scheduled:0/.test(await follower.info('persistence')),
+    );
     await follower.replicaof('NO', 'ONE');
     follower.disconnect();
     await load.accepted(20);
