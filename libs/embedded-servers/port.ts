@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
@@ -17,18 +18,19 @@ export async function portIsFree(host: string, port: number): Promise<boolean> {
   return (await whyNotFree(host, port)) === null;
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null
-          ? resolve(address.port)
-          : reject(new Error('no port')),
-      );
-    });
-  });
+/** Below what systems give to outgoing connections by themselves, one of which might take it before it is listened on. */
+const LEAST_PORT = 15_000;
+const MOST_PORT = 32_000;
+const TRIES = 100;
+
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on. By chance, so that several who ask at the same time get different ones.
+ * @throws Error when none was found in a hundred tries
+ */
+export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < TRIES; tried += 1) {
+    const port = randomInt(LEAST_PORT, MOST_PORT);
+    if (await portIsFree('127.0.0.1', port)) return port;
+  }
+  throw new Error(`no free port was found between ${LEAST_PORT} and ${MOST_PORT}`);
 }
