@@ -1,4 +1,4 @@
-import { TRANSITIONS, type FinalFailure, type TransitionName } from '#domain';
+import type { FinalFailure, TransitionName } from '#domain';
 import {
   CLOSED,
   NOW,
@@ -7,6 +7,7 @@ import {
   UNRESOLVED,
   attemptsAfter,
   inMs,
+  openFor,
   phaseAfter,
   statesAfter,
   type Expression,
@@ -190,11 +191,6 @@ function intentOf(epoch: Expression, providerVersion: Expression): Expression {
     operation: null,
     checkpoint: { $ifNull: ['$checkpoint', null] },
   };
-}
-
-/** An open action in a status the table lets the transition start from. */
-function openFor(name: TransitionName): object {
-  return { open: true, status: { $in: TRANSITIONS[name].from } };
 }
 
 /** As {@link openFor}, for the holder of the lease only. Given: `epoch`, `owner`. */

@@ -24,9 +24,14 @@ export function wholeMs(ms: number): number {
   return Math.max(0, Math.round(ms));
 }
 
-/** The filter every transition starts with: an open action in a status the table lets it start from. */
+/** An open action in a status the table lets the transition start from. */
+export function openFor(name: TransitionName): Record<string, unknown> {
+  return { open: true, status: { $in: TRANSITIONS[name].from } };
+}
+
+/** The filter every transition of one action starts with: {@link openFor}. */
 export function startsFrom(name: TransitionName, id: string): Record<string, unknown> {
-  return { _id: uuidOf(id), open: true, status: { $in: TRANSITIONS[name].from } };
+  return { _id: uuidOf(id), ...openFor(name) };
 }
 
 /** As {@link startsFrom}, for the holder of the lease only. */
