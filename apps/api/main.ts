@@ -23,6 +23,7 @@ import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
+import { mountConsole } from './console/console-routes.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -145,6 +146,7 @@ await runProcess(log, stopWithin, async () => {
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
   await mountFeeds(server, feeds, log);
+  await mountConsole(server, log);
   mountOpenApi(app, linksOf, { issuer: builtin === null ? {} : ISSUER_PATHS, feeds: FEED_PATHS });
   try {
     await app.listen({ port, host });

@@ -146,8 +146,9 @@ describe('what a role may call', () => {
 });
 
 describe('the inventory', () => {
-  /** Pages and files of its own, for people: the documentation and the dashboard. */
-  const PAGES = /^\/(?:docs|openapi\.json|ops\/queues)(?:[/-].*)?$/;
+  /** Pages and files of its own, for people: the documentation, the dashboard, the console. */
+  const PAGES =
+    /^\/(?:|favicon\.svg|site\.webmanifest|(?:docs|openapi\.json|ops\/queues|assets|sign-in|actions|inbox|providers|people|account)(?:[/-].*)?)$/;
 
   const served = (): [string, string][] => {
     const routes = stack.api.log.find(({ msg }) => msg === 'routes served')?.['routes'] as string[];
