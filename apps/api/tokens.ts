@@ -12,7 +12,6 @@ export const LOG = Symbol('Logger');
 export const LIST_ACTIONS = Symbol('ListActions');
 export const SEARCH = Symbol('ActionSearch');
 export const WAITING = Symbol('Waiting');
-export const SKIP_TOKENS = Symbol('SkipTokens');
 export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');
 export const FEEDS = Symbol('Feeds');

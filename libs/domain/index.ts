@@ -84,7 +84,6 @@ export {
 export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
-  ActionPage,
   ActionQueue,
   ActionStore,
   CancelAnswer,

@@ -91,12 +91,6 @@ export interface ListPosition {
   readonly id: string;
 }
 
-export interface ActionPage {
-  readonly actions: readonly SecurityAction[];
-  /** Null on the last page. */
-  readonly next: ListPosition | null;
-}
-
 export interface FinalFailure {
   readonly phase: FailedPhase;
   readonly errorInfo: ErrorInfo;
@@ -137,12 +131,6 @@ export interface ActionStore {
    */
   create(action: NewAction): Promise<SecurityAction>;
   find(tenantId: string, id: string): Promise<SecurityAction | null>;
-  /**
-   * Newest first, at most `top`: by creation, or by their end where only unresolved ones are asked for.
-   * @throws UserError `invalidRequest` when those of a phase are so few among the tenant's that looking for them
-   *   takes too long
-   */
-  list(tenantId: string, top: number, after: ListPosition | null, filter?: ActionFilter): Promise<ActionPage>;
 
   /**
    * Takes a due action, or one that was not started, whose lease is free or expired; raises the epoch.

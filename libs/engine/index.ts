@@ -2,7 +2,7 @@ export { Backlog, type BacklogOptions } from './backlog.js';
 export { AnswerQuestions } from './answer-questions.js';
 export { AskProvider } from './ask-provider.js';
 export { BlastRadius, type BlastLimits } from './blast-radius.js';
-export { CancelAction } from './cancel-action.js';
+export { CancelAction, type Cancelled } from './cancel-action.js';
 export { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';

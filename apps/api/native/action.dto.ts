@@ -163,6 +163,12 @@ export class NativeActionDto extends SecurityActionDto {
 export class NativeActionListDto {
   @ApiProperty({ type: [NativeActionDto] })
   value!: readonly NativeActionDto[];
+  @ApiProperty({
+    type: 'integer',
+    required: false,
+    description: 'How many there are in all; with count=true.',
+  })
+  count?: number;
   @ApiProperty({ required: false, description: 'Absolute address of the next page; absent on the last.' })
   nextLink?: string;
 }
