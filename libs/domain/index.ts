@@ -102,6 +102,7 @@ export type {
   IdempotencyKeys,
   Lease,
   ListPosition,
+  HintPlace,
   QueuePlaces,
   Release,
   Reservation,

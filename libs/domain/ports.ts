@@ -307,12 +307,20 @@ export interface DueTime {
  */
 export type HintAnswer = { readonly lookAgainMs: number } | { readonly holdMs: number } | undefined;
 
+/** A hint as a dashboard shows it. */
+export interface HintPlace {
+  readonly queue: string;
+  readonly id: string;
+}
+
 /** Where an action stands that waits for its turn. */
 export interface QueuePlaces {
   /**
    * How many of its instance's actions are to be started before this one; null where that cannot be said. Never throws.
    */
   ahead(instance: string, actionId: string): Promise<number | null>;
+  /** The hint of the action that is there now; null: none is, or nobody can say. Never throws. */
+  hintOf(action: Pick<SecurityAction, 'id' | 'instance' | 'epoch'>): Promise<HintPlace | null>;
 }
 
 /**

@@ -200,3 +200,108 @@ describe('a cancel on the native API', () => {
     expect(answer.body.error.message).toMatch(/^(each value in )?ids /);
   });
 });
+
+describe('one action', () => {
+  interface Details extends NativeAction {
+    readonly job: { readonly queue: string; readonly id: string; readonly url: string | null } | null;
+    readonly cancellation: { readonly possible: boolean; readonly means: string; readonly message: string };
+    readonly reversal: { readonly possible: boolean; readonly message: string };
+    readonly advice: string | null;
+    readonly waiting: { readonly reason: string; readonly message: string } | null;
+  }
+  const details = async (client: Client, id: string): Promise<Details> =>
+    (await client.native(id)) as Details;
+
+  it('says what a cancel would mean now', async () => {
+    const client = await owner();
+    const cancellation = async (id: string) => (await details(client, id)).cancellation;
+    const long = await client.act('LongRunning', { durationMs: 600_000 });
+    await client.inPhase(long, 'waitingOnVendor');
+    expect(await cancellation(long)).toMatchObject({ possible: true, means: 'asksVendor' });
+    const stubborn = await client.act('IgnoreCancel', { durationMs: 3000 });
+    await client.inPhase(stubborn, 'waitingOnVendor');
+    expect((await cancellation(stubborn)).possible).toBe(true);
+    await client.cancel(stubborn);
+    const wished = await cancellation(stubborn);
+    expect(wished).toMatchObject({ possible: false, means: 'nothing' });
+    expect(wished.message).toMatch(/^It is being stopped since .* UTC\. /);
+    await client.cancel(long);
+    await client.ended(long);
+    expect(await cancellation(long)).toEqual({
+      possible: false,
+      means: 'nothing',
+      message: 'It was cancelled.',
+    });
+    const done = await client.act('BlockIp', { IP: '203.0.113.4' });
+    await client.ended(done);
+    expect((await cancellation(done)).message).toBe('It has ended as Completed.');
+    await client.ended(stubborn);
+  });
+
+  it('says whether it can be undone, and by what it was', async () => {
+    const client = await owner();
+    const id = await client.act('BlockIp', { IP: '203.0.113.5' });
+    await client.ended(id);
+    expect((await details(client, id)).reversal).toEqual({
+      possible: true,
+      message: 'Another action takes back what it changed.',
+    });
+    const { body: undoing } = await client.request<NativeAction>('POST', `${ACTIONS}/${id}/revert`);
+    await client.ended(undoing.id);
+    expect((await details(client, id)).reversal).toEqual({
+      possible: false,
+      message: `It was undone by action ${undoing.id}.`,
+    });
+    expect((await details(client, undoing.id)).reversal).toMatchObject({
+      possible: false,
+      message: expect.stringMatching(/^It is itself the revert of /) as string,
+    });
+  });
+
+  it.each([
+    [400, /^Correct the parameters/],
+    [401, /^Renew the credentials of provider instance "mock"/],
+    [403, /^Grant the permission/],
+    [404, /^Check how the target is written/],
+    [409, /^Look at the provider for what stands in the way/],
+    [507, /^Make room at the provider/],
+  ])('that failed with %i says what to do', async (code, advice) => {
+    const client = await owner();
+    const { id } = await client.ended(await client.act('FailAlways', { code, message: 'as it says' }));
+    expect((await details(client, id)).advice).toMatch(advice);
+    const reader = await owner();
+    const fine = await reader.act('BlockIp', { IP: '203.0.113.6' });
+    await reader.ended(fine);
+    expect(await details(reader, fine)).toMatchObject({ advice: null, waiting: null, job: null });
+  });
+
+  it('says that no worker is there, and leads operators to its job', async () => {
+    const tenant = randomUUID();
+    const client = await stack.client({ tenant });
+    const long = await client.act('LongRunning', { durationMs: 600_000 });
+    await client.inPhase(long, 'waitingOnVendor');
+    await stack.workers[0]?.end();
+    const id = await client.act('BlockIp', { IP: '203.0.113.7' });
+    for (const one of [id, long]) {
+      const { waiting } = await details(client, one);
+      expect(waiting).toMatchObject({ reason: 'workerMissing', expectedStartDateTime: null });
+      expect(waiting?.message).toContain('provider instance "mock"');
+    }
+    expect((await details(client, id)).cancellation).toMatchObject({
+      possible: true,
+      means: 'stopsBeforeIssue',
+    });
+    const job = { queue: 'mock', id: `${id}-e0` };
+    expect((await details(client, id)).job).toEqual({ ...job, url: null });
+    const operator = await stack.client({
+      tenant,
+      roles: ['SecurityActions.Read.All', 'Riposte.Operator'],
+    });
+    const url = `/ops/queues/queue/mock/${id}-e0`;
+    expect((await details(operator, id)).job).toEqual({ ...job, url });
+    expect((await operator.request('GET', url)).status).toBe(200);
+    await stack.startWorker().ready();
+    expect((await client.ended(id)).status).toBe('Completed');
+    await client.cancel(long);
+  });
+});

@@ -11,6 +11,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { satisfies } from '#auth';
 import { UserError, type ActionStore } from '#domain';
 import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
 import type { Logger } from '#telemetry';
@@ -33,16 +34,22 @@ import {
   LINK_BASE,
   LIST_ACTIONS,
   LOG,
+  OUTLOOKS,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SUBMIT_ACTION,
-  WAITING,
 } from '../tokens.js';
-import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
+import {
+  NativeActionDetailsDto,
+  NativeActionDto,
+  NativeActionListDto,
+  toDetails,
+  toNative,
+} from './action.dto.js';
 import { ObservedStateDto, PlanDto } from './answers.dto.js';
 import { CancelAnswersDto, CancelManyDto, ParseCancelManyPipe, cancelMany } from './cancel-many.js';
 import { PHASE_NAMES, parseListQuery } from './list-query.js';
-import type { LiveWaiting } from './waiting.js';
+import type { Outlooks } from './outlook.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
 
 const PATH = '/api/v1/actions';
@@ -59,7 +66,7 @@ export class NativeActionsController {
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
     @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
-    @Inject(WAITING) private readonly waiting: LiveWaiting,
+    @Inject(OUTLOOKS) private readonly outlooks: Outlooks,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
     @Inject(LOG) private readonly log: Logger,
   ) {}
@@ -156,14 +163,17 @@ export class NativeActionsController {
 
   @Get(':id')
   @Requires('read')
-  @ApiOperation({ summary: 'Get an action with its phase, progress, attempts and resolution' })
+  @ApiOperation({
+    summary: 'Get an action with its phase, what it waits for, its attempts, and what can be done with it',
+  })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiOkResponse({ type: NativeActionDto })
+  @ApiOkResponse({ type: NativeActionDetailsDto })
   @ApiGraphErrors(401, 403, 404, 500, 503)
-  async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
-    const action = await this.store.find(callerOf(request).tenantId, id);
+  async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDetailsDto> {
+    const { tenantId, roles } = callerOf(request);
+    const action = await this.store.find(tenantId, id);
     if (action === null) throw new UserError('itemNotFound', 'No such action exists.');
-    return toNative(action, await this.waiting.of(action));
+    return toDetails(action, await this.outlooks.of(action), satisfies(roles, 'operate'));
   }
 
   @Post(':id/resolve')
