@@ -16,7 +16,7 @@ import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
-import type { LiveWaiting } from './native/waiting.js';
+import type { Outlooks } from './native/outlook.js';
 import { WorkersController } from './native/workers.controller.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
@@ -30,15 +30,14 @@ import {
   LINK_BASE,
   LIST_ACTIONS,
   LOG,
+  OUTLOOKS,
   PROVIDERS,
   RATE_LIMIT,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SEARCH,
-  SKIP_TOKENS,
   SUBMIT_ACTION,
   TOKEN_VERIFIER,
-  WAITING,
   WORKERS,
 } from './tokens.js';
 
@@ -53,7 +52,7 @@ export interface ApiParts {
   readonly revert: RevertAction;
   readonly ask: AskProvider;
   readonly providers: Providers;
-  readonly waiting: LiveWaiting;
+  readonly outlooks: Outlooks;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly verifier: TokenVerifier;
@@ -82,7 +81,6 @@ export class ApiModule {
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SEARCH, useValue: parts.search },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
-        { provide: SKIP_TOKENS, useValue: parts.skipTokens },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
@@ -90,7 +88,7 @@ export class ApiModule {
         { provide: REVERT_ACTION, useValue: parts.revert },
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
-        { provide: WAITING, useValue: parts.waiting },
+        { provide: OUTLOOKS, useValue: parts.outlooks },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

@@ -38,6 +38,7 @@ import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { Providers } from './native/providers.js';
+import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
@@ -95,6 +96,8 @@ await runProcess(log, stopWithin, async () => {
   const store = database.actions;
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
+  const revert = new RevertAction({ store, queue, registry, admission, log });
+  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -125,10 +128,10 @@ await runProcess(log, stopWithin, async () => {
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
-      revert: new RevertAction({ store, queue, registry, admission, log }),
+      revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
-      waiting: new LiveWaiting({ store, registry, permits, places: queue }),
+      outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
       feeds,
       health,
       verifier,

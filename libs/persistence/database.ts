@@ -32,8 +32,6 @@ export interface DatabaseOptions {
   readonly serverSelectionMs?: number;
   /** Milliseconds a call may go on repeating through an election. Default 12,000. */
   readonly retryBudgetMs?: number;
-  /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
-  readonly phaseScanMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
@@ -127,7 +125,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     );
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       idempotencyKeys,
       blastCounts,

@@ -16,7 +16,7 @@ export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-s
 export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
-export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
+export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';
