@@ -7,6 +7,8 @@ import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import { BatchController } from './batch/batch.controller.js';
+import type { EventStreams } from './events/event-streams.js';
+import { EventsController } from './events/events.controller.js';
 import { FeedsController } from './feeds/feeds.controller.js';
 import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
@@ -25,6 +27,7 @@ import {
   ACTION_STORE,
   ASK_PROVIDER,
   CANCEL_ACTION,
+  EVENT_STREAMS,
   FEEDS,
   HEALTH,
   LINK_BASE,
@@ -54,6 +57,7 @@ export interface ApiParts {
   readonly ask: AskProvider;
   readonly providers: Providers;
   readonly waiting: LiveWaiting;
+  readonly events: EventStreams;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly verifier: TokenVerifier;
@@ -73,6 +77,7 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        EventsController,
         ProvidersController,
         FeedsController,
         WorkersController,
@@ -91,6 +96,7 @@ export class ApiModule {
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: WAITING, useValue: parts.waiting },
+        { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

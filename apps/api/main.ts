@@ -22,7 +22,8 @@ import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from
 import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
-import { authenticateBeforeBodies } from './auth.guard.js';
+import { authenticate, authenticateBeforeBodies } from './auth.guard.js';
+import { EventStreams } from './events/event-streams.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -102,6 +103,26 @@ await runProcess(log, stopWithin, async () => {
     record: fetches,
     rateLimit: rateLimiter,
   });
+  const skipTokens = new SkipTokens(await database.sharedKey('skip-token', seal));
+  const providerViews = new Providers({
+    registry,
+    permits,
+    records: database.instances,
+    counter: store,
+    log,
+  });
+  const changes = database.changes({
+    onTrouble: (problem) => {
+      if (problem === null) log.info({}, 'changes are read again');
+      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+    },
+  });
+  const events = new EventStreams({
+    changes,
+    providers: providerViews,
+    positions: skipTokens,
+    identify: (request) => authenticate(request.headers.authorization, verifier),
+  });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
@@ -126,13 +147,14 @@ await runProcess(log, stopWithin, async () => {
       resolve: new ResolveOutcome({ store, log }),
       revert: new RevertAction({ store, queue, registry, admission, log }),
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
-      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
+      providers: providerViews,
       waiting: new LiveWaiting({ store, registry, permits, places: queue }),
+      events,
       feeds,
       health,
       verifier,
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
+      skipTokens,
       log,
       linkBase: linksOf,
     }),
@@ -161,9 +183,11 @@ await runProcess(log, stopWithin, async () => {
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
+    events.close();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    changes.close();
     await fetches.close();
     builtin?.stop();
     rateLimiter?.close();

@@ -12,6 +12,7 @@ export const LOG = Symbol('Logger');
 export const LIST_ACTIONS = Symbol('ListActions');
 export const SEARCH = Symbol('ActionSearch');
 export const WAITING = Symbol('Waiting');
+export const EVENT_STREAMS = Symbol('EventStreams');
 export const SKIP_TOKENS = Symbol('SkipTokens');
 export const LINK_BASE = Symbol('LinkBase');
 export const TOKEN_VERIFIER = Symbol('TokenVerifier');
