@@ -122,6 +122,7 @@ await runProcess(log, stopWithin, async () => {
     providers: providerViews,
     positions: skipTokens,
     identify: (request) => authenticate(request.headers.authorization, verifier),
+    log,
   });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);

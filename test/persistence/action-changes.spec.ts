@@ -37,16 +37,17 @@ class Listener {
   readonly told: Told[] = [];
   readonly #ended = new AbortController();
 
-  constructor(changes: ActionChanges, { tenantId = TENANT_A, after = null, quietMs = 60_000 } = {}) {
+  constructor(
+    changes: ActionChanges,
+    options: { readonly tenantId?: string; readonly after?: string; readonly quietMs?: number } = {},
+  ) {
     ending.push(() => this.leave());
-    void this.#listen(changes, { tenantId, after, quietMs });
+    const { tenantId = TENANT_A, after = null, quietMs = 60_000 } = options;
+    void this.#listen(changes.follow({ tenantId, after, quietMs, signal: this.#ended.signal }));
   }
 
-  async #listen(
-    changes: ActionChanges,
-    following: { readonly tenantId: string; readonly after: string | null; readonly quietMs: number },
-  ): Promise<void> {
-    for await (const one of changes.follow({ ...following, signal: this.#ended.signal })) this.told.push(one);
+  async #listen(telling: AsyncIterable<Told>): Promise<void> {
+    for await (const one of telling) this.told.push(one);
   }
 
   leave(): void {

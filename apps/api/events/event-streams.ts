@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { satisfies, type Identity } from '#auth';
 import { OperationalError, UserError } from '#domain';
 import type { ActionChanges, ChangedAction, TenantChanges, Told } from '#persistence';
+import type { Logger } from '#telemetry';
 import { callerOf } from '../auth.guard.js';
 import type { Providers } from '../native/providers.js';
 import type { SkipTokens } from '../skip-tokens.js';
@@ -27,6 +28,7 @@ export interface EventStreamsParts {
   readonly positions: SkipTokens;
   /** Finds out again whom a request speaks for. @throws UserError when it speaks for nobody any more */
   readonly identify: (request: FastifyRequest) => Promise<Identity>;
+  readonly log: Logger;
 }
 
 /**
@@ -63,6 +65,8 @@ export class EventStreams {
       this.#open.delete(end);
       ended.abort();
       leave();
+      // What the service ends itself is logged as any other answer.
+      if (!reply.raw.writableFinished) this.#logLeft(request, reply);
     });
     if (this.#isClosing) end();
     void reply
@@ -79,6 +83,20 @@ export class EventStreams {
   close(): void {
     this.#isClosing = true;
     for (const end of this.#open) end();
+  }
+
+  #logLeft(request: FastifyRequest, reply: FastifyReply): void {
+    const { tenantId, appId } = callerOf(request);
+    this.#parts.log.info(
+      {
+        requestId: request.id,
+        route: request.routeOptions.url,
+        ms: Math.round(reply.elapsedTime),
+        tenant: tenantId,
+        appId,
+      },
+      'listener left',
+    );
   }
 
   #enter({ tenantId, appId, user }: Identity): () => void {
