@@ -39,6 +39,7 @@ import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
 import { mountConsole } from './console/console-routes.js';
+import { EventStreams } from './events/event-streams.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -134,6 +135,27 @@ await runProcess(log, stopWithin, async () => {
     record: fetches,
     rateLimit: rateLimiter,
   });
+  const skipTokens = new SkipTokens(await database.sharedKey('skip-token', seal));
+  const providerViews = new Providers({
+    registry,
+    permits,
+    records: database.instances,
+    counter: store,
+    log,
+  });
+  const changes = database.changes({
+    onTrouble: (problem) => {
+      if (problem === null) log.info({}, 'changes are read again');
+      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+    },
+  });
+  const events = new EventStreams({
+    changes,
+    providers: providerViews,
+    positions: skipTokens,
+    identify: async (request) => (await callers.of(request, true)).identity,
+    log,
+  });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
@@ -158,8 +180,9 @@ await runProcess(log, stopWithin, async () => {
       resolve: new ResolveOutcome({ store, log }),
       revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
-      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
+      providers: providerViews,
       outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
+      events,
       feeds,
       health,
       callers,
@@ -168,7 +191,7 @@ await runProcess(log, stopWithin, async () => {
       signInWays: { local: localSignIn !== null, issuers: [] },
       operators: database.operators,
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
+      skipTokens,
       log,
       linkBase: linksOf,
     }),
@@ -198,9 +221,11 @@ await runProcess(log, stopWithin, async () => {
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
+    events.close();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    changes.close();
     await fetches.close();
     builtin?.stop();
     rateLimiter?.close();
