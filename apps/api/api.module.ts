@@ -8,6 +8,8 @@ import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
+import type { EventStreams } from './events/event-streams.js';
+import { EventsController } from './events/events.controller.js';
 import { FeedsController } from './feeds/feeds.controller.js';
 import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
@@ -17,7 +19,7 @@ import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
-import type { LiveWaiting } from './native/waiting.js';
+import type { Outlooks } from './native/outlook.js';
 import { WorkersController } from './native/workers.controller.js';
 import { OperatorsController } from './session/operators.controller.js';
 import { SessionController } from './session/session.controller.js';
@@ -31,22 +33,22 @@ import {
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
+  EVENT_STREAMS,
   FEEDS,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
   LOCAL_SIGN_IN,
   LOG,
+  OUTLOOKS,
   PROVIDERS,
   RATE_LIMIT,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SEARCH,
   SIGN_IN_WAYS,
-  SKIP_TOKENS,
   SUBMIT_ACTION,
   TENANT_PEOPLE,
-  WAITING,
   WORKERS,
 } from './tokens.js';
 
@@ -61,7 +63,8 @@ export interface ApiParts {
   readonly revert: RevertAction;
   readonly ask: AskProvider;
   readonly providers: Providers;
-  readonly waiting: LiveWaiting;
+  readonly outlooks: Outlooks;
+  readonly events: EventStreams;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly callers: Callers;
@@ -87,6 +90,7 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        EventsController,
         ProvidersController,
         FeedsController,
         WorkersController,
@@ -98,7 +102,6 @@ export class ApiModule {
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SEARCH, useValue: parts.search },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
-        { provide: SKIP_TOKENS, useValue: parts.skipTokens },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
@@ -106,7 +109,8 @@ export class ApiModule {
         { provide: REVERT_ACTION, useValue: parts.revert },
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
-        { provide: WAITING, useValue: parts.waiting },
+        { provide: OUTLOOKS, useValue: parts.outlooks },
+        { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

@@ -42,6 +42,8 @@ import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
+import { mountConsole } from './console/console-routes.js';
+import { EventStreams } from './events/event-streams.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -56,6 +58,7 @@ import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { Providers } from './native/providers.js';
+import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
@@ -133,6 +136,8 @@ await runProcess(log, stopWithin, async () => {
   const store = database.actions;
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
+  const revert = new RevertAction({ store, queue, registry, admission, log });
+  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -140,6 +145,27 @@ await runProcess(log, stopWithin, async () => {
     store: database.feeds,
     record: fetches,
     rateLimit: rateLimiter,
+  });
+  const skipTokens = new SkipTokens(await database.sharedKey('skip-token', seal));
+  const providerViews = new Providers({
+    registry,
+    permits,
+    records: database.instances,
+    counter: store,
+    log,
+  });
+  const changes = database.changes({
+    onTrouble: (problem) => {
+      if (problem === null) log.info({}, 'changes are read again');
+      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+    },
+  });
+  const events = new EventStreams({
+    changes,
+    providers: providerViews,
+    positions: skipTokens,
+    identify: async (request) => (await callers.of(request, true)).identity,
+    log,
   });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
@@ -163,10 +189,11 @@ await runProcess(log, stopWithin, async () => {
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
-      revert: new RevertAction({ store, queue, registry, admission, log }),
+      revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
-      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
-      waiting: new LiveWaiting({ store, registry, permits, places: queue }),
+      providers: providerViews,
+      outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
+      events,
       feeds,
       health,
       callers,
@@ -181,7 +208,7 @@ await runProcess(log, stopWithin, async () => {
           ? null
           : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
+      skipTokens,
       log,
       linkBase: linksOf,
     }),
@@ -198,6 +225,7 @@ await runProcess(log, stopWithin, async () => {
     await mountSignIn(server, { issuers: consoleIssuers, pending, console, log });
   }
   await mountFeeds(server, feeds, log);
+  await mountConsole(server, log);
   mountOpenApi(app, linksOf, {
     issuer: builtin === null ? {} : ISSUER_PATHS,
     feeds: FEED_PATHS,
@@ -218,9 +246,11 @@ await runProcess(log, stopWithin, async () => {
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
+    events.close();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    changes.close();
     await fetches.close();
     builtin?.stop();
     rateLimiter?.close();

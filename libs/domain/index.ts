@@ -84,7 +84,6 @@ export {
 export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
-  ActionPage,
   ActionQueue,
   ActionStore,
   CancelAnswer,
@@ -103,6 +102,7 @@ export type {
   IdempotencyKeys,
   Lease,
   ListPosition,
+  HintPlace,
   QueuePlaces,
   Release,
   Reservation,

@@ -2,7 +2,7 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { UserError } from '#domain';
+import { UserError, type HintPlace } from '#domain';
 import type { BullActionQueue } from '#queue';
 import type { Logger } from '#telemetry';
 import { authorise } from '../auth.guard.js';
@@ -10,6 +10,11 @@ import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
 
 const PATH = '/ops/queues';
+
+/** Where Bull Board shows a job. */
+export function jobPath({ queue, id }: HintPlace): string {
+  return `${PATH}/queue/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
+}
 
 /**
  * Bull Board, read-only, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
