@@ -18,7 +18,10 @@ let another: ProductProcess;
 let anotherUrl: string;
 
 beforeAll(async () => {
-  stack = await Stack.start();
+  stack = await Stack.start({
+    env: { RIPOSTE_LOG_LEVEL: 'debug' },
+    config: 'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true } }',
+  });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   const port = await freePort();
   anotherUrl = `http://127.0.0.1:${port}`;
@@ -340,5 +343,110 @@ describe('a session', () => {
     const changed = await client.send<SessionView>('PUT', '/api/v1/session/password', { body });
     expect(changed.body.mustChangePassword).toBe(false);
     expect((await client.send('GET', '/api/v1/actions')).status).toBe(200);
+  });
+});
+
+describe('every route that a session is good for', () => {
+  const EVIL = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+  /** By whom nobody is asked for: it tells how to sign in. */
+  const PUBLIC = new Set(['GET /api/v1/session', 'HEAD /api/v1/session']);
+
+  const routes = (): { method: string; path: string }[] =>
+    (stack.api.log.find(({ msg }) => msg === 'routes served')?.['routes'] as string[])
+      .filter((route) => /^\S+ \/(?:api\/v1|ops\/queues)\b/.test(route) && !PUBLIC.has(route))
+      .map((route) => {
+        const [method = '', path = ''] = route.split(' ');
+        return { method, path: path.replaceAll(/:\w+|\*/g, 'mock') };
+      });
+  const unsafe = () => routes().filter(({ method }) => method !== 'GET' && method !== 'HEAD');
+
+  it('answers nothing without one', async () => {
+    const nobody = new ConsoleClient(stack.baseUrl);
+    expect(routes().length).toBeGreaterThan(60);
+    for (const { method, path } of routes()) {
+      const signsIn = path === '/api/v1/session' && method === 'POST';
+      const { status } = await nobody.send(method, path, { headers: signsIn ? EVIL : {} });
+      expect({ method, path, status }).toEqual({ method, path, status: signsIn ? 400 : 401 });
+    }
+  });
+
+  it('does nothing that another site has a browser send', async () => {
+    const { client } = await signedIn({ role: 'Administrator', operates: true });
+    expect(unsafe().length).toBeGreaterThan(25);
+    for (const { method, path } of unsafe()) {
+      for (const headers of [
+        EVIL,
+        { ...EVIL, 'x-csrf-token': undefined },
+        { origin: 'null', 'sec-fetch-site': undefined },
+      ]) {
+        const body =
+          path === '/api/v1/session' && method === 'POST' ? { name: 'a', password: 'b' } : undefined;
+        const { status } = await client.send(method, path, { headers, body });
+        expect({ method, path, status }).toEqual({ method, path, status: 403 });
+      }
+    }
+    expect((await client.session()).signedIn).toBe(true);
+  });
+
+  it('of the native API does nothing without the token of the session, which no other has', async () => {
+    const { client } = await signedIn({ role: 'Administrator', operates: true });
+    const other = await signedIn();
+    const api = unsafe().filter(
+      ({ method, path }) => path.startsWith('/api/v1') && !(path === '/api/v1/session' && method === 'POST'),
+    );
+    for (const { method, path } of api) {
+      for (const token of [undefined, '', other.client.csrfToken]) {
+        const { status } = await client.send(method, path, { headers: { 'x-csrf-token': token } });
+        expect({ method, path, status }).toEqual({ method, path, status: 403 });
+      }
+    }
+    expect((await client.session()).signedIn).toBe(true);
+  });
+});
+
+describe('the dashboard of the queues', () => {
+  const PAGE = { accept: 'text/html', origin: undefined, 'sec-fetch-site': 'none' };
+
+  it('opens with a session of somebody who operates the installation, and links back to the console', async () => {
+    const { client } = await signedIn({ operates: true });
+    const page = await client.send<string>('GET', '/ops/queues', { headers: PAGE });
+    expect(page.status).toBe(200);
+    expect(page.body).toContain('{"text":"Console","url":"/"}');
+  });
+
+  it('leads who has not signed in to where one does, and back', async () => {
+    const nobody = new ConsoleClient(stack.baseUrl);
+    const { status, headers } = await nobody.send('GET', '/ops/queues/queue/mock?status=failed', {
+      headers: PAGE,
+    });
+    expect(status).toBe(302);
+    expect(headers.get('location')).toBe(
+      '/sign-in?returnTo=%2Fops%2Fqueues%2Fqueue%2Fmock%3Fstatus%3Dfailed',
+    );
+    expect((await nobody.send('GET', '/ops/queues/api/queues')).status).toBe(401);
+  });
+
+  it('is closed to administrators of tenants', async () => {
+    const { client } = await signedIn({ role: 'Administrator' });
+    expect((await client.send('GET', '/ops/queues', { headers: PAGE })).status).toBe(403);
+    expect((await client.send('GET', '/ops/queues/api/queues')).status).toBe(403);
+  });
+
+  it('changes queues where that is configured, from its own pages', async () => {
+    const { client } = await signedIn({ operates: true });
+    expect((await client.send('PUT', '/ops/queues/api/queues/mock/pause')).status).toBe(200);
+    expect((await client.send('PUT', '/ops/queues/api/queues/mock/resume')).status).toBe(200);
+    const { token } = await stack.client({ roles: ['Riposte.Operator'] });
+    const basic = `Basic ${Buffer.from(`x:${token}`).toString('base64')}`;
+    for (const [authorization, status] of [
+      [basic, 403],
+      [`Bearer ${token}`, 200],
+    ] as const) {
+      const headers = { authorization, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+      const nobody = new ConsoleClient(stack.baseUrl);
+      expect((await nobody.send('PUT', '/ops/queues/api/queues/mock/resume', { headers })).status).toBe(
+        status,
+      );
+    }
   });
 });
