@@ -352,7 +352,8 @@ describe('every route that a session is good for', () => {
   const PUBLIC = new Set(['GET /api/v1/session', 'HEAD /api/v1/session']);
 
   const routes = (): { method: string; path: string }[] =>
-    (stack.api.log.find(({ msg }) => msg === 'routes served')?.['routes'] as string[])
+    stack.api.log
+      .flatMap(({ msg, routes: served }) => (msg === 'routes served' ? (served as string[]) : []))
       .filter((route) => /^\S+ \/(?:api\/v1|ops\/queues)\b/.test(route) && !PUBLIC.has(route))
       .map((route) => {
         const [method = '', path = ''] = route.split(' ');
