@@ -26,7 +26,7 @@ afterEach(() => {
   for (const end of ending.splice(0)) end();
 });
 
-function openChanges(options: { readonly lingerMs?: number } = {}): ActionChanges {
+function openChanges(options: { readonly lingerMs?: number; readonly kept?: number } = {}): ActionChanges {
   const changes = database.changes(options);
   ending.push(() => changes.close());
   return changes;
@@ -150,6 +150,29 @@ describe('what changes', () => {
     if (claim !== null) await database.actions.renew(claim.lease, 60_000);
     await listener.hears(await create(), 'NotStarted');
     expect(listener.statusesOf(id)).toHaveLength(before);
+  });
+});
+
+describe('a listener that takes its time', () => {
+  it('is told the latest states later, also of what is not kept for it', async () => {
+    const changes = openChanges({ kept: 0 });
+    const slow = changes.follow({
+      tenantId: TENANT_A,
+      after: null,
+      quietMs: 60_000,
+      signal: AbortSignal.timeout(30_000),
+    });
+    expect((await slow.next()).value).toMatchObject({ kind: 'upToDate' });
+    const quick = await new Listener(changes).present();
+    const ids = [await create(), await create()];
+    await Promise.all(ids.map((id) => quick.hears(id, 'NotStarted')));
+    for (const id of ids) await complete(id);
+    await Promise.all(ids.map((id) => quick.hears(id, 'Completed')));
+    const { value } = await slow.next();
+    if (value?.kind !== 'changed') throw new Error(`it was told ${value?.kind}`);
+    const told = value.changes.actions.map(({ id, status }) => [id, status]);
+    expect(told.toSorted()).toEqual(ids.map((id) => [id, 'Completed']).toSorted());
+    await slow.return();
   });
 });
 
