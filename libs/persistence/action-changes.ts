@@ -236,8 +236,8 @@ export class ActionChanges {
       signal.addEventListener('abort', close);
       try {
         await cursor.open();
-        for (;;) {
-          if (log === null && cursor.position !== null && !signal.aborted) {
+        while (!signal.aborted) {
+          if (log === null && cursor.position !== null) {
             log = new ChangeLog(cursor.position, this.#kept);
             this.#log = log;
             this.#wake();
