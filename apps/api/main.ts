@@ -2,8 +2,22 @@ import 'reflect-metadata';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, blastLimitsOf, configFileOf, inFile, usesBuiltinIssuer } from '#config';
+import {
+  BuiltinIssuer,
+  ClientCredentials,
+  ConsoleSessions,
+  LocalSignIn,
+  TokenVerifier,
+  issuersOf,
+} from '#auth';
+import {
+  backlogBoundsOf,
+  blastLimitsOf,
+  configFileOf,
+  inFile,
+  usesBuiltinIssuer,
+  usesLocalAccounts,
+} from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
@@ -23,6 +37,7 @@ import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
+import { Callers } from './callers.js';
 import { mountConsole } from './console/console-routes.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
@@ -38,9 +53,11 @@ import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { Providers } from './native/providers.js';
+import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
+import { ConsoleSites } from './session/console-site.js';
 import { readSettings } from './settings.js';
 import { SkipTokens } from './skip-tokens.js';
 
@@ -76,6 +93,18 @@ await runProcess(log, stopWithin, async () => {
   const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
+  const { plainHttp, session: lasts } = config.console;
+  const localSignIn = usesLocalAccounts(config) ? new LocalSignIn(database.operators) : null;
+  const sessions = new ConsoleSessions(
+    database.sessions,
+    { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
+    (issuer) => (issuer === null ? localSignIn !== null : false),
+  );
+  const console = {
+    sessions,
+    sites: new ConsoleSites({ linkBase: linksOf, listenUrl: settings.listenUrl, plainHttp }),
+  };
+  const callers = new Callers(verifier, console);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
   const queue = new BullActionQueue(
     redisUrl,
@@ -95,6 +124,8 @@ await runProcess(log, stopWithin, async () => {
   const store = database.actions;
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
+  const revert = new RevertAction({ store, queue, registry, admission, log });
+  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -106,7 +137,7 @@ await runProcess(log, stopWithin, async () => {
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
-  authenticateBeforeBodies(server, verifier);
+  authenticateBeforeBodies(server, callers);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
@@ -125,13 +156,17 @@ await runProcess(log, stopWithin, async () => {
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
-      revert: new RevertAction({ store, queue, registry, admission, log }),
+      revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
       providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
-      waiting: new LiveWaiting({ store, registry, permits, places: queue }),
+      outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
       feeds,
       health,
-      verifier,
+      callers,
+      console,
+      localSignIn,
+      signInWays: { local: localSignIn !== null, issuers: [] },
+      operators: database.operators,
       rateLimit: rateLimiter,
       skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
       log,
@@ -140,7 +175,7 @@ await runProcess(log, stopWithin, async () => {
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
-  await mountBullBoard(server, { queue, verifier, log });
+  await mountBullBoard(server, { queue, callers, log });
   if (builtin !== null) {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });

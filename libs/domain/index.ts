@@ -84,7 +84,6 @@ export {
 export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
-  ActionPage,
   ActionQueue,
   ActionStore,
   CancelAnswer,
@@ -103,11 +102,26 @@ export type {
   IdempotencyKeys,
   Lease,
   ListPosition,
+  HintPlace,
   QueuePlaces,
   Release,
   Reservation,
   ResolveAnswer,
 } from './ports.js';
+export {
+  CONSOLE_APP_ID,
+  TENANT_ROLES,
+  rolesOf,
+  type AccountDirectory,
+  type Grant,
+  type NewSession,
+  type OperatorAccount,
+  type Person,
+  type Session,
+  type SessionStore,
+  type SignedIn,
+  type TenantRole,
+} from './operator.js';
 export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
 export { UnsealError, type SealedPlace, type SecretKeys, type SecretSeal } from './secret-seal.js';
 export type { Bell, Question, QuestionAnswer, Questions, Rung } from './questions.js';

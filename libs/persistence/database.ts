@@ -16,9 +16,11 @@ import { MongoSecretRecords } from './mongo-secret-records.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
+import { OperatorStore } from './operator-store.js';
 import { MongoQuestions } from './question-store.js';
 import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
+import { MongoSessionStore } from './session-store.js';
 import { sharedKey, type SharedKeyName } from './shared-key.js';
 import { WorkerRegistry } from './worker-registry.js';
 
@@ -32,8 +34,6 @@ export interface DatabaseOptions {
   readonly serverSelectionMs?: number;
   /** Milliseconds a call may go on repeating through an election. Default 12,000. */
   readonly retryBudgetMs?: number;
-  /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
-  readonly phaseScanMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
@@ -56,6 +56,10 @@ export interface Database {
   readonly applications: ApplicationStore;
   /** Public keys of the built-in issuer. */
   readonly issuerKeys: IssuerKeyStore;
+  /** Accounts of people. */
+  readonly operators: OperatorStore;
+  /** Who has signed in. */
+  readonly sessions: MongoSessionStore;
   /** Pauses and health of provider instances. */
   readonly instances: InstanceStore;
   /** Calls to vendors that are on record. */
@@ -114,6 +118,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const workers = new WorkerRegistry(native.collection('workers'));
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
+    const operators = new OperatorStore(connection.getClient(), native);
+    const sessions = new MongoSessionStore(native, operators);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
@@ -121,13 +127,21 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const feeds = new FeedStore(native, options.retryBudgetMs, turns);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
-      [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions, feeds].map((one) =>
-        one.ensureIndexes(),
-      ),
+      [
+        workers,
+        idempotencyKeys,
+        blastCounts,
+        applications,
+        issuerKeys,
+        operators,
+        sessions,
+        questions,
+        feeds,
+      ].map((one) => one.ensureIndexes()),
     );
     const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       idempotencyKeys,
       blastCounts,
@@ -138,6 +152,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,
       issuerKeys,
+      operators,
+      sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),
       recentCalls: new MongoRecentCalls(native),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),

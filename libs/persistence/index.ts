@@ -13,10 +13,12 @@ export {
 } from './backup-format.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
+export { OperatorStore, type ChangeOutcome, type NewOperator, type TenantChange } from './operator-store.js';
 export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
-export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
+export { MongoSessionStore } from './session-store.js';
+export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';
