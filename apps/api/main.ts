@@ -7,6 +7,7 @@ import {
   ClientCredentials,
   ConsoleSessions,
   LocalSignIn,
+  TenantPeople,
   TokenVerifier,
   issuersOf,
 } from '#auth';
@@ -166,7 +167,10 @@ await runProcess(log, stopWithin, async () => {
       console,
       localSignIn,
       signInWays: { local: localSignIn !== null, issuers: [] },
-      operators: database.operators,
+      people:
+        localSignIn === null
+          ? null
+          : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
       skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
       log,
