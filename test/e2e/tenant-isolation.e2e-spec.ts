@@ -93,7 +93,13 @@ describe('what one tenant can see of another', () => {
       expect({ ...operation, status: answer.status }).toEqual({ ...operation, status: 200 });
       expectNothingOf(answer);
       if (operation.roles.includes('Riposte.Operator')) continue;
-      if (typeof answer.body === 'string') expect(answer.body).toBe('0');
+      if (operation.path.endsWith('/overview'))
+        expect(answer.body).toMatchObject({
+          totals: { created: 0 },
+          providers: [],
+          now: { oldestWaiting: null },
+        });
+      else if (typeof answer.body === 'string') expect(answer.body).toBe('0');
       else expect((answer.body as { value: unknown[] }).value).toEqual([]);
     }
     for (const operation of without.filter(({ method }) => method !== 'GET'))
