@@ -1,6 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
-import type { TokenVerifier } from '#auth';
+import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
 import type {
   AskProvider,
@@ -13,7 +13,10 @@ import type {
 import type { ActionFigures, ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
+import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
+import type { EventStreams } from './events/event-streams.js';
+import { EventsController } from './events/events.controller.js';
 import { FeedsController } from './feeds/feeds.controller.js';
 import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
@@ -26,18 +29,25 @@ import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
 import type { Outlooks } from './native/outlook.js';
 import { WorkersController } from './native/workers.controller.js';
+import { OperatorsController } from './session/operators.controller.js';
+import { SessionController } from './session/session.controller.js';
+import type { SignInWays } from './session/session.dto.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
+  CALLERS,
   CANCEL_ACTION,
+  CONSOLE,
+  EVENT_STREAMS,
   FEEDS,
   FIGURES,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
+  LOCAL_SIGN_IN,
   LOG,
   OUTLOOKS,
   PROVIDERS,
@@ -46,8 +56,9 @@ import {
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SEARCH,
+  SIGN_IN_WAYS,
   SUBMIT_ACTION,
-  TOKEN_VERIFIER,
+  TENANT_PEOPLE,
   WORKERS,
 } from './tokens.js';
 
@@ -65,9 +76,16 @@ export interface ApiParts {
   readonly ask: AskProvider;
   readonly providers: Providers;
   readonly outlooks: Outlooks;
+  readonly events: EventStreams;
   readonly feeds: Feeds;
   readonly health: Health;
-  readonly verifier: TokenVerifier;
+  readonly callers: Callers;
+  readonly console: ConsoleParts;
+  /** Null: nobody signs in by a password. */
+  readonly localSignIn: LocalSignIn | null;
+  readonly signInWays: SignInWays;
+  /** Null: accounts are not kept here. */
+  readonly people: TenantPeople | null;
   /** Null: nobody is limited. */
   readonly rateLimit: RateLimit | null;
   readonly skipTokens: SkipTokens;
@@ -84,10 +102,13 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        EventsController,
         OverviewController,
         ProvidersController,
         FeedsController,
         WorkersController,
+        SessionController,
+        OperatorsController,
         HealthController,
       ],
       providers: [
@@ -104,17 +125,22 @@ export class ApiModule {
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: OUTLOOKS, useValue: parts.outlooks },
+        { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: LINK_BASE, useValue: parts.linkBase },
-        { provide: TOKEN_VERIFIER, useValue: parts.verifier },
+        { provide: CALLERS, useValue: parts.callers },
+        { provide: CONSOLE, useValue: parts.console },
+        { provide: LOCAL_SIGN_IN, useValue: parts.localSignIn },
+        { provide: TENANT_PEOPLE, useValue: parts.people },
+        { provide: SIGN_IN_WAYS, useValue: parts.signInWays },
         { provide: RATE_LIMIT, useValue: parts.rateLimit },
         {
           provide: APP_GUARD,
-          inject: [Reflector, TOKEN_VERIFIER, RATE_LIMIT],
-          useFactory: (reflector: Reflector, verifier: TokenVerifier, rateLimit: RateLimit | null) =>
-            new AuthGuard(reflector, verifier, rateLimit),
+          inject: [Reflector, CALLERS, RATE_LIMIT],
+          useFactory: (reflector: Reflector, callers: Callers, rateLimit: RateLimit | null) =>
+            new AuthGuard(reflector, callers, rateLimit),
         },
         { provide: APP_FILTER, inject: [LOG], useFactory: (log: Logger) => new GraphExceptionFilter(log) },
       ],

@@ -2,11 +2,11 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { TokenVerifier } from '#auth';
 import { UserError, type HintPlace } from '#domain';
 import type { BullActionQueue } from '#queue';
 import type { Logger } from '#telemetry';
-import { authenticate, authorise } from '../auth.guard.js';
+import { authorise } from '../auth.guard.js';
+import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
 
 const PATH = '/ops/queues';
@@ -20,11 +20,12 @@ export function jobPath({ queue, id }: HintPlace): string {
  * Bull Board, read-only, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
  * scope of the server whose own hook authenticates every route below it, however the path is spelled.
  *
- * A browser sends the token as the password of HTTP Basic; programs send it as a bearer token.
+ * People come with a session of the console; who has none is led to where one signs in. Programs send a bearer token,
+ * which a browser may send, too, as the password of HTTP Basic.
  */
 export async function mountBullBoard(
   server: FastifyInstance,
-  parts: { readonly queue: BullActionQueue; readonly verifier: TokenVerifier; readonly log: Logger },
+  parts: { readonly queue: BullActionQueue; readonly callers: Callers; readonly log: Logger },
 ): Promise<void> {
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
@@ -45,13 +46,17 @@ export async function mountBullBoard(
       });
       scope.addHook('onRequest', async (request, reply) => {
         try {
-          request.identity = await authenticateOperator(request, reply, parts.verifier);
-          authorise(request.identity, 'operate');
+          request.caller = await authenticateOperator(request, reply, parts.callers);
+          authorise(request.caller, 'operate');
           if (request.method !== 'GET' && request.method !== 'HEAD') {
             reply.header('allow', 'GET, HEAD');
             throw new UserError('methodNotAllowed', 'The queues are read-only.');
           }
         } catch (error) {
+          if (error instanceof UserError && error.code === 'unauthenticated' && isVisit(request))
+            return reply
+              .removeHeader('www-authenticate')
+              .redirect(`/sign-in?returnTo=${encodeURIComponent(request.url)}`);
           // Thrown on, it would end in the board's own error handler, which answers 500.
           sendError(error, request, reply, parts.log);
           return reply;
@@ -75,8 +80,16 @@ function whatIsIn(instance: string, goesFirst: boolean): string {
     : `What waits to be started at ${instance}. A job goes once it was looked at; how actions end is told by the API.`;
 }
 
-async function authenticateOperator(request: FastifyRequest, reply: FastifyReply, verifier: TokenVerifier) {
-  const given = request.headers.authorization ?? '';
+/** By the token, or by the session of the console where there is no `Authorization`. */
+async function authenticateOperator(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  callers: Callers,
+): Promise<KnownCaller> {
+  const { authorization } = request.headers;
+  const found = authorization === undefined ? await callers.bySession(request) : null;
+  if (found !== null) return found.caller;
+  const given = authorization ?? '';
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(given)?.[1];
   const password =
     basic === undefined
@@ -85,7 +98,7 @@ async function authenticateOperator(request: FastifyRequest, reply: FastifyReply
           .toString('utf8')
           .replace(/^[^:]*:/, '');
   try {
-    return await authenticate(password === undefined ? given : `Bearer ${password}`, verifier);
+    return await callers.byToken(password === undefined ? given : `Bearer ${password}`);
   } catch (error) {
     // So that a browser asks for name (any) and password (the token).
     if (error instanceof UserError && error.code === 'unauthenticated') {
@@ -96,6 +109,13 @@ async function authenticateOperator(request: FastifyRequest, reply: FastifyReply
     }
     throw error;
   }
+}
+
+/** Somebody who opens the page in a browser and has not signed in yet. */
+function isVisit({ method, headers }: FastifyRequest): boolean {
+  return (
+    method === 'GET' && headers.authorization === undefined && /\btext\/html\b/.test(headers.accept ?? '')
+  );
 }
 
 /** Bull Board's page configures itself in an inline script. */
