@@ -8,6 +8,8 @@ import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
+import type { EventStreams } from './events/event-streams.js';
+import { EventsController } from './events/events.controller.js';
 import { FeedsController } from './feeds/feeds.controller.js';
 import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
@@ -31,6 +33,7 @@ import {
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
+  EVENT_STREAMS,
   FEEDS,
   HEALTH,
   LINK_BASE,
@@ -61,6 +64,7 @@ export interface ApiParts {
   readonly ask: AskProvider;
   readonly providers: Providers;
   readonly outlooks: Outlooks;
+  readonly events: EventStreams;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly callers: Callers;
@@ -86,6 +90,7 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        EventsController,
         ProvidersController,
         FeedsController,
         WorkersController,
@@ -105,6 +110,7 @@ export class ApiModule {
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: OUTLOOKS, useValue: parts.outlooks },
+        { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

@@ -5,8 +5,10 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import {
   BuiltinIssuer,
   ClientCredentials,
+  ConsoleIssuer,
   ConsoleSessions,
   LocalSignIn,
+  PendingSignIns,
   TenantPeople,
   TokenVerifier,
   issuersOf,
@@ -15,6 +17,7 @@ import {
   backlogBoundsOf,
   blastLimitsOf,
   configFileOf,
+  consoleIssuersOf,
   inFile,
   usesBuiltinIssuer,
   usesLocalAccounts,
@@ -40,6 +43,7 @@ import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
 import { mountConsole } from './console/console-routes.js';
+import { EventStreams } from './events/event-streams.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -59,6 +63,8 @@ import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { ConsoleSites } from './session/console-site.js';
+import { mountSignIn } from './session/sign-in-routes.js';
+import { SIGN_IN_PATHS } from './session/sign-in-openapi.js';
 import { readSettings } from './settings.js';
 import { SkipTokens } from './skip-tokens.js';
 
@@ -90,6 +96,11 @@ await runProcess(log, stopWithin, async () => {
   const { config, registry } = providers;
   const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
+  const consoleIssuers = await inFile(configFileOf(process.env, process.cwd()), async () =>
+    (await consoleIssuersOf(config, process.env)).map(
+      (issuer, index) => new ConsoleIssuer(issuer, `console.issuers.${index}`),
+    ),
+  );
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -99,7 +110,7 @@ await runProcess(log, stopWithin, async () => {
   const sessions = new ConsoleSessions(
     database.sessions,
     { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
-    (issuer) => (issuer === null ? localSignIn !== null : false),
+    (issuer) => (issuer === null ? localSignIn !== null : consoleIssuers.some(({ id }) => id === issuer)),
   );
   const console = {
     sessions,
@@ -135,6 +146,27 @@ await runProcess(log, stopWithin, async () => {
     record: fetches,
     rateLimit: rateLimiter,
   });
+  const skipTokens = new SkipTokens(await database.sharedKey('skip-token', seal));
+  const providerViews = new Providers({
+    registry,
+    permits,
+    records: database.instances,
+    counter: store,
+    log,
+  });
+  const changes = database.changes({
+    onTrouble: (problem) => {
+      if (problem === null) log.info({}, 'changes are read again');
+      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+    },
+  });
+  const events = new EventStreams({
+    changes,
+    providers: providerViews,
+    positions: skipTokens,
+    identify: async (request) => (await callers.of(request, true)).identity,
+    log,
+  });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
@@ -159,20 +191,24 @@ await runProcess(log, stopWithin, async () => {
       resolve: new ResolveOutcome({ store, log }),
       revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
-      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
+      providers: providerViews,
       outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
+      events,
       feeds,
       health,
       callers,
       console,
       localSignIn,
-      signInWays: { local: localSignIn !== null, issuers: [] },
+      signInWays: {
+        local: localSignIn !== null,
+        issuers: consoleIssuers.map(({ id, name }) => ({ id, name })),
+      },
       people:
         localSignIn === null
           ? null
           : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
+      skipTokens,
       log,
       linkBase: linksOf,
     }),
@@ -184,9 +220,17 @@ await runProcess(log, stopWithin, async () => {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
+  if (consoleIssuers.length > 0) {
+    const pending = new PendingSignIns(await database.sharedKey('sign-in', seal));
+    await mountSignIn(server, { issuers: consoleIssuers, pending, console, log });
+  }
   await mountFeeds(server, feeds, log);
   await mountConsole(server, log);
-  mountOpenApi(app, linksOf, { issuer: builtin === null ? {} : ISSUER_PATHS, feeds: FEED_PATHS });
+  mountOpenApi(app, linksOf, {
+    issuer: builtin === null ? {} : ISSUER_PATHS,
+    feeds: FEED_PATHS,
+    signIn: consoleIssuers.length === 0 ? {} : SIGN_IN_PATHS,
+  });
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -202,9 +246,11 @@ await runProcess(log, stopWithin, async () => {
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
+    events.close();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    changes.close();
     await fetches.close();
     builtin?.stop();
     rateLimiter?.close();

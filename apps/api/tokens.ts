@@ -12,6 +12,7 @@ export const LOG = Symbol('Logger');
 export const LIST_ACTIONS = Symbol('ListActions');
 export const SEARCH = Symbol('ActionSearch');
 export const OUTLOOKS = Symbol('Outlooks');
+export const EVENT_STREAMS = Symbol('EventStreams');
 export const LINK_BASE = Symbol('LinkBase');
 export const CALLERS = Symbol('Callers');
 export const CONSOLE = Symbol('Console');

@@ -71,15 +71,15 @@ function addCommand(): Command {
     .action(async (given: string, options: AddOptions) => {
       const { checkNewPassword, displayName, newPassword, operatorName } = await import('#auth');
       const chosen = options.passwordFile === undefined ? null : await passwordIn(options.passwordFile);
-      const { name, shown } = refused(() => {
+      const { name, asShown } = refused(() => {
         const known = operatorName(given);
         if (chosen !== null) checkNewPassword(chosen, known);
-        return { name: known, shown: displayName(options.displayName ?? known) };
+        return { name: known, asShown: displayName(options.displayName ?? known) };
       });
       const password = chosen ?? newPassword();
       await make({
         name,
-        displayName: shown,
+        displayName: asShown,
         password,
         mustChangePassword: chosen === null,
         operates: options.operates === true,
@@ -220,9 +220,9 @@ async function changed(
 }
 
 /** A value that is wrong, said in the words of whoever checks it. */
-function refused<T>(make: () => T): T {
+function refused<T>(check: () => T): T {
   try {
-    return make();
+    return check();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new RefusedError(error.message, { cause: error });
@@ -273,7 +273,7 @@ function jsonOption(): Option {
 }
 
 function roleOption(): Option {
-  return new Option('--role <role>', `${TENANT_ROLES.join(', ')}`).argParser((given) => {
+  return new Option('--role <role>', TENANT_ROLES.join(', ')).argParser((given) => {
     const role = TENANT_ROLES.find((known) => known.toLowerCase() === given.toLowerCase());
     if (role === undefined) throw new InvalidArgumentError(`Known roles: ${TENANT_ROLES.join(', ')}.`);
     return role;

@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
+import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
 import { actionSchema } from './action-document.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
@@ -9,6 +10,7 @@ import { FeedStore } from './feed-store.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
+import { majorityWrite } from './majority-write.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoBlastCounts } from './mongo-blast-counts.js';
 import { MongoEffectLifts } from './mongo-effect-lifts.js';
@@ -68,6 +70,8 @@ export interface Database {
   entryLedger(instance: string): MongoEntryLedger;
   /** Lists that firewalls fetch. */
   readonly feeds: FeedStore;
+  /** What changes, for whoever wants to hear of it. To be closed before the database is. */
+  changes(options?: ActionChangesOptions): ActionChanges;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /**
@@ -158,10 +162,11 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       recentCalls: new MongoRecentCalls(native),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
+      changes: (changesOptions) => new ActionChanges(native, changesOptions),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name, seal) => sharedKey(native, name, seal),
       secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
-      checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
+      checkMajorityWrite: (timeoutMs) => majorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();
         return connection.close();
@@ -171,14 +176,4 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await connection.close().catch(() => undefined);
     throw error;
   }
-}
-
-async function checkMajorityWrite(db: mongoose.mongo.Db, timeoutMs: number): Promise<void> {
-  const late = new Promise<never>((_resolve, reject) => {
-    setTimeout(() => reject(new Error(`no majority write within ${timeoutMs} ms`)), timeoutMs).unref();
-  });
-  const write = db
-    .collection<{ _id: string }>('health')
-    .updateOne({ _id: 'majority' }, [{ $set: { at: '$$NOW' } }], { upsert: true });
-  await Promise.race([write, late]);
 }

@@ -1,3 +1,4 @@
+export { ActionChanges, type Told } from './action-changes.js';
 export { ActionSearch, type ActionQuery } from './action-search.js';
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';
@@ -11,6 +12,7 @@ export {
   recordsOf,
   type CheckedBackup,
 } from './backup-format.js';
+export type { ChangedAction, TenantChanges } from './change-log.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
 export { OperatorStore } from './operator-store.js';

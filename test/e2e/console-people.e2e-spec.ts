@@ -120,12 +120,12 @@ describe('the people of a tenant', () => {
   it("are nothing to another tenant's administrator", async () => {
     const { client } = await administrator();
     const other = await administrator();
-    for (const [method, path, body] of [
+    for (const [method, what, body] of [
       ['PATCH', '', { role: 'Viewer' }],
       ['POST', '/reset-password', undefined],
       ['DELETE', '', undefined],
     ] as const)
-      expect(codeOf(await client.send(method, `${PEOPLE}/${other.name}${path}`, { body }))).toBe(
+      expect(codeOf(await client.send(method, `${PEOPLE}/${other.name}${what}`, { body }))).toBe(
         '404 itemNotFound',
       );
     expect((await other.client.session()).signedIn).toBe(true);
@@ -224,7 +224,7 @@ describe('riposte operators', () => {
     );
     expect(await add()).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('There is an account dave'),
+      stderr: expect.stringContaining('There is an account dave') as string,
     });
     await writeFile(file, 'dave');
     expect(await add()).toMatchObject({ code: 1, stderr: 'A password has 12 to 128 characters.\n' });

@@ -100,6 +100,8 @@ describe('what one tenant can see of another', () => {
       expect({ ...operation, status: answer.status }).toEqual({ ...operation, status: 200 });
       expectNothingOf(answer);
       if (operation.roles.includes('Riposte.Operator')) continue;
+      // What happens to the actions later is told, too, to their tenant alone: see events.e2e-spec.ts.
+      if (operation.path.endsWith('/events')) continue;
       if (typeof answer.body === 'string') expect(answer.body).toBe('0');
       else expect((answer.body as { value: unknown[] }).value).toEqual([]);
     }
