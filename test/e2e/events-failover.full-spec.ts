@@ -13,7 +13,7 @@ import { signToken } from '../support/token.js';
 
 /** Two thousand listen to one process while its replica set loses its primary. */
 
-const TENANTS = Array.from({ length: 4 }, () => randomUUID());
+const TENANTS: readonly string[] = Array.from({ length: 4 }, () => randomUUID());
 const APPS = 100;
 const STREAMS_OF_APP = 20;
 /** Of the listeners, those that read nothing until all has happened. */
