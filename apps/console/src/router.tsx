@@ -12,14 +12,18 @@ import { queryClient } from './api/query-client.ts';
 import type { OverviewWindow } from './api/types.ts';
 import { returnPath } from './session/return-to.ts';
 import { takeSession } from './session/session.tsx';
-import { PageLoading, PageProblem, PageUnknown } from './shell/page-states.tsx';
+import { PageLoading, PageProblem, PageUnknown, SiteProblem } from './shell/page-states.tsx';
 import { Root } from './shell/root.tsx';
 
 interface RouterContext {
   readonly queries: QueryClient;
 }
 
-const root = createRootRouteWithContext<RouterContext>()({ component: Root, notFoundComponent: PageUnknown });
+const root = createRootRouteWithContext<RouterContext>()({
+  component: Root,
+  notFoundComponent: PageUnknown,
+  errorComponent: SiteProblem,
+});
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -32,6 +36,7 @@ const signIn = createRoute({
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (session.signedIn) redirect({ throw: true, href: returnPath(search.returnTo) });
   },
+  errorComponent: SiteProblem,
   component: lazyRouteComponent(() => import('./pages/sign-in/sign-in-page.tsx'), 'SignInPage'),
 });
 
@@ -49,6 +54,7 @@ const shell = createRoute({
       });
     }
   },
+  errorComponent: SiteProblem,
   component: lazyRouteComponent(() => import('./shell/shell.tsx'), 'Shell'),
 });
 
