@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONSOLE_APP_ID } from '#domain';
 import { freePort } from '#embedded-servers';
@@ -8,6 +10,7 @@ import { ConsoleClient, type SessionView } from '../support/console-client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 import { ProductProcess } from '../support/product-process.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
 import { API_COMMAND } from '../deploy/start-commands.js';
 
@@ -70,9 +73,13 @@ describe('signing in by name and password', () => {
       csrfToken: expect.stringMatching(/^[\w-]{43}$/) as string,
       idleUntil: expect.any(String) as string,
       endsAt: expect.any(String) as string,
-      version: '0.1.0',
+      version: (
+        JSON.parse(await readFile(path.join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
+      ).version,
     });
     expect(await client.session()).toEqual(answer.body);
+    const lasts = (until = '') => Math.round((Date.parse(until) - Date.now()) / 60_000);
+    expect([lasts(answer.body.idleUntil), lasts(answer.body.endsAt)]).toEqual([30, 720]);
   });
 
   it('tells who has not signed in how to', async () => {
@@ -174,6 +181,40 @@ describe('signing in by name and password', () => {
       sent.end(JSON.stringify({ name: 'ann', password: PASSWORD }));
     });
     expect(status).toBe(403);
+  });
+});
+
+describe('signing in behind a proxy with TLS', () => {
+  const PUBLIC_URL = 'https://riposte.example';
+  let proxied: ProductProcess;
+  let url: string;
+  beforeAll(async () => {
+    const port = await freePort();
+    url = `http://127.0.0.1:${port}`;
+    proxied = new ProductProcess(API_COMMAND, { ...stack.env, PORT: String(port), PUBLIC_URL });
+    await proxied.ready();
+  });
+  afterAll(() => proxied.end());
+
+  it('sets a cookie that browsers keep to this host and to TLS, and takes no other', async () => {
+    const { name } = await signedIn();
+    const client = new ConsoleClient(url);
+    const body = { name, password: PASSWORD };
+    const headers = { origin: PUBLIC_URL };
+    const answer = await client.send<SessionView>('POST', '/api/v1/session', { body, headers });
+    expect(answer.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^__Host-riposte=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Secure$/),
+    ]);
+    expect((await client.session()).signedIn).toBe(true);
+    const secret = client.cookies.get('__Host-riposte') ?? '';
+    const tossed = new ConsoleClient(url);
+    tossed.cookies.set('riposte', secret);
+    expect((await tossed.session()).signedIn).toBe(false);
+  });
+
+  it('is done at its address alone', async () => {
+    const answer = await new ConsoleClient(url).signIn('ann', PASSWORD);
+    expect(codeOf(answer)).toBe('403 accessDenied');
   });
 });
 
