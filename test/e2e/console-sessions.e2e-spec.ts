@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONSOLE_APP_ID } from '#domain';
 import { freePort } from '#embedded-servers';
@@ -74,7 +74,7 @@ describe('signing in by name and password', () => {
       idleUntil: expect.any(String) as string,
       endsAt: expect.any(String) as string,
       version: (
-        JSON.parse(await readFile(path.join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
+        JSON.parse(await readFile(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
       ).version,
     });
     expect(await client.session()).toEqual(answer.body);
