@@ -53,6 +53,8 @@ class ThroughputDto {
   completed!: number;
   @ApiProperty({ ...integer, description: 'With those of unknown outcome, without the cancelled.' })
   failed!: number;
+  @ApiProperty(integer)
+  cancelled!: number;
 }
 
 class LatencyDto {
@@ -179,12 +181,13 @@ export function toOverview(
       ...totals.outcomes,
     },
     throughput: spans.map(({ at, figures }) => {
-      const { completed, failed, outcomeUnknown } = sumOf(figures.instances.values()).outcomes;
+      const { completed, failed, outcomeUnknown, cancelled } = sumOf(figures.instances.values()).outcomes;
       return {
         at: at.toISOString(),
         created: figures.created,
         completed,
         failed: failed + outcomeUnknown,
+        cancelled,
       };
     }),
     latency: spans.map(({ at, figures }) => ({
