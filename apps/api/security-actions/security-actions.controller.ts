@@ -77,8 +77,12 @@ export class SecurityActionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SecurityActionDto> {
-    const key = idempotencyKeyOf(request);
-    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
+    const { action, repeated } = await this.submitAction.submit(
+      callerOf(request),
+      submissionOf(body),
+      idempotencyKeyOf(request),
+      () => !request.raw.socket.destroyed,
+    );
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toEntity(action) };
