@@ -38,6 +38,7 @@ const OURS = '^(apps|libs|plugins|test)/';
 const ENTRY_POINTS = [
   '^[^/]+$',
   '^apps/(api|worker|launcher)/main\\.ts$',
+  '^apps/console/(vite\\.config\\.ts|src/main\\.tsx|.*\\.spec\\.ts)$',
   '^apps/cli/[^/]+\\.ts$',
   '^apps/launcher/[^/]+\\.mjs$',
   '^(libs/[^/]+|libs/provider-sdk/conformance|plugins)/index\\.ts$',
@@ -86,6 +87,19 @@ export default {
           ...libs(['embedded-servers', 'auth', 'config', 'domain', 'secrets', 'telemetry']),
         ],
       },
+    },
+    {
+      name: 'console-imports-only-itself',
+      comment: 'It runs in browsers and talks to the API only. Its build runs in Node.',
+      severity: 'error',
+      from: { path: '^apps/console/src/', pathNot: '[.-]spec\\.ts$' },
+      to: { path: OURS, pathNot: '^apps/console/src/' },
+    },
+    {
+      name: 'console-needs-no-node',
+      severity: 'error',
+      from: { path: '^apps/console/src/', pathNot: '[.-]spec\\.ts$' },
+      to: { dependencyTypes: ['core'] },
     },
     {
       name: 'nobody-imports-apps',
@@ -192,9 +206,9 @@ export default {
     },
     {
       name: 'product-does-not-need-dev-dependencies',
-      comment: 'The production image has none.',
+      comment: 'The production image has none. Of the console it has what Vite made of it.',
       severity: 'error',
-      from: { path: '^(apps|libs|plugins)/' },
+      from: { path: '^(apps|libs|plugins)/', pathNot: '^apps/console/' },
       to: { dependencyTypes: ['npm-dev'] },
     },
     {
@@ -236,7 +250,7 @@ export default {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['riposte-source', 'import', 'node', 'types', 'default'],
-      extensions: ['.ts', '.mjs', '.js', '.json', '.d.ts'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.json', '.d.ts', '.css'],
     },
   },
 };

@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'specs',
-          include: ['test/**/*.spec.ts'],
+          include: ['test/**/*.spec.ts', 'apps/console/src/**/*.spec.ts'],
         },
       },
       {

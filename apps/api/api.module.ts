@@ -1,12 +1,22 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
-import type { TokenVerifier } from '#auth';
+import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
-import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
-import type { ActionSearch, WorkerRegistry } from '#persistence';
+import type {
+  AskProvider,
+  CancelAction,
+  ProviderRegistry,
+  ResolveOutcome,
+  RevertAction,
+  SubmitAction,
+} from '#engine';
+import type { ActionFigures, ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
+import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
+import type { EventStreams } from './events/event-streams.js';
+import { EventsController } from './events/events.controller.js';
 import { FeedsController } from './feeds/feeds.controller.js';
 import type { Feeds } from './feeds/feeds.js';
 import { HealthController } from './health/health.controller.js';
@@ -14,31 +24,41 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
+import { OverviewController } from './native/overview.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
-import type { LiveWaiting } from './native/waiting.js';
+import type { Outlooks } from './native/outlook.js';
 import { WorkersController } from './native/workers.controller.js';
+import { OperatorsController } from './session/operators.controller.js';
+import { SessionController } from './session/session.controller.js';
+import type { SignInWays } from './session/session.dto.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
+  CALLERS,
   CANCEL_ACTION,
+  CONSOLE,
+  EVENT_STREAMS,
   FEEDS,
+  FIGURES,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
+  LOCAL_SIGN_IN,
   LOG,
+  OUTLOOKS,
   PROVIDERS,
   RATE_LIMIT,
+  REGISTRY,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SEARCH,
-  SKIP_TOKENS,
+  SIGN_IN_WAYS,
   SUBMIT_ACTION,
-  TOKEN_VERIFIER,
-  WAITING,
+  TENANT_PEOPLE,
   WORKERS,
 } from './tokens.js';
 
@@ -46,6 +66,8 @@ import {
 export interface ApiParts {
   readonly store: ActionStore;
   readonly search: ActionSearch;
+  readonly figures: ActionFigures;
+  readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
@@ -53,10 +75,17 @@ export interface ApiParts {
   readonly revert: RevertAction;
   readonly ask: AskProvider;
   readonly providers: Providers;
-  readonly waiting: LiveWaiting;
+  readonly outlooks: Outlooks;
+  readonly events: EventStreams;
   readonly feeds: Feeds;
   readonly health: Health;
-  readonly verifier: TokenVerifier;
+  readonly callers: Callers;
+  readonly console: ConsoleParts;
+  /** Null: nobody signs in by a password. */
+  readonly localSignIn: LocalSignIn | null;
+  readonly signInWays: SignInWays;
+  /** Null: accounts are not kept here. */
+  readonly people: TenantPeople | null;
   /** Null: nobody is limited. */
   readonly rateLimit: RateLimit | null;
   readonly skipTokens: SkipTokens;
@@ -73,16 +102,21 @@ export class ApiModule {
         SecurityActionsController,
         BatchController,
         NativeActionsController,
+        EventsController,
+        OverviewController,
         ProvidersController,
         FeedsController,
         WorkersController,
+        SessionController,
+        OperatorsController,
         HealthController,
       ],
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SEARCH, useValue: parts.search },
+        { provide: FIGURES, useValue: parts.figures },
+        { provide: REGISTRY, useValue: parts.registry },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
-        { provide: SKIP_TOKENS, useValue: parts.skipTokens },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
@@ -90,18 +124,23 @@ export class ApiModule {
         { provide: REVERT_ACTION, useValue: parts.revert },
         { provide: ASK_PROVIDER, useValue: parts.ask },
         { provide: PROVIDERS, useValue: parts.providers },
-        { provide: WAITING, useValue: parts.waiting },
+        { provide: OUTLOOKS, useValue: parts.outlooks },
+        { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },
         { provide: LINK_BASE, useValue: parts.linkBase },
-        { provide: TOKEN_VERIFIER, useValue: parts.verifier },
+        { provide: CALLERS, useValue: parts.callers },
+        { provide: CONSOLE, useValue: parts.console },
+        { provide: LOCAL_SIGN_IN, useValue: parts.localSignIn },
+        { provide: TENANT_PEOPLE, useValue: parts.people },
+        { provide: SIGN_IN_WAYS, useValue: parts.signInWays },
         { provide: RATE_LIMIT, useValue: parts.rateLimit },
         {
           provide: APP_GUARD,
-          inject: [Reflector, TOKEN_VERIFIER, RATE_LIMIT],
-          useFactory: (reflector: Reflector, verifier: TokenVerifier, rateLimit: RateLimit | null) =>
-            new AuthGuard(reflector, verifier, rateLimit),
+          inject: [Reflector, CALLERS, RATE_LIMIT],
+          useFactory: (reflector: Reflector, callers: Callers, rateLimit: RateLimit | null) =>
+            new AuthGuard(reflector, callers, rateLimit),
         },
         { provide: APP_FILTER, inject: [LOG], useFactory: (log: Logger) => new GraphExceptionFilter(log) },
       ],

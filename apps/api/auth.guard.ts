@@ -2,14 +2,15 @@ import { SetMetadata, applyDecorators, type CanActivate, type ExecutionContext }
 import type { Reflector } from '@nestjs/core';
 import { ApiSecurity } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { rolesFor, satisfies, type Identity, type Need, type TokenVerifier } from '#auth';
-import { DefectError, UserError, type RateLimit } from '#domain';
-import { limitApp } from './http/app-limit.js';
+import { rolesFor, satisfies, type Identity, type Need } from '#auth';
+import { DefectError, TENANT_ROLES, UserError, type RateLimit, type Session } from '#domain';
+import type { Callers, KnownCaller } from './callers.js';
+import { limitCaller } from './http/caller-limit.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set once the bearer token has been verified. */
-    identity?: Identity;
+    /** Set once it is known who sent it. */
+    caller?: KnownCaller;
   }
   interface FastifyContextConfig {
     /** Its callers are known in another way than by {@link AuthGuard}. */
@@ -17,35 +18,58 @@ declare module 'fastify' {
   }
 }
 
+/** What a person has to be who has signed in: anybody, or an administrator of the tenant. No token is enough. */
+export type PersonNeed = 'session' | 'administer';
+
 const NEED = 'riposte:need';
+
+/** Name of the scheme in the OpenAPI document. */
+export const SESSION_SCHEME = 'session';
 
 /**
  * What a route asks of its caller, in the OpenAPI document as well: each role that is enough is an alternative there.
  * A route that says nothing is answered to nobody.
  */
-export function Requires(need: Need | 'nothing'): MethodDecorator & ClassDecorator {
-  const roles = need === 'nothing' ? [] : rolesFor(need);
-  return applyDecorators(SetMetadata(NEED, need), ...roles.map((role) => ApiSecurity('bearer', [role])));
+export function Requires(need: Need | PersonNeed | 'nothing'): MethodDecorator & ClassDecorator {
+  return applyDecorators(SetMetadata(NEED, need), ...schemesFor(need));
+}
+
+function schemesFor(need: Need | PersonNeed | 'nothing'): readonly (MethodDecorator & ClassDecorator)[] {
+  switch (need) {
+    case 'nothing':
+      return [];
+    case 'session':
+      return TENANT_ROLES.map((role) => ApiSecurity(SESSION_SCHEME, [role]));
+    case 'administer':
+      return [ApiSecurity(SESSION_SCHEME, ['Administrator'])];
+    default:
+      return rolesFor(need).map((role) => ApiSecurity('bearer', [role]));
+  }
+}
+
+/** Whether a session of the console is as good as an access token there: on the native API, never on Graph's. */
+export function takesSessions(url: string | undefined): boolean {
+  return url?.startsWith('/api/v1/') === true;
 }
 
 /**
- * Lets a request through when its token is valid, its application has not asked too often, and the token carries a
- * role the route requires. In that order: what is refused for its role counts, too.
+ * Lets a request through when it is known who sent it, that caller has not asked too often, and may do what the route
+ * is for. In that order: what is refused for its role counts, too.
  */
 export class AuthGuard implements CanActivate {
   readonly #reflector: Reflector;
-  readonly #verifier: TokenVerifier;
+  readonly #callers: Callers;
   readonly #rateLimit: RateLimit | null;
 
   /** @param rateLimit null: nobody is limited */
-  constructor(reflector: Reflector, verifier: TokenVerifier, rateLimit: RateLimit | null) {
+  constructor(reflector: Reflector, callers: Callers, rateLimit: RateLimit | null) {
     this.#reflector = reflector;
-    this.#verifier = verifier;
+    this.#callers = callers;
     this.#rateLimit = rateLimit;
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const need = this.#reflector.getAllAndOverride<Need | 'nothing' | undefined>(NEED, [
+    const need = this.#reflector.getAllAndOverride<Need | PersonNeed | 'nothing' | undefined>(NEED, [
       context.getHandler(),
       context.getClass(),
     ]);
@@ -56,19 +80,20 @@ export class AuthGuard implements CanActivate {
     if (need === 'nothing') return true;
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    request.identity ??= await authenticate(request.headers.authorization, this.#verifier);
+    request.caller ??= await this.#callers.of(request, takesSessions(request.routeOptions.url));
     if (this.#rateLimit !== null)
-      await limitApp(this.#rateLimit, request.identity, http.getResponse<FastifyReply>());
-    authorise(request.identity, need);
+      await limitCaller(this.#rateLimit, request.caller, http.getResponse<FastifyReply>());
+    if (need === 'session' || need === 'administer') requirePerson(request.caller, need);
+    else authorise(request.caller, need);
     return true;
   }
 }
 
 /**
- * Refuses a request with a body before that is read where its token is not valid: a kilobyte from nobody, inflated to
- * a megabyte and parsed, would cost a thousand times what it costs to send. The guard comes after the body.
+ * Refuses a request with a body before that is read where it is not known who sent it: a kilobyte from nobody, inflated
+ * to a megabyte and parsed, would cost a thousand times what it costs to send. The guard comes after the body.
  */
-export function authenticateBeforeBodies(server: FastifyInstance, verifier: TokenVerifier): void {
+export function authenticateBeforeBodies(server: FastifyInstance, callers: Callers): void {
   server.addHook('onRequest', async (request) => {
     const { headers, method, routeOptions } = request;
     if (
@@ -79,27 +104,48 @@ export function authenticateBeforeBodies(server: FastifyInstance, verifier: Toke
     )
       return;
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
-    request.identity = await authenticate(headers.authorization, verifier);
+    request.caller = await callers.of(request, takesSessions(routeOptions.url));
   });
 }
 
-/** @throws UserError `unauthenticated` */
-export function authenticate(authorization: string | undefined, verifier: TokenVerifier): Promise<Identity> {
-  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
-  if (token === undefined)
-    throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
-  return verifier.verify(token);
+/** @throws UserError `accessDenied` naming the roles that would be enough */
+export function authorise({ identity, session }: KnownCaller, need: Need): void {
+  if (session?.person.mustChangePassword === true)
+    throw new UserError('accessDenied', 'Change your password first: it was only good for signing in once.');
+  if (satisfies(identity.roles, need)) return;
+  const roles = rolesFor(need).join(' or ');
+  throw new UserError(
+    'accessDenied',
+    session === null
+      ? `The access token needs the role ${roles}.`
+      : `Your role (${session.grant.role}) does not allow this; it takes ${roles}.`,
+  );
 }
 
-/** @throws UserError `accessDenied` naming the roles that would be enough */
-export function authorise(identity: Identity, need: Need): void {
-  if (!satisfies(identity.roles, need)) {
-    throw new UserError('accessDenied', `The access token needs the role ${rolesFor(need).join(' or ')}.`);
-  }
+function requirePerson({ session }: KnownCaller, need: PersonNeed): void {
+  if (session === null)
+    throw new UserError('accessDenied', 'This is for people who have signed in, not for access tokens.');
+  if (need === 'session') return;
+  if (session.person.mustChangePassword)
+    throw new UserError('accessDenied', 'Change your password first: it was only good for signing in once.');
+  if (session.grant.role !== 'Administrator')
+    throw new UserError('accessDenied', 'This takes the role Administrator in the tenant.');
 }
 
 /** The verified caller of a guarded route. */
 export function callerOf(request: FastifyRequest): Identity {
-  if (request.identity === undefined) throw new DefectError('a route used its caller without requiring one');
-  return request.identity;
+  return knownCallerOf(request).identity;
+}
+
+/** The same with how it is known. */
+export function knownCallerOf(request: FastifyRequest): KnownCaller {
+  if (request.caller === undefined) throw new DefectError('a route used its caller without requiring one');
+  return request.caller;
+}
+
+/** The session of a route that requires one. */
+export function sessionOf(request: FastifyRequest): Session {
+  const { session } = knownCallerOf(request);
+  if (session === null) throw new DefectError('a route used a session without requiring one');
+  return session;
 }

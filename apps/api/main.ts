@@ -2,8 +2,26 @@ import 'reflect-metadata';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { BuiltinIssuer, ClientCredentials, TokenVerifier, issuersOf } from '#auth';
-import { backlogBoundsOf, blastLimitsOf, configFileOf, inFile, usesBuiltinIssuer } from '#config';
+import {
+  BuiltinIssuer,
+  ClientCredentials,
+  ConsoleIssuer,
+  ConsoleSessions,
+  LocalSignIn,
+  PendingSignIns,
+  TenantPeople,
+  TokenVerifier,
+  issuersOf,
+} from '#auth';
+import {
+  backlogBoundsOf,
+  blastLimitsOf,
+  configFileOf,
+  consoleIssuersOf,
+  inFile,
+  usesBuiltinIssuer,
+  usesLocalAccounts,
+} from '#config';
 import { ConfigurationError } from '#domain';
 import {
   AskProvider,
@@ -23,6 +41,9 @@ import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
+import { Callers } from './callers.js';
+import { mountConsole } from './console/console-routes.js';
+import { EventStreams } from './events/event-streams.js';
 import { configuredFeeds } from './feeds/configured-feeds.js';
 import { mountFeeds } from './feeds/feed-routes.js';
 import { FEED_PATHS } from './feeds/feeds-openapi.js';
@@ -37,9 +58,13 @@ import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
 import { Providers } from './native/providers.js';
+import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
+import { ConsoleSites } from './session/console-site.js';
+import { mountSignIn } from './session/sign-in-routes.js';
+import { SIGN_IN_PATHS } from './session/sign-in-openapi.js';
 import { readSettings } from './settings.js';
 import { SkipTokens } from './skip-tokens.js';
 
@@ -71,10 +96,27 @@ await runProcess(log, stopWithin, async () => {
   const { config, registry } = providers;
   const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
+  const consoleIssuers = await inFile(configFileOf(process.env, process.cwd()), async () =>
+    (await consoleIssuersOf(config, process.env)).map(
+      (issuer, index) => new ConsoleIssuer(issuer, `console.issuers.${index}`),
+    ),
+  );
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
+  const { plainHttp, session: lasts } = config.console;
+  const localSignIn = usesLocalAccounts(config) ? new LocalSignIn(database.operators) : null;
+  const sessions = new ConsoleSessions(
+    database.sessions,
+    { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
+    (issuer) => (issuer === null ? localSignIn !== null : consoleIssuers.some(({ id }) => id === issuer)),
+  );
+  const console = {
+    sessions,
+    sites: new ConsoleSites({ linkBase: linksOf, listenUrl: settings.listenUrl, plainHttp }),
+  };
+  const callers = new Callers(verifier, console);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
   const queue = new BullActionQueue(
     redisUrl,
@@ -94,6 +136,8 @@ await runProcess(log, stopWithin, async () => {
   const store = database.actions;
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
+  const revert = new RevertAction({ store, queue, registry, admission, log });
+  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -102,14 +146,36 @@ await runProcess(log, stopWithin, async () => {
     record: fetches,
     rateLimit: rateLimiter,
   });
+  const skipTokens = new SkipTokens(await database.sharedKey('skip-token', seal));
+  const providerViews = new Providers({
+    registry,
+    permits,
+    records: database.instances,
+    counter: store,
+    log,
+  });
+  const changes = database.changes({
+    onTrouble: (problem) => {
+      if (problem === null) log.info({}, 'changes are read again');
+      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+    },
+  });
+  const events = new EventStreams({
+    changes,
+    providers: providerViews,
+    positions: skipTokens,
+    log,
+  });
   const server = await createServer(log, tls, isTrustedProxy);
   const drain = drainable(server);
   const routes = servedRoutes(server);
-  authenticateBeforeBodies(server, verifier);
+  authenticateBeforeBodies(server, callers);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
       store,
       search: database.search,
+      figures: database.figures,
+      registry,
       workers: database.workers,
       submit: new SubmitAction({
         store,
@@ -124,28 +190,54 @@ await runProcess(log, stopWithin, async () => {
       }),
       cancel: new CancelAction({ store, queue, log }),
       resolve: new ResolveOutcome({ store, log }),
-      revert: new RevertAction({ store, queue, registry, admission, log }),
+      revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
-      providers: new Providers({ registry, permits, records: database.instances, counter: store, log }),
-      waiting: new LiveWaiting({ store, registry, permits, places: queue }),
+      providers: providerViews,
+      outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
+      events,
       feeds,
       health,
-      verifier,
+      callers,
+      console,
+      localSignIn,
+      signInWays: {
+        local: localSignIn !== null,
+        issuers: consoleIssuers.map(({ id, name }) => ({ id, name })),
+      },
+      people:
+        localSignIn === null
+          ? null
+          : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
-      skipTokens: new SkipTokens(await database.sharedKey('skip-token', seal)),
+      skipTokens,
       log,
       linkBase: linksOf,
     }),
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
-  await mountBullBoard(server, { queue, verifier, log });
+  await mountBullBoard(server, {
+    queue,
+    callers,
+    sites: console.sites,
+    writable: config.console.queues.writable,
+    log,
+  });
   if (builtin !== null) {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
+  if (consoleIssuers.length > 0) {
+    const pending = new PendingSignIns(await database.sharedKey('sign-in', seal));
+    await mountSignIn(server, { issuers: consoleIssuers, pending, console, log });
+  }
   await mountFeeds(server, feeds, log);
-  mountOpenApi(app, linksOf, { issuer: builtin === null ? {} : ISSUER_PATHS, feeds: FEED_PATHS });
+  await mountConsole(server, log);
+  mountOpenApi(app, linksOf, {
+    issuer: builtin === null ? {} : ISSUER_PATHS,
+    feeds: FEED_PATHS,
+    signIn: consoleIssuers.length === 0 ? {} : SIGN_IN_PATHS,
+  });
   try {
     await app.listen({ port, host });
   } catch (error) {
@@ -161,9 +253,11 @@ await runProcess(log, stopWithin, async () => {
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
+    events.close();
     await drain(drainMs);
     // Requests under way end first, then what they need.
     await app.close();
+    changes.close();
     await fetches.close();
     builtin?.stop();
     rateLimiter?.close();

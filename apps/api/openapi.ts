@@ -2,9 +2,11 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ERROR_STATUS } from '#domain';
+import { SESSION_SCHEME, takesSessions } from './auth.guard.js';
 import { GraphErrorDto } from './http/api-graph-errors.js';
 import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
+import { VERSION } from './version.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Response = Extract<NonNullable<Operation['responses'][string]>, { description: string }>;
@@ -38,6 +40,9 @@ const OF_SOME: Readonly<Record<number, string>> = {
   422: 'The Idempotency-Key was sent before with another body.',
 };
 
+/** Name of the scheme that goes with a session's cookie. */
+const CSRF_SCHEME = 'csrf';
+
 /** The first of the codes that a status has: an example of it. */
 const CODE_OF = new Map(
   Object.entries(ERROR_STATUS)
@@ -52,7 +57,7 @@ const CODE_OF = new Map(
 export function mountOpenApi(
   app: NestFastifyApplication,
   linkBase: LinkBase,
-  others: { readonly issuer: OpenAPIObject['paths']; readonly feeds: OpenAPIObject['paths'] },
+  others: Readonly<Record<'issuer' | 'feeds' | 'signIn', OpenAPIObject['paths']>>,
 ): void {
   const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -60,7 +65,7 @@ export function mountOpenApi(
     .setDescription(
       'Security actions by the Microsoft Graph (beta) securityAction contract, and the native API beside it.',
     )
-    .setVersion('0.1.0')
+    .setVersion(VERSION)
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .addBearerAuth({
       type: 'http',
@@ -69,6 +74,25 @@ export function mountOpenApi(
       description:
         'An access token: of `npm run token` on a machine of your own, of a registered application, or of your issuer. Which role may do what is told in docs/configuration.md.',
     })
+    .addApiKey(
+      {
+        type: 'apiKey',
+        in: 'cookie',
+        name: 'riposte',
+        description:
+          'A session of the console, on the native API alone; over TLS the cookie is `__Host-riposte`. What changes something needs the header `X-CSRF-Token`, too, and comes from a page of the console.',
+      },
+      SESSION_SCHEME,
+    )
+    .addApiKey(
+      {
+        type: 'apiKey',
+        in: 'header',
+        name: 'X-CSRF-Token',
+        description: 'As `GET /api/v1/session` tells it, with the cookie of the session.',
+      },
+      CSRF_SCHEME,
+    )
     .addTag('securityActions', "Microsoft Graph's surface; /beta and /v1.0 are the same.")
     .addTag('batch', "Graph's JSON batching: several requests in one.")
     .addTag(
@@ -80,6 +104,9 @@ export function mountOpenApi(
   builder
     .addBasicAuth({ type: 'http', scheme: 'basic' }, 'feed')
     .addTag('feeds', 'Lists of what is blocked, for firewalls to fetch.');
+  builder
+    .addTag('session', 'Signing in to the console, and out.')
+    .addTag('operators', 'The people of a tenant, for its administrators.');
   builder.addTag('health', 'Probes; no token is asked for.');
   const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
   for (const [path, operations] of Object.entries(document.paths)) {
@@ -90,7 +117,7 @@ export function mountOpenApi(
   }
   closeBodies(document);
   // As they are: their errors are not Graph's.
-  Object.assign(document.paths, others.issuer, others.feeds);
+  Object.assign(document.paths, others.issuer, others.feeds, others.signIn);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',
@@ -127,6 +154,7 @@ function closeBodies({ paths, components }: OpenAPIObject): void {
 function complete(operation: Operation, method: string, path: string): void {
   // Unique per path, where one handler serves several.
   operation.operationId = `${method}${path.replaceAll(/[^A-Za-z0-9]+(.)?/g, (_all, next: string | undefined) => next?.toUpperCase() ?? '')}`;
+  takeSessions(operation, method, path);
   const failures = {
     ...ALWAYS,
     ...((operation.security ?? []).length === 0 ? {} : WITH_TOKEN),
@@ -145,6 +173,18 @@ function complete(operation: Operation, method: string, path: string): void {
     addHeaders(response, status);
     addErrorExample(response, status);
   }
+}
+
+/** A session with the rights is as good as a token with the role; what changes something proves where it comes from. */
+function takeSessions(operation: Operation, method: string, path: string): void {
+  const asked = operation.security ?? [];
+  const proof = method === 'get' || method === 'head' ? {} : { [CSRF_SCHEME]: [] };
+  const sessions = asked.flatMap(({ bearer, [SESSION_SCHEME]: session }) => {
+    const roles = session ?? (takesSessions(path) ? bearer : undefined);
+    return roles === undefined ? [] : [{ [SESSION_SCHEME]: roles, ...proof }];
+  });
+  if (asked.length > 0)
+    operation.security = [...asked.filter((one) => one[SESSION_SCHEME] === undefined), ...sessions];
 }
 
 /** Made from the schema alone, the example of every error would have the same code. */

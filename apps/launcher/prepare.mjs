@@ -25,6 +25,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LEAST_NODE = [20, 19];
 const SOURCES = ['apps', 'libs', 'plugins', 'test'];
 const CONFIG = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
+const CONSOLE = path.join('apps', 'console');
 
 /**
  * Installs and builds what is missing or out of date; does nothing, in some milliseconds, when nothing is. Ends
@@ -39,6 +40,7 @@ export async function prepare({ quiet = false } = {}) {
   await locked(say, async () => {
     await install(say);
     await build(say);
+    await buildConsole(say);
   });
 }
 
@@ -80,9 +82,7 @@ async function build(say) {
   const dist = path.join(ROOT, 'dist');
   const stampFile = path.join(dist, '.riposte-stamp');
   const sources = listSources();
-  const wanted = createHash('sha256')
-    .update(sources.map(({ file, stat }) => `${file} ${stat.mtimeMs} ${stat.size}`).join('\n'))
-    .digest('hex');
+  const wanted = stampOf(sources);
   const known = readIfThere(stampFile)?.split('\n') ?? [];
   if (known[0] === wanted) return;
   say('Building …');
@@ -98,13 +98,57 @@ async function build(say) {
   writeFileSync(stampFile, [wanted, ...names].join('\n'));
 }
 
-function listSources() {
-  const files = SOURCES.flatMap((folder) =>
-    readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/[.-]spec\.ts$/.test(entry.name))
-      .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name))),
+/** The pages for browsers, which Vite bundles. After the compiler, for that may begin with an empty `dist`. */
+async function buildConsole(say) {
+  const stampFile = path.join(ROOT, 'dist', '.riposte-console-stamp');
+  const sources = statAll(['package-lock.json', ...filesIn(CONSOLE).filter((file) => !isSpec(file))]);
+  const wanted = stampOf(sources);
+  if (readIfThere(stampFile) === wanted) return;
+  say('Building the console …');
+  const code = await run(
+    process.execPath,
+    [
+      'node_modules/vite/bin/vite.js',
+      'build',
+      '--logLevel',
+      'warn',
+      '--config',
+      'apps/console/vite.config.ts',
+    ],
+    (soFar) => say(`Building the console ${soFar}`),
   );
-  return [...CONFIG, ...files].toSorted().map((file) => ({ file, stat: statSync(path.join(ROOT, file)) }));
+  if (code !== 0) fail('The build of the console failed; Vite says above why.');
+  writeFileSync(stampFile, wanted);
+}
+
+function listSources() {
+  const files = SOURCES.flatMap(filesIn).filter(
+    (file) => file.endsWith('.ts') && !isSpec(file) && !file.startsWith(CONSOLE + path.sep),
+  );
+  return statAll([...CONFIG, ...files]);
+}
+
+function filesIn(folder) {
+  return readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)));
+}
+
+function isSpec(file) {
+  return /[.-]spec\.ts$/.test(file);
+}
+
+function statAll(files) {
+  return files
+    .filter((file) => existsSync(path.join(ROOT, file)))
+    .toSorted()
+    .map((file) => ({ file, stat: statSync(path.join(ROOT, file)) }));
+}
+
+function stampOf(sources) {
+  return createHash('sha256')
+    .update(sources.map(({ file, stat }) => `${file} ${stat.mtimeMs} ${stat.size}`).join('\n'))
+    .digest('hex');
 }
 
 /** Two commands started at once in one checkout take turns. */

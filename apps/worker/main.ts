@@ -151,7 +151,11 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
-  const facts = (): WorkerFacts => ({ running: runner.running, lastSweep: sweep.last });
+  const facts = (): WorkerFacts => ({
+    running: runner.running,
+    instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
+    lastSweep: sweep.last,
+  });
   const live = async (): Promise<void> => {
     await beat(database, workerId, facts());
     await countAlive();

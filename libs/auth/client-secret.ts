@@ -1,6 +1,6 @@
-import { randomBytes, randomUUID, scrypt, timingSafeEqual, type ScryptOptions } from 'node:crypto';
-import { promisify } from 'node:util';
-import { DefectError, type ApplicationSecret } from '#domain';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { ApplicationSecret } from '#domain';
+import { isHashOf, scryptHash } from './scrypt-hash.js';
 
 /** By which people, and scanners of repositories, recognise a secret of ours. */
 const PREFIX = 'rps_';
@@ -11,10 +11,6 @@ const HINT_LENGTH = 6;
 
 /** 16 MiB and some 50 ms a secret. Each hash carries what it was made with, so these may change. */
 const COST = { N: 16_384, r: 8, p: 1 } as const;
-const SALT_BYTES = 16;
-const HASH_BYTES = 32;
-
-const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 
 /** A secret as it is handed out, once, and what is kept of it. */
 export interface NewClientSecret {
@@ -26,16 +22,12 @@ export interface NewClientSecret {
 export async function newClientSecret(): Promise<NewClientSecret> {
   const random = randomBytes(SECRET_BYTES).toString('base64url');
   const secret = `${PREFIX}${random}`;
-  const salt = randomBytes(SALT_BYTES);
-  const hash = await derive(secret, salt, HASH_BYTES, COST);
   return {
     secret,
     kept: {
       id: randomUUID().slice(0, 8),
       hint: random.slice(0, HINT_LENGTH),
-      hash: ['scrypt', COST.N, COST.r, COST.p, salt.toString('base64url'), hash.toString('base64url')].join(
-        ':',
-      ),
+      hash: await scryptHash(secret, COST),
     },
   };
 }
@@ -54,11 +46,6 @@ export function candidatesFor(
  * True when this is the secret that was hashed. The comparison takes the same time whatever differs.
  * @throws DefectError for a hash that is none of ours
  */
-export async function isSecretOf(given: string, { id, hash }: ApplicationSecret): Promise<boolean> {
-  const [kind, N, r, p, salt = '', expected = ''] = hash.split(':');
-  const wanted = Buffer.from(expected, 'base64url');
-  if (kind !== 'scrypt' || wanted.length !== HASH_BYTES)
-    throw new DefectError(`the hash of the secret ${id} cannot be read`);
-  const cost = { N: Number(N), r: Number(r), p: Number(p) };
-  return timingSafeEqual(await derive(given, Buffer.from(salt, 'base64url'), HASH_BYTES, cost), wanted);
+export function isSecretOf(given: string, { id, hash }: ApplicationSecret): Promise<boolean> {
+  return isHashOf(given, hash, `the secret ${id}`);
 }

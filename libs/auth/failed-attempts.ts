@@ -1,5 +1,5 @@
-import ipaddr from 'ipaddr.js';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { networkOf } from './network-of.js';
 import { OAuthError } from './oauth-error.js';
 
 /** Per minute: of one client from one address, and from one address altogether. */
@@ -57,11 +57,4 @@ function tooMany(state: unknown): OAuthError {
 
 function placeOf(clientId: string, address: string): string {
   return `${clientId.slice(0, 64)} ${networkOf(address)}`;
-}
-
-/** Of IPv6 the /64, which is one host's to choose from. */
-function networkOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address;
-  const parsed = ipaddr.process(address);
-  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : parsed.toString();
 }

@@ -4,6 +4,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { ConfigurationError } from '#domain';
 import { Type, compileSchema, describeSchemaError, schemaProblems, type Static } from '#provider-sdk';
 import { authSchema, issuerProblems, usesBuiltinIssuer } from './auth-settings.js';
+import { CONSOLE_DEFAULT, consoleSchema } from './console-settings.js';
 import { GUID } from './guid.js';
 
 /** A second, for tests, to a century. */
@@ -116,6 +117,7 @@ const schema = Type.Object(
       { additionalProperties: false, default: {} },
     ),
     auth: Type.Optional(authSchema),
+    console: consoleSchema,
     retention: Type.Optional(
       Type.Object(
         {
@@ -152,6 +154,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
     },
   ],
   limits: { perApp: DEFAULT_PER_APP, blastRadius: { isolation: { perHour: DEFAULT_ISOLATIONS } } },
+  console: CONSOLE_DEFAULT,
 };
 
 const FILE_NAME = 'riposte.config.yaml';

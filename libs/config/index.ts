@@ -7,5 +7,6 @@ export {
   parseConfig,
   type RiposteConfig,
 } from './config-file.js';
+export { consoleIssuersOf, usesLocalAccounts, type ConsoleIssuerConfig } from './console-settings.js';
 export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

@@ -85,7 +85,6 @@ export {
 export type { Admission, Allowance, BlastCount, BlastCounts, RateLimit, WaitingCounter } from './limits.js';
 export type {
   ActionFilter,
-  ActionPage,
   ActionQueue,
   ActionStore,
   CancelAnswer,
@@ -104,11 +103,30 @@ export type {
   IdempotencyKeys,
   Lease,
   ListPosition,
+  HintPlace,
   QueuePlaces,
   Release,
   Reservation,
   ResolveAnswer,
 } from './ports.js';
+export {
+  CONSOLE_APP_ID,
+  TENANT_ROLES,
+  rolesOf,
+  type AccountDirectory,
+  type ChangeOutcome,
+  type Grant,
+  type NewOperator,
+  type NewSession,
+  type OperatorAccount,
+  type OperatorAccounts,
+  type Person,
+  type Session,
+  type SessionStore,
+  type SignedIn,
+  type TenantChange,
+  type TenantRole,
+} from './operator.js';
 export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
 export { UnsealError, type SealedPlace, type SecretKeys, type SecretSeal } from './secret-seal.js';
 export type { Bell, Question, QuestionAnswer, Questions, Rung } from './questions.js';

@@ -92,12 +92,6 @@ export interface ListPosition {
   readonly id: string;
 }
 
-export interface ActionPage {
-  readonly actions: readonly SecurityAction[];
-  /** Null on the last page. */
-  readonly next: ListPosition | null;
-}
-
 export interface FinalFailure {
   readonly phase: FailedPhase;
   readonly errorInfo: ErrorInfo;
@@ -138,12 +132,6 @@ export interface ActionStore {
    */
   create(action: NewAction): Promise<SecurityAction>;
   find(tenantId: string, id: string): Promise<SecurityAction | null>;
-  /**
-   * Newest first, at most `top`: by creation, or by their end where only unresolved ones are asked for.
-   * @throws UserError `invalidRequest` when those of a phase are so few among the tenant's that looking for them
-   *   takes too long
-   */
-  list(tenantId: string, top: number, after: ListPosition | null, filter?: ActionFilter): Promise<ActionPage>;
 
   /**
    * Takes a due action, or one that was not started, whose lease is free or expired; raises the epoch.
@@ -320,12 +308,20 @@ export interface DueTime {
  */
 export type HintAnswer = { readonly lookAgainMs: number } | { readonly holdMs: number } | undefined;
 
+/** A hint as a dashboard shows it. */
+export interface HintPlace {
+  readonly queue: string;
+  readonly id: string;
+}
+
 /** Where an action stands that waits for its turn. */
 export interface QueuePlaces {
   /**
    * How many of its instance's actions are to be started before this one; null where that cannot be said. Never throws.
    */
   ahead(instance: string, actionId: string): Promise<number | null>;
+  /** The hint of the action that is there now; null: none is, or nobody can say. Never throws. */
+  hintOf(action: Pick<SecurityAction, 'id' | 'instance' | 'epoch'>): Promise<HintPlace | null>;
 }
 
 /**

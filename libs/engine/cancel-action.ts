@@ -1,6 +1,9 @@
-import { UserError, type ActionQueue, type ActionStore, type Caller } from '#domain';
+import { UserError, type ActionQueue, type ActionStore, type Caller, type CancelAnswer } from '#domain';
 import type { Logger } from '#telemetry';
 import { wakeNext } from './wake-next.js';
+
+/** What a cancel came to, with the record as it stands. */
+export type Cancelled = Extract<CancelAnswer, { readonly action: unknown }>;
 
 /** Cancels an action before it is issued, or records the wish and tells whoever runs it. */
 export class CancelAction {
@@ -20,7 +23,7 @@ export class CancelAction {
    *
    * @throws UserError `itemNotFound`, or `notAllowed` when the action has ended otherwise
    */
-  async cancel(caller: Caller, id: string): Promise<'cancelled' | 'requested'> {
+  async cancel(caller: Caller, id: string): Promise<Cancelled> {
     const answer = await this.#store.requestCancel(caller, id);
     switch (answer.kind) {
       case 'notFound':
@@ -54,6 +57,6 @@ export class CancelAction {
       { actionId: id, tenant: caller.tenantId, appId: caller.appId, answer: answer.kind },
       'cancel answered',
     );
-    return answer.kind;
+    return answer;
   }
 }

@@ -12,9 +12,9 @@ import {
   type NewAction,
   type SecurityAction,
 } from '#domain';
-import { secretParameterNames } from '#provider-sdk';
+import { secretParameterNames, type ActionManifest } from '#provider-sdk';
 import type { Logger } from '#telemetry';
-import type { ProviderRegistry } from './registry.js';
+import type { ProviderInstance, ProviderRegistry } from './registry.js';
 import { withoutSecretValues } from './secret-parameters.js';
 
 /** What a request to undo an action came to. */
@@ -23,6 +23,12 @@ export interface Reverted {
   readonly action: SecurityAction;
   /** True when it was asked for before, by anyone, and did not fail. */
   readonly repeated: boolean;
+}
+
+/** Whether an action can be undone now, and why, or why not, in words. */
+export interface Reversal {
+  readonly possible: boolean;
+  readonly message: string;
 }
 
 /** Undoes an action that took effect by another one, which goes through the engine like any. */
@@ -69,6 +75,23 @@ export class RevertAction {
     return this.#revert({ tenantId, appId, user: null }, id, true);
   }
 
+  /**
+   * What `revert` would come to now.
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  async reversal(action: SecurityAction): Promise<Reversal> {
+    const checked = this.#undoing(action);
+    if ('refusal' in checked) return { possible: false, message: sentence(checked.refusal) };
+    const { revertedBy } = action;
+    const earlier = revertedBy === null ? null : await this.#store.find(action.tenantId, revertedBy);
+    if (earlier !== null && earlier.status !== 'Failed') {
+      const how = earlier.status === 'Completed' ? 'was undone' : 'is being undone';
+      return { possible: false, message: `It ${how} by action ${earlier.id}.` };
+    }
+    const again = earlier === null ? '' : ` Action ${earlier.id}, which was to undo it, failed.`;
+    return { possible: true, message: `Another action takes back what it changed.${again}` };
+  }
+
   async #revert(caller: Caller, id: string, isLift: boolean): Promise<Reverted> {
     const original = await this.#store.find(caller.tenantId, id);
     if (original === null) throw new UserError('itemNotFound', 'No such action exists.');
@@ -92,31 +115,11 @@ export class RevertAction {
   }
 
   #check(caller: Caller, original: SecurityAction, actionReason: string): Omit<NewAction, 'id'> {
-    const { id, name, status, reverts, actionName } = original;
-    const refuse = (why: string): never => {
-      throw new UserError('notAllowed', `Action ${id} cannot be reverted: ${why}`);
-    };
-    if (reverts !== null)
-      return refuse(
-        `it is itself the revert of ${reverts}. Ask for ${actionName} anew if it is wanted again.`,
-      );
-    if (!tookEffect(original))
-      return refuse(
-        isUnresolved(original)
-          ? `nobody can say whether it was applied. Check the target and resolve it; what was applied can be reverted then.`
-          : `it is ${status}; only what is Completed can be.`,
-      );
-    const instance = this.#registry.byId(original.instance);
-    const manifest = instance?.findAction(actionName)?.manifest;
-    if (instance === null || manifest === undefined || !instance.serves(caller.tenantId)) {
-      return refuse(
-        `provider instance "${original.instance}" with action ${actionName} is not configured any more. Undo it at the vendor.`,
-      );
-    }
-    if (manifest.revertible !== true)
-      return refuse(
-        `${actionName} of ${original.vendorInformation.provider} cannot be undone by the provider.`,
-      );
+    const { id, name, actionName } = original;
+    const checked = this.#undoing(original);
+    if ('refusal' in checked)
+      throw new UserError('notAllowed', `Action ${id} cannot be reverted: ${checked.refusal}`);
+    const { instance, manifest } = checked;
     return {
       caller,
       name: `Revert ${name}`,
@@ -141,6 +144,37 @@ export class RevertAction {
     };
   }
 
+  /** Who would undo it, or why nobody can. */
+  #undoing(
+    original: SecurityAction,
+  ):
+    | { readonly instance: ProviderInstance; readonly manifest: ActionManifest }
+    | { readonly refusal: string } {
+    const { tenantId, status, reverts, actionName } = original;
+    if (reverts !== null)
+      return {
+        refusal: `it is itself the revert of ${reverts}. Ask for ${actionName} anew if it is wanted again.`,
+      };
+    if (!tookEffect(original))
+      return {
+        refusal: isUnresolved(original)
+          ? `nobody can say whether it was applied. Check the target and resolve it; what was applied can be reverted then.`
+          : `it is ${status}; only what is Completed can be.`,
+      };
+    const instance = this.#registry.byId(original.instance);
+    const manifest = instance?.findAction(actionName)?.manifest;
+    if (instance === null || manifest === undefined || !instance.serves(tenantId)) {
+      return {
+        refusal: `provider instance "${original.instance}" with action ${actionName} is not configured any more. Undo it at the vendor.`,
+      };
+    }
+    if (manifest.revertible !== true)
+      return {
+        refusal: `${actionName} of ${original.vendorInformation.provider} cannot be undone by the provider.`,
+      };
+    return { instance, manifest };
+  }
+
   async #record(id: string, wanted: Omit<NewAction, 'id'>): Promise<SecurityAction> {
     const action = await this.#store.create({ id, ...wanted });
     const { tenantId, instance, actionName, lane, epoch, reverts } = action;
@@ -151,4 +185,8 @@ export class RevertAction {
     void this.#queue.hint({ actionId: id, tenantId, instance, lane, actionName, epoch });
     return action;
   }
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }

@@ -14,6 +14,7 @@ import { ActionRun } from './action-run.js';
 import { InstanceCalls } from './instance-calls.js';
 import { PollGroups } from './poll-groups.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
+import { StartRates } from './start-rates.js';
 import type { Load } from './tell-overload.js';
 
 export interface RunActionOptions {
@@ -62,6 +63,7 @@ export class RunAction {
   readonly #lookedAt = new Map<string, number>();
   /** Starts in hand, by instance. */
   readonly #inHand = new Map<string, number>();
+  readonly #starts = new StartRates();
   readonly #startedAt = performance.now();
   #draining = false;
 
@@ -125,6 +127,11 @@ export class RunAction {
     return { inHand: this.#inHand.get(instance) ?? 0, atVendor };
   }
 
+  /** How many actions of an instance this worker starts a minute, lately. */
+  startsPerMinute(instance: string): number {
+    return this.#starts.perMinute(instance);
+  }
+
   /** How many actions this worker holds. */
   get running(): number {
     return this.#running.size;
@@ -172,6 +179,7 @@ export class RunAction {
         { inTurn: (instance?.findAction(actionName)?.manifest.mutexKey ?? []).length > 0 },
       );
       if (answer.kind !== 'claimed') return undefined;
+      if (answer.claim.lease.epoch === 1 && instance !== null) this.#starts.note(instance.id);
       made = await this.#run(answer.claim, claimedAt, permit, shutdown);
     } finally {
       permit?.settle(made);

@@ -38,6 +38,8 @@ type AddedLater =
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
+/** The collection of the records of provider instances. */
+export const INSTANCES = 'instances';
 
 const text = { type: String, default: null };
 const json = { type: mongoose.Schema.Types.Mixed, default: null };

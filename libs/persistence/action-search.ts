@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import { UserError, type SecurityAction } from '#domain';
+import { UserError, type ActionFilter, type SecurityAction } from '#domain';
 import type { Filter, OrderKey } from '#odata';
 import { ACTIONS, toAction, type ActionDocument } from './action-document.js';
 import { boundedPage } from './bounded-page.js';
@@ -32,7 +32,9 @@ const MEMORY_IS_FULL = 292;
 
 export interface ActionQuery {
   readonly filter: Filter | null;
-  /** None: newest first. The id decides between what is equal, in the direction of the last key. */
+  /** What the filter has no words for. Default: nothing. */
+  readonly only?: ActionFilter;
+  /** None: newest first; of what is unresolved, last ended first. The id decides between what is equal, in the direction of the last key. */
   readonly order: readonly OrderKey[];
   /** The most actions on the page, from 1. Fewer are on it when they are large. */
   readonly top: number;
@@ -86,15 +88,18 @@ export class ActionSearch {
    *   was not found in time or memory
    * @throws OperationalError when the database does not answer, or too much is being looked for
    */
-  async page(tenantId: string, { filter, order, top, skip, after }: ActionQuery): Promise<SearchPage> {
+  async page(
+    tenantId: string,
+    { filter, only = {}, order, top, skip, after }: ActionQuery,
+  ): Promise<SearchPage> {
     if (skip > MOST_SKIPPED) {
       throw new UserError(
         'invalidRequest',
-        `$skip may leave out ${MOST_SKIPPED} actions at most; it is ${skip}. Follow @odata.nextLink, or narrow the $filter.`,
+        `$skip may leave out ${MOST_SKIPPED} actions at most; it is ${skip}. Follow the link to the next page, or narrow the filter.`,
       );
     }
-    const sorted = searchOrder(order);
-    const plan = planOf(filter, sorted);
+    const sorted = searchOrder(order, only.unresolved === true ? 'completedAt' : 'createdAt');
+    const plan = planOf(filter, sorted, only);
     const wanted = allOf([
       filter === null || conditionOf(filter, tenantId),
       plan.implied,
@@ -128,8 +133,8 @@ export class ActionSearch {
    * @throws UserError `invalidRequest` when they could not be counted in time
    * @throws OperationalError when the database does not answer, or too much is being looked for
    */
-  async count(tenantId: string, filter: Filter | null): Promise<number> {
-    const plan = planOf(filter, null);
+  async count(tenantId: string, filter: Filter | null, only: ActionFilter = {}): Promise<number> {
+    const plan = planOf(filter, null, only);
     const wanted = allOf([filter === null || conditionOf(filter, tenantId), plan.implied]);
     if (wanted === false) return 0;
     // However exact: the more there are, the longer it takes to count them.
@@ -175,13 +180,13 @@ export class ActionSearch {
         case TIME_IS_UP:
           throw new UserError(
             'invalidRequest',
-            `What was asked for was not found within ${this.#scanMs} ms among the tenant's many actions. Narrow the $filter by createdDateTime, lastActionDateTime or status, or order by createdDateTime or lastActionDateTime.`,
+            `What was asked for was not found within ${this.#scanMs} ms among the tenant's many actions. Narrow the filter by createdDateTime, lastActionDateTime or status, or order by createdDateTime or lastActionDateTime.`,
             { cause },
           );
         case MEMORY_IS_FULL:
           throw new UserError(
             'invalidRequest',
-            'A page so large cannot be sorted by this order. Ask for fewer by $top, skip fewer, or order by createdDateTime or lastActionDateTime.',
+            'A page so large cannot be sorted by this order. Ask for a smaller page, skip fewer, or order by createdDateTime or lastActionDateTime.',
             { cause },
           );
         default:

@@ -1,6 +1,8 @@
 import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
+import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
 import { actionSchema } from './action-document.js';
+import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
@@ -9,6 +11,7 @@ import { FeedStore } from './feed-store.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
+import { majorityWrite } from './majority-write.js';
 import { MongoActionStore } from './mongo-action-store.js';
 import { MongoBlastCounts } from './mongo-blast-counts.js';
 import { MongoEffectLifts } from './mongo-effect-lifts.js';
@@ -16,9 +19,11 @@ import { MongoSecretRecords } from './mongo-secret-records.js';
 import { MongoRetentionStore } from './mongo-retention-store.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { MongoRecentCalls } from './recent-calls.js';
+import { OperatorStore } from './operator-store.js';
 import { MongoQuestions } from './question-store.js';
 import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
+import { MongoSessionStore } from './session-store.js';
 import { sharedKey, type SharedKeyName } from './shared-key.js';
 import { WorkerRegistry } from './worker-registry.js';
 
@@ -32,10 +37,10 @@ export interface DatabaseOptions {
   readonly serverSelectionMs?: number;
   /** Milliseconds a call may go on repeating through an election. Default 12,000. */
   readonly retryBudgetMs?: number;
-  /** Milliseconds the database may look for a tenant's actions of a phase. Default 2,000. */
-  readonly phaseScanMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
+  /** Actions that figures are counted of at once. Default 20,000. */
+  readonly figuresAtOnce?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
   readonly readsBeginMs?: number;
 }
@@ -43,6 +48,8 @@ export interface DatabaseOptions {
 export interface Database {
   readonly actions: MongoActionStore;
   readonly search: ActionSearch;
+  /** How many actions there were, how they ended, and how long that took. */
+  readonly figures: ActionFigures;
   readonly idempotencyKeys: MongoIdempotencyKeys;
   /** What applications have asked for in the last hour, where that is limited. */
   readonly blastCounts: MongoBlastCounts;
@@ -56,6 +63,10 @@ export interface Database {
   readonly applications: ApplicationStore;
   /** Public keys of the built-in issuer. */
   readonly issuerKeys: IssuerKeyStore;
+  /** Accounts of people. */
+  readonly operators: OperatorStore;
+  /** Who has signed in. */
+  readonly sessions: MongoSessionStore;
   /** Pauses and health of provider instances. */
   readonly instances: InstanceStore;
   /** Calls to vendors that are on record. */
@@ -64,6 +75,8 @@ export interface Database {
   entryLedger(instance: string): MongoEntryLedger;
   /** Lists that firewalls fetch. */
   readonly feeds: FeedStore;
+  /** What changes, for whoever wants to hear of it. To be closed before the database is. */
+  changes(options?: ActionChangesOptions): ActionChanges;
   /** The lease on a kind of work that one process does for all. */
   lease(name: string): MongoSharedLease;
   /**
@@ -114,21 +127,34 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const workers = new WorkerRegistry(native.collection('workers'));
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
+    const operators = new OperatorStore(connection.getClient(), native);
+    const sessions = new MongoSessionStore(native, operators);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);
     const turns = new ReadTurns(options.readsBeginMs);
     const feeds = new FeedStore(native, options.retryBudgetMs, turns);
+    const clock = await ServerClock.start(connection.getClient());
+    const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
-      [workers, idempotencyKeys, blastCounts, applications, issuerKeys, questions, feeds].map((one) =>
-        one.ensureIndexes(),
-      ),
+      [
+        workers,
+        idempotencyKeys,
+        blastCounts,
+        applications,
+        issuerKeys,
+        operators,
+        sessions,
+        questions,
+        feeds,
+        figures,
+      ].map((one) => one.ensureIndexes()),
     );
-    const clock = await ServerClock.start(connection.getClient());
     return {
-      actions: new MongoActionStore(native, clock, options.retryBudgetMs, options.phaseScanMs, turns),
+      actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
+      figures,
       idempotencyKeys,
       blastCounts,
       workers,
@@ -138,14 +164,17 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,
       issuerKeys,
+      operators,
+      sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),
       recentCalls: new MongoRecentCalls(native),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
+      changes: (changesOptions) => new ActionChanges(native, changesOptions),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name, seal) => sharedKey(native, name, seal),
       secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
-      checkMajorityWrite: (timeoutMs) => checkMajorityWrite(native, timeoutMs),
+      checkMajorityWrite: (timeoutMs) => majorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();
         return connection.close();
@@ -155,14 +184,4 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     await connection.close().catch(() => undefined);
     throw error;
   }
-}
-
-async function checkMajorityWrite(db: mongoose.mongo.Db, timeoutMs: number): Promise<void> {
-  const late = new Promise<never>((_resolve, reject) => {
-    setTimeout(() => reject(new Error(`no majority write within ${timeoutMs} ms`)), timeoutMs).unref();
-  });
-  const write = db
-    .collection<{ _id: string }>('health')
-    .updateOne({ _id: 'majority' }, [{ $set: { at: '$$NOW' } }], { upsert: true });
-  await Promise.race([write, late]);
 }

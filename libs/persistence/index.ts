@@ -1,3 +1,16 @@
+export { ActionChanges, type Told } from './action-changes.js';
+export {
+  OUTCOMES,
+  SPAN_SECONDS,
+  InstanceFigures,
+  SpanFigures,
+  type ActionFigures,
+  type FiguresOverTime,
+  type OpenFigures,
+  type Outcome,
+  type SpanSeconds,
+} from './action-figures.js';
+export { LatencyHistogram, type Percentiles } from './latency-histogram.js';
 export { ActionSearch, type ActionQuery } from './action-search.js';
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';
@@ -11,12 +24,15 @@ export {
   recordsOf,
   type CheckedBackup,
 } from './backup-format.js';
+export type { ChangedAction, TenantChanges } from './change-log.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
+export { OperatorStore } from './operator-store.js';
 export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
-export { WorkerRegistry, type WorkerFacts, type WorkerReport } from './worker-registry.js';
+export { MongoSessionStore } from './session-store.js';
+export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';

@@ -1,5 +1,6 @@
 import type mongoose from 'mongoose';
 import type { Caller, HealthReport, InstanceRecord, InstanceRecords, Maintained } from '#domain';
+import { INSTANCES } from './action-document.js';
 import { literal } from './pipeline.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
 
@@ -13,7 +14,7 @@ export class InstanceStore implements InstanceRecords {
   readonly #budgetMs: number;
 
   constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
-    this.#instances = db.collection<InstanceDocument>('instances');
+    this.#instances = db.collection<InstanceDocument>(INSTANCES);
     this.#budgetMs = retryBudgetMs;
   }
 

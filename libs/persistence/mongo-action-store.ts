@@ -8,8 +8,6 @@ import {
   errorInfo,
   isFinal,
   isGuid,
-  type ActionFilter,
-  type ActionPage,
   type ActionStore,
   type Caller,
   type CancelAnswer,
@@ -26,7 +24,6 @@ import {
   type Json,
   type Lane,
   type Lease,
-  type ListPosition,
   type NewAction,
   type Release,
   type ResolveAnswer,
@@ -48,7 +45,6 @@ import {
   type ClaimedDocument,
   type Uuid,
 } from './action-document.js';
-import { DEFAULT_PHASE_SCAN_MS, readPage } from './action-list.js';
 import { LIFT_WATCHED_MS, ONE_MORE_TRY } from './mongo-effect-lifts.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
@@ -67,7 +63,6 @@ import {
   statesAfter,
   type Expression,
 } from './pipeline.js';
-import { ReadTurns } from './read-turns.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
 import { Targets, type Ahead } from './targets.js';
@@ -105,8 +100,6 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #clock: ServerClock;
   readonly #budgetMs: number;
-  readonly #phaseScanMs: number;
-  readonly #turns: ReadTurns;
   readonly #targets: Targets<DueFields>;
   readonly #together: Together;
   #ends = 0;
@@ -117,21 +110,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
-   * @param phaseScanMs milliseconds the database may look for a tenant's actions of a phase; default 2,000
-   * @param turns shared by all that reads lists
    */
-  constructor(
-    db: mongoose.mongo.Db,
-    clock: ServerClock,
-    retryBudgetMs = DEFAULT_RETRY_BUDGET_MS,
-    phaseScanMs = DEFAULT_PHASE_SCAN_MS,
-    turns = new ReadTurns(),
-  ) {
+  constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
-    this.#phaseScanMs = phaseScanMs;
-    this.#turns = turns;
     this.#targets = new Targets(this.#actions, DUE_FIELDS);
     this.#together = new Together(db, this.#actions);
     this.#insert = this.#grouped((documents) => this.#together.insert(documents));
@@ -205,17 +188,6 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     if (!isGuid(id)) return null;
     const document = await this.#read(() => this.#actions.findOne({ _id: uuidOf(id), tenantId }));
     return document === null ? null : toAction(document);
-  }
-
-  list(
-    tenantId: string,
-    top: number,
-    after: ListPosition | null,
-    filter: ActionFilter = {},
-  ): Promise<ActionPage> {
-    const query = { tenantId, top, after, filter, phaseScanMs: this.#phaseScanMs };
-    const read = (): Promise<ActionPage> => this.#read(() => readPage(this.#actions, query));
-    return filter.phase === undefined ? this.#turns.short(read) : this.#turns.long(tenantId, read);
   }
 
   countWaiting(instance: string, atMost: number): Promise<number> {

@@ -1,7 +1,7 @@
-import { isFinal, type ActionStatus } from '#domain';
+import { PHASES, STATUSES, isFinal, type ActionFilter, type ActionPhase, type ActionStatus } from '#domain';
 import type { Filter, FilterValue } from '#odata';
-import { CHANGED_INDEX, CREATED_INDEX, STATUS_INDEX } from './action-document.js';
-import type { Condition } from './condition.js';
+import { CHANGED_INDEX, CREATED_INDEX, STATUS_INDEX, UNRESOLVED_INDEX } from './action-document.js';
+import { allOf, type Condition } from './condition.js';
 import { ENTITY_SCOPE, fieldOf } from './graph-fields.js';
 import { statusesOf } from './odata-filter.js';
 import type { SearchOrder } from './search-order.js';
@@ -10,7 +10,7 @@ import type { SearchOrder } from './search-order.js';
 export interface SearchPlan {
   /** The index to read it by, given to the database so that its choice does not depend on what it tried last. */
   readonly hint: Readonly<Record<string, 1 | -1>>;
-  /** What follows from the filter, said so that the index is bounded by it. */
+  /** What is asked for besides the filter, and what follows from it, said so that the index is bounded by it. */
   readonly implied: Condition;
   /** True when nothing is read that is not shown: all of the filter bounds the index, which has the order. */
   readonly exact: boolean;
@@ -50,13 +50,45 @@ interface Range {
 
 /**
  * Chooses the index. Each begins with the tenant, but for that of the ids where the filter names them.
+ * Of a phase the index is that of its statuses: it changes too often to be worth one of its own.
  *
  * @param order null: the actions are only counted
  */
-export function planOf(filter: Filter | null, order: SearchOrder | null): SearchPlan {
-  const facts = factsOf(filter);
-  const { statuses, created, changed, changedFrom, rest } = facts;
-  if (facts.ids) return { hint: { _id: 1 }, implied: true, exact: true };
+export function planOf(
+  filter: Filter | null,
+  order: SearchOrder | null,
+  { phase, unresolved }: ActionFilter = {},
+): SearchPlan {
+  const inPhase = phase === undefined || { status: { $in: statusesOfPhase(phase) }, phase };
+  const plan = planOfFacts(withPhase(factsOf(filter), phase), order);
+  if (unresolved !== true) return { ...plan, implied: allOf([plan.implied, inPhase]) };
+  // Few are unresolved: whatever else is asked for is looked for among them.
+  return {
+    hint: plan.hint === BY_ID ? BY_ID : UNRESOLVED_INDEX,
+    implied: allOf([{ unresolved: true }, inPhase]),
+    exact: filter === null && phase === undefined && (order === null || isInOrder(order, 'completedAt')),
+  };
+}
+
+const BY_ID = { _id: 1 } as const;
+
+function statusesOfPhase(phase: ActionPhase): readonly ActionStatus[] {
+  return STATUSES.filter((status) => (PHASES[status] as readonly ActionPhase[]).includes(phase));
+}
+
+/** A phase narrows the statuses, and has to be looked for among what is of them, but for the one that is all of a status. */
+function withPhase(facts: Facts, phase: ActionPhase | undefined): Facts {
+  if (phase === undefined) return facts;
+  const before = facts.statuses;
+  const statuses = new Set(statusesOfPhase(phase).filter((status) => before?.has(status) ?? true));
+  return { ...facts, statuses, rest: facts.rest || phase !== 'done' };
+}
+
+function planOfFacts(
+  { ids, statuses, created, changed, changedFrom, rest }: Facts,
+  order: SearchOrder | null,
+): SearchPlan {
+  if (ids) return { hint: BY_ID, implied: true, exact: true };
   const first = order?.keys[0]?.field;
   const byStatus: SearchPlan = {
     hint: STATUS_INDEX,

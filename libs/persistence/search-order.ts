@@ -5,7 +5,7 @@ import { allOf, anyOf, type Condition } from './condition.js';
 import { ENTITY_SCOPE, fieldOf, isNullable } from './graph-fields.js';
 import { uuidOf } from './uuid.js';
 
-/** Where a page ended: the values of the order's keys (of `createdDateTime` for the default order), then the id. */
+/** Where a page ended: the values of the order's keys (of the time where no order was asked for), then the id. */
 export interface SearchPosition {
   readonly values: readonly (string | number | boolean | Date | null)[];
   readonly id: string;
@@ -17,6 +17,8 @@ interface SortKey {
   readonly descending: boolean;
   /** Its place in a position's values; null for the id, which stands by itself. */
   readonly place: number | null;
+  /** False where what is listed has a value always. */
+  readonly hasNulls: boolean;
 }
 
 /** An order of a tenant's actions, as the database sorts. */
@@ -36,14 +38,18 @@ export const statusRank = { $indexOfArray: [STATUSES, '$status'] } as const;
  * The keys as asked for, then the id in the direction of the last. A key that decides nothing is left out: the
  * tenant, one that was there before, and all behind the id.
  *
- * @param order none: newest first
+ * @param order none: by `newest`, descending
  */
-export function searchOrder(order: readonly OrderKey[]): SearchOrder {
+export function searchOrder(
+  order: readonly OrderKey[],
+  newest: 'createdAt' | 'completedAt' = 'createdAt',
+): SearchOrder {
   if (order.length === 0) {
     return {
       keys: [
-        { field: 'createdAt', descending: true, place: 0 },
-        { field: '_id', descending: true, place: null },
+        // Only what has ended is listed by its end.
+        { field: newest, descending: true, place: 0, hasNulls: false },
+        { field: '_id', descending: true, place: null, hasNulls: false },
       ],
       values: 1,
     };
@@ -52,11 +58,11 @@ export function searchOrder(order: readonly OrderKey[]): SearchOrder {
   for (const [place, { property, descending }] of order.entries()) {
     const field = fieldOf(property, ENTITY_SCOPE);
     if (field === 'tenantId' || keys.some((key) => key.field === field)) continue;
-    keys.push({ field, descending, place: field === '_id' ? null : place });
+    keys.push({ field, descending, place: field === '_id' ? null : place, hasNulls: isNullable(field) });
     if (field === '_id') break;
   }
   if (keys.at(-1)?.field !== '_id')
-    keys.push({ field: '_id', descending: order.at(-1)?.descending ?? true, place: null });
+    keys.push({ field: '_id', descending: order.at(-1)?.descending ?? true, place: null, hasNulls: false });
   return { keys, values: order.length };
 }
 
@@ -100,10 +106,10 @@ export function beyond({ keys, values }: SearchOrder, position: SearchPosition):
       'invalidRequest',
       'The position is not one of this order: begin with the first page.',
     );
-  return keys.reduceRight<Condition>((behind, { field, descending, place }) => {
+  return keys.reduceRight<Condition>((behind, key) => {
+    const { field, descending, place } = key;
     const value = place === null ? uuidOf(position.id) : (position.values[place] ?? null);
-    const { here, after } =
-      field === 'status' ? byRank(value, descending) : byValue(field, value, descending);
+    const { here, after } = field === 'status' ? byRank(value, descending) : byValue(key, value);
     return allOf([here, anyOf([after, behind])]);
   }, false);
 }
@@ -116,14 +122,14 @@ interface Step {
 }
 
 /** Null comes before every value. */
-function byValue(field: string, value: unknown, descending: boolean): Step {
+function byValue({ field, descending, hasNulls }: SortKey, value: unknown): Step {
   if (value === null) {
     return descending
       ? { here: { [field]: { $eq: null } }, after: false }
       : { here: true, after: { [field]: { $ne: null } } };
   }
   if (!descending) return { here: { [field]: { $gte: value } }, after: { [field]: { $gt: value } } };
-  const nulls: Condition = isNullable(field) && { [field]: { $eq: null } };
+  const nulls: Condition = hasNulls && { [field]: { $eq: null } };
   return {
     here: anyOf([{ [field]: { $lte: value } }, nulls]),
     after: anyOf([{ [field]: { $lt: value } }, nulls]),

@@ -5,6 +5,8 @@ import { repeatable } from './write-retry.js';
 export interface WorkerFacts {
   /** How many actions it holds. */
   readonly running: number;
+  /** The provider instances that it carries actions out for, and how many it starts a minute there, lately. */
+  readonly instances: readonly { readonly id: string; readonly startsPerMinute: number }[];
   /** Its last sweep, that ended `agoMs` milliseconds ago; null before the first. */
   readonly lastSweep: {
     readonly agoMs: number;
@@ -13,6 +15,14 @@ export interface WorkerFacts {
     readonly closed: number;
     readonly ms: number;
   } | null;
+}
+
+/** Who carries out an instance's actions. */
+export interface Carriers {
+  /** Workers that are alive and know the instance. */
+  readonly workers: number;
+  /** Actions that they start a minute together, lately. */
+  readonly startsPerMinute: number;
 }
 
 /** A worker as it was last heard of. */
@@ -31,6 +41,8 @@ export interface WorkerReport {
 
 interface WorkerDocument extends Omit<WorkerReport, 'id'> {
   readonly _id: string;
+  /** A worker of an earlier version does not say. */
+  readonly instances?: WorkerFacts['instances'];
 }
 
 /** Seconds after which a silent worker's entry is removed. */
@@ -52,7 +64,7 @@ export class WorkerRegistry {
   }
 
   /** Says that this worker is alive, and how it fares. */
-  async beat(workerId: string, { running, lastSweep }: WorkerFacts): Promise<void> {
+  async beat(workerId: string, { running, instances, lastSweep }: WorkerFacts): Promise<void> {
     const { agoMs = 0, ...figures } = lastSweep ?? {};
     const sweep =
       lastSweep === null
@@ -60,7 +72,7 @@ export class WorkerRegistry {
         : { at: { $subtract: ['$$NOW', Math.max(0, Math.round(agoMs))] }, ...figures };
     await this.#workers.updateOne(
       { _id: workerId },
-      [{ $set: { seenAt: '$$NOW', running, lastSweep: sweep } }],
+      [{ $set: { seenAt: '$$NOW', running, instances: { $literal: instances }, lastSweep: sweep } }],
       { upsert: true },
     );
   }
@@ -86,6 +98,24 @@ export class WorkerRegistry {
 
   /** How many workers were heard of in the last `withinMs` milliseconds. */
   countAlive(withinMs: number): Promise<number> {
-    return this.#workers.countDocuments({ $expr: { $gte: ['$seenAt', { $subtract: ['$$NOW', withinMs] }] } });
+    return this.#workers.countDocuments(heardOf(withinMs));
   }
+
+  /** Those of them that carry out the actions of an instance; one that does not say which it does is taken for one. */
+  async carriers(instance: string, withinMs: number): Promise<Carriers> {
+    const alive = await this.#workers
+      .find(heardOf(withinMs))
+      .project<Pick<WorkerDocument, 'instances'>>({ _id: 0, instances: 1 })
+      .limit(LIST_MOST)
+      .toArray();
+    const rates = alive.flatMap(({ instances }) => {
+      if (instances === undefined) return [0];
+      return instances.filter(({ id }) => id === instance).map(({ startsPerMinute }) => startsPerMinute);
+    });
+    return { workers: rates.length, startsPerMinute: rates.reduce((sum, rate) => sum + rate, 0) };
+  }
+}
+
+function heardOf(withinMs: number): { readonly $expr: object } {
+  return { $expr: { $gte: ['$seenAt', { $subtract: ['$$NOW', withinMs] }] } };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Queue, type Job } from 'bullmq';
 import { ReplyError, type Redis } from 'ioredis';
-import type { ActionQueue, DueTime, Hint, QueuePlaces } from '#domain';
+import type { ActionQueue, DueTime, Hint, HintPlace, QueuePlaces, SecurityAction } from '#domain';
 import { grouped } from '#grouping';
 import { PREFIX, URGENT_SUFFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
@@ -163,10 +163,42 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
     await succeedsWithin(
       HINT_BUDGET_MS,
       (async () => {
-        place = await this.#redis.zrank(`${PREFIX}:${instance}:prioritized`, `${actionId}-e0`);
+        // What lets go is in the queue that goes first.
+        for (const name of [instance, `${instance}${URGENT_SUFFIX}`]) {
+          place ??= await this.#redis.zrank(
+            `${PREFIX}:${name}:prioritized`,
+            `${actionId}-${SUFFIXES.first(0)}`,
+          );
+        }
       })(),
     );
     return place;
+  }
+
+  async hintOf({
+    id,
+    instance,
+    epoch,
+  }: Pick<SecurityAction, 'id' | 'instance' | 'epoch'>): Promise<HintPlace | null> {
+    // While it is looked at it may have been claimed under the epoch after that of its hint.
+    const suffixes = [
+      SUFFIXES.cancel(),
+      ...[epoch, epoch - 1].flatMap((one) => [SUFFIXES.first(one), SUFFIXES.again(one)]),
+    ];
+    const places = [instance, `${instance}${URGENT_SUFFIX}`].flatMap((queue) =>
+      suffixes.map((suffix) => ({ queue, id: `${id}-${suffix}` })),
+    );
+    let found: HintPlace | null = null;
+    await succeedsWithin(
+      HINT_BUDGET_MS,
+      (async () => {
+        const there = await Promise.all(
+          places.map((place) => this.#redis.exists(`${PREFIX}:${place.queue}:${place.id}`)),
+        );
+        found = places[there.indexOf(1)] ?? null;
+      })(),
+    );
+    return found;
   }
 
   announceCancel(actionId: string): Promise<boolean> {

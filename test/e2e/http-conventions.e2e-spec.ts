@@ -52,7 +52,8 @@ describe('HEAD', () => {
     const operator = await stack.client({ roles: ['SecurityActions.ReadWrite.All', 'Riposte.Operator'] });
     const readable = (await paths()).filter(([, methods]) => methods.includes('GET'));
     expect(readable.length).toBeGreaterThan(7);
-    const changing = /^(?:date|request-id|ratelimit|connection|keep-alive)/;
+    // Where a body follows, its chunks are of the connection.
+    const changing = /^(?:date|request-id|ratelimit|connection|keep-alive|transfer-encoding)/;
     for (const [path] of readable) {
       const [get, head] = [await operator.request('GET', path), await operator.request('HEAD', path)];
       const stable = ({ headers }: Answer) => [...headers].filter(([name]) => !changing.test(name));

@@ -220,6 +220,9 @@ describe('the native list', () => {
     await resolve(ids[1] ?? '', FOUND, owner);
     expect(idsOf(await pages(owner, 'unresolved=true'))).toEqual([ids[0], ids[2]]);
     expect(idsOf(await pages(owner, 'phase=outcomeUnknown&top=1'))).toEqual(ids);
+    const oldestFirst = 'unresolved=true&top=1&orderby=createdDateTime&filter=';
+    expect(idsOf(await pages(owner, `${oldestFirst}status eq 'Failed'`))).toEqual([ids[2], ids[0]]);
+    expect(idsOf(await pages(owner, `${oldestFirst}status eq 'Completed'`))).toEqual([]);
     expect(idsOf(await pages(client, 'unresolved=true'))).not.toContain(ids[0]);
   });
 

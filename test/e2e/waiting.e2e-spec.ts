@@ -27,6 +27,7 @@ providers:
   - { id: tight, plugin: mock, tenants: ['${TENANT_A}'], limits: { reserve: 0, windows: [{ calls: 3, perSeconds: 60 }] } }
   - { id: narrow, plugin: mock, subProvider: narrow, limits: { reserve: 0, windows: [{ calls: 1, perSeconds: 3600, actions: [BlockUrl] }] } }
   - { id: free, plugin: mock, subProvider: free }
+  - { id: single, plugin: mock, subProvider: single, limits: { concurrency: 1 } }
   - { id: failing, plugin: mock, subProvider: failing, settings: { faultRates: { transient: 1 } } }
 `,
   });
@@ -83,6 +84,64 @@ describe('an action whose own quota is used up', () => {
         message: 'It is the next one to start: the provider allows 1 call an hour.',
       },
     });
+  });
+});
+
+describe('an action that waits for its turn alone', () => {
+  it('says how many are before it, and when it starts if that goes on as it does', async () => {
+    const started = await client.act('BlockIp', { IP: '10.0.4.0' }, at('single'));
+    expect(await client.ended(started)).toMatchObject({ status: 'Completed' });
+    const busy = await client.act('Hang', {}, at('single'));
+    await client.inPhase(busy, 'executing');
+    expect((await waits(busy)).waiting).toMatchObject({
+      reason: 'vendorWorking',
+      message: expect.stringMatching(
+        /^A worker is at it since .* UTC: the provider is being called\.$/,
+      ) as string,
+    });
+    const ids: string[] = [];
+    for (let index = 1; index <= 3; index += 1)
+      ids.push(await client.act('BlockIp', { IP: `10.0.4.${index}` }, at('single')));
+    const told = (await Promise.all(ids.map(waits))).map(({ phase, waiting }) => [phase, waiting?.reason]);
+    expect(told).toEqual(ids.map(() => ['queued', 'queued']));
+    expect((await waits(ids[0] ?? '')).waiting?.message).toBe(
+      'It is the next one to start, as soon as a worker is free.',
+    );
+    // Workers tell what they start with their beats.
+    await eventually(async () => {
+      const { waiting } = await waits(ids[2] ?? '');
+      expect(waiting?.message).toMatch(/^It is behind 2 others; \d+ are started a minute now\.$/);
+      return Date.parse(waiting?.expectedStartDateTime ?? '') > Date.now();
+    });
+    for (const id of [...ids, busy]) await client.cancel(id);
+  });
+});
+
+describe('an action that is under way', () => {
+  it('says since when the provider is at work on it, and when it is asked again', async () => {
+    const id = await client.act('LongRunning', { durationMs: 600_000 }, at('free'));
+    const { waiting, ...action } = (await client.inPhase(id, 'waitingOnVendor')) as Waits;
+    expect(waiting).toMatchObject({ reason: 'vendorWorking', expectedStartDateTime: null });
+    expect(waiting?.message).toMatch(
+      /^The provider has been at work on it since .* UTC \(its operation .+\), and is asked again at .* UTC\.$/,
+    );
+    expect(action['currentAttempt']).toMatchObject({
+      number: 1,
+      vendorOperationId: expect.any(String) as string,
+    });
+    await client.cancel(id);
+    expect((await client.ended(id))['currentAttempt']).toBeNull();
+  });
+
+  it('says what the last attempt came to, and when there is another', async () => {
+    const id = await client.act('BlockIp', { IP: '10.0.5.1' }, at('failing'));
+    const { waiting } = (await client.inPhase(id, 'retrying')) as Waits;
+    expect(waiting?.reason).toBe('retrying');
+    expect(waiting?.message).toMatch(
+      /^Attempt \d+ failed, and there is another at .* UTC\. The last one said: ./,
+    );
+    expect(Date.parse(waiting?.expectedStartDateTime ?? '')).toBeGreaterThan(0);
+    await client.cancel(id);
   });
 });
 
@@ -143,7 +202,11 @@ describe('while Redis is away', () => {
   it('what waits is shown as it is stored, and nobody says what is left of a quota', async () => {
     await stack.redis.stop();
     const id = await client.act('BlockIp', { IP: '10.0.2.1' });
-    expect(await waits(id)).toMatchObject({ status: 'NotStarted', phase: 'queued', waiting: null });
+    expect(await waits(id)).toMatchObject({
+      status: 'NotStarted',
+      phase: 'queued',
+      waiting: { reason: 'queued', expectedStartDateTime: null },
+    });
     const { body } = await operator.request('GET', '/api/v1/providers/tight');
     expect(body).toMatchObject({ id: 'tight', quota: null });
   });

@@ -190,7 +190,9 @@ describe('a plugin that can be asked about many', () => {
     const [unwanted = '', wanted = ''] = ids;
     const looked = ids.map((id) => look(id));
     await eventually(() => asked.length === 1);
-    expect(await new CancelAction({ store, queue, log }).cancel(CALLER, unwanted)).toBe('requested');
+    expect(await new CancelAction({ store, queue, log }).cancel(CALLER, unwanted)).toMatchObject({
+      kind: 'requested',
+    });
     runner.hearCancel(unwanted);
     await looked[0];
     expect(await find(unwanted)).toMatchObject({ status: 'Failed', phase: 'cancelledAtProvider' });

@@ -377,7 +377,7 @@ describe('a revert under way', () => {
     const { id } = await done();
     const first = await revertFor().revert(CALLER, id);
     const cancel = new CancelAction({ store, queue, log });
-    expect(await cancel.cancel(CALLER, first.action.id)).toBe('cancelled');
+    expect(await cancel.cancel(CALLER, first.action.id)).toMatchObject({ kind: 'cancelled' });
     expect(await find(first.action.id)).toMatchObject({ status: 'Failed', phase: 'cancelled' });
     expect(await revertFor().revert(CALLER, id)).toMatchObject({ repeated: false });
   });
@@ -388,7 +388,9 @@ describe('a revert under way', () => {
     });
     const { action } = await revertFor().revert(CALLER, (await done()).id);
     await look(action.id);
-    expect(await new CancelAction({ store, queue, log }).cancel(CALLER, action.id)).toBe('requested');
+    expect(await new CancelAction({ store, queue, log }).cancel(CALLER, action.id)).toMatchObject({
+      kind: 'requested',
+    });
     expect(await run(action.id)).toMatchObject({ status: 'Completed', cancel: { outcome: 'notSupported' } });
   });
 

@@ -183,7 +183,7 @@ describe('actions at a vendor with a quota', () => {
       ([, status]) => status === 'Running',
     )?.[0];
     const cancel = new CancelAction({ store: database.actions, queue, log });
-    expect(await cancel.cancel(CALLER, running ?? '')).toBe('requested');
+    expect(await cancel.cancel(CALLER, running ?? '')).toMatchObject({ kind: 'requested' });
     await eventually(async () => (await statusOf(running ?? '')) === 'Failed');
   }, 30_000);
 

@@ -313,23 +313,6 @@ describe('what nobody carries out', () => {
   });
 });
 
-describe('listing actions', () => {
-  it('shows a tenant its own only, newest first, page by page, none twice', async () => {
-    const tenantId = randomUUID();
-    const ids: string[] = [];
-    for (let index = 0; index < 7; index += 1)
-      ids.unshift((await store.create(newAction({ caller: { ...CALLER, tenantId } }))).id);
-    const first = await store.list(tenantId, 3, null);
-    await store.create(newAction({ caller: { ...CALLER, tenantId } }));
-    const second = await store.list(tenantId, 3, first.next);
-    const third = await store.list(tenantId, 3, second.next);
-    const seen = [...first.actions, ...second.actions, ...third.actions].map(({ id }) => id);
-    expect(new Set(seen)).toEqual(new Set(ids));
-    expect(seen).toHaveLength(7);
-    expect(third.next).toBeNull();
-  });
-});
-
 describe('what happens at the same time and goes in one group', () => {
   it('is answered each for itself: creates, claims and ends', async () => {
     const requests = Array.from({ length: 40 }, (_, index) => newAction({ actionReason: `reason ${index}` }));

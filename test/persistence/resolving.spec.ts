@@ -5,7 +5,6 @@ import {
   errorInfo,
   isUnresolved,
   type ActionFilter,
-  type ActionPage,
   type ActionStore,
   type Caller,
   type Claim,
@@ -13,8 +12,9 @@ import {
   type NewAction,
   type SecurityAction,
 } from '#domain';
-import { connectDatabase, type Database } from '#persistence';
+import { connectDatabase, type Database, type SearchPosition } from '#persistence';
 import { claimOf, CALLER, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
+import { boundsOf, profiled } from '../support/profile.js';
 
 const LEASE_MS = 30_000;
 const UNKNOWN: FinalFailure = { phase: 'outcomeUnknown', errorInfo: errorInfo(520, 'nobody knows') };
@@ -58,8 +58,16 @@ async function ended(failure: FinalFailure = UNKNOWN, caller: Caller = CALLER): 
   return action.id;
 }
 
+function listed(
+  tenantId: string,
+  only: ActionFilter,
+  { top = 1000, after = null }: { readonly top?: number; readonly after?: SearchPosition | null } = {},
+): ReturnType<Database['search']['page']> {
+  return database.search.page(tenantId, { filter: null, only, order: [], top, skip: 0, after });
+}
+
 async function inbox(tenantId: string): Promise<string[]> {
-  return (await store.list(tenantId, 1000, null, { unresolved: true })).actions.map(({ id }) => id);
+  return (await listed(tenantId, { unresolved: true })).actions.map(({ id }) => id);
 }
 
 describe('an action that ended', () => {
@@ -225,11 +233,11 @@ describe('the list of what nobody has resolved', () => {
     await ended({ phase: 'failed', errorInfo: errorInfo(502, 'vendor') }, caller);
     await ended();
     const seen: string[] = [];
-    let page: ActionPage = await store.list(caller.tenantId, 2, null, { unresolved: true });
+    let page = await listed(caller.tenantId, { unresolved: true }, { top: 2 });
     seen.push(...page.actions.map(({ id }) => id));
     await store.resolve(caller, ids[1] ?? '', FOUND);
     while (page.next !== null) {
-      page = await store.list(caller.tenantId, 2, page.next, { unresolved: true });
+      page = await listed(caller.tenantId, { unresolved: true }, { top: 2, after: page.next });
       seen.push(...page.actions.map(({ id }) => id));
     }
     // Those that ended in the same millisecond stand in the order of their ids.
@@ -245,74 +253,48 @@ describe('the list of what nobody has resolved', () => {
       caller,
     );
     const failed = await ended({ phase: 'failed', errorInfo: errorInfo(502, 'vendor') }, caller);
-    const listed = async (filter: ActionFilter) =>
-      (await store.list(caller.tenantId, 10, null, filter)).actions.map(({ id }) => id);
-    expect(await listed({ unresolved: true, phase: 'poisoned' })).toEqual([poisoned]);
-    expect(await listed({ phase: 'failed' })).toEqual([failed]);
-    expect(await listed({ phase: 'outcomeUnknown' })).toEqual([unknown]);
-    expect(await listed({ phase: 'queued' })).toEqual([]);
-    expect(await listed({})).toHaveLength(3);
+    const ids = async (filter: ActionFilter) =>
+      (await listed(caller.tenantId, filter)).actions.map(({ id }) => id);
+    expect(await ids({ unresolved: true, phase: 'poisoned' })).toEqual([poisoned]);
+    expect(await ids({ phase: 'failed' })).toEqual([failed]);
+    expect(await ids({ phase: 'outcomeUnknown' })).toEqual([unknown]);
+    expect(await ids({ phase: 'queued' })).toEqual([]);
+    expect(await ids({})).toHaveLength(3);
   });
 });
 
 describe('a list', () => {
-  interface Stage {
-    readonly stage: string;
-    readonly indexName?: string;
-    readonly keyPattern?: Readonly<Record<string, number>>;
-    readonly indexBounds?: Readonly<Record<string, readonly string[]>>;
-    readonly inputStage?: Stage;
-    readonly inputStages?: readonly Stage[];
-  }
-  const stagesOf = (stage: Stage): Stage[] => [
-    stage,
-    ...[stage.inputStage, ...(stage.inputStages ?? [])].flatMap((input) =>
-      input === undefined ? [] : stagesOf(input),
-    ),
-  ];
-
-  /** How the database carried out the very query that the store sends. */
-  async function carriedOut(filter: ActionFilter) {
-    const caller = { ...CALLER, tenantId: randomUUID() };
-    for (let index = 0; index < 3; index += 1) await ended(UNKNOWN, caller);
-    const { next } = await store.list(caller.tenantId, 1, null, filter);
-    const db = direct.getClient().db(direct.name);
-    await db.setProfilingLevel('all');
-    try {
-      await store.list(caller.tenantId, 1, next, filter);
-    } finally {
-      await db.setProfilingLevel('off');
-    }
-    const profile = await db
-      .collection<{ readonly execStats: Stage; readonly docsExamined: number }>('system.profile')
-      .findOne({ op: 'query', 'command.find': 'actions', 'command.filter.tenantId': caller.tenantId });
-    if (profile === null) throw new Error('the query was not profiled');
-    return { tenantId: caller.tenantId, ...profile, stages: stagesOf(profile.execStats) };
-  }
-
-  it.each<[string, ActionFilter, string]>([
-    ['everything', {}, 'createdAt'],
-    ['what is unresolved', { unresolved: true }, 'completedAt'],
-    ['a phase', { phase: 'outcomeUnknown' }, 'createdAt'],
-    ['what is unresolved of a phase', { unresolved: true, phase: 'outcomeUnknown' }, 'completedAt'],
+  it.each<[string, ActionFilter, readonly string[]]>([
+    ['everything', {}, ['createdAt']],
+    ['what is unresolved', { unresolved: true }, ['completedAt']],
+    ['a phase', { phase: 'outcomeUnknown' }, ['status', 'createdAt']],
+    ['what is unresolved of a phase', { unresolved: true, phase: 'outcomeUnknown' }, ['completedAt']],
   ])(
     'of %s reads an index from the tenant and the page on, and sorts nothing',
-    async (_what, filter, time) => {
-      const { tenantId, stages, docsExamined } = await carriedOut(filter);
+    async (_what, filter, keys) => {
+      const caller = { ...CALLER, tenantId: randomUUID() };
+      for (let index = 0; index < 3; index += 1) await ended(UNKNOWN, caller);
+      const { next } = await listed(caller.tenantId, filter, { top: 1 });
+      const [profile] = await profiled(direct.getClient().db(direct.name), () =>
+        listed(caller.tenantId, filter, { top: 1, after: next }),
+      );
+      const stages = profile?.stages ?? [];
       const names = stages.map(({ stage }) => stage);
       expect(names).not.toContain('COLLSCAN');
       expect(names).not.toContain('SORT');
       const scans = stages.filter(({ stage }) => stage === 'IXSCAN');
       expect(scans).toHaveLength(1);
-      expect(Object.keys(scans[0]?.keyPattern ?? {})).toEqual(['tenantId', time, '_id']);
-      expect(scans[0]?.indexBounds?.['tenantId']).toEqual([`["${tenantId}", "${tenantId}"]`]);
-      expect(scans[0]?.indexBounds?.[time]?.join()).not.toContain('MaxKey');
-      expect(docsExamined).toBeLessThanOrEqual(3);
+      for (const scan of scans) {
+        expect(Object.keys(scan.keyPattern ?? {})).toEqual(['tenantId', ...keys, '_id']);
+        expect(boundsOf(scan, 'tenantId')).toBe(`["${caller.tenantId}", "${caller.tenantId}"]`);
+        expect(boundsOf(scan, keys.at(-1) ?? '')).not.toContain('MaxKey');
+      }
+      expect(profile?.docsExamined).toBeLessThanOrEqual(3);
     },
   );
 
   it('of a rare phase among very many actions is refused rather than looked for without end', async () => {
-    const hasty = await connectDatabase(uri, { appName: 'riposte-test', phaseScanMs: 1 });
+    const hasty = await connectDatabase(uri, { appName: 'riposte-test', searchScanMs: 1 });
     try {
       const tenantId = randomUUID();
       const createdAt = new Date();
@@ -321,14 +303,24 @@ describe('a list', () => {
           Array.from({ length: 5000 }, () => ({
             _id: new mongoose.mongo.UUID(),
             tenantId,
-            phase: 'done',
+            status: 'Failed',
+            phase: 'failed',
             createdAt,
           })),
         );
       }
-      await expect(hasty.actions.list(tenantId, 10, null, { phase: 'poisoned' })).rejects.toMatchObject({
+      await expect(
+        hasty.search.page(tenantId, {
+          filter: null,
+          only: { phase: 'poisoned' },
+          order: [],
+          top: 10,
+          skip: 0,
+          after: null,
+        }),
+      ).rejects.toMatchObject({
         code: 'invalidRequest',
-        message: expect.stringContaining('poisoned') as string,
+        message: expect.stringContaining('Narrow the filter') as string,
       });
     } finally {
       await hasty.close();

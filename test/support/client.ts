@@ -58,7 +58,11 @@ export class Client {
       },
       ...(options.body === undefined ? {} : { body: options.body }),
     });
-    const text = await response.text();
+    // A stream of events does not end: its first ones tell what it is.
+    const text =
+      response.headers.get('content-type') === 'text/event-stream'
+        ? await beginning(response)
+        : await response.text();
     const isJson = text !== '' && response.headers.get('content-type')?.includes('json') === true;
     return {
       status: response.status,
@@ -112,6 +116,11 @@ export class Client {
       return action.phase === phase ? action : false;
     }, timeoutMs) as Promise<NativeAction>;
   }
+}
+
+async function beginning({ body }: Response): Promise<string> {
+  for await (const chunk of body ?? []) return Buffer.from(chunk as Uint8Array).toString();
+  return '';
 }
 
 /** A request for an action of the mock provider. */

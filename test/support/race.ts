@@ -154,7 +154,7 @@ export class Race {
   /** Cancels as a caller would; the answer, or the code of the refusal. */
   async cancel(): Promise<string> {
     try {
-      return await this.#cancel.cancel(CALLER, this.id);
+      return (await this.#cancel.cancel(CALLER, this.id)).kind;
     } catch (error) {
       if (error instanceof UserError) return error.code;
       throw error;

@@ -8,7 +8,8 @@ export type LinkBase = (request: FastifyRequest) => string;
 /** Whether the address at the other end of a connection is that of a proxy whose word is taken. */
 export type IsTrustedProxy = (address: string) => boolean;
 
-const HOST =
+/** A host with its port, if any, as a URL has them. */
+export const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 const LONGEST_HOST = 262;
 

@@ -94,8 +94,9 @@ export async function createServer(
         route: request.routeOptions.url,
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
-        tenant: request.identity?.tenantId,
-        appId: request.identity?.appId,
+        tenant: request.caller?.identity.tenantId,
+        appId: request.caller?.identity.appId,
+        person: request.caller?.session?.person.id,
       },
       'request answered',
     );

@@ -2,7 +2,6 @@ import { ApiProperty } from '@nestjs/swagger';
 import {
   LANES,
   VERDICTS,
-  WAIT_REASONS,
   isUnresolved,
   type ActionPhase,
   type EffectRecord,
@@ -10,11 +9,18 @@ import {
   type Lane,
   type SecurityAction,
   type Verdict,
-  type WaitReason,
 } from '#domain';
+import { jobPath } from '../ops/bull-board.js';
 import { ResultInfoDto, SecurityActionDto, toGraph } from '../security-actions/security-action.dto.js';
 import { PHASE_NAMES } from './list-query.js';
-import { storedWaiting, type ToldWaiting, type WaitingNow } from './waiting.js';
+import { CANCEL_MEANS, type Cancellation, type Outlook } from './outlook.js';
+import {
+  TOLD_REASONS,
+  storedWaiting,
+  type ToldReason,
+  type ToldWaiting,
+  type WaitingNow,
+} from './waiting.js';
 
 /** Any JSON: a provider's own. */
 export const anything = {
@@ -41,6 +47,21 @@ class AttemptDto {
   errorInfo!: ResultInfoDto | null;
 }
 
+class CurrentAttemptDto {
+  @ApiProperty({ type: 'integer', description: '1 for the first.' })
+  number!: number;
+  @ApiProperty({ type: String, format: 'date-time', description: 'From here on the effect may exist.' })
+  startedAt!: string;
+  @ApiProperty({ description: 'Version of the plugin that issues it.' })
+  providerVersion!: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: "The vendor's id of its work; null: it has told none.",
+  })
+  vendorOperationId!: string | null;
+}
+
 class CancelWishDto {
   @ApiProperty({ type: String, format: 'date-time' })
   at!: string;
@@ -59,13 +80,14 @@ class CancelWishDto {
 }
 
 class WaitingDto {
-  @ApiProperty({ enum: WAIT_REASONS })
-  reason!: WaitReason;
+  @ApiProperty({ enum: TOLD_REASONS })
+  reason!: ToldReason;
   @ApiProperty({ description: 'The reason in words.' })
   message!: string;
   @ApiProperty({
     ...dateTime,
-    description: 'When it is expected to start, at the earliest; null: nobody can say.',
+    description:
+      'When it is expected to start, or to go on, at the earliest; null: nobody can say, or it is under way.',
   })
   expectedStartDateTime!: string | null;
   @ApiProperty({
@@ -104,7 +126,7 @@ export class NativeActionDto extends SecurityActionDto {
     type: WaitingDto,
     nullable: true,
     description:
-      'What it waits for, where that is more than its turn; null unless it is throttled. Of one that was begun, why the provider sent it away. Of one action as it is now; in lists as it was stored last.',
+      'Why it has not ended; null: it has. Of one action as it is now; in lists as it was stored last.',
   })
   waiting!: WaitingDto | null;
   @ApiProperty({ description: 'Id of the provider instance that carries it out.' })
@@ -146,6 +168,12 @@ export class NativeActionDto extends SecurityActionDto {
   nextAttemptDateTime!: string | null;
   @ApiProperty({ type: [AttemptDto] })
   attempts!: readonly AttemptDto[];
+  @ApiProperty({
+    type: CurrentAttemptDto,
+    nullable: true,
+    description: 'What was issued and is not settled yet.',
+  })
+  currentAttempt!: CurrentAttemptDto | null;
   @ApiProperty({ type: CancelWishDto, nullable: true })
   cancel!: CancelWishDto | null;
   @ApiProperty({
@@ -160,9 +188,64 @@ export class NativeActionDto extends SecurityActionDto {
   resolution!: ResolutionDto | null;
 }
 
+class JobDto {
+  @ApiProperty()
+  queue!: string;
+  @ApiProperty()
+  id!: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Path of its page on the dashboard of the queues; null for who may not open that.',
+  })
+  url!: string | null;
+}
+
+class CancellationDto {
+  @ApiProperty({ description: 'False: a cancel would change nothing.' })
+  possible!: boolean;
+  @ApiProperty({ enum: CANCEL_MEANS })
+  means!: Cancellation['means'];
+  @ApiProperty({ description: 'What a cancel would mean now, in words.' })
+  message!: string;
+}
+
+class ReversalDto {
+  @ApiProperty()
+  possible!: boolean;
+  @ApiProperty({ description: 'Why, or why not, in words.' })
+  message!: string;
+}
+
+/** One action, with what can be done with it. */
+export class NativeActionDetailsDto extends NativeActionDto {
+  @ApiProperty({
+    type: JobDto,
+    nullable: true,
+    description: 'The hint of it that is in a queue now. Null: there is none, or Redis is away.',
+  })
+  job!: JobDto | null;
+  @ApiProperty({ type: CancellationDto })
+  cancellation!: CancellationDto;
+  @ApiProperty({ type: ReversalDto, description: 'Whether it can be reverted now.' })
+  reversal!: ReversalDto;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'What to do about its errorInfo; null: it has none.',
+  })
+  advice!: string | null;
+}
+
 export class NativeActionListDto {
   @ApiProperty({ type: [NativeActionDto] })
   value!: readonly NativeActionDto[];
+  @ApiProperty({
+    type: 'integer',
+    required: false,
+    description: 'How many there are in all; with count=true.',
+  })
+  count?: number;
   @ApiProperty({ required: false, description: 'Absolute address of the next page; absent on the last.' })
   nextLink?: string;
 }
@@ -172,7 +255,7 @@ export class NativeActionListDto {
  * @param now what it waits for, where something newer is known than what is stored
  */
 export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting(action)): NativeActionDto {
-  const { cancel, resolution } = action;
+  const { cancel, intent, resolution } = action;
   return {
     ...toGraph(action),
     phase: now.phase,
@@ -197,6 +280,15 @@ export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting
       providerVersion,
       errorInfo: error,
     })),
+    currentAttempt:
+      intent === null
+        ? null
+        : {
+            number: intent.attempt,
+            startedAt: intent.at.toISOString(),
+            providerVersion: intent.providerVersion,
+            vendorOperationId: intent.operation?.id ?? null,
+          },
     cancel:
       cancel === null ? null : { at: cancel.at.toISOString(), why: cancel.why, outcome: cancel.outcome },
     unresolved: isUnresolved(action),
@@ -209,6 +301,24 @@ export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting
             verdict: resolution.verdict,
             note: resolution.note,
           },
+  };
+}
+
+/**
+ * One record with what can be done with it.
+ * @param operates whether the reader may open the dashboard of the queues
+ */
+export function toDetails(
+  action: SecurityAction,
+  { waiting, job, cancellation, reversal, advice }: Outlook,
+  operates: boolean,
+): NativeActionDetailsDto {
+  return {
+    ...toNative(action, waiting),
+    job: job === null ? null : { ...job, url: operates ? jobPath(job) : null },
+    cancellation,
+    reversal,
+    advice,
   };
 }
 

@@ -2,6 +2,8 @@ import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res }
 import {
   ApiBody,
   ApiCreatedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
   ApiParam,
@@ -9,63 +11,73 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { satisfies } from '#auth';
 import { UserError, type ActionStore } from '#domain';
-import type { AskProvider, ResolveOutcome, RevertAction } from '#engine';
+import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
+import type { Logger } from '#telemetry';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
+import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
-import { CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
+import { printableId } from '../http/printable-id.js';
+import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
+import { ApiODataOptions } from '../security-actions/api-odata-options.js';
+import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from '../security-actions/idempotency-key.js';
+import type { ListActions } from '../security-actions/list-actions.js';
+import type { Query as GivenQuery } from '../security-actions/list-options.js';
 import { ParseCreateBodyPipe } from '../security-actions/parse-create-body.pipe.js';
 import { submissionOf } from '../security-actions/submission.js';
-import type { SkipTokens } from '../skip-tokens.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
+  CANCEL_ACTION,
   LINK_BASE,
+  LIST_ACTIONS,
+  LOG,
+  OUTLOOKS,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
-  SKIP_TOKENS,
-  WAITING,
+  SUBMIT_ACTION,
 } from '../tokens.js';
-import { NativeActionDto, NativeActionListDto, toNative } from './action.dto.js';
-import { PHASE_NAMES, parseListQuery, queryOfPage } from './list-query.js';
+import {
+  NativeActionDetailsDto,
+  NativeActionDto,
+  NativeActionListDto,
+  toDetails,
+  toNative,
+} from './action.dto.js';
 import { ObservedStateDto, PlanDto } from './answers.dto.js';
-import type { LiveWaiting } from './waiting.js';
+import { CancelAnswersDto, CancelManyDto, ParseCancelManyPipe, cancelMany } from './cancel-many.js';
+import { PHASE_NAMES, parseListQuery } from './list-query.js';
+import type { Outlooks } from './outlook.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
 
-const COLLECTION = 'api/v1/actions';
+const PATH = '/api/v1/actions';
 
 /** What Graph has no word for: the phase, progress, attempts and resolution of an action. */
 @ApiTags('native')
-@Controller(COLLECTION)
+@Controller(PATH)
 export class NativeActionsController {
   constructor(
     @Inject(ACTION_STORE) private readonly store: ActionStore,
+    @Inject(LIST_ACTIONS) private readonly lists: ListActions,
+    @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
+    @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
     @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
-    @Inject(WAITING) private readonly waiting: LiveWaiting,
-    @Inject(SKIP_TOKENS) private readonly skipTokens: SkipTokens,
+    @Inject(OUTLOOKS) private readonly outlooks: Outlooks,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
+    @Inject(LOG) private readonly log: Logger,
   ) {}
 
   @Get()
   @Requires('read')
   @ApiOperation({
-    summary: 'List actions, newest first',
-    description: 'By creation; with unresolved=true by their end.',
+    summary: 'List actions, newest first where no order is asked for',
+    description: 'By creation; with unresolved=true by their end. All that is given has to hold.',
   })
-  @ApiQuery({
-    name: 'top',
-    required: false,
-    schema: { type: 'integer', minimum: 1, default: 100, description: 'At most 1000 are sent at once.' },
-  })
-  @ApiQuery({
-    name: 'skiptoken',
-    required: false,
-    schema: { type: 'string' },
-    description: 'From nextLink; opaque.',
-  })
+  @ApiODataOptions('', 'filter', 'search', 'orderby', 'top', 'count', 'skiptoken')
   @ApiQuery({ name: 'phase', required: false, enum: PHASE_NAMES, description: 'Only those in this phase.' })
   @ApiQuery({
     name: 'unresolved',
@@ -75,32 +87,93 @@ export class NativeActionsController {
   })
   @ApiOkResponse({ type: NativeActionListDto })
   @ApiGraphErrors(400, 401, 403, 500, 503)
-  async list(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-  ): Promise<NativeActionListDto> {
-    const asked = parseListQuery(query, this.skipTokens);
-    const page = await this.store.list(callerOf(request).tenantId, asked.top, asked.after, asked.filter);
+  async list(@Query() query: GivenQuery, @Req() request: FastifyRequest): Promise<NativeActionListDto> {
+    const page = await this.lists.page(callerOf(request).tenantId, parseListQuery(query), PATH);
     return {
       value: page.actions.map((action) => toNative(action)),
-      ...(page.next === null
-        ? {}
-        : {
-            nextLink: `${this.linkBase(request)}/${COLLECTION}?${queryOfPage(asked, page.next, this.skipTokens)}`,
-          }),
+      ...(page.count === null ? {} : { count: page.count }),
+      ...(page.nextQuery === null ? {} : { nextLink: `${this.linkBase(request)}${PATH}?${page.nextQuery}` }),
     };
+  }
+
+  @Post()
+  @AnswersEntity()
+  @Requires('write')
+  @ApiOperation({
+    summary: 'Create an action',
+    description: 'As on the Graph surface, keys included; the answer has this form.',
+  })
+  @ApiBody({ type: CreateSecurityActionDto, examples: CREATE_EXAMPLES })
+  @ApiIdempotencyKey()
+  @ApiHeader({
+    name: 'Prefer',
+    required: false,
+    description: 'return=minimal: a 204 without the action.',
+    schema: { type: 'string' },
+  })
+  @ApiCreatedResponse({ type: NativeActionDto, headers: REPLAYED_HEADER })
+  @ApiNoContentResponse({
+    description: 'Recorded, as 201, with Prefer: return=minimal; Location names the action.',
+    headers: REPLAYED_HEADER,
+  })
+  @ApiGraphErrors(400, 401, 403, 413, 415, 422, 429, 500, 503)
+  async create(
+    @Body(new ParseCreateBodyPipe()) body: CreateSecurityActionDto,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<NativeActionDto> {
+    const key = idempotencyKeyOf(request);
+    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
+    if (repeated) reply.header('idempotency-replayed', 'true');
+    reply.header('location', `${this.linkBase(request)}${PATH}/${action.id}`);
+    return toNative(action);
+  }
+
+  @Post('cancel')
+  @HttpCode(200)
+  @Requires('write')
+  @ApiOperation({
+    summary: 'Cancel several actions',
+    description: 'Up to 100, each as if it were asked for alone; one that is refused keeps no other from it.',
+  })
+  @ApiBody({ type: CancelManyDto })
+  @ApiOkResponse({ type: CancelAnswersDto })
+  @ApiGraphErrors(400, 401, 403, 413, 415, 500, 503)
+  async cancelMany(
+    @Body(new ParseCancelManyPipe()) { ids }: CancelManyDto,
+    @Req() request: FastifyRequest,
+  ): Promise<CancelAnswersDto> {
+    return { value: await cancelMany(this.cancelAction, callerOf(request), ids, this.log) };
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @Requires('write')
+  @ApiOperation({
+    summary: 'Cancel an action',
+    description:
+      '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
+  })
+  @ApiParam({ name: 'id', format: 'uuid' })
+  @ApiOkResponse({ type: NativeActionDto })
+  @ApiGraphErrors(401, 403, 404, 409, 500, 503)
+  async cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
+    return toNative((await this.cancelAction.cancel(callerOf(request), printableId(id))).action);
   }
 
   @Get(':id')
   @Requires('read')
-  @ApiOperation({ summary: 'Get an action with its phase, progress, attempts and resolution' })
+  @ApiOperation({
+    summary: 'Get an action with its phase, what it waits for, its attempts, and what can be done with it',
+  })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiOkResponse({ type: NativeActionDto })
+  @ApiOkResponse({ type: NativeActionDetailsDto })
   @ApiGraphErrors(401, 403, 404, 500, 503)
-  async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
-    const action = await this.store.find(callerOf(request).tenantId, id);
+  async get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDetailsDto> {
+    const { tenantId, roles } = callerOf(request);
+    const action = await this.store.find(tenantId, id);
     if (action === null) throw new UserError('itemNotFound', 'No such action exists.');
-    return toNative(action, await this.waiting.of(action));
+    return toDetails(action, await this.outlooks.of(action), satisfies(roles, 'operate'));
   }
 
   @Post(':id/resolve')
@@ -145,7 +218,7 @@ export class NativeActionsController {
   ): Promise<NativeActionDto> {
     const { action, repeated } = await this.revertAction.revert(callerOf(request), id);
     if (repeated) reply.status(200);
-    reply.header('location', `${this.linkBase(request)}/${COLLECTION}/${action.id}`);
+    reply.header('location', `${this.linkBase(request)}${PATH}/${action.id}`);
     return toNative(action);
   }
 

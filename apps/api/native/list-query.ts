@@ -1,97 +1,80 @@
+import { PHASES, UserError, type ActionFilter, type ActionPhase } from '#domain';
 import {
-  DefectError,
-  PHASES,
-  UserError,
-  type ActionFilter,
-  type ActionPhase,
-  type ListPosition,
-} from '#domain';
-import { parseTop } from '../security-actions/list-options.js';
-import type { SkipTokens } from '../skip-tokens.js';
+  SHARED_OPTIONS,
+  printable,
+  sharedOptions,
+  type ListOptions,
+  type ListSurface,
+  type Query,
+} from '../security-actions/list-options.js';
 
 /** Every phase an action can be in, once each. */
 export const PHASE_NAMES: readonly ActionPhase[] = [...new Set(Object.values(PHASES).flat())];
 
-const KNOWN = ['top', 'skiptoken', 'phase', 'unresolved'] as const;
+const NATIVE: ListSurface = { name: 'actions', sign: '', nextLink: 'nextLink' };
+const NARROWING = ['phase', 'unresolved'] as const;
 
-/** What a native list request asks for. */
-export interface NativeListQuery {
-  readonly top: number;
-  readonly after: ListPosition | null;
-  readonly filter: ActionFilter;
+/**
+ * Reads the query of a native list: Graph's options without a `$`, and those of its own.
+ * @throws UserError `invalidRequest` for a parameter that is not known, given twice, or not valid
+ */
+export function parseListQuery(query: Query): ListOptions {
+  const given = knownParameters(query, [...SHARED_OPTIONS, ...NARROWING]);
+  return { ...sharedOptions(given, NATIVE), only: narrowingOf(given), selection: null, skip: 0 };
+}
+
+/** What a list is narrowed to besides its filter. @throws UserError `invalidRequest` for what is not valid */
+function narrowingOf(given: ReadonlyMap<string, string>): ActionFilter {
+  const phase = given.get('phase');
+  const unresolved = given.get('unresolved');
+  return {
+    ...(phase === undefined ? {} : { phase: parsePhase(phase) }),
+    ...(unresolved === undefined ? {} : { unresolved: parseUnresolved(unresolved) }),
+  };
 }
 
 /**
- * Reads the query of a native list.
- * @throws UserError `invalidRequest` for a parameter that is not known, given twice, or not valid
+ * The parameters of a native route by their names.
+ * @throws UserError `invalidRequest` for one that is not known: ignored, it would be a promise that nobody keeps; and for
+ *   one that is given twice
  */
-export function parseListQuery(
-  query: Readonly<Record<string, unknown>>,
-  skipTokens: SkipTokens,
-): NativeListQuery {
-  const given: Partial<Record<(typeof KNOWN)[number], string>> = {};
+export function knownParameters(query: Query, known: readonly string[]): ReadonlyMap<string, string> {
+  const given = new Map<string, string>();
   for (const [key, value] of Object.entries(query)) {
-    const name = KNOWN.find((known) => known === key);
-    if (name === undefined) {
+    if (!known.includes(key)) {
       throw new UserError(
         'invalidRequest',
-        `The query parameter "${key}" is not known; known: ${KNOWN.join(', ')}.`,
+        `The query parameter "${printable(key)}" is not known; known: ${known.join(', ') || 'none'}.`,
       );
     }
     if (typeof value !== 'string')
       throw new UserError('invalidRequest', `The query parameter "${key}" is given twice.`);
-    given[name] = value;
+    given.set(key, value);
   }
-  const filter = {
-    ...(given.phase === undefined ? {} : { phase: parsePhase(given.phase) }),
-    ...(given.unresolved === undefined ? {} : { unresolved: parseUnresolved(given.unresolved) }),
-  };
-  return {
-    top: parseTop('top', given.top),
-    after: given.skiptoken === undefined ? null : positionOf(given.skiptoken, filter, skipTokens),
-    filter,
-  };
+  return given;
 }
 
-/** The query of the page that begins behind `next`. */
-export function queryOfPage(
-  { top, filter }: NativeListQuery,
-  next: ListPosition,
-  skipTokens: SkipTokens,
-): string {
-  return new URLSearchParams({
-    top: String(top),
-    ...(filter.phase === undefined ? {} : { phase: filter.phase }),
-    ...(filter.unresolved === true ? { unresolved: 'true' } : {}),
-    skiptoken: skipTokens.issue({ values: [next.at], id: next.id }, questionOf(filter)),
-  }).toString();
-}
-
-function positionOf(token: string, filter: ActionFilter, skipTokens: SkipTokens): ListPosition {
-  const { values, id } = skipTokens.read(token, questionOf(filter), { name: 'skiptoken', link: 'nextLink' });
-  const [at] = values;
-  if (!(at instanceof Date)) throw new DefectError('a signed skiptoken of the native list has no time');
-  return { at, id };
-}
-
-/** What the token is bound to. */
-function questionOf({ phase, unresolved }: ActionFilter): readonly (string | null)[] {
-  return ['actions', phase ?? null, unresolved === true ? 'unresolved' : null];
+/**
+ * The parameter as one of these.
+ * @throws UserError `invalidRequest` that says which there are
+ */
+export function oneOf<T extends string>(name: string, text: string, names: readonly T[]): T {
+  const found = names.find((one) => one === text);
+  if (found === undefined) {
+    throw new UserError(
+      'invalidRequest',
+      `${name} has to be one of ${names.join(', ')}; it is "${printable(text)}".`,
+    );
+  }
+  return found;
 }
 
 function parsePhase(text: string): ActionPhase {
-  const phase = PHASE_NAMES.find((name) => name === text);
-  if (phase === undefined) {
-    throw new UserError(
-      'invalidRequest',
-      `phase has to be one of ${PHASE_NAMES.join(', ')}; it is "${text}".`,
-    );
-  }
-  return phase;
+  return oneOf('phase', text, PHASE_NAMES);
 }
 
 function parseUnresolved(text: string): true {
   if (text !== 'true')
-    throw new UserError('invalidRequest', `unresolved can only be "true"; it is "${text}".`);
+    throw new UserError('invalidRequest', `unresolved can only be "true"; it is "${printable(text)}".`);
   return true;
 }

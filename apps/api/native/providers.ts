@@ -56,6 +56,12 @@ export class Providers {
     return Promise.all(seen.map((instance) => this.#view(instance, records)));
   }
 
+  /** Whether it is one of those that {@link list} gives. */
+  shows(viewer: Viewer, id: string): boolean {
+    const instance = this.#registry.byId(id);
+    return instance !== null && isSeenBy(viewer, instance);
+  }
+
   /** @throws UserError `itemNotFound`, also for one that does not serve the viewer's tenant */
   async get(viewer: Viewer, id: string): Promise<ProviderView> {
     const instance = this.#registry.byId(id);

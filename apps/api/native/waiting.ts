@@ -1,5 +1,7 @@
 import {
   ERROR_INFO_CODES,
+  WAIT_REASONS,
+  isFinal,
   type ActionStore,
   type QueuePlaces,
   type RateWindow,
@@ -9,12 +11,32 @@ import {
   type Waiting,
 } from '#domain';
 import type { ProviderInstance, ProviderRegistry } from '#engine';
+import type { Carriers } from '#persistence';
+
+/** Why an action has not ended: what is stored of it, and what is found out when somebody asks. */
+export const TOLD_REASONS = [
+  ...WAIT_REASONS,
+  'queued',
+  'workerMissing',
+  'vendorWorking',
+  'retrying',
+  'cancelling',
+] as const;
+export type ToldReason = (typeof TOLD_REASONS)[number];
 
 /** What an action waits for, with the reason in words. */
-export type ToldWaiting = Waiting & { readonly message: string };
+export type ToldWaiting = Omit<Waiting, 'reason'> & { readonly reason: ToldReason; readonly message: string };
 
-/** The part of an action that says what it waits for. */
+/** The part of an action that says what it waits for; null: it has ended. */
 export type WaitingNow = Pick<SecurityAction, 'phase'> & { readonly waiting: ToldWaiting | null };
+
+/** Which workers are there. */
+interface Workers {
+  carriers(instance: string, withinMs: number): Promise<Carriers>;
+}
+
+/** Milliseconds after which a worker that says nothing counts as gone: three of its beats. */
+const WORKER_ALIVE_MS = 15_000;
 
 const WAITS_FOR: Readonly<Record<WaitReason, string>> = {
   quota: "The provider's quota for starts is used up for now.",
@@ -31,72 +53,141 @@ const UNITS: Readonly<Record<number, string>> = {
   86_400: 'a day',
 };
 
-/**
- * As the record has it, which the sweep brings up to date from time to time. Of what was begun, in the words that the vendor
- * sent it away with.
- */
+/** As the record has it, which the sweep brings up to date from time to time. */
 export function storedWaiting(action: SecurityAction): WaitingNow {
-  const { phase, waiting } = action;
+  const { phase, status, waiting } = action;
+  if (isFinal(status)) return { phase, waiting: null };
+  if (status === 'Running') return { phase, waiting: underWay(action) };
   return {
     phase,
-    waiting: waiting === null ? sentAway(action) : { ...waiting, message: WAITS_FOR[waiting.reason] },
+    waiting: waiting === null ? inQueue(null, 0) : { ...waiting, message: WAITS_FOR[waiting.reason] },
   };
 }
 
-/** An attempt that the vendor did not take, and that uses up none: it waits until there is room. */
-function sentAway({ status, phase, attempts, nextAt }: SecurityAction): ToldWaiting | null {
-  const error = attempts.at(-1)?.error;
-  if (status !== 'Running' || phase !== 'throttled' || error == null) return null;
-  const reason = error.code === ERROR_INFO_CODES.conflict ? 'targetBusy' : 'vendorBusy';
-  return { reason, message: error.message, until: nextAt, blockedBy: null };
+/** Of what was begun. */
+function underWay(action: SecurityAction): ToldWaiting {
+  const { phase, attempts, intent, nextAt, cancel } = action;
+  const last = attempts.at(-1);
+  switch (phase) {
+    case 'throttled':
+      // An attempt that the vendor did not take, and that uses up none: it waits until there is room.
+      return {
+        reason: last?.error?.code === ERROR_INFO_CODES.conflict ? 'targetBusy' : 'vendorBusy',
+        message: last?.error?.message ?? WAITS_FOR.vendorBusy,
+        until: nextAt,
+        blockedBy: null,
+      };
+    case 'retrying':
+      return {
+        reason: 'retrying',
+        message: retryWords(action),
+        until: nextAt,
+        blockedBy: null,
+      };
+    case 'cancelling': {
+      const asked = cancel?.why === 'deadline' ? 'Its time is up and it is to stop' : 'It is to be cancelled';
+      return {
+        reason: 'cancelling',
+        message: `${asked}${since(cancel?.at)}. ${cancelWords(action)}`,
+        until: null,
+        blockedBy: null,
+      };
+    }
+    default: {
+      const operation = intent?.operation;
+      const message =
+        operation == null
+          ? `A worker is at it${since(intent?.at)}: the provider is being called.`
+          : `The provider has been at work on it${since(intent?.at)} (its operation ${operation.id}), and is asked again${atTime(nextAt)}.`;
+      return { reason: 'vendorWorking', message, until: null, blockedBy: null };
+    }
+  }
 }
 
-/** What an action that was not started waits for, as it is now: its place in the queue and how the vendor fares. */
+function retryWords({ attempts, nextAt }: SecurityAction): string {
+  const last = attempts.at(-1);
+  if (last?.error == null) return `It is begun anew${atTime(nextAt)}.`;
+  return `Attempt ${last.number} failed, and there is another${atTime(nextAt)}. The last one said: ${last.error.message}`;
+}
+
+/** What the provider has said to a cancel, in words. */
+export function cancelWords({ cancel, intent }: SecurityAction): string {
+  switch (cancel?.outcome ?? null) {
+    case null:
+      return intent === null
+        ? 'Nothing of it is at the provider; it ends at once.'
+        : 'The provider has not answered yet; the action ends as what really happened.';
+    case 'cancelled':
+      return 'The provider says that it was stopped.';
+    case 'requested':
+      return 'The provider has taken the wish and has not stopped yet.';
+    case 'tooLate':
+      return 'The provider says that it is too late: the action ends as what really happened.';
+    case 'notSupported':
+      return 'The provider cannot stop it: the action ends as what really happened.';
+    case 'unknown':
+      return 'The provider could not be told: the action ends as what really happened.';
+  }
+}
+
+/** What an action waits for, as it is now: its place in the queue, how the vendor fares, whether workers are there. */
 export class LiveWaiting {
   readonly #store: Pick<ActionStore, 'aheadAtTarget'>;
   readonly #registry: ProviderRegistry;
   readonly #permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
   readonly #places: QueuePlaces;
+  readonly #workers: Workers;
 
   constructor(parts: {
     readonly store: Pick<ActionStore, 'aheadAtTarget'>;
     readonly registry: ProviderRegistry;
     readonly permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
     readonly places: QueuePlaces;
+    readonly workers: Workers;
   }) {
     this.#store = parts.store;
     this.#registry = parts.registry;
     this.#permits = parts.permits;
     this.#places = parts.places;
+    this.#workers = parts.workers;
   }
 
-  /** As it is stored where nothing better is known: of what was started, or while Redis is away. */
+  /** As it is stored where nothing better is known, as while Redis is away. */
   async of(action: SecurityAction): Promise<WaitingNow> {
+    const { status, phase } = action;
+    if (isFinal(status)) return storedWaiting(action);
     const instance = this.#registry.byId(action.instance);
-    if (action.status !== 'NotStarted' || instance === null) return storedWaiting(action);
+    if (instance === null) return { phase, waiting: notConfigured(action) };
+    if (status === 'Running') {
+      const { workers } = await this.#workers.carriers(instance.id, WORKER_ALIVE_MS);
+      return workers === 0 ? { phase, waiting: workerMissing(instance.id) } : storedWaiting(action);
+    }
     // Of a target the record says who had it when the action last asked for its turn.
     const isAtTarget = action.waiting?.reason === 'targetBusy';
     const ahead = isAtTarget ? await this.#store.aheadAtTarget(action.id) : null;
     if (ahead !== null) return atTarget(ahead.id);
-    const stored: WaitingNow = isAtTarget ? { phase: 'queued', waiting: null } : storedWaiting(action);
-    return this.#atVendor(action, instance, stored);
+    return this.#inTurn(action, instance, isAtTarget);
   }
 
-  async #atVendor(
-    action: SecurityAction,
-    instance: ProviderInstance,
-    stored: WaitingNow,
-  ): Promise<WaitingNow> {
-    const [{ waiting: vendor }, ahead] = await Promise.all([
+  async #inTurn(action: SecurityAction, instance: ProviderInstance, isFreed: boolean): Promise<WaitingNow> {
+    const [{ waiting: vendor }, ahead, carriers] = await Promise.all([
       this.#permits.state(instance.id),
       this.#places.ahead(instance.id, action.id),
+      this.#workers.carriers(instance.id, WORKER_ALIVE_MS),
     ]);
     // What lets go is held back neither by a pause nor by what is kept of the quota for it.
     const isHeld = vendor !== null && (action.lane !== 'release' || isOfTheVendor(vendor.reason));
-    if (action.lane === 'release' && !isHeld) return stored;
-    const quotaMs = await this.#permits.expectedMs(instance.id, ahead ?? 0, action.actionName);
+    if (carriers.workers === 0 && !(isHeld && vendor.reason === 'paused'))
+      return { phase: 'queued', waiting: workerMissing(instance.id) };
+    const isReleased = action.lane === 'release' && !isHeld;
+    const quotaMs = isReleased
+      ? 0
+      : await this.#permits.expectedMs(instance.id, ahead ?? 0, action.actionName);
+    if (!isHeld && quotaMs === 0) {
+      if (ahead === null && action.waiting !== null && !isFreed) return storedWaiting(action);
+      return { phase: 'queued', waiting: inQueue(ahead, carriers.startsPerMinute) };
+    }
     const waitMs = Math.max(isHeld ? vendor.waitMs : 0, quotaMs);
-    if (!isHeld && quotaMs === 0) return ahead === null ? stored : { phase: 'queued', waiting: null };
     const reason = isHeld ? vendor.reason : 'quota';
     return {
       phase: 'throttled',
@@ -113,6 +204,45 @@ export class LiveWaiting {
 function atTarget(blockedBy: string | null): WaitingNow {
   const reason = 'targetBusy';
   return { phase: 'throttled', waiting: { reason, message: WAITS_FOR[reason], until: null, blockedBy } };
+}
+
+/** @param ahead null: nobody can say how many are */
+function inQueue(ahead: number | null, startsPerMinute: number): ToldWaiting {
+  const place = { reason: 'queued', blockedBy: null } as const;
+  if (ahead === null)
+    return {
+      ...place,
+      message: 'It waits for its turn; nobody can say just now how many are before it.',
+      until: null,
+    };
+  if (ahead === 0)
+    return { ...place, message: 'It is the next one to start, as soon as a worker is free.', until: null };
+  const behind = `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}`;
+  if (startsPerMinute === 0)
+    return { ...place, message: `${behind}; none was started in the last minute.`, until: null };
+  return {
+    ...place,
+    message: `${behind}; ${startsPerMinute} ${startsPerMinute === 1 ? 'is' : 'are'} started a minute now.`,
+    until: new Date(Date.now() + (ahead / startsPerMinute) * 60_000),
+  };
+}
+
+function workerMissing(instance: string): ToldWaiting {
+  return {
+    reason: 'workerMissing',
+    message: `No worker that carries out actions of provider instance "${instance}" is alive. Start one, or look at why it ended; the action goes on by itself then.`,
+    until: null,
+    blockedBy: null,
+  };
+}
+
+function notConfigured({ instance, deadlineAt }: SecurityAction): ToldWaiting {
+  return {
+    reason: 'workerMissing',
+    message: `Provider instance "${instance}" is not configured any more, so nobody carries it out. Put it back, or cancel the action; it ends by itself${atTime(deadlineAt)}.`,
+    until: null,
+    blockedBy: null,
+  };
 }
 
 function isOfTheVendor(reason: WaitReason): boolean {
@@ -137,4 +267,17 @@ function messageOf(
   return ahead === 0
     ? `It is the next one to start: ${allows}.`
     : `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: ${allows}.`;
+}
+
+function since(time: Date | undefined): string {
+  return time === undefined ? '' : ` since ${words(time)}`;
+}
+
+function atTime(time: Date | null): string {
+  return time === null ? '' : ` at ${words(time)}`;
+}
+
+/** A time for people, to the second. */
+export function words(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }

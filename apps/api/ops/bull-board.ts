@@ -2,24 +2,53 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { TokenVerifier } from '#auth';
-import { UserError } from '#domain';
+import { UserError, type HintPlace } from '#domain';
 import type { BullActionQueue } from '#queue';
 import type { Logger } from '#telemetry';
-import { authenticate, authorise } from '../auth.guard.js';
+import { authorise } from '../auth.guard.js';
+import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
+import { isSameOrigin, type ConsoleSites } from '../session/console-site.js';
 
 const PATH = '/ops/queues';
 
+/** What the page loads is its own, but for fonts that it asks another site for; it does without them. */
+const OUTSIDE_FONTS = /<link[^>]+fonts\.googleapis\.com[^>]*>/g;
+
+/** What configures the page is data, and no script. Its styles are partly written into its elements. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'self'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Where Bull Board shows a job. */
+export function jobPath({ queue, id }: HintPlace): string {
+  return `${PATH}/queue/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
+}
+
 /**
- * Bull Board, read-only, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
+ * Bull Board, read-only unless `writable`, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
  * scope of the server whose own hook authenticates every route below it, however the path is spelled.
  *
- * A browser sends the token as the password of HTTP Basic; programs send it as a bearer token.
+ * People come with a session of the console; who has none is led to where one signs in. Programs send a bearer token,
+ * which a browser may send, too, as the password of HTTP Basic.
  */
 export async function mountBullBoard(
   server: FastifyInstance,
-  parts: { readonly queue: BullActionQueue; readonly verifier: TokenVerifier; readonly log: Logger },
+  parts: {
+    readonly queue: BullActionQueue;
+    readonly callers: Callers;
+    readonly sites: ConsoleSites;
+    readonly writable: boolean;
+    readonly log: Logger;
+  },
 ): Promise<void> {
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
@@ -28,10 +57,19 @@ export async function mountBullBoard(
       .dashboardQueues()
       .map(
         ({ queue, instance, goesFirst }) =>
-          new BullMQAdapter(queue, { readOnlyMode: true, description: whatIsIn(instance, goesFirst) }),
+          new BullMQAdapter(queue, {
+            readOnlyMode: !parts.writable,
+            description: whatIsIn(instance, goesFirst),
+          }),
       ),
     serverAdapter: board,
-    options: { uiConfig: { boardTitle: 'Riposte queues' } },
+    options: {
+      uiConfig: {
+        boardTitle: 'Riposte queues',
+        miscLinks: [{ text: 'Console', url: '/' }],
+        hideDocsLink: true,
+      },
+    },
   });
   await server.register(
     async (scope) => {
@@ -40,20 +78,32 @@ export async function mountBullBoard(
       });
       scope.addHook('onRequest', async (request, reply) => {
         try {
-          request.identity = await authenticateOperator(request, reply, parts.verifier);
-          authorise(request.identity, 'operate');
+          request.caller = await authenticateOperator(request, reply, parts.callers);
+          authorise(request.caller, 'operate');
           if (request.method !== 'GET' && request.method !== 'HEAD') {
-            reply.header('allow', 'GET, HEAD');
-            throw new UserError('methodNotAllowed', 'The queues are read-only.');
+            if (!parts.writable) {
+              reply.header('allow', 'GET, HEAD');
+              throw new UserError('methodNotAllowed', 'The queues are read-only.');
+            }
+            requireBoard(request, parts.sites);
           }
         } catch (error) {
+          if (error instanceof UserError && error.code === 'unauthenticated' && isVisit(request))
+            return reply
+              .removeHeader('www-authenticate')
+              .redirect(`/sign-in?returnTo=${encodeURIComponent(request.url)}`);
           // Thrown on, it would end in the board's own error handler, which answers 500.
           sendError(error, request, reply, parts.log);
           return reply;
         }
-        allowInlineAssets(reply);
+        reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
         return undefined;
       });
+      scope.addHook('onSend', async (_request, reply, payload) =>
+        String(reply.getHeader('content-type')).startsWith('text/html') && typeof payload === 'string'
+          ? payload.replaceAll(OUTSIDE_FONTS, '')
+          : payload,
+      );
       scope.setNotFoundHandler((_request, _reply) => {
         throw new UserError('itemNotFound', 'No such page.');
       });
@@ -70,8 +120,16 @@ function whatIsIn(instance: string, goesFirst: boolean): string {
     : `What waits to be started at ${instance}. A job goes once it was looked at; how actions end is told by the API.`;
 }
 
-async function authenticateOperator(request: FastifyRequest, reply: FastifyReply, verifier: TokenVerifier) {
-  const given = request.headers.authorization ?? '';
+/** By the token, or by the session of the console where there is no `Authorization`. */
+async function authenticateOperator(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  callers: Callers,
+): Promise<KnownCaller> {
+  const { authorization } = request.headers;
+  const found = authorization === undefined ? await callers.bySession(request) : null;
+  if (found !== null) return found.caller;
+  const given = authorization ?? '';
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(given)?.[1];
   const password =
     basic === undefined
@@ -80,7 +138,7 @@ async function authenticateOperator(request: FastifyRequest, reply: FastifyReply
           .toString('utf8')
           .replace(/^[^:]*:/, '');
   try {
-    return await authenticate(password === undefined ? given : `Bearer ${password}`, verifier);
+    return await callers.byToken(password === undefined ? given : `Bearer ${password}`);
   } catch (error) {
     // So that a browser asks for name (any) and password (the token).
     if (error instanceof UserError && error.code === 'unauthenticated') {
@@ -93,10 +151,19 @@ async function authenticateOperator(request: FastifyRequest, reply: FastifyReply
   }
 }
 
-/** Bull Board's page configures itself in an inline script. */
-function allowInlineAssets(reply: FastifyReply): void {
-  void reply.header(
-    'content-security-policy',
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'",
+/**
+ * What changes a queue comes from a page of this site: browsers send cookies, and the password of HTTP Basic, with what
+ * others make them send, and the board adds no token of its own to what it sends. A bearer token nobody sends for others.
+ */
+function requireBoard(request: FastifyRequest, sites: ConsoleSites): void {
+  if (/^Bearer /i.test(request.headers.authorization ?? '')) return;
+  if (!isSameOrigin(request, sites.of(request)))
+    throw new UserError('accessDenied', 'The request was not sent by a page of the queues.');
+}
+
+/** Somebody who opens the page in a browser and has not signed in yet. */
+function isVisit({ method, headers }: FastifyRequest): boolean {
+  return (
+    method === 'GET' && headers.authorization === undefined && /\btext\/html\b/.test(headers.accept ?? '')
   );
 }

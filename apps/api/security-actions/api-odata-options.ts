@@ -28,15 +28,21 @@ const OPTIONS = {
   skip: { schema: { type: 'integer', minimum: 0, default: 0 }, description: 'Actions to leave out first.' },
   count: {
     schema: { type: 'boolean', default: false },
-    description: 'Adds @odata.count: how many there are in all.',
+    description: 'Adds how many there are in all.',
   },
-  skiptoken: { schema: { type: 'string' }, description: 'From @odata.nextLink; opaque.' },
+  skiptoken: { schema: { type: 'string' }, description: 'From the link to the next page; opaque.' },
   format: { schema: { type: 'string', enum: ['json', 'application/json'] }, description: 'Only json.' },
 } as const satisfies Readonly<Record<string, ApiQueryOptions>>;
 
-/** Describes these OData options of a route; each may be written without its `$`. */
-export function ApiODataOptions(...names: readonly (keyof typeof OPTIONS)[]): MethodDecorator {
+/**
+ * Describes these options of a route.
+ * @param sign what stands before their names: on the Graph surface each may be written without its `$`, too
+ */
+export function ApiODataOptions(
+  sign: '$' | '',
+  ...names: readonly (keyof typeof OPTIONS)[]
+): MethodDecorator {
   return applyDecorators(
-    ...names.map((name) => ApiQuery({ name: `$${name}`, required: false, ...OPTIONS[name] })),
+    ...names.map((name) => ApiQuery({ name: `${sign}${name}`, required: false, ...OPTIONS[name] })),
   );
 }

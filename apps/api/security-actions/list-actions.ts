@@ -8,7 +8,6 @@ import { toGraph } from './security-action.dto.js';
 
 /** Characters of a text that a skip token carries; a longer one would make its address too long to be asked for. */
 const LONGEST_CARRIED = 64;
-const TOKEN_OPTION = { name: '$skiptoken', link: '@odata.nextLink' } as const;
 
 /** One page of a list. */
 export interface ListPage {
@@ -19,7 +18,7 @@ export interface ListPage {
   readonly nextQuery: string | null;
 }
 
-/** Reads the pages of the Graph surface's lists, and remembers where they end in signed tokens. */
+/** Reads the pages of a surface's lists, and remembers where they end in signed tokens. */
 export class ListActions {
   constructor(
     private readonly parts: {
@@ -34,11 +33,11 @@ export class ListActions {
    * database cannot answer within its bound, and where the next page's address would be too long to be followed
    */
   async page(tenantId: string, options: ListOptions, path: string): Promise<ListPage> {
-    const { filter, order, top, skip } = options;
+    const { filter, only, order, top, skip } = options;
     const after = await this.#positionOf(tenantId, options);
     const [page, count] = await Promise.all([
-      this.parts.search.page(tenantId, { filter, order, top, skip, after }),
-      options.count ? this.parts.search.count(tenantId, filter) : null,
+      this.parts.search.page(tenantId, { filter, only, order, top, skip, after }),
+      options.count ? this.parts.search.count(tenantId, filter, only) : null,
     ]);
     return {
       actions: page.actions,
@@ -49,13 +48,17 @@ export class ListActions {
 
   async #positionOf(tenantId: string, options: ListOptions): Promise<SearchPosition | null> {
     if (options.skipToken === null) return null;
-    const position = this.parts.skipTokens.read(options.skipToken, questionOf(options), TOKEN_OPTION);
+    const { sign, nextLink } = options.surface;
+    const position = this.parts.skipTokens.read(options.skipToken, questionOf(options), {
+      name: `${sign}skiptoken`,
+      link: nextLink,
+    });
     if (!position.values.includes(KEPT_IN_ACTION)) return position as SearchPosition;
     const action = await this.parts.store.find(tenantId, position.id);
     if (action === null) {
       throw new UserError(
         'invalidRequest',
-        'The action that the page before ended with is gone. Begin the list again without $skiptoken.',
+        `The action that the page before ended with is gone. Begin the list again without ${sign}skiptoken.`,
       );
     }
     return completed(position, action, options.order);
@@ -69,12 +72,12 @@ export class ListActions {
     // What was skipped lies before the token's position.
     const kept = [...options.given].filter(([name]) => name !== 'skip' && name !== 'skiptoken');
     const query = [...kept, ['skiptoken', token] as const]
-      .map(([name, text]) => `$${name}=${encodedValue(text)}`)
+      .map(([name, text]) => `${options.surface.sign}${name}=${encodedValue(text)}`)
       .join('&');
     if (path.length + 1 + query.length > URL_LIMIT) {
       throw new UserError(
         'invalidRequest',
-        `The address of the next page would be longer than ${URL_LIMIT} characters. Shorten the query, or ask for fewer actions than there are by a larger $top.`,
+        `The address of the next page would be longer than ${URL_LIMIT} characters. Shorten the query, or ask for fewer actions than there are by a larger ${options.surface.sign}top.`,
       );
     }
     return query;
@@ -82,10 +85,10 @@ export class ListActions {
 }
 
 /** What the token is bound to: another page size or selection is the same list still. */
-function questionOf({ given }: ListOptions): readonly (string | null)[] {
+function questionOf({ surface, given }: ListOptions): readonly (string | null)[] {
   return [
-    'securityActions',
-    ...(['filter', 'search', 'orderby'] as const).map((name) => given.get(name) ?? null),
+    surface.name,
+    ...['filter', 'search', 'orderby', 'phase', 'unresolved'].map((name) => given.get(name) ?? null),
   ];
 }
 

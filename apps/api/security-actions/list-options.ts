@@ -1,4 +1,4 @@
-import { UserError } from '#domain';
+import { UserError, type ActionFilter } from '#domain';
 import {
   ODataSyntaxError,
   parseFilter,
@@ -38,13 +38,30 @@ const OTHER_OPTIONS = [
   'deltatoken',
 ] as const;
 type OptionName = (typeof LIST_OPTIONS)[number];
+/** Those that the native list has in common with Graph's. */
+export const SHARED_OPTIONS = ['filter', 'search', 'orderby', 'top', 'count', 'skiptoken'] as const;
 const OPTION_NAMES: readonly string[] = [...LIST_OPTIONS, ...OTHER_OPTIONS];
 
 /** A query as Fastify gives it: what is there several times is an array. */
 export type Query = Readonly<Record<string, unknown>>;
 
+/** How a surface writes the options of its lists, and their links. */
+export interface ListSurface {
+  /** Binds skip tokens to it. */
+  readonly name: string;
+  /** What stands before the name of an option. */
+  readonly sign: '$' | '';
+  /** The member of an answer that leads to the next page. */
+  readonly nextLink: string;
+}
+
+const GRAPH: ListSurface = { name: 'securityActions', sign: '$', nextLink: '@odata.nextLink' };
+
 /** What a list request asks for. */
 export interface ListOptions {
+  readonly surface: ListSurface;
+  /** What the filter has no words for. */
+  readonly only: ActionFilter;
   /** `$filter` and `$search` together. */
   readonly filter: Filter | null;
   readonly order: readonly OrderKey[];
@@ -55,7 +72,7 @@ export interface ListOptions {
   readonly count: boolean;
   readonly skipToken: string | null;
   /** The options as they were given, by their names without `$`, in that order. */
-  readonly given: ReadonlyMap<OptionName, string>;
+  readonly given: ReadonlyMap<string, string>;
 }
 
 /**
@@ -66,14 +83,10 @@ export interface ListOptions {
 export function parseListOptions(query: Query): ListOptions {
   const given = optionsOf(query, LIST_OPTIONS);
   const options = {
-    filter: filterOf(given),
-    order: parsed('orderby', given, (text) => parseOrderBy(text, SECURITY_ACTION)) ?? [],
+    ...sharedOptions(given, GRAPH),
+    only: {},
     selection: selectionOf(given),
-    top: parseTop('$top', given.get('top')),
     skip: parseSkip(given.get('skip')),
-    count: parseCount(given.get('count')),
-    skipToken: given.get('skiptoken') ?? null,
-    given,
   };
   if (options.skipToken !== null && given.has('skip'))
     throw new UserError(
@@ -81,6 +94,28 @@ export function parseListOptions(query: Query): ListOptions {
       '$skip cannot be given with $skiptoken: the token says where to go on.',
     );
   return options;
+}
+
+/**
+ * Reads the options that a list has on either surface.
+ * @param given by their names without a sign
+ * @throws UserError `invalidRequest` for one that is not valid
+ */
+export function sharedOptions(
+  given: ReadonlyMap<string, string>,
+  surface: ListSurface,
+): Omit<ListOptions, 'only' | 'selection' | 'skip'> {
+  const { sign } = surface;
+  return {
+    surface,
+    filter: filterOf(given, sign),
+    order:
+      parsed(`${sign}orderby`, given.get('orderby'), (text) => parseOrderBy(text, SECURITY_ACTION)) ?? [],
+    top: parseTop(`${sign}top`, given.get('top')),
+    count: parseCount(`${sign}count`, given.get('count')),
+    skipToken: given.get('skiptoken') ?? null,
+    given,
+  };
 }
 
 /**
@@ -96,14 +131,14 @@ export function parseItemOptions(query: Query): { readonly selection: Selection 
  * @throws UserError `invalidRequest` as {@link parseListOptions}
  */
 export function parseCountOptions(query: Query): { readonly filter: Filter | null } {
-  return { filter: filterOf(optionsOf(query, COUNT_OPTIONS)) };
+  return { filter: filterOf(optionsOf(query, COUNT_OPTIONS), '$') };
 }
 
 /**
  * How many actions a page may have: 100 where nothing is said, never more than 1,000.
  * @throws UserError `invalidRequest` that calls the option `name`
  */
-export function parseTop(name: string, text: string | undefined): number {
+function parseTop(name: string, text: string | undefined): number {
   if (text === undefined) return DEFAULT_TOP;
   if (!/^[1-9]\d{0,8}$/.test(text))
     throw new UserError(
@@ -137,30 +172,31 @@ function notSupported(key: string, supported: readonly OptionName[]): string {
   return `The query option "${printable(key)}" is not supported here${why}; supported: ${names}.`;
 }
 
-function filterOf(given: ReadonlyMap<OptionName, string>): Filter | null {
-  const filter = parsed('filter', given, (text) => parseFilter(text, SECURITY_ACTION));
-  const search = parsed('search', given, (text) => parseSearch(text, SECURITY_ACTION, SEARCHED));
+/**
+ * `filter` and `search` together.
+ * @throws UserError `invalidRequest` for one that is not valid
+ */
+function filterOf(given: ReadonlyMap<string, string>, sign: ListSurface['sign']): Filter | null {
+  const filter = parsed(`${sign}filter`, given.get('filter'), (text) => parseFilter(text, SECURITY_ACTION));
+  const search = parsed(`${sign}search`, given.get('search'), (text) =>
+    parseSearch(text, SECURITY_ACTION, SEARCHED),
+  );
   return filter === null || search === null
     ? (filter ?? search)
     : { kind: 'and', operands: [filter, search] };
 }
 
 function selectionOf(given: ReadonlyMap<OptionName, string>): Selection | null {
-  return parsed('select', given, (text) => parseSelect(text, SECURITY_ACTION));
+  return parsed('$select', given.get('select'), (text) => parseSelect(text, SECURITY_ACTION));
 }
 
-function parsed<T>(
-  name: OptionName,
-  given: ReadonlyMap<OptionName, string>,
-  parse: (text: string) => T,
-): T | null {
-  const text = given.get(name);
+function parsed<T>(name: string, text: string | undefined, parse: (text: string) => T): T | null {
   if (text === undefined) return null;
   try {
     return parse(text);
   } catch (error) {
     if (!(error instanceof ODataSyntaxError)) throw error;
-    throw new UserError('invalidRequest', `$${name} is not valid ${error.message}.`, { cause: error });
+    throw new UserError('invalidRequest', `${name} is not valid ${error.message}.`, { cause: error });
   }
 }
 
@@ -174,13 +210,13 @@ function parseSkip(text: string | undefined): number {
   return Number(text);
 }
 
-function parseCount(text: string | undefined): boolean {
+function parseCount(name: string, text: string | undefined): boolean {
   if (text === undefined || text === 'false') return false;
   if (text === 'true') return true;
-  throw new UserError('invalidRequest', `$count has to be true or false; it is "${printable(text)}".`);
+  throw new UserError('invalidRequest', `${name} has to be true or false; it is "${printable(text)}".`);
 }
 
 /** A caller's text as it may stand in a message. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.slice(0, 64).replaceAll(/[^\w$@.,;:/[\]-]/g, '?');
 }

@@ -19,6 +19,7 @@ import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
+import { printableId } from '../http/printable-id.js';
 import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from './create-security-action.dto.js';
 import { ApiODataOptions } from './api-odata-options.js';
@@ -91,7 +92,18 @@ export class SecurityActionsController {
   @Get()
   @Requires('read')
   @ApiOperation({ summary: 'List security actions, newest first where no order is asked for' })
-  @ApiODataOptions('filter', 'search', 'orderby', 'select', 'top', 'skip', 'count', 'skiptoken', 'format')
+  @ApiODataOptions(
+    '$',
+    'filter',
+    'search',
+    'orderby',
+    'select',
+    'top',
+    'skip',
+    'count',
+    'skiptoken',
+    'format',
+  )
   @ApiOkResponse({ type: SecurityActionListDto })
   @ApiGraphErrors(400, 401, 403, 500, 503)
   async list(@Query() query: GivenQuery, @Req() request: FastifyRequest): Promise<SecurityActionListDto> {
@@ -111,7 +123,7 @@ export class SecurityActionsController {
   @Get('$count')
   @Requires('read')
   @ApiOperation({ summary: 'Count security actions' })
-  @ApiODataOptions('filter', 'search')
+  @ApiODataOptions('$', 'filter', 'search')
   @ApiOkResponse({
     content: { 'text/plain': { schema: { type: 'string', pattern: String.raw`^\d+$` } } },
     description: 'The number alone.',
@@ -133,7 +145,7 @@ export class SecurityActionsController {
   @Requires('read')
   @ApiOperation({ summary: 'Get a security action' })
   @ApiParam({ name: 'id', format: 'uuid' })
-  @ApiODataOptions('select', 'format')
+  @ApiODataOptions('$', 'select', 'format')
   @ApiHeader({
     name: 'If-None-Match',
     required: false,
@@ -150,7 +162,7 @@ export class SecurityActionsController {
   ): Promise<Partial<SecurityActionDto>> {
     const { selection } = parseItemOptions(query);
     const action = await this.store.find(callerOf(request).tenantId, id);
-    if (action === null) throw new UserError('itemNotFound', `No security action ${printable(id)} exists.`);
+    if (action === null) throw new UserError('itemNotFound', `No security action ${printableId(id)} exists.`);
     return {
       '@odata.context': `${this.#context(request, selection)}/$entity`,
       ...shown(action, selection),
@@ -169,7 +181,7 @@ export class SecurityActionsController {
   @ApiOkResponse({ description: 'No body.' })
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
-    await this.cancelAction.cancel(callerOf(request), printable(id));
+    await this.cancelAction.cancel(callerOf(request), printableId(id));
   }
 
   #context(request: FastifyRequest, selection: Selection | null = null): string {
@@ -189,9 +201,4 @@ function versionOf(request: FastifyRequest): 'beta' | 'v1.0' {
 
 function collectionPath(request: FastifyRequest): string {
   return `/${versionOf(request)}/${COLLECTION}`;
-}
-
-/** An id from a URL as it may stand in a message. */
-function printable(id: string): string {
-  return id.slice(0, 64).replaceAll(/[^\w.-]/g, '?');
 }

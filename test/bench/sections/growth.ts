@@ -44,7 +44,8 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     const { tenantId, id } = random.pick(known);
     return database.actions.find(tenantId, id);
   },
-  'newest page of a list': ({ database }, random) => database.actions.list(random.pick(TENANTS), TOP, null),
+  'newest page of a list': ({ database }, random) =>
+    database.search.page(random.pick(TENANTS), { filter: null, order: [], top: TOP, skip: 0, after: null }),
   "first page, status eq 'Completed'": ({ database }, random) =>
     database.search.page(random.pick(TENANTS), page(null)),
   "next page, status eq 'Completed'": ({ database, positions }, random) => {

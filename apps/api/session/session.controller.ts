@@ -1,0 +1,185 @@
+import { Body, Controller, Delete, Get, HttpCode, Inject, Post, Put, Req, Res } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import {
+  ApiBody,
+  ApiExtraModels,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BegunSession, LocalSignIn } from '#auth';
+import { DefectError, UserError } from '#domain';
+import type { Logger } from '#telemetry';
+import { Requires, sessionOf } from '../auth.guard.js';
+import type { Callers, ConsoleParts } from '../callers.js';
+import { ApiGraphErrors } from '../http/api-graph-errors.js';
+import { BODY_LIMITS } from '../http/limits.js';
+import { ParseBodyPipe } from '../http/parse-body.pipe.js';
+import { CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
+import { SESSION_COOKIE, isSameOrigin, writeCookie } from './console-site.js';
+import {
+  PasswordBodyDto,
+  SESSION_ANSWER,
+  SignInBodyDto,
+  SignedInDto,
+  SignedOutDto,
+  TenantBodyDto,
+  toSignedIn,
+  type SignInWays,
+} from './session.dto.js';
+
+/** Bytes: nobody is known yet who sends it. */
+const SIGN_IN_LIMITS = { ...BODY_LIMITS, bytes: 8 * 1024 };
+
+/** Signing in to the console and out, and what a person does with their own session. */
+@ApiTags('session')
+@ApiExtraModels(SignedInDto, SignedOutDto)
+@Controller('api/v1/session')
+export class SessionController {
+  constructor(
+    @Inject(CALLERS) private readonly callers: Callers,
+    @Inject(CONSOLE) private readonly console: ConsoleParts,
+    @Inject(LOCAL_SIGN_IN) private readonly local: LocalSignIn | null,
+    @Inject(SIGN_IN_WAYS) private readonly signInWays: SignInWays,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  @Get()
+  @Requires('nothing')
+  @ApiOperation({
+    summary: 'Who has signed in to the console',
+    description: 'Never 401: without a session it tells how to sign in.',
+  })
+  @ApiOkResponse({ schema: SESSION_ANSWER })
+  async get(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SignedInDto | SignedOutDto> {
+    void reply.header('cache-control', 'no-store');
+    const found = await this.callers.bySession(request);
+    return found === null ? { signedIn: false, signIn: this.signInWays } : toSignedIn(found);
+  }
+
+  @Post()
+  @HttpCode(200)
+  @Requires('nothing')
+  @RouteConfig({ ownAuthentication: true, bodyLimits: SIGN_IN_LIMITS })
+  @ApiOperation({
+    summary: 'Sign in by name and password',
+    description:
+      'Sets the cookie of the session. 403: accounts are not kept here, or nobody may sign in by this address; the message says why. 429: too many attempts.',
+  })
+  @ApiBody({ type: SignInBodyDto })
+  @ApiOkResponse({ type: SignedInDto })
+  @ApiGraphErrors(400, 401, 403, 413, 415, 429, 500, 503)
+  async signIn(
+    @Body(new ParseBodyPipe(SignInBodyDto, 'name and password')) { name, password }: SignInBodyDto,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SignedInDto> {
+    if (this.local === null)
+      throw new UserError('accessDenied', 'Accounts are not kept here: sign in by one of the issuers.');
+    if (!isSameOrigin(request, this.console.sites.of(request)))
+      throw new UserError('accessDenied', 'The request was not sent by a page of the console.');
+    const before = await this.callers.bySession(request);
+    try {
+      const account = await this.local.check(name, password, request.ip);
+      const begun = await this.console.sessions.begin({ kind: 'local', account }, account.grants);
+      if (before !== null) await this.console.sessions.end(before.session);
+      await this.local.noteSignIn(account);
+      this.log.info({ requestId: request.id, person: begun.session.person.id }, 'signed in');
+      return this.#answer(begun, request, reply);
+    } catch (error) {
+      if (error instanceof UserError)
+        this.log.info({ requestId: request.id, address: request.ip }, 'sign-in refused');
+      throw error;
+    }
+  }
+
+  @Delete()
+  @HttpCode(204)
+  @Requires('session')
+  @ApiOperation({ summary: 'Sign out' })
+  @ApiNoContentResponse()
+  async signOut(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    await this.console.sessions.end(sessionOf(request));
+    this.#forget(request, reply);
+  }
+
+  @Post('end-all')
+  @HttpCode(204)
+  @Requires('session')
+  @ApiOperation({ summary: 'Sign out everywhere: all sessions of the person end at once' })
+  @ApiNoContentResponse()
+  async endAll(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const session = sessionOf(request);
+    await this.console.sessions.endAllOf(session);
+    this.log.info({ requestId: request.id, person: session.person.id }, 'signed out everywhere');
+    this.#forget(request, reply);
+  }
+
+  @Put('tenant')
+  @Requires('session')
+  @ApiOperation({
+    summary: 'Work in another of your tenants',
+    description: 'The session goes on under another cookie and ends when it would have.',
+  })
+  @ApiBody({ type: TenantBodyDto })
+  @ApiOkResponse({ type: SignedInDto })
+  @ApiGraphErrors(400, 401, 403, 404, 413, 415, 500, 503)
+  async changeTenant(
+    @Body(new ParseBodyPipe(TenantBodyDto, 'tenantId')) { tenantId }: TenantBodyDto,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SignedInDto> {
+    return this.#answer(await this.console.sessions.moveTo(sessionOf(request), tenantId), request, reply);
+  }
+
+  @Put('password')
+  @Requires('session')
+  @ApiOperation({
+    summary: 'Change your password',
+    description:
+      'All your other sessions end. 403: the current one is wrong. 409: it is not kept here, but by your issuer.',
+  })
+  @ApiBody({ type: PasswordBodyDto })
+  @ApiOkResponse({ type: SignedInDto })
+  @ApiGraphErrors(400, 401, 403, 409, 413, 415, 429, 500, 503)
+  async changePassword(
+    @Body(new ParseBodyPipe(PasswordBodyDto, 'current and new')) body: PasswordBodyDto,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SignedInDto> {
+    const session = sessionOf(request);
+    if (this.local === null || session.who.kind !== 'local')
+      throw new UserError('notAllowed', 'Your password is not kept here: change it at your issuer.');
+    const given = { current: body.current, next: body.new };
+    const account = await this.local.changePassword(session.who.account.name, given, request.ip);
+    this.log.info({ requestId: request.id, person: session.person.id }, 'password changed');
+    return this.#answer(
+      await this.console.sessions.renew(session, { kind: 'local', account }),
+      request,
+      reply,
+    );
+  }
+
+  #answer(begun: BegunSession, request: FastifyRequest, reply: FastifyReply): SignedInDto {
+    void reply.header('cache-control', 'no-store');
+    writeCookie(reply, this.console.sites.of(request), SESSION_COOKIE, begun.secret);
+    return toSignedIn(begun);
+  }
+
+  #forget(request: FastifyRequest, reply: FastifyReply): void {
+    const site = this.console.sites.find(request);
+    if (site === null) throw new DefectError('a session was found where there can be none');
+    writeCookie(reply, site, SESSION_COOKIE, null);
+  }
+}

@@ -1,0 +1,41 @@
+import { useRouter, type ErrorComponentProps } from '@tanstack/react-router';
+import { Gate } from './gate.tsx';
+import { LinkButton } from '../ui/button.tsx';
+import { ErrorState, SkeletonLines } from '../ui/states.tsx';
+
+/** A page that is on its way. */
+export function PageLoading() {
+  return <SkeletonLines lines={6} />;
+}
+
+/** A page that failed as a whole. */
+export function PageProblem({ error, reset }: ErrorComponentProps) {
+  const router = useRouter();
+  return (
+    <ErrorState
+      error={error instanceof Error ? error : new Error(String(error))}
+      onRetry={() => {
+        reset();
+        void router.invalidate();
+      }}
+    />
+  );
+}
+
+/** What keeps the console as a whole from being shown. */
+export function SiteProblem(props: ErrorComponentProps) {
+  return (
+    <Gate title="The console cannot be shown" note="It is tried again when you say so.">
+      <PageProblem {...props} />
+    </Gate>
+  );
+}
+
+/** An address that no page has. */
+export function PageUnknown() {
+  return (
+    <Gate title="There is no such page" note="The address may be mistyped, or the page is gone.">
+      <LinkButton href="/">To the overview</LinkButton>
+    </Gate>
+  );
+}

@@ -1,0 +1,63 @@
+import type { ReactNode } from 'react';
+import { classNames } from './class-names.ts';
+import styles from './table.module.css';
+
+export interface Column<Row> {
+  readonly id: string;
+  /** Its heading; hidden from the eye with `hideHeading`, as over buttons. */
+  readonly heading: string;
+  readonly hideHeading?: boolean;
+  /** Figures stand at the right, one under the other. */
+  readonly isFigure?: boolean;
+  /** Left out on a narrow screen. */
+  readonly isSecondary?: boolean;
+  readonly cell: (row: Row) => ReactNode;
+}
+
+export interface TableProps<Row> {
+  /** What it shows, for who does not see it. */
+  readonly label: string;
+  readonly columns: readonly Column<Row>[];
+  readonly rows: readonly Row[];
+  readonly rowKey: (row: Row) => string;
+}
+
+/** A table of some rows, all of which are there. It scrolls sideways where it is too wide. */
+export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
+  return (
+    // What scrolls has to be reached by the keyboard.
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className={styles['scroller']} role="region" aria-label={label} tabIndex={0}>
+      <table className={styles['table']} aria-label={label}>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column.id} scope="col" className={look(column)}>
+                {column.hideHeading === true ? (
+                  <span className="visually-hidden">{column.heading}</span>
+                ) : (
+                  column.heading
+                )}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={rowKey(row)}>
+              {columns.map((column) => (
+                <td key={column.id} className={look(column)}>
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function look({ isFigure, isSecondary }: Pick<Column<never>, 'isFigure' | 'isSecondary'>): string {
+  return classNames(isFigure === true && styles['figure'], isSecondary === true && styles['secondary']);
+}

@@ -1,0 +1,53 @@
+import { useSyncExternalStore } from 'react';
+import { bothTimes, dateTime, relative } from './format.ts';
+
+/** Milliseconds between two looks at the clock. */
+const TICK_MS = 5000;
+
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | undefined;
+const listeners = new Set<() => void>();
+
+/** One clock for all times on the page. */
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  if (timer === undefined) {
+    now = Date.now();
+    timer = setInterval(() => {
+      now = Date.now();
+      for (const one of listeners) one();
+    }, TICK_MS);
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** Milliseconds since 1970, anew every few seconds. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}
+
+/** How long ago something was, or when it will be; the exact time, local and UTC, on hover. */
+export function RelativeTime({ at }: { readonly at: string }) {
+  const date = new Date(at);
+  const current = useNow();
+  return (
+    <time dateTime={at} title={bothTimes(date)} className="figures">
+      {relative(date, current)}
+    </time>
+  );
+}
+
+/** When something was, to the second, in the reader's zone; UTC on hover. */
+export function AbsoluteTime({ at }: { readonly at: string }) {
+  const date = new Date(at);
+  return (
+    <time dateTime={at} title={bothTimes(date)} className="figures">
+      {dateTime(date)}
+    </time>
+  );
+}

@@ -1,0 +1,132 @@
+import { BulkheadRejectedError, bulkhead } from 'cockatiel';
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { OperationalError, UserError, type AccountDirectory, type OperatorAccount } from '#domain';
+import { networkOf } from './network-of.js';
+import { checkNewPassword, hashOfPassword, isPasswordOf } from './password.js';
+
+/** Failed attempts that are let through: at a name from an address, and from an address altogether. */
+const OF_NAME = 10;
+const OF_ADDRESS = 50;
+const WINDOW_SECONDS = 300;
+/** Each takes 32 MiB and one of libuv's four threads, which files, DNS and the applications' secrets need, too. */
+const HASHES_AT_ONCE = 1;
+/** Some 5 s of hashing. */
+const HASHES_WAITING = 16;
+/** Of these that wait, so many from one address: others get their turn. */
+const WAITING_OF_ADDRESS = 4;
+
+const LONGEST_NAME = 64;
+
+/**
+ * Lets people sign in by name and password. Who guesses is slowed down per name and address, and per address, by each
+ * API process; nobody is kept from signing in by what others try from elsewhere. Of an unknown name, a disabled account
+ * and a wrong password all get the same answer after the same work.
+ */
+export class LocalSignIn {
+  readonly #accounts: AccountDirectory;
+  readonly #ofName = new RateLimiterMemory({ points: OF_NAME, duration: WINDOW_SECONDS });
+  readonly #ofAddress = new RateLimiterMemory({ points: OF_ADDRESS, duration: WINDOW_SECONDS });
+  readonly #hashing = bulkhead(HASHES_AT_ONCE, HASHES_WAITING);
+  readonly #waiting = new Map<string, number>();
+
+  constructor(accounts: AccountDirectory) {
+    this.#accounts = accounts;
+  }
+
+  /**
+   * The account with this name and password.
+   * @param address of whoever tries
+   * @throws UserError `unauthenticated`
+   * @throws OperationalError `tooManyRequests` after too many failures, or when too many sign in at once
+   */
+  async check(name: string, password: string, address: string): Promise<OperatorAccount> {
+    const known = name.trim().toLowerCase();
+    const network = networkOf(address);
+    const place = `${known.slice(0, LONGEST_NAME)} ${network}`;
+    // Before the password is looked at: of many guesses at the same time no more than these are.
+    await this.#spend(this.#ofAddress, network);
+    await this.#spend(this.#ofName, place);
+    const account = known.length > LONGEST_NAME ? null : await this.#accounts.find(known);
+    const isRight = await this.#hashed(network, () => isPasswordOf(password, account?.passwordHash ?? null));
+    if (account === null || !isRight || account.disabledAt !== null) {
+      throw new UserError(
+        'unauthenticated',
+        'The name or the password is wrong, or the account is disabled.',
+      );
+    }
+    await this.#ofName.delete(place);
+    await this.#ofAddress.reward(network);
+    return account;
+  }
+
+  /** Notes the time, for people. */
+  noteSignIn({ name }: OperatorAccount): Promise<void> {
+    return this.#accounts.noteSignIn(name);
+  }
+
+  /**
+   * Replaces somebody's password, and ends their sessions.
+   * @param current the one they have, which is asked for again: a screen may be left alone
+   * @returns the account as it is then
+   * @throws UserError `accessDenied` when `current` is wrong, `invalidRequest` for a new one that is no good
+   * @throws OperationalError as {@link check}
+   */
+  async changePassword(
+    name: string,
+    given: { readonly current: string; readonly next: string },
+    address: string,
+  ): Promise<OperatorAccount> {
+    checkNewPassword(given.next, name);
+    if (given.next === given.current)
+      throw new UserError('invalidRequest', 'The new password is the one you have.');
+    try {
+      await this.check(name, given.current, address);
+    } catch (error) {
+      // Not that nobody has signed in: the session goes on.
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError('accessDenied', 'The current password is wrong.', { cause: error });
+    }
+    const hash = await this.#hashed(networkOf(address), () => hashOfPassword(given.next));
+    const account = await this.#accounts.setPassword(name, { hash, mustChange: false });
+    if (account === null) throw new UserError('unauthenticated', 'The account was removed.');
+    return account;
+  }
+
+  /** Hashes a password that was made here, in its turn. */
+  hash(password: string): Promise<string> {
+    return this.#hashed('', () => hashOfPassword(password));
+  }
+
+  async #spend(limiter: RateLimiterMemory, key: string): Promise<void> {
+    try {
+      await limiter.consume(key);
+    } catch (exceeded) {
+      if (!(exceeded instanceof RateLimiterRes)) throw exceeded;
+      throw tooMany(
+        'Too many failed attempts to sign in from this address.',
+        Math.max(1, Math.ceil(exceeded.msBeforeNext / 1000)),
+      );
+    }
+  }
+
+  async #hashed<T>(network: string, work: () => Promise<T>): Promise<T> {
+    const waiting = this.#waiting.get(network) ?? 0;
+    if (waiting >= WAITING_OF_ADDRESS) throw tooMany('Too many sign in at once from this address.', 2);
+    this.#waiting.set(network, waiting + 1);
+    try {
+      return await this.#hashing.execute(work);
+    } catch (cause) {
+      if (!(cause instanceof BulkheadRejectedError)) throw cause;
+      throw tooMany('Too many sign in at once.', 2, cause);
+    } finally {
+      const left = (this.#waiting.get(network) ?? 1) - 1;
+      if (left > 0) this.#waiting.set(network, left);
+      else this.#waiting.delete(network);
+    }
+  }
+}
+
+function tooMany(what: string, retryAfterSeconds: number, cause?: unknown): OperationalError {
+  const message = `${what} Try again in ${retryAfterSeconds} s.`;
+  return new OperationalError('tooManyRequests', message, retryAfterSeconds, { cause });
+}

@@ -1,0 +1,344 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONSOLE_APP_ID } from '#domain';
+import { freePort } from '#embedded-servers';
+import { connectDatabase, type Database } from '#persistence';
+import { mockAction, type Answer, type GraphError, type NativeAction } from '../support/client.js';
+import { ConsoleClient, type SessionView } from '../support/console-client.js';
+import { TENANT_A, TENANT_B } from '../support/database.js';
+import { PASSWORD, makeOperator } from '../support/operators.js';
+import { ProductProcess } from '../support/product-process.js';
+import { Stack } from '../support/stack.js';
+import { API_COMMAND } from '../deploy/start-commands.js';
+
+let stack: Stack;
+let database: Database;
+/** A second API process on the same database. */
+let another: ProductProcess;
+let anotherUrl: string;
+
+beforeAll(async () => {
+  stack = await Stack.start();
+  database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
+  const port = await freePort();
+  anotherUrl = `http://127.0.0.1:${port}`;
+  another = new ProductProcess(API_COMMAND, { ...stack.env, PORT: String(port) });
+  await another.ready();
+});
+afterAll(async () => {
+  await another.end();
+  await database.close();
+  await stack.stop();
+});
+
+let people = 0;
+
+/** Somebody of their own for each test, who has signed in. */
+async function signedIn(options: Parameters<typeof makeOperator>[2] = {}) {
+  people += 1;
+  const name = `person-${people}`;
+  await makeOperator(database, name, options);
+  const client = new ConsoleClient(stack.baseUrl);
+  expect((await client.signIn(name, PASSWORD)).status).toBe(200);
+  return { name, client };
+}
+
+function codeOf({ status, body }: Answer): string {
+  return `${status} ${(body as GraphError).error.code}`;
+}
+
+describe('signing in by name and password', () => {
+  it('begins a session whose cookie no script reads and no other site sends', async () => {
+    await makeOperator(database, 'ann', { role: 'Administrator', operates: true });
+    const client = new ConsoleClient(stack.baseUrl);
+    const answer = await client.signIn(' Ann ', PASSWORD);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^riposte=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
+    ]);
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(answer.body).toEqual({
+      signedIn: true,
+      user: { name: 'ann', displayName: 'Known as ann', kind: 'local' },
+      tenant: { id: TENANT_A, name: null, role: 'Administrator' },
+      tenants: [{ id: TENANT_A, name: null, role: 'Administrator' }],
+      operates: true,
+      mustChangePassword: false,
+      csrfToken: expect.stringMatching(/^[\w-]{43}$/) as string,
+      idleUntil: expect.any(String) as string,
+      endsAt: expect.any(String) as string,
+      version: '0.1.0',
+    });
+    expect(await client.session()).toEqual(answer.body);
+  });
+
+  it('tells who has not signed in how to', async () => {
+    expect(await new ConsoleClient(stack.baseUrl).session()).toEqual({
+      signedIn: false,
+      signIn: { local: true, issuers: [] },
+    });
+  });
+
+  it('gives a session another cookie than the browser had before', async () => {
+    const { name, client } = await signedIn();
+    const before = client.copy();
+    await client.signIn(name, PASSWORD);
+    expect(client.cookies.get('riposte')).not.toBe(before.cookies.get('riposte'));
+    expect((await before.session()).signedIn).toBe(false);
+    const fixed = new ConsoleClient(stack.baseUrl);
+    fixed.cookies.set('riposte', 'A'.repeat(43));
+    await fixed.signIn(name, PASSWORD);
+    expect(fixed.cookies.get('riposte')).not.toBe('A'.repeat(43));
+  });
+
+  it('stores nothing that a session could be taken over by', async () => {
+    const { client } = await signedIn();
+    const { default: mongoose } = await import('mongoose');
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    const stored = JSON.stringify(await connection.collection('sessions').find().toArray());
+    await connection.close();
+    expect(stored).not.toContain(client.cookies.get('riposte'));
+    expect(stored).not.toContain(client.csrfToken);
+    expect(stack.api.output).not.toContain(client.cookies.get('riposte'));
+    expect(stack.api.output).not.toContain(PASSWORD);
+  });
+
+  it('answers the same to a wrong password, an unknown name and a disabled account', async () => {
+    await makeOperator(database, 'disabled');
+    await database.operators.setDisabled('disabled', true);
+    const client = new ConsoleClient(stack.baseUrl);
+    const answers = [
+      await client.signIn('ann', 'wrong wrong wrong'),
+      await client.signIn(`nobody-${randomUUID()}`, PASSWORD),
+      await client.signIn('disabled', PASSWORD),
+    ];
+    expect(answers.map(codeOf)).toEqual(Array.from({ length: 3 }, () => '401 unauthenticated'));
+    const told = answers.map(({ body }) => (body as unknown as GraphError).error.message);
+    expect(new Set(told).size).toBe(1);
+    expect(client.cookies.size).toBe(0);
+  });
+
+  it.each([
+    ['no password', { name: 'ann' }, /password is needed/],
+    ['no name', { password: PASSWORD }, /name is needed/],
+    ['a list', [], /JSON object/],
+    ['more than that', { name: 'ann', password: PASSWORD, role: 'Administrator' }, /role is not a known/],
+  ])('refuses %s in words', async (_what, body, message) => {
+    const answer = await new ConsoleClient(stack.baseUrl).send<GraphError>('POST', '/api/v1/session', {
+      body,
+    });
+    expect(codeOf(answer)).toBe('400 invalidRequest');
+    expect(answer.body.error.message).toMatch(message);
+  });
+
+  it.each<[string, Record<string, string | undefined>]>([
+    ['another site', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }],
+    ['another port of this machine', { origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' }],
+    ['a page without an origin', { origin: 'null', 'sec-fetch-site': undefined }],
+    ['who does not say from where', { origin: undefined, 'sec-fetch-site': undefined }],
+  ])('is not done for %s', async (_what, headers) => {
+    const client = new ConsoleClient(stack.baseUrl);
+    const answer = await client.send('POST', '/api/v1/session', {
+      body: { name: 'ann', password: PASSWORD },
+      headers,
+    });
+    expect(codeOf(answer)).toBe('403 accessDenied');
+    expect(client.cookies.size).toBe(0);
+  });
+
+  it('is not done over plain HTTP from another machine', async () => {
+    const { request } = await import('node:http');
+    const { port } = new URL(stack.baseUrl);
+    const status = await new Promise<number>((resolve, reject) => {
+      const sent = request(
+        {
+          port,
+          host: '127.0.0.1',
+          path: '/api/v1/session',
+          method: 'POST',
+          headers: {
+            host: `soc.example:${port}`,
+            origin: `http://soc.example:${port}`,
+            'content-type': 'application/json',
+          },
+        },
+        (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        },
+      );
+      sent.on('error', reject);
+      sent.end(JSON.stringify({ name: 'ann', password: PASSWORD }));
+    });
+    expect(status).toBe(403);
+  });
+});
+
+describe('what a person does', () => {
+  it('is on record under their name, through the console, in the tenant of the session', async () => {
+    const { name, client } = await signedIn();
+    const owner = await stack.client();
+    const id = await owner.act('BlockIp', { IP: '203.0.113.7' });
+    await owner.ended(id);
+    const { status, body } = await client.send<NativeAction>('POST', `/api/v1/actions/${id}/revert`);
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ azureTenantId: TENANT_A, appId: CONSOLE_APP_ID, user: name });
+    expect(body.states[0]).toMatchObject({ appId: CONSOLE_APP_ID, user: name });
+  });
+
+  it.each<[Parameters<typeof makeOperator>[2], Record<string, number>]>([
+    [{ role: 'Viewer' }, { read: 200, write: 403, operate: 403 }],
+    [{ role: 'Operator' }, { read: 200, write: 404, operate: 403 }],
+    [{ role: 'Administrator' }, { read: 200, write: 404, operate: 403 }],
+    [
+      { role: 'Viewer', operates: true },
+      { read: 200, write: 403, operate: 200 },
+    ],
+  ])('is what the role allows: %o', async (options, statuses) => {
+    const { client } = await signedIn(options);
+    const read = await client.send('GET', '/api/v1/actions');
+    const write = await client.send('POST', `/api/v1/actions/${randomUUID()}/revert`);
+    const operate = await client.send('GET', '/api/v1/workers');
+    expect({ read: read.status, write: write.status, operate: operate.status }).toEqual(statuses);
+  });
+
+  it('concerns their tenant alone', async () => {
+    const stranger = await signedIn({ grants: [{ tenantId: TENANT_B, role: 'Administrator' }] });
+    const owner = await stack.client();
+    const id = await owner.act('LongRunning', { durationMs: 600_000 });
+    expect((await stranger.client.send('GET', `/api/v1/actions/${id}`)).status).toBe(404);
+    const { body } = await stranger.client.send<{ value: unknown[] }>('GET', '/api/v1/actions');
+    expect(body.value).toEqual([]);
+    await owner.cancel(id);
+  });
+
+  it('goes by the access token where a request has one, too', async () => {
+    const { client } = await signedIn({ grants: [{ tenantId: TENANT_B, role: 'Viewer' }] });
+    const { token } = await stack.client({ roles: ['SecurityActions.ReadWrite.All'] });
+    const foreign = {
+      origin: 'https://soar.example',
+      'sec-fetch-site': 'cross-site',
+      'x-csrf-token': undefined,
+    };
+    const path = `/api/v1/actions/${randomUUID()}/revert`;
+    const authorization = `Bearer ${token}`;
+    expect((await client.send('POST', path, { headers: { ...foreign, authorization } })).status).toBe(404);
+    const wrong = { ...foreign, authorization: 'Bearer nonsense' };
+    expect((await client.send('GET', '/api/v1/actions', { headers: wrong })).status).toBe(401);
+  });
+
+  it("is not asked for on Graph's surface, where applications call", async () => {
+    const { client } = await signedIn();
+    for (const [method, path] of [
+      ['GET', '/beta/security/securityActions'],
+      ['POST', '/v1.0/security/securityActions'],
+      ['POST', '/beta/$batch'],
+    ] as const) {
+      const body = method === 'GET' ? undefined : mockAction('BlockIp', { IP: '1.2.3.4' });
+      expect((await client.send(method, path, { body })).status).toBe(401);
+    }
+  });
+});
+
+describe('a session', () => {
+  it('goes on in another tenant of the person, under another cookie, and as the role there', async () => {
+    const { client } = await signedIn({
+      grants: [
+        { tenantId: TENANT_A, role: 'Viewer' },
+        { tenantId: TENANT_B, role: 'Administrator' },
+      ],
+    });
+    const before = client.copy();
+    const { endsAt } = await client.session();
+    const { status, body } = await client.send<SessionView>('PUT', '/api/v1/session/tenant', {
+      body: { tenantId: TENANT_B.toUpperCase() },
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ tenant: { id: TENANT_B, role: 'Administrator' }, endsAt });
+    expect((await before.session()).signedIn).toBe(false);
+    expect((await client.session()).tenant?.id).toBe(TENANT_B);
+    const elsewhere = await client.send('PUT', '/api/v1/session/tenant', {
+      body: { tenantId: randomUUID() },
+    });
+    expect(codeOf(elsewhere)).toBe('404 itemNotFound');
+  });
+
+  it('is good at every API process, and ends at all of them at once', async () => {
+    const { client } = await signedIn();
+    const there = client.copy(anotherUrl);
+    expect((await there.session()).signedIn).toBe(true);
+    expect((await there.send('DELETE', '/api/v1/session')).status).toBe(204);
+    expect(there.cookies.size).toBe(0);
+    expect((await client.session()).signedIn).toBe(false);
+    expect((await client.send('GET', '/api/v1/actions')).status).toBe(401);
+  });
+
+  it('ends everywhere with all others of the person, and with nobody else’s', async () => {
+    const { name, client } = await signedIn();
+    const bystander = await signedIn();
+    const phone = new ConsoleClient(anotherUrl);
+    await phone.signIn(name, PASSWORD);
+    expect((await client.send('POST', '/api/v1/session/end-all')).status).toBe(204);
+    expect((await phone.session()).signedIn).toBe(false);
+    expect((await bystander.client.session()).signedIn).toBe(true);
+    expect((await phone.signIn(name, PASSWORD)).status).toBe(200);
+  });
+
+  it('ends at once, everywhere, when the account is disabled, gets another role or is removed', async () => {
+    for (const change of [
+      (name: string) => database.operators.setDisabled(name, true),
+      (name: string) => database.operators.grant(name, { tenantId: TENANT_A, role: 'Viewer' }),
+      (name: string) => database.operators.remove(name, null),
+      (name: string) => database.operators.setOperates(name, true),
+    ]) {
+      const { name, client } = await signedIn();
+      await change(name);
+      expect((await client.copy(anotherUrl).session()).signedIn).toBe(false);
+      expect((await client.session()).signedIn).toBe(false);
+    }
+  });
+
+  it('goes on with a changed password; the others of the person end', async () => {
+    const { name, client } = await signedIn();
+    const phone = new ConsoleClient(anotherUrl);
+    await phone.signIn(name, PASSWORD);
+    const next = 'another long password';
+    const put = (body: object) => client.send<SessionView>('PUT', '/api/v1/session/password', { body });
+    expect(codeOf(await put({ current: 'wrong wrong wrong', new: next }))).toBe('403 accessDenied');
+    const before = client.cookies.get('riposte');
+    const { status, body } = await put({ current: PASSWORD, new: next });
+    expect(status).toBe(200);
+    expect(client.cookies.get('riposte')).not.toBe(before);
+    client.csrfToken = body.csrfToken ?? '';
+    expect((await client.session()).signedIn).toBe(true);
+    expect((await phone.session()).signedIn).toBe(false);
+    expect((await phone.signIn(name, PASSWORD)).status).toBe(401);
+    expect((await phone.signIn(name, next)).status).toBe(200);
+  });
+
+  it('of a one-time password is good for nothing but changing it', async () => {
+    const { name, client } = await signedIn({
+      role: 'Administrator',
+      operates: true,
+      mustChangePassword: true,
+    });
+    expect((await client.session()).mustChangePassword).toBe(true);
+    for (const path of ['/api/v1/actions', '/api/v1/workers', '/ops/queues'])
+      expect(codeOf(await client.send('GET', path))).toBe('403 accessDenied');
+    for (const [password, message] of [
+      ['too short', /12 to 128/],
+      [name, /12 to 128|easy to guess/],
+      ['aaaaaaaaaaaaaaaa', /easy to guess/],
+      [PASSWORD, /is the one you have/],
+    ] as const) {
+      const body = { current: PASSWORD, new: password };
+      const answer = await client.send<GraphError>('PUT', '/api/v1/session/password', { body });
+      expect(codeOf(answer)).toBe('400 invalidRequest');
+      expect(answer.body.error.message).toMatch(message);
+    }
+    const body = { current: PASSWORD, new: 'another long password' };
+    const changed = await client.send<SessionView>('PUT', '/api/v1/session/password', { body });
+    expect(changed.body.mustChangePassword).toBe(false);
+    expect((await client.send('GET', '/api/v1/actions')).status).toBe(200);
+  });
+});
