@@ -19,6 +19,7 @@ import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
+import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
 import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from './create-security-action.dto.js';
@@ -82,7 +83,7 @@ export class SecurityActionsController {
       callerOf(request),
       submissionOf(body),
       idempotencyKeyOf(request),
-      () => !request.raw.socket.destroyed,
+      stillListens(request),
     );
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
