@@ -20,6 +20,7 @@ import { acceptsGzip } from '../http/accepts-gzip.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
+import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
 import { ApiODataOptions } from '../security-actions/api-odata-options.js';
@@ -128,7 +129,12 @@ export class NativeActionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<NativeActionDto> {
     const key = idempotencyKeyOf(request);
-    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
+    const { action, repeated } = await this.submitAction.submit(
+      callerOf(request),
+      submissionOf(body),
+      key,
+      stillListens(request),
+    );
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${PATH}/${action.id}`);
     return toNative(action);
