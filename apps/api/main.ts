@@ -7,6 +7,7 @@ import {
   ClientCredentials,
   ConsoleSessions,
   LocalSignIn,
+  TenantPeople,
   TokenVerifier,
   issuersOf,
 } from '#auth';
@@ -189,7 +190,10 @@ await runProcess(log, stopWithin, async () => {
       console,
       localSignIn,
       signInWays: { local: localSignIn !== null, issuers: [] },
-      operators: database.operators,
+      people:
+        localSignIn === null
+          ? null
+          : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
       skipTokens,
       log,
