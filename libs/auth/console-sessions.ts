@@ -62,9 +62,9 @@ export class ConsoleSessions {
     return this.#use(idOf(secret));
   }
 
-  /** Whether a session that was found before goes on. */
-  async goesOn({ id }: Session): Promise<boolean> {
-    return (await this.#use(id)) !== null;
+  /** The session as it is now, without using it; null: it ended. */
+  async look({ id }: Session): Promise<Session | null> {
+    return this.#use(id, Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -108,8 +108,8 @@ export class ConsoleSessions {
     return { session, secret };
   }
 
-  async #use(id: string): Promise<Session | null> {
-    const session = await this.#store.use(id, { idleMs: this.#limits.idleMs, touchMs: this.#touchMs });
+  async #use(id: string, touchMs = this.#touchMs): Promise<Session | null> {
+    const session = await this.#store.use(id, { idleMs: this.#limits.idleMs, touchMs });
     if (session === null) return null;
     return this.#isInUse(session.who.kind === 'issuer' ? session.who.issuer : null) ? session : null;
   }

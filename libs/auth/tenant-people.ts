@@ -110,10 +110,7 @@ export class TenantPeople {
   }
 }
 
-function requireOwn(
-  { person }: Session,
-  { grants, operates }: OperatorAccount,
-): void {
+function requireOwn({ person }: Session, { grants, operates }: OperatorAccount): void {
   if (grants.length === 1 && (!operates || person.operates)) return;
   throw new UserError(
     'accessDenied',

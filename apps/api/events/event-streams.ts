@@ -4,7 +4,7 @@ import { satisfies, type Identity } from '#auth';
 import { OperationalError, UserError } from '#domain';
 import type { ActionChanges, ChangedAction, TenantChanges, Told } from '#persistence';
 import type { Logger } from '#telemetry';
-import { callerOf } from '../auth.guard.js';
+import { callerOf, knownCallerOf } from '../auth.guard.js';
 import type { Providers } from '../native/providers.js';
 import type { SkipTokens } from '../skip-tokens.js';
 
@@ -26,8 +26,6 @@ export interface EventStreamsParts {
   readonly changes: Pick<ActionChanges, 'follow'>;
   readonly providers: Pick<Providers, 'shows'>;
   readonly positions: SkipTokens;
-  /** Finds out again whom a request speaks for. @throws UserError when it speaks for nobody any more */
-  readonly identify: (request: FastifyRequest) => Promise<Identity>;
   readonly log: Logger;
 }
 
@@ -151,7 +149,7 @@ export class EventStreams {
   /** Null: it may not listen any more. While nobody can say, it may. */
   async #identityNow(request: FastifyRequest, before: Identity): Promise<Identity | null> {
     try {
-      const now = await this.#parts.identify(request);
+      const now = await knownCallerOf(request).now();
       return now.tenantId === before.tenantId && satisfies(now.roles, 'read') ? now : null;
     } catch (error) {
       if (error instanceof UserError) return null;
