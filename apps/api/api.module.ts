@@ -1,9 +1,9 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
-import type { LocalSignIn } from '#auth';
+import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
 import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
-import type { ActionSearch, OperatorStore, WorkerRegistry } from '#persistence';
+import type { ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
@@ -21,6 +21,7 @@ import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
 import type { Outlooks } from './native/outlook.js';
 import { WorkersController } from './native/workers.controller.js';
+import { OperatorsController } from './session/operators.controller.js';
 import { SessionController } from './session/session.controller.js';
 import type { SignInWays } from './session/session.dto.js';
 import { ListActions } from './security-actions/list-actions.js';
@@ -47,6 +48,7 @@ import {
   SEARCH,
   SIGN_IN_WAYS,
   SUBMIT_ACTION,
+  TENANT_PEOPLE,
   WORKERS,
 } from './tokens.js';
 
@@ -70,7 +72,8 @@ export interface ApiParts {
   /** Null: nobody signs in by a password. */
   readonly localSignIn: LocalSignIn | null;
   readonly signInWays: SignInWays;
-  readonly operators: OperatorStore;
+  /** Null: accounts are not kept here. */
+  readonly people: TenantPeople | null;
   /** Null: nobody is limited. */
   readonly rateLimit: RateLimit | null;
   readonly skipTokens: SkipTokens;
@@ -92,6 +95,7 @@ export class ApiModule {
         FeedsController,
         WorkersController,
         SessionController,
+        OperatorsController,
         HealthController,
       ],
       providers: [
@@ -114,6 +118,7 @@ export class ApiModule {
         { provide: CALLERS, useValue: parts.callers },
         { provide: CONSOLE, useValue: parts.console },
         { provide: LOCAL_SIGN_IN, useValue: parts.localSignIn },
+        { provide: TENANT_PEOPLE, useValue: parts.people },
         { provide: SIGN_IN_WAYS, useValue: parts.signInWays },
         { provide: RATE_LIMIT, useValue: parts.rateLimit },
         {

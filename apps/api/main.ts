@@ -5,8 +5,11 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import {
   BuiltinIssuer,
   ClientCredentials,
+  ConsoleIssuer,
   ConsoleSessions,
   LocalSignIn,
+  PendingSignIns,
+  TenantPeople,
   TokenVerifier,
   issuersOf,
 } from '#auth';
@@ -14,6 +17,7 @@ import {
   backlogBoundsOf,
   blastLimitsOf,
   configFileOf,
+  consoleIssuersOf,
   inFile,
   usesBuiltinIssuer,
   usesLocalAccounts,
@@ -59,6 +63,8 @@ import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
 import { ConsoleSites } from './session/console-site.js';
+import { mountSignIn } from './session/sign-in-routes.js';
+import { SIGN_IN_PATHS } from './session/sign-in-openapi.js';
 import { readSettings } from './settings.js';
 import { SkipTokens } from './skip-tokens.js';
 
@@ -90,6 +96,11 @@ await runProcess(log, stopWithin, async () => {
   const { config, registry } = providers;
   const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
+  const consoleIssuers = await inFile(configFileOf(process.env, process.cwd()), async () =>
+    (await consoleIssuersOf(config, process.env)).map(
+      (issuer, index) => new ConsoleIssuer(issuer, `console.issuers.${index}`),
+    ),
+  );
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
   const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
@@ -99,7 +110,7 @@ await runProcess(log, stopWithin, async () => {
   const sessions = new ConsoleSessions(
     database.sessions,
     { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
-    (issuer) => (issuer === null ? localSignIn !== null : false),
+    (issuer) => (issuer === null ? localSignIn !== null : consoleIssuers.some(({ id }) => id === issuer)),
   );
   const console = {
     sessions,
@@ -188,8 +199,14 @@ await runProcess(log, stopWithin, async () => {
       callers,
       console,
       localSignIn,
-      signInWays: { local: localSignIn !== null, issuers: [] },
-      operators: database.operators,
+      signInWays: {
+        local: localSignIn !== null,
+        issuers: consoleIssuers.map(({ id, name }) => ({ id, name })),
+      },
+      people:
+        localSignIn === null
+          ? null
+          : new TenantPeople(database.operators, (password) => localSignIn.hash(password)),
       rateLimit: rateLimiter,
       skipTokens,
       log,
@@ -203,9 +220,17 @@ await runProcess(log, stopWithin, async () => {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
+  if (consoleIssuers.length > 0) {
+    const pending = new PendingSignIns(await database.sharedKey('sign-in', seal));
+    await mountSignIn(server, { issuers: consoleIssuers, pending, console, log });
+  }
   await mountFeeds(server, feeds, log);
   await mountConsole(server, log);
-  mountOpenApi(app, linksOf, { issuer: builtin === null ? {} : ISSUER_PATHS, feeds: FEED_PATHS });
+  mountOpenApi(app, linksOf, {
+    issuer: builtin === null ? {} : ISSUER_PATHS,
+    feeds: FEED_PATHS,
+    signIn: consoleIssuers.length === 0 ? {} : SIGN_IN_PATHS,
+  });
   try {
     await app.listen({ port, host });
   } catch (error) {

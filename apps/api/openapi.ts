@@ -57,7 +57,7 @@ const CODE_OF = new Map(
 export function mountOpenApi(
   app: NestFastifyApplication,
   linkBase: LinkBase,
-  others: { readonly issuer: OpenAPIObject['paths']; readonly feeds: OpenAPIObject['paths'] },
+  others: Readonly<Record<'issuer' | 'feeds' | 'signIn', OpenAPIObject['paths']>>,
 ): void {
   const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -117,7 +117,7 @@ export function mountOpenApi(
   }
   closeBodies(document);
   // As they are: their errors are not Graph's.
-  Object.assign(document.paths, others.issuer, others.feeds);
+  Object.assign(document.paths, others.issuer, others.feeds, others.signIn);
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',

@@ -17,6 +17,7 @@ export const LINK_BASE = Symbol('LinkBase');
 export const CALLERS = Symbol('Callers');
 export const CONSOLE = Symbol('Console');
 export const LOCAL_SIGN_IN = Symbol('LocalSignIn');
+export const TENANT_PEOPLE = Symbol('TenantPeople');
 export const SIGN_IN_WAYS = Symbol('SignInWays');
 export const FEEDS = Symbol('Feeds');
 export const RATE_LIMIT = Symbol('RateLimit');

@@ -11,6 +11,7 @@ import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
 import { issuerCommand } from './issuer.js';
+import { operatorsCommand } from './operators.js';
 import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
 import { secretsCommand } from './secrets.js';
@@ -28,6 +29,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(importCommand())
   .addCommand(appsCommand(requireBuiltinIssuer))
   .addCommand(issuerCommand(requireBuiltinIssuer))
+  .addCommand(operatorsCommand())
   .addCommand(secretsCommand())
   .addCommand(pluginsCommand())
   .addCommand(completionCommand());

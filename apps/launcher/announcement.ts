@@ -2,28 +2,32 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig } from '#config';
+import type { FirstOperator } from './first-operator.js';
 import type { Servers } from './servers.js';
 import type { Settings } from './settings.js';
 
 const DEMO_TENANT = '11111111-1111-4111-8111-111111111111';
 const DEMO_APP = '22222222-2222-4222-8222-222222222222';
 
-/** What a new user needs to know once everything runs, with a call that can be pasted. */
+/**
+ * What a new user needs to know once everything runs, with a call that can be pasted.
+ * @param operator by whom one can sign in to the console
+ */
 export async function announcement(
   settings: Settings,
   servers: Servers,
   tokenScript: string,
   baseUrl: string,
+  operator: FirstOperator,
 ): Promise<string> {
   const token = await demoToken(tokenScript, settings.dataDir);
-  const operator = `${ofDataDir(settings.dataDir)}npm run --silent token -- --tenant ${DEMO_TENANT} --app ${DEMO_APP} --role Riposte.Operator`;
   return `
 Riposte is ready.
 
+  Console      ${baseUrl}/${signInOf(operator, settings.dataDir)}
   API          ${baseUrl}/beta/security/securityActions
   API pages    ${baseUrl}/docs   (${baseUrl}/openapi.json)
-  Bull Board   ${baseUrl}/ops/queues   (any name; as password the output of
-               ${operator})
+  Bull Board   ${baseUrl}/ops/queues   (for who operates the installation)
   Health       ${baseUrl}/health/ready
   MongoDB      ${servers.where.mongodb}
   Redis        ${servers.where.redis}
@@ -32,6 +36,20 @@ Riposte is ready.
 ${firstCalls(baseUrl, token, await demoMock(process.env))}
 Ctrl-C stops everything; the data stays.
 `;
+}
+
+/** The password is told this once: nothing keeps it. */
+function signInOf(operator: FirstOperator, dataDir: string): string {
+  switch (operator.kind) {
+    case 'made':
+      return `
+               sign in as ${operator.name} with the password ${operator.password}   (shown only now)`;
+    case 'before':
+      return `
+               who forgot the password: ${ofDataDir(dataDir)}npm run --silent riposte -- operators reset-password NAME`;
+    case 'none':
+      return '';
+  }
 }
 
 interface Mock {

@@ -7,6 +7,7 @@ import { whyNotFree } from '#embedded-servers';
 import { keyFileOf, makeKeyFile } from '#secrets';
 import { announcement } from './announcement.js';
 import { lockDataDir, makeDataDir } from './data-dir.js';
+import { makeFirstOperator, type FirstOperator } from './first-operator.js';
 import { LogFiles } from './log-files.js';
 import { ProductProcess } from './product-process.js';
 import { RunRecord } from './run-record.js';
@@ -109,7 +110,9 @@ async function run(settings: Settings, record: RunRecord): Promise<void> {
     record.clear();
   };
   for (const process of product) process.start();
-  await Promise.race([announceWhenReady(settings, servers), wantsStop]);
+  // Beside the processes, which take longer to start.
+  const operator = makeFirstOperator(settings, servers, path.join(DIST, 'cli', 'riposte.js'), say);
+  await Promise.race([announceWhenReady(settings, servers, operator), wantsStop]);
   const code = await wantsStop;
   await stopped();
   if (fatal !== undefined) process.stderr.write(`${fatal}\n`);
@@ -131,7 +134,11 @@ function childEnv(settings: Settings, servers: Servers): Record<string, string |
   };
 }
 
-async function announceWhenReady(settings: Settings, servers: Servers): Promise<void> {
+async function announceWhenReady(
+  settings: Settings,
+  servers: Servers,
+  operator: Promise<FirstOperator>,
+): Promise<void> {
   const name = settings.host === '0.0.0.0' || settings.host === '::' ? '127.0.0.1' : settings.host;
   const local = `${process.env['TLS_CERT'] ? 'https' : 'http'}://${name.includes(':') ? `[${name}]` : name}:${settings.port}`;
   const until = performance.now() + READY_WITHIN_MS;
@@ -147,6 +154,7 @@ async function announceWhenReady(settings: Settings, servers: Servers): Promise<
             servers,
             path.join(DIST, 'cli', 'token.js'),
             process.env['PUBLIC_URL']?.replace(/\/+$/, '') || local,
+            await operator,
           ),
         );
         return;

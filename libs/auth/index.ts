@@ -2,6 +2,12 @@ export { BuiltinIssuer, type Installation, type TokenRequest } from './builtin-i
 export { ClientCredentials, type TokenAnswer } from './client-credentials.js';
 export { newClientSecret, type NewClientSecret } from './client-secret.js';
 export {
+  ConsoleIssuer,
+  SignInRefusal,
+  type ConsoleIssuerSettings,
+  type SignInProblem,
+} from './console-issuers.js';
+export {
   ConsoleSessions,
   csrfTokenOf,
   identityOfSession,
@@ -15,7 +21,10 @@ export type { IssuerSettings } from './issuer-settings.js';
 export { LocalSignIn } from './local-sign-in.js';
 export { OAuthError, type OAuthErrorCode } from './oauth-error.js';
 export { issuersOf, type OutsideIssuer } from './outside-issuers.js';
+export { displayName, operatorName } from './operator-name.js';
 export { checkNewPassword, hashOfPassword, newPassword } from './password.js';
+export { PendingSignIns, SIGN_IN_WITHIN_SECONDS } from './pending-sign-ins.js';
+export { TenantPeople, type WithPassword } from './tenant-people.js';
 export { rolesFor, satisfies, type Need } from './scopes.js';
 export { replaceSigningKey } from './signing-key.js';
 export { parseTokenForm, type TokenForm } from './token-form.js';

@@ -1,5 +1,7 @@
 /** The outside issuers as configured: `auth.issuers` of riposte.config.yaml, where each key is described. */
 
+import type { ClaimPath } from './claims.js';
+
 /** What is said of an issuer of any kind. */
 interface CommonSettings {
   /** The `aud` of tokens for Riposte; one of them is enough. */
@@ -21,9 +23,6 @@ export interface EntraSettings extends CommonSettings {
   /** `iss` of v1 tokens. Default `https://sts.windows.net/{tenantid}/`. */
   readonly v1Issuer?: string | undefined;
 }
-
-/** Where in a token a claim stands: a path with dots, or its steps where a name has dots itself. */
-export type ClaimPath = string | readonly string[];
 
 /** How to see that a token is an application's, and no user's. */
 export type AppOnlyRule =

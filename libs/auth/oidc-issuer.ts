@@ -1,12 +1,10 @@
 import type { CryptoKey, JWSHeaderParameters, JWTPayload } from 'jose';
 import { UserError } from '#domain';
 import { delegated, identity, namesIn, refuseDelegated, tenantIdOf } from './app-identity.js';
+import { claimAt, type ClaimSteps } from './claims.js';
 import type { IssuerKeys } from './issuer-keys.js';
 import type { RoleRules } from './role-rules.js';
 import type { Identity, TrustedIssuer } from './trusted-issuer.js';
-
-/** The steps to a claim, for example `['realm_access', 'roles']`. */
-export type ClaimSteps = readonly string[];
 
 /** The tenant of its tokens: always the same, or as a claim says, out of those allowed (null: all). */
 export type TenantRule =
@@ -112,16 +110,5 @@ function isServiceAccount(payload: JWTPayload, app: unknown): boolean {
     client === app &&
     (typ === undefined || typ === 'Bearer') &&
     (username === undefined || (typeof username === 'string' && username.startsWith('service-account-')))
-  );
-}
-
-/** What stands there; inherited properties are none of a token's. */
-function claimAt(payload: JWTPayload, steps: ClaimSteps): unknown {
-  return steps.reduce<unknown>(
-    (value, step) =>
-      typeof value === 'object' && value !== null && Object.hasOwn(value, step)
-        ? (value as Record<string, unknown>)[step]
-        : undefined,
-    payload,
   );
 }

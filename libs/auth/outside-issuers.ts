@@ -1,16 +1,11 @@
 import { ConfigurationError, ROLES, type Role } from '#domain';
 import { tenantIdOf } from './app-identity.js';
+import { stepsOf } from './claims.js';
 import { EntraIssuer } from './entra-issuer.js';
 import { IssuerKeys, type IssuerLog } from './issuer-keys.js';
-import type {
-  AppOnlyRule,
-  ClaimPath,
-  EntraSettings,
-  IssuerSettings,
-  OidcSettings,
-} from './issuer-settings.js';
+import type { AppOnlyRule, EntraSettings, IssuerSettings, OidcSettings } from './issuer-settings.js';
 import { issuerUrl } from './issuer-url.js';
-import { OidcIssuer, type AppOnlyTest, type ClaimSteps, type TenantRule } from './oidc-issuer.js';
+import { OidcIssuer, type AppOnlyTest, type TenantRule } from './oidc-issuer.js';
 import { RoleRules } from './role-rules.js';
 import type { TrustedIssuer } from './trusted-issuer.js';
 
@@ -141,10 +136,6 @@ function tenantRuleOf({ tenant, tenantClaim, tenants }: OidcSettings, key: strin
 
 function tenantSet(tenants: readonly string[]): ReadonlySet<string> | null {
   return tenants.includes('*') ? null : new Set(tenants.map((tenant) => tenant.toLowerCase()));
-}
-
-function stepsOf(path: ClaimPath): ClaimSteps {
-  return typeof path === 'string' ? path.split('.') : path;
 }
 
 function appOnlyTestOf(rule: AppOnlyRule): AppOnlyTest {

@@ -32,7 +32,10 @@ const consoleIssuer = Type.Object(
       { ...closed, default: {} },
     ),
     roles: Type.Optional(
-      Type.Record(Type.String(), Type.Union([role, Type.Array(Type.Object({ tenant, role }, closed))])),
+      Type.Record(
+        Type.String(),
+        Type.Union([role, Type.Array(Type.Object({ tenant, role }, closed), { minItems: 1 })]),
+      ),
     ),
     operators: Type.Array(name, { default: [] }),
     operatorTenants: Type.Optional(Type.Array(tenant)),

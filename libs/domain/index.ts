@@ -113,13 +113,17 @@ export {
   TENANT_ROLES,
   rolesOf,
   type AccountDirectory,
+  type ChangeOutcome,
   type Grant,
+  type NewOperator,
   type NewSession,
   type OperatorAccount,
+  type OperatorAccounts,
   type Person,
   type Session,
   type SessionStore,
   type SignedIn,
+  type TenantChange,
   type TenantRole,
 } from './operator.js';
 export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';

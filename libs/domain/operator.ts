@@ -109,6 +109,37 @@ export interface AccountDirectory {
   ): Promise<OperatorAccount | null>;
 }
 
+/** An account to be made. */
+export type NewOperator = Pick<
+  OperatorAccount,
+  'name' | 'displayName' | 'passwordHash' | 'mustChangePassword' | 'operates'
+> & { readonly grant: Grant };
+
+/** What an administrator changes of an account in the tenant; what is not given stays. */
+export interface TenantChange {
+  readonly role?: TenantRole | undefined;
+  readonly displayName?: string | undefined;
+  readonly disabled?: boolean | undefined;
+  /** Takes the account out of the tenant; one that is in no other goes altogether. */
+  readonly remove?: true | undefined;
+}
+
+/** What became of it. */
+export type ChangeOutcome = 'done' | 'unknown' | 'lastAdministrator';
+
+/** The accounts, for who manages them. Methods throw `OperationalError` without a database. */
+export interface OperatorAccounts extends AccountDirectory {
+  /** By name, of one tenant or (null) of all; at most 10,000. */
+  list(tenantId: string | null): Promise<readonly OperatorAccount[]>;
+  /** Makes an account. Safe to repeat with the same hash. False: the name is taken. */
+  add(account: NewOperator): Promise<boolean>;
+  /**
+   * Changes an account of a tenant, and never takes that its last administrator who can sign in: of two who take each
+   * other's role at the same time, one is refused. What concerns more than the name that is shown ends its sessions.
+   */
+  changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome>;
+}
+
 /** What a person with this role in a tenant may ask for there. */
 export function rolesOf(role: TenantRole, operates: boolean): readonly Role[] {
   return [

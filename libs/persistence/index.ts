@@ -15,7 +15,7 @@ export {
 export type { ChangedAction, TenantChanges } from './change-log.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
-export { OperatorStore, type ChangeOutcome, type NewOperator, type TenantChange } from './operator-store.js';
+export { OperatorStore } from './operator-store.js';
 export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';

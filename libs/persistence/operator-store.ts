@@ -1,25 +1,15 @@
 import type mongoose from 'mongoose';
-import type { AccountDirectory, Grant, OperatorAccount, TenantRole } from '#domain';
+import type {
+  ChangeOutcome,
+  Grant,
+  NewOperator,
+  OperatorAccount,
+  OperatorAccounts,
+  TenantChange,
+  TenantRole,
+} from '#domain';
 import { NOW, literal } from './pipeline.js';
 import { repeatable, repeatedRead } from './write-retry.js';
-
-/** An account to be made. */
-export type NewOperator = Pick<
-  OperatorAccount,
-  'name' | 'displayName' | 'passwordHash' | 'mustChangePassword' | 'operates'
-> & { readonly grant: Grant };
-
-/** What an administrator changes of an account in the tenant; what is not given stays. */
-export interface TenantChange {
-  readonly role?: TenantRole | undefined;
-  readonly displayName?: string | undefined;
-  readonly disabled?: boolean | undefined;
-  /** Takes the account out of the tenant; one that is in no other goes altogether. */
-  readonly remove?: true | undefined;
-}
-
-/** What became of it. */
-export type ChangeOutcome = 'done' | 'unknown' | 'lastAdministrator';
 
 export interface OperatorDocument extends Omit<OperatorAccount, 'name'> {
   readonly _id: string;
@@ -39,7 +29,7 @@ const DUPLICATE_KEY = 11_000;
 const ENDS_SESSIONS = { generation: { $add: ['$generation', 1] } } as const;
 
 /** The accounts of people who sign in here, in MongoDB. Times are the database's. */
-export class OperatorStore implements AccountDirectory {
+export class OperatorStore implements OperatorAccounts {
   readonly #client: mongoose.mongo.MongoClient;
   readonly #operators: mongoose.mongo.Collection<OperatorDocument>;
   readonly #tenants: mongoose.mongo.Collection<{ readonly _id: string }>;
@@ -61,7 +51,6 @@ export class OperatorStore implements AccountDirectory {
     return found === null ? null : accountOf(found);
   }
 
-  /** By name, of one tenant or of all; at most 10,000. */
   async list(tenantId: string | null): Promise<readonly OperatorAccount[]> {
     const found = await repeatedRead(BUDGET_MS, () =>
       this.#operators
@@ -78,7 +67,6 @@ export class OperatorStore implements AccountDirectory {
     return (await repeatedRead(BUDGET_MS, () => this.#operators.findOne({}))) !== null;
   }
 
-  /** Makes an account. Safe to repeat with the same hash. False: the name is taken. */
   async add({ name, grant, passwordHash, ...account }: NewOperator): Promise<boolean> {
     // An upsert by pipeline, for the database's clock; where the name is there already, it stays as it is.
     const once = (field: string, value: unknown): unknown => ({ $ifNull: [`$${field}`, value] });
@@ -155,10 +143,6 @@ export class OperatorStore implements AccountDirectory {
     return this.#change(name, { grants: withoutGrant(tenantId), ...ENDS_SESSIONS }, filter);
   }
 
-  /**
-   * Changes an account of a tenant, and never takes that its last administrator who can sign in: of two who take each
-   * other's role at the same time, one is refused. What concerns more than the name that is shown ends its sessions.
-   */
   async changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome> {
     await this.#tenants
       .updateOne({ _id: tenantId }, { $setOnInsert: {} }, { upsert: true })

@@ -1,7 +1,8 @@
-import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { SignJWT, type JWTPayload } from 'jose';
 
 /** How it answers for its documents: properly, or in one of the ways that issuers fail. */
@@ -34,6 +35,15 @@ export function makeKey(
   };
 }
 
+/** A sign-in that was asked for: its code may be exchanged once. */
+interface Asked {
+  readonly clientId: string;
+  readonly redirectUri: string;
+  readonly nonce: string;
+  readonly challenge: string;
+  readonly issuer: string;
+}
+
 /** An issuer with OIDC discovery: a real HTTP server that counts what it is asked for. */
 export class FakeIssuer {
   behaviour: Behaviour = 'proper';
@@ -41,7 +51,12 @@ export class FakeIssuer {
   keys: readonly SigningKey[];
   /** Where its discovery documents say the keys are; null: where they are. */
   jwksUri: string | null = null;
+  /** Who signs in: claims of the ID token besides those that every one has; an error instead refuses. */
+  person: JWTPayload | { readonly error: string } = {};
+  /** The secret its clients have. */
+  clientSecret = 'secret of the client';
   readonly #issuers = new Map<string, string>();
+  readonly #asked = new Map<string, Asked>();
   readonly #server: Server;
   #port = 0;
   readonly #requests: string[] = [];
@@ -51,7 +66,11 @@ export class FakeIssuer {
     this.#server = createServer((request, response) => {
       const path = request.url ?? '';
       this.#requests.push(path);
-      this.#answer(path, response);
+      if (path.startsWith('/authorize?') && this.behaviour === 'proper')
+        this.#authorize(new URL(path, this.baseUrl).searchParams, response);
+      else if (path === '/token' && this.behaviour === 'proper')
+        void text(request).then((body) => this.#exchange(new URLSearchParams(body), response));
+      else this.#answer(path, response);
     });
   }
 
@@ -131,6 +150,59 @@ export class FakeIssuer {
   #documentAt(path: string): object | null {
     if (path === '/keys') return { keys: this.keys.map(({ jwk }) => jwk) };
     const issuer = this.#issuers.get(path);
-    return issuer === undefined ? null : { issuer, jwks_uri: this.jwksUri ?? `${this.baseUrl}/keys` };
+    if (issuer === undefined) return null;
+    return {
+      issuer,
+      jwks_uri: this.jwksUri ?? `${this.baseUrl}/keys`,
+      authorization_endpoint: `${this.baseUrl}/authorize?issuer=${encodeURIComponent(issuer)}`,
+      token_endpoint: `${this.baseUrl}/token`,
+      token_endpoint_auth_methods_supported: ['client_secret_post'],
+    };
+  }
+
+  /** Whoever comes has signed in there before, and is led back at once. */
+  #authorize(query: URLSearchParams, response: ServerResponse): void {
+    const back = new URL(query.get('redirect_uri') ?? '');
+    back.searchParams.set('state', query.get('state') ?? '');
+    const { error } = this.person;
+    if (typeof error === 'string') back.searchParams.set('error', error);
+    else back.searchParams.set('code', this.#codeFor(query));
+    response.writeHead(302, { location: back.href }).end();
+  }
+
+  #codeFor(query: URLSearchParams): string {
+    const code = randomUUID();
+    this.#asked.set(code, {
+      clientId: query.get('client_id') ?? '',
+      redirectUri: query.get('redirect_uri') ?? '',
+      nonce: query.get('nonce') ?? '',
+      challenge: query.get('code_challenge') ?? '',
+      issuer: query.get('issuer') ?? '',
+    });
+    return code;
+  }
+
+  async #exchange(form: URLSearchParams, response: ServerResponse): Promise<void> {
+    const asked = this.#asked.get(form.get('code') ?? '');
+    this.#asked.delete(form.get('code') ?? '');
+    const proof = createHash('sha256')
+      .update(form.get('code_verifier') ?? '')
+      .digest('base64url');
+    const answer = (status: number, body: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    if (asked === undefined || asked.challenge !== proof || asked.redirectUri !== form.get('redirect_uri'))
+      return answer(400, { error: 'invalid_grant' });
+    if (form.get('client_id') !== asked.clientId || form.get('client_secret') !== this.clientSecret)
+      return answer(401, { error: 'invalid_client' });
+    const now = Math.floor(Date.now() / 1000);
+    const { issuer: iss, clientId: aud, nonce } = asked;
+    const claims = { iss, aud, nonce, sub: 'sub-of-nobody', iat: now, exp: now + 300, ...this.person };
+    answer(200, {
+      access_token: randomUUID(),
+      token_type: 'Bearer',
+      expires_in: 300,
+      id_token: await this.sign(claims),
+    });
   }
 }
