@@ -25,7 +25,14 @@ export function Card({ title, note, actions, isFlush = false, children }: CardPr
           {actions}
         </div>
       )}
-      <div className={classNames(styles['body'], isFlush && styles['flush'])}>{children}</div>
+      <div
+        className={classNames(
+          styles['body'],
+          isFlush && (title === undefined ? styles['bare'] : styles['flush']),
+        )}
+      >
+        {children}
+      </div>
     </section>
   );
 }

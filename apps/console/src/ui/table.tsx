@@ -9,6 +9,8 @@ export interface Column<Row> {
   readonly hideHeading?: boolean;
   /** Figures stand at the right, one under the other. */
   readonly isFigure?: boolean;
+  /** Left out on a narrow screen. */
+  readonly isSecondary?: boolean;
   readonly cell: (row: Row) => ReactNode;
 }
 
@@ -30,7 +32,7 @@ export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.id} scope="col" className={classNames(column.isFigure && styles['figure'])}>
+              <th key={column.id} scope="col" className={look(column)}>
                 {column.hideHeading === true ? (
                   <span className="visually-hidden">{column.heading}</span>
                 ) : (
@@ -44,7 +46,7 @@ export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
           {rows.map((row) => (
             <tr key={rowKey(row)}>
               {columns.map((column) => (
-                <td key={column.id} className={classNames(column.isFigure && styles['figure'])}>
+                <td key={column.id} className={look(column)}>
                   {column.cell(row)}
                 </td>
               ))}
@@ -54,4 +56,8 @@ export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
       </table>
     </div>
   );
+}
+
+function look({ isFigure, isSecondary }: Pick<Column<never>, 'isFigure' | 'isSecondary'>): string {
+  return classNames(isFigure === true && styles['figure'], isSecondary === true && styles['secondary']);
 }

@@ -1,0 +1,115 @@
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { CircleCheck, CircleHelp, Pause, TriangleAlert, Unplug, type LucideIcon } from 'lucide-react';
+import type { ReactNode } from 'react';
+import { providersQuery } from '../../api/queries.ts';
+import type { Overview, Provider } from '../../api/types.ts';
+import { Badge, type Tone } from '../../ui/badge.tsx';
+import { Card } from '../../ui/card.tsx';
+import { plural } from '../../ui/format.ts';
+import { RelativeTime } from '../../ui/time.tsx';
+import styles from './overview.module.css';
+
+interface Need {
+  readonly id: string;
+  readonly tone: Tone;
+  readonly icon: LucideIcon;
+  readonly label: string;
+  readonly words: ReactNode;
+  readonly note?: ReactNode;
+  readonly to: '/inbox' | '/providers';
+}
+
+/** What a person has to look at, the worst first; or that there is nothing. */
+export function Needs({ now }: { readonly now: Overview['now'] }) {
+  const { data: providers = [] } = useQuery({ ...providersQuery, refetchInterval: 60_000 });
+  const needs = [...unknownOutcomes(now), ...providers.flatMap(needsOf)];
+  if (needs.length === 0) {
+    return (
+      <p className={styles['calm']}>
+        <CircleCheck size={16} aria-hidden />
+        Nothing needs you: every provider is reachable, and no outcome is unknown.
+      </p>
+    );
+  }
+  return (
+    <Card title="Needs you" isFlush>
+      <ul className={styles['needs']}>
+        {needs.map(({ id, tone, icon, label, words, note, to }) => (
+          <li key={id} className={styles['need']}>
+            <Badge tone={tone} icon={icon}>
+              {label}
+            </Badge>
+            <span className={styles['needWords']}>
+              <Link to={to}>{words}</Link>
+              {note !== undefined && <span className={styles['needNote']}> {note}</span>}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+function unknownOutcomes({ unresolved }: Overview['now']): readonly Need[] {
+  if (unresolved === 0) return [];
+  return [
+    {
+      id: 'unresolved',
+      tone: 'unknown',
+      icon: CircleHelp,
+      label: 'Unknown',
+      words: `${plural(unresolved, 'action')} may or may not have been applied`,
+      note: 'Look at their targets, and put on record what you find.',
+      to: '/inbox',
+    },
+  ];
+}
+
+function needsOf({ id, title, breaker, health, paused }: Provider): readonly Need[] {
+  const name = title === null ? id : `${title} (${id})`;
+  if (paused !== null) {
+    return [
+      {
+        id,
+        tone: 'warning',
+        icon: Pause,
+        label: 'Paused',
+        words: name,
+        note: (
+          <>
+            <RelativeTime at={paused.at} />: {paused.reason}
+          </>
+        ),
+        to: '/providers',
+      },
+    ];
+  }
+  if (breaker !== 'closed') {
+    return [
+      {
+        id,
+        tone: 'danger',
+        icon: Unplug,
+        label: 'Does not answer',
+        words: name,
+        note: 'It is left alone, and tried again from time to time.',
+        to: '/providers',
+      },
+    ];
+  }
+  if (health?.ok === false) {
+    return [
+      {
+        id,
+        tone: 'danger',
+        icon: TriangleAlert,
+        label: 'Not well',
+        words: name,
+        note: health.message,
+        to: '/providers',
+      },
+    ];
+  }
+  return [];
+}
