@@ -138,7 +138,7 @@ export function callerOf(request: FastifyRequest): Identity {
 }
 
 /** The same with how it is known. */
-function knownCallerOf(request: FastifyRequest): KnownCaller {
+export function knownCallerOf(request: FastifyRequest): KnownCaller {
   if (request.caller === undefined) throw new DefectError('a route used its caller without requiring one');
   return request.caller;
 }

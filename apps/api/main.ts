@@ -164,7 +164,6 @@ await runProcess(log, stopWithin, async () => {
     changes,
     providers: providerViews,
     positions: skipTokens,
-    identify: async (request) => (await callers.of(request, true)).identity,
     log,
   });
   const server = await createServer(log, tls, isTrustedProxy);

@@ -62,9 +62,9 @@ export class ConsoleSessions {
     return this.#use(idOf(secret));
   }
 
-  /** Whether a session that was found before goes on. */
+  /** Whether a session that was found before goes on. To ask is not to use it: it may end because nobody does. */
   async goesOn({ id }: Session): Promise<boolean> {
-    return (await this.#use(id)) !== null;
+    return (await this.#use(id, Infinity)) !== null;
   }
 
   /**
@@ -108,8 +108,8 @@ export class ConsoleSessions {
     return { session, secret };
   }
 
-  async #use(id: string): Promise<Session | null> {
-    const session = await this.#store.use(id, { idleMs: this.#limits.idleMs, touchMs: this.#touchMs });
+  async #use(id: string, touchMs = this.#touchMs): Promise<Session | null> {
+    const session = await this.#store.use(id, { idleMs: this.#limits.idleMs, touchMs });
     if (session === null) return null;
     return this.#isInUse(session.who.kind === 'issuer' ? session.who.issuer : null) ? session : null;
   }

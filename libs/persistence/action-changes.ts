@@ -15,6 +15,8 @@ const READ_AT_ONCE = 1000;
 const AWAIT_MS = 1000;
 const LONGEST_BACKOFF_MS = 5000;
 const DEFAULT_LINGER_MS = 30_000;
+/** Some megabytes. */
+const DEFAULT_KEPT = 20_000;
 
 /** What is read for those who come back; beyond it a list of what there is now serves them better. */
 const CATCH_UP = { actions: 10_000, ms: 5000, awaitMs: 100, tries: 3, againMs: 1000 };
@@ -42,6 +44,8 @@ export interface Following {
 export interface ActionChangesOptions {
   /** Milliseconds that the stream stays open after the last listener has left. Default 30,000. */
   readonly lingerMs?: number;
+  /** Changed actions that are kept for who comes back or takes its time; others are read again. Default 20,000. */
+  readonly kept?: number;
   /** Is told why the stream broke, and null once it is read again. */
   readonly onTrouble?: (problem: Error | null) => void;
 }
@@ -54,6 +58,7 @@ export interface ActionChangesOptions {
 export class ActionChanges {
   readonly #db: mongoose.mongo.Db;
   readonly #lingerMs: number;
+  readonly #kept: number;
   readonly #onTrouble: (problem: Error | null) => void;
   readonly #catchUp: (position: string) => Promise<Stretch | 'lost'>;
   readonly #wakers = new Set<() => void>();
@@ -67,6 +72,7 @@ export class ActionChanges {
   constructor(db: mongoose.mongo.Db, options: ActionChangesOptions = {}) {
     this.#db = db;
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS;
+    this.#kept = options.kept ?? DEFAULT_KEPT;
     this.#onTrouble = options.onTrouble ?? (() => undefined);
     // After a restart thousands come back at the same time: they are caught up by one reading of the history.
     this.#catchUp = grouped((positions) => this.#catchUpTogether(positions), {
@@ -230,9 +236,9 @@ export class ActionChanges {
       signal.addEventListener('abort', close);
       try {
         await cursor.open();
-        for (;;) {
-          if (log === null && cursor.position !== null && !signal.aborted) {
-            log = new ChangeLog(cursor.position);
+        while (!signal.aborted) {
+          if (log === null && cursor.position !== null) {
+            log = new ChangeLog(cursor.position, this.#kept);
             this.#log = log;
             this.#wake();
           }

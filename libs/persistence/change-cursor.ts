@@ -81,7 +81,9 @@ const HANGS_MS = 15_000;
 export class ChangeCursor {
   readonly #stream: mongoose.mongo.ChangeStream<ChangeEvent, ChangeEvent>;
   #first: Promise<ChangeEvent | null> | null = null;
+  #opening: Promise<unknown> = Promise.resolve();
   #position: string | null;
+  #isClosing = false;
 
   constructor(db: mongoose.mongo.Db, { after, awaitMs }: ChangeCursorOptions) {
     this.#position = after;
@@ -103,21 +105,30 @@ export class ChangeCursor {
   /** Resolves once its {@link position} is known. @throws the driver's error */
   async open(): Promise<void> {
     this.#first = this.#stream.tryNext();
-    this.#first.catch(() => undefined);
-    if (this.#position !== null) return;
-    await within(Promise.race([this.#first, once(this.#stream, 'resumeTokenChanged')]));
+    this.#opening = within(this.#first).catch(() => undefined);
+    if (this.#position === null)
+      await within(Promise.race([this.#first, once(this.#stream, 'resumeTokenChanged')]));
   }
 
-  /** The next change; null: there was none for a while. @throws the driver's error, {@link isHistoryLost} or not */
+  /**
+   * The next change; null: there was none for a while.
+   * @throws the driver's error, {@link isHistoryLost} or not; Error once it has ended
+   */
   async next(): Promise<SeenChange | null> {
     const pending = this.#first ?? this.#stream.tryNext();
     this.#first = null;
     const event = await within(pending);
-    return event === null ? null : seen(event);
+    if (event !== null) return seen(event);
+    // For ever, and without asking anybody (driver 7.8): whoever reads on would do nothing else any more.
+    if (this.#stream.closed) throw new Error('the change stream has ended');
+    return null;
   }
 
   close(): void {
-    void this.#stream.close().catch(() => undefined);
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    // Once, and not before it is open: else the driver leaves it at the server, which keeps it for minutes.
+    void this.#opening.then(() => this.#stream.close()).catch(() => undefined);
   }
 }
 

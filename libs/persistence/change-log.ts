@@ -41,8 +41,8 @@ export class Stretch {
   }
 }
 
-/** Kept at most: a few minutes under load, and some megabytes. */
-const MOST = { stretches: 1000, actions: 20_000 };
+/** Some minutes of changes. */
+const MOST_STRETCHES = 1000;
 
 /**
  * The recent changes, in order. A position is a resume token of MongoDB's, and positions are ordered as their texts
@@ -55,8 +55,14 @@ export class ChangeLog {
   #startsAfter: string;
   #position: string;
 
-  /** @param position what changes after it will be in the log */
-  constructor(position: string) {
+  /**
+   * @param position what changes after it will be in the log
+   * @param mostActions how many are kept, in all
+   */
+  constructor(
+    position: string,
+    private readonly mostActions: number,
+  ) {
     this.#startsAfter = position;
     this.#position = position;
   }
@@ -87,7 +93,7 @@ export class ChangeLog {
     this.#stretches.push(stretch);
     this.#actions += stretch.size;
     this.#position = stretch.upTo;
-    while (this.#stretches.length > MOST.stretches || this.#actions > MOST.actions) {
+    while (this.#stretches.length > MOST_STRETCHES || this.#actions > this.mostActions) {
       const oldest = this.#stretches.shift();
       if (oldest === undefined) return;
       this.#first += 1;

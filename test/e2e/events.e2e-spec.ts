@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '#embedded-servers';
+import { connectDatabase } from '#persistence';
 import { API_COMMAND } from '../deploy/start-commands.js';
 import { riposte } from '../support/cli.js';
 import { Client, type GraphError } from '../support/client.js';
+import { ConsoleClient } from '../support/console-client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { EventListener } from '../support/event-listener.js';
 import { eventually } from '../support/eventually.js';
+import { PASSWORD, makeOperator } from '../support/operators.js';
 import { ProductProcess } from '../support/product-process.js';
 import { Stack } from '../support/stack.js';
 import { signToken } from '../support/token.js';
@@ -27,13 +30,13 @@ let client: Client;
 let stranger: Client;
 let operator: Client;
 /** Listen from the first test to the last, while it is seen that they have to leave. */
-let leaving: { readonly expired: EventListener; readonly revoked: EventListener };
-let revokedApp: Registered;
+let leaving: Readonly<Record<'expired' | 'revoked' | 'idle', EventListener>>;
 const listeners: EventListener[] = [];
 
 beforeAll(async () => {
   stack = await Stack.start({
     config: `
+console: { session: { idleMinutes: 0.3 } }
 providers:
   - { id: everybody, plugin: mock }
   - { id: ours, plugin: mock, subProvider: ours, tenants: ['${TENANT_A}'] }
@@ -48,12 +51,14 @@ providers:
   operator = await stack.client({ roles: ['Riposte.Operator'] });
   // A clock may be a minute off: it is taken for some seconds more.
   const expired = await signToken(stack.dataDir, { app: 'expired', expiresInSeconds: -50 });
-  revokedApp = await register();
-  const revoked = await tokenOf(revokedApp);
+  const app = await register();
+  const revoked = await tokenOf(app);
   leaving = {
     expired: await new EventListener(new Client(stack.baseUrl, expired)).present(),
     revoked: await new EventListener(new Client(stack.baseUrl, revoked)).present(),
+    idle: await new EventListener({ baseUrl: stack.baseUrl, cookie: await signedIn() }).present(),
   };
+  expect(await command('apps', 'revoke', app.clientId)).toMatchObject({ code: 0 });
 });
 afterEach(() => {
   for (const listener of listeners.splice(0)) listener.close();
@@ -97,6 +102,16 @@ async function tokenOf({ clientId, clientSecret }: Registered): Promise<string> 
     body: new URLSearchParams({ ...form, scope: 'api://riposte/.default' }),
   });
   return ((await answer.json()) as { access_token: string }).access_token;
+}
+
+/** The cookie of somebody who has signed in at the console, and then does nothing. */
+async function signedIn(): Promise<string> {
+  const database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
+  await makeOperator(database, 'idle', { role: 'Viewer' });
+  await database.close();
+  const browser = new ConsoleClient(stack.baseUrl);
+  expect((await browser.signIn('idle', PASSWORD)).status).toBe(200);
+  return [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
 }
 
 describe('a stream of events', () => {
@@ -245,12 +260,12 @@ describe('who may listen', () => {
     await listen().present();
   });
 
-  it('leaves when its token has expired, or its application is revoked', async () => {
-    const { expired, revoked } = leaving;
+  it('leaves when the token has expired, the application is revoked, or the session ends because nobody uses it', async () => {
+    const { expired, revoked, idle } = leaving;
     await eventually(() => expired.isRefused, 60_000);
-    expect(revoked.isRefused).toBe(false);
-    expect(await command('apps', 'revoke', revokedApp.clientId)).toMatchObject({ code: 0 });
     await eventually(() => revoked.isRefused, 60_000);
-    expect([expired.answer?.status, revoked.answer?.status]).toEqual([401, 401]);
+    // That it listens is no use of the session.
+    await eventually(() => idle.isRefused, 60_000);
+    expect([expired, revoked, idle].map(({ answer }) => answer?.status)).toEqual([401, 401, 401]);
   });
 });

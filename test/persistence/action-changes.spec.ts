@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose from 'mongoose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type ActionChanges, type Database, type Told } from '#persistence';
@@ -26,7 +27,7 @@ afterEach(() => {
   for (const end of ending.splice(0)) end();
 });
 
-function openChanges(options: { readonly lingerMs?: number } = {}): ActionChanges {
+function openChanges(options: { readonly lingerMs?: number; readonly kept?: number } = {}): ActionChanges {
   const changes = database.changes(options);
   ending.push(() => changes.close());
   return changes;
@@ -35,7 +36,8 @@ function openChanges(options: { readonly lingerMs?: number } = {}): ActionChange
 /** Somebody who listens, and what that one was told. */
 class Listener {
   readonly told: Told[] = [];
-  readonly #ended = new AbortController();
+  readonly ended: Promise<void>;
+  readonly #leaving = new AbortController();
 
   constructor(
     changes: ActionChanges,
@@ -43,7 +45,7 @@ class Listener {
   ) {
     ending.push(() => this.leave());
     const { tenantId = TENANT_A, after = null, quietMs = 60_000 } = options;
-    void this.#listen(changes.follow({ tenantId, after, quietMs, signal: this.#ended.signal }));
+    this.ended = this.#listen(changes.follow({ tenantId, after, quietMs, signal: this.#leaving.signal }));
   }
 
   async #listen(telling: AsyncIterable<Told>): Promise<void> {
@@ -51,7 +53,7 @@ class Listener {
   }
 
   leave(): void {
-    this.#ended.abort();
+    this.#leaving.abort();
   }
 
   /** Waits until it has come to the present. */
@@ -153,6 +155,29 @@ describe('what changes', () => {
   });
 });
 
+describe('a listener that takes its time', () => {
+  it('is told the latest states later, also of what is not kept for it', async () => {
+    const changes = openChanges({ kept: 0 });
+    const slow = changes.follow({
+      tenantId: TENANT_A,
+      after: null,
+      quietMs: 60_000,
+      signal: AbortSignal.timeout(30_000),
+    });
+    expect((await slow.next()).value).toMatchObject({ kind: 'upToDate' });
+    const quick = await new Listener(changes).present();
+    const ids = [await create(), await create()];
+    await Promise.all(ids.map((id) => quick.hears(id, 'NotStarted')));
+    for (const id of ids) await complete(id);
+    await Promise.all(ids.map((id) => quick.hears(id, 'Completed')));
+    const { value } = await slow.next();
+    if (value?.kind !== 'changed') throw new Error(`it was told ${value?.kind}`);
+    const told = value.changes.actions.map(({ id, status }) => `${id} ${status}`);
+    expect(new Set(told)).toEqual(new Set(ids.map((id) => `${id} Completed`)));
+    await slow.return();
+  });
+});
+
 describe('a listener that comes back', () => {
   it('is told what changed meanwhile, and that it is up to date', async () => {
     const changes = openChanges();
@@ -227,6 +252,18 @@ describe('the change stream', () => {
     const again = await new Listener(changes, { after: position }).present();
     expect(again.statusesOf(id)).toEqual(['NotStarted']);
     expect(await hasStream()).toBe(true);
+  });
+
+  it('ends whenever it is closed, also while it is being opened', async () => {
+    // The driver says of a stream that was closed then that nothing happens, for ever and at once.
+    for (let ms = 0; ms < 6; ms += 1) {
+      const changes = openChanges();
+      const listener = new Listener(changes);
+      await sleep(ms);
+      changes.close();
+      await listener.ended;
+    }
+    await eventually(async () => !(await hasStream()));
   });
 
   it('says every so often that there is nothing new, and from where to go on', async () => {

@@ -1,5 +1,4 @@
 import { EventSource, type EventSourceFetchInit } from 'eventsource';
-import type { Client } from './client.js';
 import { eventually } from './eventually.js';
 
 /** An action as the stream of events shows it. */
@@ -27,16 +26,19 @@ export class EventListener {
   /** How often it connected. */
   connections = 0;
 
-  /** @param lastEventId the id to go on from; none: from now on */
+  /**
+   * @param as who listens: a client with a token, or a page of the console with its session's cookie
+   * @param lastEventId the id to go on from; none: from now on
+   */
   constructor(
-    { token, baseUrl }: Pick<Client, 'token' | 'baseUrl'>,
+    as: { readonly baseUrl: string } & ({ readonly token: string } | { readonly cookie: string }),
     { lastEventId }: { readonly lastEventId?: string } = {},
   ) {
     const query = lastEventId === undefined ? '' : `?${new URLSearchParams({ lastEventId }).toString()}`;
-    this.#source = new EventSource(`${baseUrl}/api/v1/events${query}`, {
+    this.#source = new EventSource(`${as.baseUrl}/api/v1/events${query}`, {
       fetch: async (url: string | URL, init: EventSourceFetchInit) => {
-        const headers = { ...init.headers, authorization: `Bearer ${token}` };
-        this.answer = await fetch(url, { ...init, headers });
+        const known = 'cookie' in as ? { cookie: as.cookie } : { authorization: `Bearer ${as.token}` };
+        this.answer = await fetch(url, { ...init, headers: { ...init.headers, ...known } });
         this.connections += 1;
         return this.answer;
       },
