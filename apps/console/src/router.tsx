@@ -10,6 +10,7 @@ import { whenSignedOut } from './api/client.ts';
 import { sessionQuery } from './api/queries.ts';
 import { queryClient } from './api/query-client.ts';
 import type { OverviewWindow } from './api/types.ts';
+import { parseListSearch } from './pages/actions/list-search.ts';
 import { returnPath } from './session/return-to.ts';
 import { takeSession } from './session/session.tsx';
 import { PageLoading, PageProblem, PageUnknown } from './shell/page-states.tsx';
@@ -65,6 +66,7 @@ const overview = createRoute({
 const actions = createRoute({
   getParentRoute: () => shell,
   path: '/actions',
+  validateSearch: parseListSearch,
   component: lazyRouteComponent(() => import('./pages/actions/actions-page.tsx'), 'ActionsPage'),
 });
 
