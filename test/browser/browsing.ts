@@ -7,6 +7,7 @@ import type { TenantRole } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { findChromium, launchChromium } from '../support/chromium.js';
 import type { Client } from '../support/client.js';
+import { FakeIssuer, makeKey } from '../simulators/oidc-issuer/issuer.js';
 import { ConsoleClient } from '../support/console-client.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
@@ -17,14 +18,29 @@ const RESULTS = path.join(PROJECT_DIR, 'test-results');
 /** Milliseconds that a page may take to show something: the machine may have much else to do. */
 const PATIENCE_MS = 30_000;
 
+/** The tenant of everybody whom the issuer vouches for. */
+export const ISSUER_TENANT = '0a0b0c0d-1111-4111-8111-0123456789ab';
+
 /**
- * Providers for every test: `mock`; `branch`, which one test pauses; `silent`, whose outcomes nobody knows.
+ * Providers for every test: `mock`; `branch`, which one test pauses; `silent`, whose outcomes nobody knows. People sign
+ * in with accounts that are kept here, or by an issuer.
  */
-const CONFIG = `
+const configOf = (issuer: string): string => `
 providers:
   - { id: mock, plugin: mock }
   - { id: branch, plugin: mock, subProvider: branch }
   - { id: silent, plugin: mock, subProvider: silent, settings: { mode: none, faultRates: { unknown: 1 } } }
+console:
+  localAccounts: true
+  issuers:
+    - id: soc
+      name: SOC accounts
+      issuer: ${issuer}
+      clientId: riposte-console
+      clientSecret: env:CONSOLE_SECRET
+      tenant: ${ISSUER_TENANT}
+      claims: { roles: groups }
+      roles: { responders: Operator }
 `;
 
 /** The product as it is deployed, and a Chromium; one of each for all files that a process runs. */
@@ -33,21 +49,27 @@ export class Site {
     readonly stack: Stack,
     readonly database: Database,
     readonly chromium: Browser,
+    readonly issuer: FakeIssuer,
   ) {}
 
   static async open(): Promise<Site> {
-    const [stack, chromium] = await Promise.all([Stack.start({ config: CONFIG }), launchChromium()]);
-    return new Site(stack, await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' }), chromium);
+    const issuer = await FakeIssuer.start([makeKey('RS256')]);
+    const [stack, chromium] = await Promise.all([
+      Stack.start({
+        config: configOf(issuer.announce('/soc')),
+        env: { CONSOLE_SECRET: issuer.clientSecret },
+      }),
+      launchChromium(),
+    ]);
+    const database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
+    return new Site(stack, database, chromium, issuer);
   }
 
   async close(): Promise<void> {
-    const t0 = Date.now();
     await this.chromium.close();
-    console.log('chromium', Date.now() - t0);
     await this.database.close();
-    console.log('db', Date.now() - t0);
     await this.stack.stop();
-    console.log('stack', Date.now() - t0);
+    await this.issuer.down();
   }
 }
 
@@ -153,7 +175,7 @@ class Visitors {
   }
 
   async #watch(context: BrowserContext): Promise<void> {
-    const { origin } = new URL(this.#site.stack.baseUrl);
+    const ours = [this.#site.stack, this.#site.issuer].map(({ baseUrl }) => new URL(baseUrl).origin);
     const note = (what: string): void => void this.problems.push(what);
     context.on('weberror', (error) => note(`thrown: ${error.error().message}`));
     context.on('dialog', (dialog) => {
@@ -162,7 +184,7 @@ class Visitors {
     });
     context.on('request', (request) => {
       const url = new URL(request.url());
-      if (url.origin !== origin && url.protocol.startsWith('http')) note(`request: ${request.url()}`);
+      if (!ours.includes(url.origin) && url.protocol.startsWith('http')) note(`request: ${request.url()}`);
     });
     context.on('console', (message) => {
       // Of an answer that refuses something; that is what some tests are about.

@@ -53,6 +53,26 @@ describeInBrowser('signing in to the console', () => {
     }
   });
 
+  it('lets in whom an issuer vouches for, and leads on to what was wanted', async ({ visitors, site }) => {
+    site.issuer.person = {
+      sub: '4711',
+      preferred_username: 'alice@example.com',
+      name: 'Alice Example',
+      groups: ['responders'],
+    };
+    const page = await (await visitors.context()).newPage();
+    await page.goto('/providers');
+    await page.getByRole('link', { name: 'Sign in with SOC accounts' }).click();
+    await page.getByRole('heading', { name: 'Providers', level: 1 }).waitFor();
+    await page.getByRole('button', { name: 'Account of Alice Example' }).waitFor();
+
+    site.issuer.person = { error: 'access_denied' };
+    const refused = await (await visitors.context()).newPage();
+    await refused.goto('/');
+    await refused.getByRole('link', { name: 'Sign in with SOC accounts' }).click();
+    await refused.getByText('The issuer did not let you in, or you went back.').waitFor();
+  });
+
   it('ends every session of a person at once, when the person signs out everywhere', async ({ visitors }) => {
     const { page, name } = await visitors.person();
     const elsewhere = await visitors.context();
