@@ -13,14 +13,18 @@ import type { OverviewWindow } from './api/types.ts';
 import { parseListSearch } from './pages/actions/list-search.ts';
 import { returnPath } from './session/return-to.ts';
 import { takeSession } from './session/session.tsx';
-import { PageLoading, PageProblem, PageUnknown } from './shell/page-states.tsx';
+import { PageLoading, PageProblem, PageUnknown, SiteProblem } from './shell/page-states.tsx';
 import { Root } from './shell/root.tsx';
 
 interface RouterContext {
   readonly queries: QueryClient;
 }
 
-const root = createRootRouteWithContext<RouterContext>()({ component: Root, notFoundComponent: PageUnknown });
+const root = createRootRouteWithContext<RouterContext>()({
+  component: Root,
+  notFoundComponent: PageUnknown,
+  errorComponent: SiteProblem,
+});
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -33,6 +37,7 @@ const signIn = createRoute({
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (session.signedIn) redirect({ throw: true, href: returnPath(search.returnTo) });
   },
+  errorComponent: SiteProblem,
   component: lazyRouteComponent(() => import('./pages/sign-in/sign-in-page.tsx'), 'SignInPage'),
 });
 
@@ -50,6 +55,7 @@ const shell = createRoute({
       });
     }
   },
+  errorComponent: SiteProblem,
   component: lazyRouteComponent(() => import('./shell/shell.tsx'), 'Shell'),
 });
 

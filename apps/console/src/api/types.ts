@@ -261,17 +261,21 @@ export interface Provider {
 /** The periods that the overview knows. */
 export type OverviewWindow = '1h' | '24h' | '7d';
 
+/** Up to so many open actions of a kind are counted. */
+export const OPEN_COUNTED = 10_000;
+
 /** `GET /api/v1/overview`: how the tenant's actions fared. */
 export interface Overview {
   readonly window: OverviewWindow;
   readonly from: string;
   readonly to: string;
   readonly bucketSeconds: number;
-  /** False: there was more than could be counted in time, and the figures are of a part. */
+  /** False: not all could be counted in time; asked again, it goes on where it stopped. */
   readonly complete: boolean;
   readonly totals: {
     readonly created: number;
     readonly completed: number;
+    /** Without those of unknown outcome and the cancelled. */
     readonly failed: number;
     readonly outcomeUnknown: number;
     readonly cancelled: number;
@@ -280,6 +284,7 @@ export interface Overview {
     readonly at: string;
     readonly created: number;
     readonly completed: number;
+    /** With those of unknown outcome, without the cancelled. */
     readonly failed: number;
   }[];
   readonly latency: readonly {
@@ -289,14 +294,18 @@ export interface Overview {
   }[];
   readonly providers: readonly {
     readonly instance: string;
-    readonly vendor: string;
-    readonly provider: string;
+    /** Null, as `provider`: the instance is not configured any more. */
+    readonly vendor: string | null;
+    readonly provider: string | null;
     readonly completed: number;
+    /** Without those of unknown outcome and the cancelled. */
     readonly failed: number;
     readonly outcomeUnknown: number;
+    readonly cancelled: number;
     readonly byCode: Readonly<Record<string, number>>;
     readonly totalMs: Percentiles | null;
   }[];
+  /** Each number is {@link OPEN_COUNTED} where it is more. */
   readonly now: {
     readonly queued: number;
     readonly throttled: number;

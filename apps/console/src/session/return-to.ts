@@ -1,8 +1,11 @@
-/** Where to go after signing in: a path of this site, else `/`. Nothing else, for the address may be anybody's. */
-export function returnPath(wanted: string | undefined): string {
+/**
+ * Where to go after signing in: a path of this site, else `/`. Nothing else, for the address may be anybody's.
+ * @param origin of this site
+ */
+export function returnPath(wanted: string | undefined, origin: string = window.location.origin): string {
   if (wanted === undefined || !/^\/(?![/\\])/.test(wanted)) return '/';
-  const url = new URL(wanted, window.location.origin);
-  if (url.origin !== window.location.origin || url.pathname.startsWith('/sign-in')) return '/';
+  const url = new URL(wanted, origin);
+  if (url.origin !== origin || /^\/sign-in(?:\/|$)/.test(url.pathname)) return '/';
   return `${url.pathname}${url.search}${url.hash}`;
 }
 

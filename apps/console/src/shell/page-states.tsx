@@ -1,7 +1,7 @@
 import { useRouter, type ErrorComponentProps } from '@tanstack/react-router';
-import { Compass } from 'lucide-react';
+import { Gate } from './gate.tsx';
 import { LinkButton } from '../ui/button.tsx';
-import { EmptyState, ErrorState, SkeletonLines } from '../ui/states.tsx';
+import { ErrorState, SkeletonLines } from '../ui/states.tsx';
 
 /** A page that is on its way. */
 export function PageLoading() {
@@ -22,15 +22,20 @@ export function PageProblem({ error, reset }: ErrorComponentProps) {
   );
 }
 
+/** What keeps the console as a whole from being shown. */
+export function SiteProblem(props: ErrorComponentProps) {
+  return (
+    <Gate title="The console cannot be shown" note="It is tried again when you say so.">
+      <PageProblem {...props} />
+    </Gate>
+  );
+}
+
 /** An address that no page has. */
 export function PageUnknown() {
   return (
-    <EmptyState
-      icon={Compass}
-      title="There is no such page"
-      actions={<LinkButton href="/">To the overview</LinkButton>}
-    >
-      The address may be mistyped, or the page is gone.
-    </EmptyState>
+    <Gate title="There is no such page" note="The address may be mistyped, or the page is gone.">
+      <LinkButton href="/">To the overview</LinkButton>
+    </Gate>
   );
 }

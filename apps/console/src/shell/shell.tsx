@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Outlet, useRouter, useRouterState } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import { sessionQuery } from '../api/queries.ts';
 import { LiveProvider } from '../live/live.tsx';
 import { ForcedPasswordChange } from '../pages/account/forced-password-change.tsx';
@@ -42,9 +42,13 @@ export function Shell() {
 /** The page itself. It takes the focus when another page comes, so that it is read from its start. */
 function Main() {
   const path = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
+  const shown = useRef<string | undefined>(undefined);
   useEffect(() => {
-    // What has the focus on the new page already, keeps it.
-    if (path === undefined || document.activeElement?.closest('main') != null) return;
+    const isFirst = shown.current === undefined;
+    if (path === undefined || shown.current === path) return;
+    shown.current = path;
+    // The first page begins with the navigation; what has the focus on a new page already, keeps it.
+    if (isFirst || document.activeElement?.closest('main') != null) return;
     document.getElementById('main')?.focus({ preventScroll: true });
   }, [path]);
   return (

@@ -20,7 +20,7 @@ export function count(value: number): string {
   return counts.format(value);
 }
 
-/** 12.3K */
+/** 12.3k */
 export function shortCount(value: number): string {
   return value < 10_000 ? counts.format(value) : compact.format(value);
 }
@@ -32,20 +32,20 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 
 /** A length of time in its two largest units: `850 ms`, `2.4 s`, `3 min 20 s`, `4 h 5 min`, `2 d 3 h`. */
 export function duration(ms: number): string {
-  if (ms < SECOND) return `${Math.round(ms)} ms`;
-  if (ms < 10 * SECOND) return `${(ms / SECOND).toFixed(1)} s`;
-  if (ms < MINUTE) return `${Math.round(ms / SECOND)} s`;
-  const units: readonly (readonly [number, string])[] = [
-    [DAY, 'd'],
-    [HOUR, 'h'],
-    [MINUTE, 'min'],
-    [SECOND, 's'],
-  ];
-  const first = units.findIndex(([length]) => ms >= length);
+  if (Math.round(ms) < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < 9950) return `${(ms / SECOND).toFixed(1)} s`;
+  const seconds = Math.round(ms / SECOND);
+  const units = [
+    [86_400, 'd'],
+    [3600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ] as const;
+  const first = units.findIndex(([length]) => seconds >= length);
   return units
     .slice(first, first + 2)
     .map(([length, unit], place) => {
-      const rest = place === 0 ? ms : ms % (units[first]?.[0] ?? 1);
+      const rest = place === 0 ? seconds : seconds % (units[first]?.[0] ?? 1);
       return [Math.floor(rest / length), unit] as const;
     })
     .filter(([value]) => value > 0)

@@ -1,4 +1,4 @@
-import { Gate } from '../sign-in/gate.tsx';
+import { Gate } from '../../shell/gate.tsx';
 import { PasswordForm } from './password-form.tsx';
 
 /** Before anything else: the password was given by somebody else, who knows it. */

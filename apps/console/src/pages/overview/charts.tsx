@@ -39,7 +39,7 @@ export function ThroughputChart({ overview: { throughput, totals, bucketSeconds 
     <Card title="Throughput" note={`Actions every ${duration(bucketSeconds * 1000)}`}>
       <Chart
         label="Throughput"
-        summary={`${plural(totals.created, 'action')} asked for, ${count(totals.completed)} completed, ${count(totals.failed)} failed.`}
+        summary={`${plural(totals.created, 'action')} asked for, ${count(totals.completed)} completed, ${count(totals.failed + totals.outcomeUnknown)} failed.`}
         times={times}
         series={series}
         format={count}

@@ -26,6 +26,8 @@ const WINDOWS: readonly { readonly id: OverviewWindow; readonly label: string }[
 
 /** Milliseconds after which the figures are asked for anew: where nothing changed, and at least between two changes. */
 const IDLE_MS = 30_000;
+/** Milliseconds after which the server goes on with what it has not counted yet. */
+const GOES_ON_MS = 1500;
 const BUSY_MS: Readonly<Record<OverviewWindow, number>> = { '1h': 3000, '24h': 10_000, '7d': 30_000 };
 
 const route = getRouteApi('/shell/');
@@ -90,7 +92,7 @@ function useOverview(window: OverviewWindow) {
   const queries = useQueryClient();
   const query = useQuery({
     ...overviewQuery(window),
-    refetchInterval: IDLE_MS,
+    refetchInterval: ({ state }) => (state.data?.complete === false ? GOES_ON_MS : IDLE_MS),
     placeholderData: keepPreviousData,
   });
   const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
@@ -110,8 +112,8 @@ function Figures({ overview, isStale }: { readonly overview: Overview; readonly 
     <>
       {!overview.complete && (
         <Banner tone="info">
-          There were more actions than can be counted in time: the figures of the period are of a part of
-          them.
+          The actions of this period are still being counted, the latest first. More of them are here in a
+          moment.
         </Banner>
       )}
       <Tiles overview={overview} />

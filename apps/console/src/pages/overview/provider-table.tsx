@@ -28,10 +28,10 @@ export function ProviderTable({ overview: { providers } }: { readonly overview: 
               cell: ({ instance, vendor, provider }) => (
                 <>
                   <Link to="/providers" className={styles['name'] ?? ''}>
-                    {provider}
+                    {provider ?? instance}
                   </Link>
                   <span className={styles['sub']}>
-                    {vendor} · {instance}
+                    {vendor === null ? 'not configured any more' : `${vendor} · ${instance}`}
                   </span>
                 </>
               ),

@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { CircleCheck, CircleHelp, Clock, Hourglass, LoaderCircle, type LucideIcon } from 'lucide-react';
 import type { ReactNode } from 'react';
-import type { Overview, OverviewWindow } from '../../api/types.ts';
+import { OPEN_COUNTED, type Overview, type OverviewWindow } from '../../api/types.ts';
 import { count, duration, plural, shortCount } from '../../ui/format.ts';
 import styles from './overview.module.css';
 
@@ -13,15 +13,15 @@ const PERIODS: Readonly<Record<OverviewWindow, string>> = {
 
 /** What is to be known at a glance: how much there is now, and how it went. */
 export function Tiles({ overview: { now, totals, window } }: { readonly overview: Overview }) {
-  const ended = totals.completed + totals.failed;
+  const ended = totals.completed + totals.failed + totals.outcomeUnknown;
   const { oldestWaiting } = now;
   return (
     <div className={styles['tiles']}>
-      <Tile icon={LoaderCircle} label="Running" value={shortCount(now.running)} note="now" />
+      <Tile icon={LoaderCircle} label="Running" value={counted(now.running)} note="now" />
       <Tile
         icon={Clock}
         label="Waiting"
-        value={shortCount(now.queued + now.throttled)}
+        value={counted(now.queued, now.throttled)}
         note={now.throttled === 0 ? 'all for their turn' : `${count(now.throttled)} of them held back`}
       />
       {oldestWaiting === null ? (
@@ -40,13 +40,13 @@ export function Tiles({ overview: { now, totals, window } }: { readonly overview
         icon={CircleCheck}
         label="Completed"
         value={ended === 0 ? '–' : share(totals.completed / ended)}
-        note={`of ${plural(ended, 'ended action')} in ${PERIODS[window]}`}
+        note={`of ${plural(ended, 'action')} that ran to their end in ${PERIODS[window]}`}
       />
       <Link to="/inbox" className={styles['tile'] ?? ''}>
         <TileContent
           icon={CircleHelp}
           label="Outcome unknown"
-          value={shortCount(now.unresolved)}
+          value={counted(now.unresolved)}
           note={now.unresolved === 0 ? 'nothing to look at' : 'somebody has to look'}
         />
       </Link>
@@ -80,6 +80,12 @@ function TileContent({ icon: Icon, label, value, note }: TileProps) {
       <span className={styles['tileNote']}>{note}</span>
     </>
   );
+}
+
+/** Their sum, and `+` where one of them is more than was counted. */
+function counted(...numbers: readonly number[]): string {
+  const sum = shortCount(numbers.reduce((total, number) => total + number, 0));
+  return numbers.some((number) => number >= OPEN_COUNTED) ? `${sum}+` : sum;
 }
 
 /** 98.4 %; never rounded up to all of it. */

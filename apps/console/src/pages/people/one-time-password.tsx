@@ -32,7 +32,7 @@ export function OneTimePassword({
         of you read. It has to be changed at the first sign-in.
       </p>
       <div className={styles['secret']}>
-        <span>{person.password}</span>
+        <span data-secret>{person.password}</span>
         <CopyButton text={person.password} label="Copy the password" />
       </div>
       <Banner tone="warning">It is shown this once: nobody can look it up later.</Banner>

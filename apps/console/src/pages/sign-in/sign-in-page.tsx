@@ -10,8 +10,8 @@ import { signIn } from '../../session/session.tsx';
 import { Banner } from '../../ui/banner.tsx';
 import { Button, LinkButton } from '../../ui/button.tsx';
 import { TextField } from '../../ui/field.tsx';
-import styles from './gate.module.css';
-import { Gate } from './gate.tsx';
+import styles from './sign-in.module.css';
+import { Gate } from '../../shell/gate.tsx';
 import { problemInWords } from './problems.ts';
 
 const route = getRouteApi('/sign-in');

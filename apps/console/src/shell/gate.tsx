@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
-import { Mark } from '../../shell/mark.tsx';
-import { useDocumentTitle } from '../../ui/page.tsx';
+import { Mark } from './mark.tsx';
+import { useDocumentTitle } from '../ui/page.tsx';
 import styles from './gate.module.css';
 
 /** A page before the shell: one card with one thing to do. */
