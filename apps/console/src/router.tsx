@@ -79,6 +79,13 @@ const actions = createRoute({
 const newAction = createRoute({
   getParentRoute: () => shell,
   path: '/actions/new',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { from?: string; provider?: string; action?: string } => ({
+    ...textOf(search, 'from'),
+    ...textOf(search, 'provider'),
+    ...textOf(search, 'action'),
+  }),
   component: lazyRouteComponent(() => import('./pages/actions/new-action-page.tsx'), 'NewActionPage'),
 });
 
@@ -100,6 +107,12 @@ const providers = createRoute({
   component: lazyRouteComponent(() => import('./pages/providers/providers-page.tsx'), 'ProvidersPage'),
 });
 
+const provider = createRoute({
+  getParentRoute: () => shell,
+  path: '/providers/$instance',
+  component: lazyRouteComponent(() => import('./pages/providers/provider-page.tsx'), 'ProviderPage'),
+});
+
 const people = createRoute({
   getParentRoute: () => shell,
   path: '/people',
@@ -115,7 +128,7 @@ const account = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
-    shell.addChildren([overview, actions, newAction, action, inbox, providers, people, account]),
+    shell.addChildren([overview, actions, newAction, action, inbox, providers, provider, people, account]),
   ]),
   context: { queries: queryClient },
   defaultPreload: 'intent',
