@@ -2,8 +2,15 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
-import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
-import type { ActionSearch, WorkerRegistry } from '#persistence';
+import type {
+  AskProvider,
+  CancelAction,
+  ProviderRegistry,
+  ResolveOutcome,
+  RevertAction,
+  SubmitAction,
+} from '#engine';
+import type { ActionFigures, ActionSearch, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
@@ -17,6 +24,7 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
+import { OverviewController } from './native/overview.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
 import type { Outlooks } from './native/outlook.js';
@@ -35,6 +43,7 @@ import {
   CONSOLE,
   EVENT_STREAMS,
   FEEDS,
+  FIGURES,
   HEALTH,
   LINK_BASE,
   LIST_ACTIONS,
@@ -43,6 +52,7 @@ import {
   OUTLOOKS,
   PROVIDERS,
   RATE_LIMIT,
+  REGISTRY,
   RESOLVE_OUTCOME,
   REVERT_ACTION,
   SEARCH,
@@ -56,6 +66,8 @@ import {
 export interface ApiParts {
   readonly store: ActionStore;
   readonly search: ActionSearch;
+  readonly figures: ActionFigures;
+  readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
@@ -91,6 +103,7 @@ export class ApiModule {
         BatchController,
         NativeActionsController,
         EventsController,
+        OverviewController,
         ProvidersController,
         FeedsController,
         WorkersController,
@@ -101,6 +114,8 @@ export class ApiModule {
       providers: [
         { provide: ACTION_STORE, useValue: parts.store },
         { provide: SEARCH, useValue: parts.search },
+        { provide: FIGURES, useValue: parts.figures },
+        { provide: REGISTRY, useValue: parts.registry },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },

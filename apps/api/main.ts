@@ -174,6 +174,8 @@ await runProcess(log, stopWithin, async () => {
     ApiModule.with({
       store,
       search: database.search,
+      figures: database.figures,
+      registry,
       workers: database.workers,
       submit: new SubmitAction({
         store,

@@ -2,6 +2,7 @@ import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
 import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
 import { actionSchema } from './action-document.js';
+import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
@@ -38,6 +39,8 @@ export interface DatabaseOptions {
   readonly retryBudgetMs?: number;
   /** Milliseconds the database may look for what a search asks for. Default 2,000. */
   readonly searchScanMs?: number;
+  /** Actions that figures are counted of at once. Default 20,000. */
+  readonly figuresAtOnce?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
   readonly readsBeginMs?: number;
 }
@@ -45,6 +48,8 @@ export interface DatabaseOptions {
 export interface Database {
   readonly actions: MongoActionStore;
   readonly search: ActionSearch;
+  /** How many actions there were, how they ended, and how long that took. */
+  readonly figures: ActionFigures;
   readonly idempotencyKeys: MongoIdempotencyKeys;
   /** What applications have asked for in the last hour, where that is limited. */
   readonly blastCounts: MongoBlastCounts;
@@ -129,6 +134,8 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const questions = new MongoQuestions(native);
     const turns = new ReadTurns(options.readsBeginMs);
     const feeds = new FeedStore(native, options.retryBudgetMs, turns);
+    const clock = await ServerClock.start(connection.getClient());
+    const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
       [
@@ -141,12 +148,13 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
         sessions,
         questions,
         feeds,
+        figures,
       ].map((one) => one.ensureIndexes()),
     );
-    const clock = await ServerClock.start(connection.getClient());
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
+      figures,
       idempotencyKeys,
       blastCounts,
       workers,

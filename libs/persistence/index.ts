@@ -1,4 +1,16 @@
 export { ActionChanges, type Told } from './action-changes.js';
+export {
+  OUTCOMES,
+  SPAN_SECONDS,
+  InstanceFigures,
+  SpanFigures,
+  type ActionFigures,
+  type FiguresOverTime,
+  type OpenFigures,
+  type Outcome,
+  type SpanSeconds,
+} from './action-figures.js';
+export { LatencyHistogram, type Percentiles } from './latency-histogram.js';
 export { ActionSearch, type ActionQuery } from './action-search.js';
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';

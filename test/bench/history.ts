@@ -11,7 +11,7 @@ export const TENANTS: readonly string[] = [TENANT, ...Array.from({ length: 19 },
 const BATCH = 5000;
 /** Actions after which it is told how many there are. */
 const TOLD_EVERY = 200_000;
-/** The history that the actions are spread over, evenly. */
+/** The history that the actions are spread over, evenly, where nothing else is said. */
 const HISTORY_MS = 90 * 86_400_000;
 
 /** An action that is ready to be recorded. */
@@ -46,6 +46,7 @@ export async function fillHistory(
   uri: string,
   count: number,
   onProgress: (done: number) => void,
+  overMs = HISTORY_MS,
 ): Promise<void> {
   const template = await endedAction(uri);
   const client = await new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 1 } }).connect();
@@ -54,10 +55,10 @@ export async function fillHistory(
     // They are made again when all is there, which is quicker than keeping them.
     await collection.drop();
     const random = new Random(count);
-    const begin = Date.now() - HISTORY_MS;
+    const begin = Date.now() - overMs;
     for (let done = 0; done < count; done += BATCH) {
       const documents = Array.from({ length: Math.min(BATCH, count - done) }, (_, index) =>
-        variant(template, random, new Date(begin + ((done + index) / count) * HISTORY_MS)),
+        variant(template, random, new Date(begin + ((done + index) / count) * overMs)),
       );
       await collection.insertMany(documents, { ordered: false });
       if (done > 0 && done % TOLD_EVERY === 0) onProgress(done);

@@ -201,6 +201,69 @@ describe('a cancel on the native API', () => {
   });
 });
 
+describe('the overview', () => {
+  interface Overview {
+    readonly window: string;
+    readonly bucketSeconds: number;
+    readonly complete: boolean;
+    readonly totals: Readonly<Record<string, number>>;
+    readonly throughput: readonly Readonly<Record<'created' | 'completed' | 'failed', number>>[];
+    readonly latency: readonly { readonly totalMs: { readonly p99: number } | null }[];
+    readonly providers: readonly { readonly instance: string; readonly totalMs: { readonly p50: number } }[];
+    readonly now: { readonly running: number; readonly oldestWaiting: object | null };
+  }
+  const overview = async (client: Client, window?: string) =>
+    client.request<Overview & GraphError>(
+      'GET',
+      `/api/v1/overview${window === undefined ? '' : `?window=${window}`}`,
+    );
+
+  it('shows what was made, how it ended, how long it took, and what is open, in each window', async () => {
+    const client = await owner();
+    const made = [
+      await client.act('BlockIp', { IP: '203.0.113.20' }),
+      await client.act('FailAlways', { code: 404, message: 'no such machine' }),
+      await client.act('FailAlways', { code: 503, message: 'away' }),
+    ];
+    for (const id of made) await client.ended(id);
+    const long = await client.act('LongRunning', { durationMs: 600_000 });
+    await client.inPhase(long, 'waitingOnVendor');
+    for (const [window, bucketSeconds, spans] of [
+      ['1h', 60, 60],
+      ['24h', 900, 96],
+      ['7d', 7200, 84],
+    ] as const) {
+      const { status, body } = await overview(client, window);
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ window, bucketSeconds, complete: true });
+      expect(body.totals).toEqual({ created: 4, completed: 1, failed: 2, outcomeUnknown: 0, cancelled: 0 });
+      expect([body.throughput.length, body.latency.length]).toEqual([spans, spans]);
+      expect(body.throughput.reduce((sum, { failed }) => sum + failed, 0)).toBe(2);
+      expect(body.providers).toEqual([
+        {
+          instance: 'mock',
+          vendor: 'Mock',
+          provider: 'Mock',
+          completed: 1,
+          failed: 2,
+          outcomeUnknown: 0,
+          cancelled: 0,
+          byCode: { 404: 1, 503: 1 },
+          totalMs: expect.objectContaining({ p50: expect.any(Number) as number }) as object,
+        },
+      ]);
+      expect(body.now).toEqual({ queued: 0, throttled: 0, running: 1, unresolved: 0, oldestWaiting: null });
+    }
+    await client.cancel(long);
+    expect((await overview(client)).body.window).toBe('24h');
+  });
+
+  it('refuses a window that it does not have with a 400', async () => {
+    const { status, body } = await overview(await owner(), '2h');
+    expect([status, body.error.message]).toEqual([400, 'window has to be one of 1h, 24h, 7d; it is "2h".']);
+  });
+});
+
 describe('one action', () => {
   interface Details extends NativeAction {
     readonly job: { readonly queue: string; readonly id: string; readonly url: string | null } | null;

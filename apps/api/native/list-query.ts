@@ -38,7 +38,7 @@ function narrowingOf(given: ReadonlyMap<string, string>): ActionFilter {
  * @throws UserError `invalidRequest` for one that is not known: ignored, it would be a promise that nobody keeps; and for
  *   one that is given twice
  */
-function knownParameters(query: Query, known: readonly string[]): ReadonlyMap<string, string> {
+export function knownParameters(query: Query, known: readonly string[]): ReadonlyMap<string, string> {
   const given = new Map<string, string>();
   for (const [key, value] of Object.entries(query)) {
     if (!known.includes(key)) {
@@ -58,7 +58,7 @@ function knownParameters(query: Query, known: readonly string[]): ReadonlyMap<st
  * The parameter as one of these.
  * @throws UserError `invalidRequest` that says which there are
  */
-function oneOf<T extends string>(name: string, text: string, names: readonly T[]): T {
+export function oneOf<T extends string>(name: string, text: string, names: readonly T[]): T {
   const found = names.find((one) => one === text);
   if (found === undefined) {
     throw new UserError(
