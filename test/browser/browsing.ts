@@ -16,7 +16,7 @@ import { Stack } from '../support/stack.js';
 /** Where screenshots of failed tests are kept, and of the pages in each look. */
 const RESULTS = path.join(PROJECT_DIR, 'test-results');
 /** Milliseconds that a page may take to show something: the machine may have much else to do. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 15_000;
 
 /** The tenant of everybody whom the issuer vouches for. */
 export const ISSUER_TENANT = '0a0b0c0d-1111-4111-8111-0123456789ab';
