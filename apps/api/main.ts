@@ -216,7 +216,13 @@ await runProcess(log, stopWithin, async () => {
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
-  await mountBullBoard(server, { queue, callers, log });
+  await mountBullBoard(server, {
+    queue,
+    callers,
+    sites: console.sites,
+    writable: config.console.queues.writable,
+    log,
+  });
   if (builtin !== null) {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });

@@ -171,6 +171,26 @@ describeInBrowser('the console in a browser', () => {
     expect(new URL(page.url()).searchParams.get('returnTo')).toBe('/people');
   });
 
+  it('asks who leaves it alone whether they are there, and signs them out if not', async () => {
+    await makeOperator(database, 'away');
+    const watched = await browser.open();
+    const { page } = watched;
+    await page.clock.install();
+    await page.goto('/account');
+    await signIn(page, 'away');
+    await page.getByRole('heading', { name: 'Account and appearance', level: 1 }).waitFor();
+    const asked = page.getByRole('alertdialog', { name: 'Are you still there?' });
+    await page.clock.fastForward('29:10');
+    await asked.getByRole('button', { name: 'Stay signed in' }).click();
+    await asked.waitFor({ state: 'detached' });
+    await page.clock.fastForward('29:10');
+    await asked.waitFor();
+    await page.clock.fastForward('01:00');
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    expect(new URL(page.url()).searchParams.get('returnTo')).toBe('/account');
+    expect(await page.context().cookies()).toEqual([]);
+  });
+
   it('is worked by keys, unless somebody has no use for that', async () => {
     const { page } = await signedIn('/account');
     await page.getByRole('heading', { name: 'Account and appearance' }).waitFor();

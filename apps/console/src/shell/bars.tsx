@@ -1,6 +1,15 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
-import { ArrowUpRight, BookOpen, ChevronsUpDown, Layers, LogOut, MonitorX, UserRound } from 'lucide-react';
+import {
+  ArrowUpRight,
+  BookOpen,
+  ChevronsUpDown,
+  Layers,
+  LogOut,
+  MonitorX,
+  UserRound,
+  Users,
+} from 'lucide-react';
 import { Button } from 'react-aria-components/Button';
 import { overviewQuery } from '../api/queries.ts';
 import type { LiveState } from '../live/events.ts';
@@ -190,9 +199,13 @@ function AccountMenu({ isShort = false }: { readonly isShort?: boolean }) {
       }
     >
       <MenuItem label="Account and appearance" icon={<UserRound size={16} aria-hidden />} href="/account" />
-      {isShort && mayManage && <MenuItem label="People" href="/people" />}
-      {isShort && operates && <MenuItem label="Queues" href="/ops/queues" />}
-      {isShort && <MenuItem label="API reference" href="/docs" />}
+      {isShort && mayManage && (
+        <MenuItem label="People" icon={<Users size={16} aria-hidden />} href="/people" />
+      )}
+      {isShort && operates && (
+        <MenuItem label="Queues" icon={<Layers size={16} aria-hidden />} href="/ops/queues" />
+      )}
+      {isShort && <MenuItem label="API reference" icon={<BookOpen size={16} aria-hidden />} href="/docs" />}
       <MenuSeparator />
       <MenuItem label="Sign out" icon={<LogOut size={16} aria-hidden />} onAction={() => void leave(false)} />
       <MenuItem

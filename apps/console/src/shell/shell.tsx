@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'react';
 import { sessionQuery } from '../api/queries.ts';
 import { LiveProvider } from '../live/live.tsx';
 import { ForcedPasswordChange } from '../pages/account/forced-password-change.tsx';
+import { IdleGuard } from '../session/idle-guard.tsx';
 import { SessionProvider, onSessionElsewhere } from '../session/session.tsx';
 import { BottomBar, Sidebar, TopBar } from './bars.tsx';
 import { Shortcuts } from './shortcuts.tsx';
@@ -34,6 +35,7 @@ export function Shell() {
           <BottomBar />
         </div>
         <Shortcuts />
+        <IdleGuard />
       </LiveProvider>
     </SessionProvider>
   );

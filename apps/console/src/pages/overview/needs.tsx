@@ -37,9 +37,11 @@ export function Needs({ now }: { readonly now: Overview['now'] }) {
       <ul className={styles['needs']}>
         {needs.map(({ id, tone, icon, label, words, note, to }) => (
           <li key={id} className={styles['need']}>
-            <Badge tone={tone} icon={icon}>
-              {label}
-            </Badge>
+            <span>
+              <Badge tone={tone} icon={icon}>
+                {label}
+              </Badge>
+            </span>
             <span className={styles['needWords']}>
               <Link to={to}>{words}</Link>
               {note !== undefined && <span className={styles['needNote']}> {note}</span>}
