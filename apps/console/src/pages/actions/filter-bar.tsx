@@ -19,6 +19,7 @@ import {
   type Period,
   type Sort,
 } from './list-search.ts';
+import { localTime } from './local-time.ts';
 import { STATUS_WORDS } from './words.ts';
 
 /** Milliseconds after the last letter until it counts. */
@@ -234,17 +235,13 @@ function TimeField({
     <TextField
       label={label}
       type="datetime-local"
-      value={value === undefined ? '' : localValue(new Date(value))}
+      value={value === undefined ? '' : localTime(new Date(value))}
       onChange={(text) => {
         const time = new Date(text);
         onChange(Number.isNaN(time.getTime()) ? undefined : time.toISOString());
       }}
     />
   );
-}
-
-function localValue(time: Date): string {
-  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 /** What is typed, told once the typing has stopped. */
