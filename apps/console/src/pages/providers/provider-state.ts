@@ -11,7 +11,8 @@ export interface ProviderState {
 }
 
 /** What is to be known of an instance first: that it stands still, else why it waits, else how it says it fares. */
-export function stateOf({ paused, breaker, waiting, health }: Provider): ProviderState {
+export function stateOf({ paused, breaker, waiting, health, quota }: Provider): ProviderState {
+  const isReserved = quota?.every(({ left }) => left > 0) === true;
   if (paused !== null)
     return { label: 'Paused', tone: 'warning', words: `Nothing is started there: ${paused.reason}` };
   if (breaker === 'open')
@@ -28,9 +29,9 @@ export function stateOf({ paused, breaker, waiting, health }: Provider): Provide
     };
   if (waiting?.reason === 'quota')
     return {
-      label: 'Quota used up',
+      label: 'Waits for quota',
       tone: 'warning',
-      words: `The next action can start in ${duration(waiting.waitMs)}.`,
+      words: `The next action can start in ${duration(waiting.waitMs)}.${isReserved ? ' What is left is kept for cancels, and for what undoes or releases.' : ''}`,
     };
   if (waiting?.reason === 'vendorBusy')
     return {
