@@ -14,8 +14,11 @@ export interface KnownCaller {
   readonly identity: Identity;
   /** Null: an access token says who it is. */
   readonly session: Session | null;
-  /** Whether it would be let through now, as it was then. */
-  readonly goesOn: () => Promise<boolean>;
+  /**
+   * Who it is as things stand now; that is no use of a session, which would never end by being idle.
+   * @throws UserError `unauthenticated`, `accessDenied` when the token or the session has ended
+   */
+  readonly now: () => Promise<Identity>;
 }
 
 /** A session that goes on, with the secret that came with the request. */
@@ -69,15 +72,7 @@ export class Callers {
     if (token === undefined)
       throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
     const identity = await this.#verifier.verify(token);
-    const goesOn = (): Promise<boolean> =>
-      this.#verifier.verify(token).then(
-        () => true,
-        (error: unknown) => {
-          if (error instanceof UserError) return false;
-          throw error;
-        },
-      );
-    return { identity, session: null, goesOn };
+    return { identity, session: null, now: () => this.#verifier.verify(token) };
   }
 
   /** The session that came with a request; null: none that goes on. It gives no right to change anything by itself. */
@@ -86,8 +81,12 @@ export class Callers {
     const secret = site === null ? null : readCookie(request, site, SESSION_COOKIE);
     const session = secret === null ? null : await this.#console.sessions.find(secret);
     if (session === null || secret === null) return null;
-    const goesOn = (): Promise<boolean> => this.#console.sessions.goesOn(session);
-    return { session, secret, caller: { identity: identityOfSession(session), session, goesOn } };
+    const now = async (): Promise<Identity> => {
+      const found = await this.#console.sessions.look(session);
+      if (found === null) throw new UserError('unauthenticated', 'The session has ended.');
+      return identityOfSession(found);
+    };
+    return { session, secret, caller: { identity: identityOfSession(session), session, now } };
   }
 
   #requireConsole(request: FastifyRequest, secret: string): void {

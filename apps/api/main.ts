@@ -152,6 +152,7 @@ await runProcess(log, stopWithin, async () => {
     permits,
     records: database.instances,
     counter: store,
+    figures: database.figures,
     log,
   });
   const changes = database.changes({
@@ -175,6 +176,7 @@ await runProcess(log, stopWithin, async () => {
       store,
       search: database.search,
       figures: database.figures,
+      views: database.views,
       registry,
       workers: database.workers,
       submit: new SubmitAction({
@@ -216,7 +218,13 @@ await runProcess(log, stopWithin, async () => {
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLog(log), abortOnError: false },
   );
-  await mountBullBoard(server, { queue, callers, log });
+  await mountBullBoard(server, {
+    queue,
+    callers,
+    sites: console.sites,
+    writable: config.console.queues.writable,
+    log,
+  });
   if (builtin !== null) {
     const clients = new ClientCredentials(database.applications, builtin);
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });

@@ -62,9 +62,9 @@ export class ConsoleSessions {
     return this.#use(idOf(secret));
   }
 
-  /** Whether a session that was found before goes on. To ask is not to use it: it may end because nobody does. */
-  async goesOn({ id }: Session): Promise<boolean> {
-    return (await this.#use(id, Infinity)) !== null;
+  /** The session as it is now, without using it; null: it ended. */
+  async look({ id }: Session): Promise<Session | null> {
+    return this.#use(id, Number.POSITIVE_INFINITY);
   }
 
   /**

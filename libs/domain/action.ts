@@ -220,6 +220,31 @@ export interface SecurityAction extends StoredParameters {
   readonly revertedBy: string | null;
 }
 
+/** What carrying an action out needs of its record: half of it, which is read with each claim. */
+export type ClaimedAction = Pick<
+  SecurityAction,
+  | 'id'
+  | 'tenantId'
+  | 'instance'
+  | 'actionName'
+  | 'parameters'
+  | 'sealed'
+  | 'lane'
+  | 'mutexKey'
+  | 'reverts'
+  | 'progress'
+  | 'deadlineAt'
+  | 'effectUntil'
+  | 'epoch'
+  | 'owner'
+  | 'leaseUntil'
+  | 'nextAt'
+  | 'crashes'
+  | 'intent'
+  | 'attempts'
+  | 'cancel'
+>;
+
 /** What a submitter decides; the store adds ids of time and state. */
 export interface NewAction {
   readonly id: string;

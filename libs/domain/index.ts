@@ -16,6 +16,7 @@ export {
   type Attempt,
   type Caller,
   type CancelOutcome,
+  type ClaimedAction,
   type CancelWish,
   type EffectRecord,
   type ErrorInfo,

@@ -3,6 +3,7 @@ import type {
   ActionStatus,
   Caller,
   CancelOutcome,
+  ClaimedAction,
   EffectRecord,
   ErrorInfo,
   FailedPhase,
@@ -25,7 +26,7 @@ export interface Lease {
 }
 
 export interface Claim {
-  readonly action: SecurityAction;
+  readonly action: ClaimedAction;
   readonly lease: Lease;
   /** True when this very claim wrote the intent: nothing has been sent to the vendor yet under it. */
   readonly freshIntent: boolean;
@@ -144,25 +145,25 @@ export interface ActionStore {
     options?: ClaimOptions,
   ): Promise<ClaimAnswer>;
   /** Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. */
-  renew(lease: Lease, leaseMs: number, report?: HeartbeatReport): Promise<SecurityAction | null>;
+  renew(lease: Lease, leaseMs: number, report?: HeartbeatReport): Promise<ClaimedAction | null>;
   /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
-  recordIntent(lease: Lease, providerVersion: string): Promise<SecurityAction | null>;
+  recordIntent(lease: Lease, providerVersion: string): Promise<ClaimedAction | null>;
   /**
    * Takes back the intent that this very claim recorded, for nothing was sent under it, and gives the lease back,
    * due at once. Costs no attempt.
    */
-  takeBack(lease: Lease): Promise<SecurityAction | null>;
+  takeBack(lease: Lease): Promise<ClaimedAction | null>;
   /** Keeps the vendor's handle before anyone waits for it. */
-  saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null>;
+  saveOperation(lease: Lease, operation: VendorOperation): Promise<ClaimedAction | null>;
   /** Notes what the provider said to a cancel. */
-  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<SecurityAction | null>;
+  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<ClaimedAction | null>;
   /** The engine's own wish to stop an issued action whose deadline passed. */
-  wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null>;
+  wishCancelAtDeadline(lease: Lease): Promise<ClaimedAction | null>;
   /** Gives the lease back while the vendor works. */
   park(
     lease: Lease,
     step: Release & { readonly operation: VendorOperation; readonly progress: Json },
-  ): Promise<SecurityAction | null>;
+  ): Promise<ClaimedAction | null>;
   /**
    * Ends an attempt and gives the lease back for another. `applied: 'no'` clears the intent (a cancel may then
    * end it before issue), `'unknown'` keeps it.
@@ -170,9 +171,9 @@ export interface ActionStore {
   retry(
     lease: Lease,
     step: Release & { readonly error: ErrorInfo; readonly applied: 'no' | 'unknown' },
-  ): Promise<SecurityAction | null>;
+  ): Promise<ClaimedAction | null>;
   /** Gives the lease back as it is, due at once: a graceful stop. */
-  handOver(lease: Lease): Promise<SecurityAction | null>;
+  handOver(lease: Lease): Promise<ClaimedAction | null>;
   /** Ends it. False: fenced out, or ended already. */
   complete(lease: Lease, result: Json, effect?: EffectRecord | null): Promise<boolean>;
   /** Ends it. False: fenced out, or ended already. */

@@ -5,6 +5,7 @@ import {
   type ActionQueue,
   type ActionStore,
   type Claim,
+  type ClaimedAction,
   type EffectRecord,
   type EntryLedger,
   type ErrorInfo,
@@ -127,7 +128,7 @@ export class ActionRun {
   /** Calls of the plugin, and requests that these sent by `http`. */
   #calls = 0;
   #requests = 0;
-  #action: SecurityAction;
+  #action: ClaimedAction;
 
   constructor(parts: ActionRunParts) {
     this.#store = parts.store;
@@ -280,7 +281,7 @@ export class ActionRun {
   }
 
   /** An action's parameters as they were sent; null when they cannot be had, and the run is over. */
-  async #parameters(action: SecurityAction): Promise<readonly KeyValuePair[] | null> {
+  async #parameters(action: ClaimedAction): Promise<readonly KeyValuePair[] | null> {
     try {
       return await openParameters(this.#seal, placeOfAction(action), action);
     } catch (error) {
@@ -816,7 +817,7 @@ export class ActionRun {
     }
   }
 
-  #saveOperation(operation: VendorOperation): Promise<SecurityAction | null> {
+  #saveOperation(operation: VendorOperation): Promise<ClaimedAction | null> {
     return this.#store.saveOperation(this.#claim.lease, this.#kept.hide(operation));
   }
 
@@ -870,7 +871,7 @@ export class ActionRun {
   }
 
   /** A delayed hint saves the sweep's period; `nextAt` on the record is what counts. */
-  #hintAgain(action: SecurityAction | null): void {
+  #hintAgain(action: ClaimedAction | null): void {
     if (action?.nextAt == null) return;
     const { id: actionId, tenantId, instance, lane, actionName, epoch, nextAt: at } = action;
     void this.#queue.hint(
@@ -1018,7 +1019,7 @@ function calledTo({ instance, request, original }: Target, context: ExecutionCon
 }
 
 /** With what the last attempt said: a vendor that cannot be reached is what it waited for. */
-function neverIssued({ attempts }: SecurityAction, why: ErrorInfo | null = null): ErrorInfo {
+function neverIssued({ attempts }: ClaimedAction, why: ErrorInfo | null = null): ErrorInfo {
   // That the last call was cut off says less than what those before it ended with.
   const said = (attempts.at(-1)?.error ?? why)?.message;
   return errorInfo(
@@ -1050,7 +1051,7 @@ function unsentBecause({ code, message, subcode }: ErrorInfo): ErrorInfo {
 }
 
 /** What an earlier attempt under the intent that stands ended with. */
-function intentsLastWords({ attempts }: SecurityAction): ErrorInfo | null {
+function intentsLastWords({ attempts }: ClaimedAction): ErrorInfo | null {
   const last = attempts.at(-1);
   return last?.outcome === 'unknown' ? last.error : null;
 }

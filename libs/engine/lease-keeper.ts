@@ -1,4 +1,4 @@
-import type { ActionStore, Claim, HeartbeatReport, SecurityAction } from '#domain';
+import type { ActionStore, Claim, ClaimedAction, HeartbeatReport } from '#domain';
 
 /** Part of the lease kept free at its end: no call starts that late. */
 const MARGIN = 0.2;
@@ -19,7 +19,7 @@ export class LeaseKeeper {
   #renewedAtWall: number;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> | undefined;
-  #latest: SecurityAction;
+  #latest: ClaimedAction;
 
   /** @param claimedAt `performance.now()` from before the claim was sent */
   constructor(parts: {
@@ -57,7 +57,7 @@ export class LeaseKeeper {
   }
 
   /** The record as of the last heartbeat. */
-  get latest(): SecurityAction {
+  get latest(): ClaimedAction {
     return this.#latest;
   }
 
@@ -82,7 +82,7 @@ export class LeaseKeeper {
   async #renew(report: HeartbeatReport): Promise<boolean> {
     const startedAt = performance.now();
     const startedAtWall = Date.now();
-    let action: SecurityAction | null;
+    let action: ClaimedAction | null;
     try {
       action = await this.#store.renew(this.#claim.lease, this.#leaseMs, report);
     } catch {

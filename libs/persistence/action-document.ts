@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import type { Json, SecurityAction } from '#domain';
+import type { ClaimedAction, Json, SecurityAction } from '#domain';
 
 export type Uuid = mongoose.mongo.UUID;
 
@@ -171,4 +171,57 @@ export function toAction(document: ActionDocument): SecurityAction {
     ...rest
   } = document;
   return { id: _id.toString(), ...NONE_OF_THESE, ...rest };
+}
+
+/** What a claim reads of a record, besides its id. */
+export const CLAIMED_FIELDS = {
+  tenantId: 1,
+  instance: 1,
+  actionName: 1,
+  parameters: 1,
+  sealed: 1,
+  lane: 1,
+  mutexKey: 1,
+  reverts: 1,
+  progress: 1,
+  deadlineAt: 1,
+  effectUntil: 1,
+  open: 1,
+  epoch: 1,
+  owner: 1,
+  leaseUntil: 1,
+  nextAt: 1,
+  crashes: 1,
+  intent: 1,
+  attempts: 1,
+  cancel: 1,
+} as const satisfies Readonly<Record<Exclude<keyof ClaimedAction, 'id'> | 'open', 1>>;
+
+/** A record as it is read by {@link CLAIMED_FIELDS}. */
+export type ClaimedDocument = Pick<ActionDocument, '_id' | keyof typeof CLAIMED_FIELDS>;
+
+/** As {@link toAction}, for who carries it out. */
+export function toClaimed({ _id, ...document }: ClaimedDocument): ClaimedAction {
+  return {
+    id: _id.toString(),
+    tenantId: document.tenantId,
+    instance: document.instance,
+    actionName: document.actionName,
+    parameters: document.parameters,
+    sealed: document.sealed ?? null,
+    lane: document.lane ?? 'routine',
+    mutexKey: document.mutexKey ?? null,
+    reverts: document.reverts ?? null,
+    progress: document.progress,
+    deadlineAt: document.deadlineAt,
+    effectUntil: document.effectUntil ?? null,
+    epoch: document.epoch,
+    owner: document.owner,
+    leaseUntil: document.leaseUntil,
+    nextAt: document.nextAt,
+    crashes: document.crashes,
+    intent: document.intent,
+    attempts: document.attempts,
+    cancel: document.cancel,
+  };
 }

@@ -14,6 +14,7 @@ import {
   type CancelOutcome,
   type ClaimAnswer,
   type ClaimOptions,
+  type ClaimedAction,
   type DueAction,
   type EffectRecord,
   type ErrorInfo,
@@ -34,7 +35,16 @@ import {
 } from '#domain';
 import { grouped } from '#grouping';
 import { CLAIM, COMPLETE, PARK, RECORD_INTENT, SAVE_OPERATION, dueAgain, failing } from './action-writes.js';
-import { ACTIONS, WAITING_INDEX, toAction, type ActionDocument, type Uuid } from './action-document.js';
+import {
+  ACTIONS,
+  CLAIMED_FIELDS,
+  WAITING_INDEX,
+  toAction,
+  toClaimed,
+  type ActionDocument,
+  type ClaimedDocument,
+  type Uuid,
+} from './action-document.js';
 import { LIFT_WATCHED_MS, ONE_MORE_TRY } from './mongo-effect-lifts.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
@@ -65,7 +75,7 @@ type Filter = mongoose.mongo.Filter<ActionDocument>;
 /** A write whose success shows in the record as it is read after it. */
 interface ShownWrite {
   readonly write: GuardedWrite;
-  readonly shows: (found: ActionDocument) => boolean;
+  readonly shows: (found: ClaimedDocument) => boolean;
 }
 
 /**
@@ -94,8 +104,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #together: Together;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
-  readonly #take: (claim: ShownWrite) => Promise<ActionDocument | null>;
-  readonly #write: (write: ShownWrite) => Promise<ActionDocument | null>;
+  readonly #take: (claim: ShownWrite) => Promise<ClaimedDocument | null>;
+  readonly #write: (write: ShownWrite) => Promise<ClaimedDocument | null>;
   readonly #end: (end: GuardedWrite) => Promise<boolean>;
 
   /**
@@ -199,7 +209,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       const before = await this.#read(() => this.#targets.aheadOf(uuidOf(id)));
       if (before !== null) return this.#targetBusy(id, before);
     }
-    let document: ActionDocument | null;
+    let document: ClaimedDocument | null;
     try {
       document = await this.#take({
         write: {
@@ -215,7 +225,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       return this.#targetBusy(id, await this.#read(() => this.#targets.holderAt(uuidOf(id))));
     }
     if (document === null) return { kind: 'none' };
-    const action = toAction(document);
+    const action = toClaimed(document);
     return {
       kind: 'claimed',
       claim: {
@@ -226,7 +236,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     };
   }
 
-  renew(lease: Lease, leaseMs: number, report: HeartbeatReport = {}): Promise<SecurityAction | null> {
+  renew(lease: Lease, leaseMs: number, report: HeartbeatReport = {}): Promise<ClaimedAction | null> {
     const { progress, checkpoint } = report;
     return this.#held('renew', lease, {
       leaseUntil: inMs(wholeMs(leaseMs)),
@@ -246,7 +256,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
-  recordIntent(lease: Lease, providerVersion: string): Promise<SecurityAction | null> {
+  recordIntent(lease: Lease, providerVersion: string): Promise<ClaimedAction | null> {
     // A cancel that came after it must not hide that it was recorded.
     return this.#step(
       this.#take,
@@ -257,7 +267,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  takeBack(lease: Lease): Promise<SecurityAction | null> {
+  takeBack(lease: Lease): Promise<ClaimedAction | null> {
     return this.#held(
       'takeBack',
       lease,
@@ -271,7 +281,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  saveOperation(lease: Lease, operation: VendorOperation): Promise<SecurityAction | null> {
+  saveOperation(lease: Lease, operation: VendorOperation): Promise<ClaimedAction | null> {
     return this.#step(
       this.#write,
       SAVE_OPERATION,
@@ -281,7 +291,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<SecurityAction | null> {
+  noteCancelOutcome(lease: Lease, outcome: CancelOutcome): Promise<ClaimedAction | null> {
     return this.#held(
       'noteCancelOutcome',
       lease,
@@ -290,7 +300,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  wishCancelAtDeadline(lease: Lease): Promise<SecurityAction | null> {
+  wishCancelAtDeadline(lease: Lease): Promise<ClaimedAction | null> {
     const wish = { at: STAMP, why: 'deadline', appId: '$appId', user: '$user', outcome: null };
     return this.#held('wishCancelAtDeadline', lease, {
       phase: phaseAfter('wishCancelAtDeadline', 'cancelling'),
@@ -301,7 +311,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   park(
     lease: Lease,
     step: Release & { readonly operation: VendorOperation; readonly progress: Json },
-  ): Promise<SecurityAction | null> {
+  ): Promise<ClaimedAction | null> {
     const { operation, progress, delayMs, sawCancel } = step;
     const phase = phaseAfter('park', step.phase);
     return this.#step(
@@ -316,7 +326,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   retry(
     lease: Lease,
     step: Release & { readonly error: ErrorInfo; readonly applied: 'no' | 'unknown' },
-  ): Promise<SecurityAction | null> {
+  ): Promise<ClaimedAction | null> {
     const attempts = attemptsAfter(step.applied === 'no' ? 'failed' : 'unknown', literal(step.error));
     return this.#held('retry', lease, {
       ...RELEASED,
@@ -333,7 +343,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     });
   }
 
-  handOver(lease: Lease): Promise<SecurityAction | null> {
+  handOver(lease: Lease): Promise<ClaimedAction | null> {
     return this.#held('handOver', lease, { ...RELEASED, nextAt: NOW });
   }
 
@@ -571,16 +581,16 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   /** A lease holder's write that goes with others'. */
   async #step(
-    together: (write: ShownWrite) => Promise<ActionDocument | null>,
+    together: (write: ShownWrite) => Promise<ClaimedDocument | null>,
     kind: WriteKind,
     lease: Lease,
     given: GuardedWrite['given'],
-    shows: (found: ActionDocument) => boolean,
-  ): Promise<SecurityAction | null> {
+    shows: (found: ClaimedDocument) => boolean,
+  ): Promise<ClaimedAction | null> {
     const { actionId: id, epoch, owner } = lease;
     const write = { kind, id, given: { ...given, epoch, owner } };
     const document = await together({ write, shows });
-    return document === null ? null : toAction(document);
+    return document === null ? null : toClaimed(document);
   }
 
   /** A lease holder's write of the less usual kind. On a repeat, an answer that was lost is found by who has the lease. */
@@ -589,17 +599,20 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     lease: Lease,
     changes: Changes,
     extra: Filter = {},
-  ): Promise<SecurityAction | null> {
+  ): Promise<ClaimedAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
     const budgetMs = KNOWN_HERE_ALONE.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
     const document = await repeatable(budgetMs, async (isRepeat) => {
-      const changed = await this.#change(filter, changes);
+      const changed = await this.#changeHeld(filter, changes);
       // The first try may have given the lease back with its answer lost.
       if (changed !== null || !isRepeat || changes['owner'] !== null) return changed;
-      const found = await this.#actions.findOne({ _id: uuidOf(lease.actionId) });
+      const found = await this.#actions.findOne<ClaimedDocument>(
+        { _id: uuidOf(lease.actionId) },
+        { projection: CLAIMED_FIELDS },
+      );
       return found !== null && isReleased(found, lease) ? found : null;
     });
-    return document === null ? null : toAction(document);
+    return document === null ? null : toClaimed(document);
   }
 
   /** Calls in groups; where the database refuses a group as such (too large, say), each by itself. */
@@ -626,12 +639,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   async #writeTogether(
     writes: readonly ShownWrite[],
     isRepeat: boolean,
-  ): Promise<readonly (ActionDocument | Error | null)[]> {
+  ): Promise<readonly (ClaimedDocument | Error | null)[]> {
     const [first] = writes;
     if (first !== undefined && writes.length === 1 && !isRepeat)
       return [await this.#together.updateOne(first.write)];
     const { errors } = await this.#together.update(writes.map(({ write }) => write));
-    const documents = await this.#together.read(writes.map(({ write }) => uuidOf(write.id)));
+    const documents = await this.#together.readClaimed(writes.map(({ write }) => uuidOf(write.id)));
     return writes.map(({ write, shows }, index) => {
       const found = documents.get(write.id.toLowerCase());
       return found !== undefined && shows(found) ? found : (errors.get(index) ?? null);
@@ -691,6 +704,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], { returnDocument: 'after' });
   }
 
+  #changeHeld(filter: Filter, changes: Changes): Promise<ClaimedDocument | null> {
+    return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], {
+      returnDocument: 'after',
+      projection: CLAIMED_FIELDS,
+    });
+  }
+
   #read<T>(read: () => Promise<T>): Promise<T> {
     return repeatedRead(this.#budgetMs, read);
   }
@@ -734,11 +754,11 @@ const UNISSUED_AND_UNWANTED: Expression = {
 };
 
 /** The lease is still the one it was: what its holder wrote with it was not refused. */
-function isHeld(found: ActionDocument, lease: Lease): boolean {
+function isHeld(found: ClaimedDocument, lease: Lease): boolean {
   return found.open === true && found.epoch === lease.epoch && found.owner === lease.owner;
 }
 
 /** The lease was given back, which its holder alone can do: whoever takes it over raises the epoch. */
-function isReleased(found: ActionDocument, lease: Lease): boolean {
+function isReleased(found: ClaimedDocument, lease: Lease): boolean {
   return found.open === true && found.epoch === lease.epoch && found.owner !== lease.owner;
 }

@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import type { ActionDocument, Uuid } from './action-document.js';
+import { CLAIMED_FIELDS, type ActionDocument, type ClaimedDocument, type Uuid } from './action-document.js';
 import { literal, type Expression } from './pipeline.js';
 import { uuidOf } from './uuid.js';
 import { isTransientMongoError } from './write-retry.js';
@@ -60,7 +60,7 @@ export class Together {
   async insert(documents: readonly ActionDocument[]): Promise<readonly (ActionDocument | Error)[]> {
     const { errors } = await this.#run({ insert: this.#actions.collectionName, documents });
     const repeated = documents.filter((_document, index) => errors.get(index)?.code === DUPLICATE_KEY);
-    const recorded = repeated.length === 0 ? NONE : await this.read(repeated.map(({ _id }) => _id));
+    const recorded = repeated.length === 0 ? NONE : await this.#read(repeated.map(({ _id }) => _id));
     return documents.map((document, index) => {
       const { _id } = document;
       return recorded.get(_id.toString()) ?? errors.get(index) ?? document;
@@ -68,10 +68,11 @@ export class Together {
   }
 
   /** A write by itself. @returns the record as it left it; null where its filter did not match */
-  updateOne({ kind, id, given }: GuardedWrite): Promise<ActionDocument | null> {
+  updateOne({ kind, id, given }: GuardedWrite): Promise<ClaimedDocument | null> {
     const { filter, changes } = kind.statement((name) => literal(given[name]));
     return this.#actions.findOneAndUpdate({ _id: uuidOf(id), ...filter }, [{ $set: changes }], {
       returnDocument: 'after',
+      projection: CLAIMED_FIELDS,
     });
   }
 
@@ -98,8 +99,22 @@ export class Together {
     return { allMatched: false, errors };
   }
 
+  /** Reads of the documents of these ids what a claim needs, as the primary has them. */
+  async readClaimed(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ClaimedDocument>> {
+    const documents = await this.#actions
+      .find({ _id: { $in: [...ids] } })
+      .project<ClaimedDocument>(CLAIMED_FIELDS)
+      .toArray();
+    return new Map(
+      documents.map((document) => {
+        const { _id } = document;
+        return [_id.toString(), document];
+      }),
+    );
+  }
+
   /** Reads the documents of these ids, as the primary has them. */
-  async read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
+  async #read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
     const documents = await this.#actions.find({ _id: { $in: [...ids] } }).toArray();
     return new Map(
       documents.map((document) => {

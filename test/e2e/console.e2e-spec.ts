@@ -13,6 +13,7 @@ const PAGES = [
   '/actions/5f0c2ae5-94ad-4fd6-a3d4-3d8b0f2b8f10',
   '/inbox',
   '/providers',
+  '/providers/mock',
   '/people',
   '/account',
 ];

@@ -74,8 +74,10 @@ describe('claiming an action', () => {
     );
     const won = claims.filter((claim) => claim !== null);
     expect(won).toHaveLength(1);
-    expect(won[0]?.action).toMatchObject({ status: 'Running', epoch: 1 });
-    expect(won[0]?.action.states.map(({ status }) => status)).toEqual(['NotStarted', 'Running']);
+    expect(won[0]?.action).toMatchObject({ id, epoch: 1 });
+    const begun = await store.find(CALLER.tenantId, id);
+    expect(begun?.status).toBe('Running');
+    expect(begun?.states.map(({ status }) => status)).toEqual(['NotStarted', 'Running']);
   });
 
   it('writes the intent with it where issuing twice does no harm, and only there', async () => {
@@ -181,8 +183,9 @@ describe('cancelling an action', () => {
     });
     await store.requestCancel(CALLER, action.id);
     expect(await claimOf(store.claim(action.id, owner(), LEASE_MS, '1.0.0'))).toMatchObject({
-      action: { phase: 'cancelling', intent: { operation: { id: 'op' } } },
+      action: { cancel: { why: 'caller', outcome: null }, intent: { operation: { id: 'op' } } },
     });
+    expect(await store.find(CALLER.tenantId, action.id)).toMatchObject({ phase: 'cancelling' });
   });
 
   it('is not lost when it comes between the worker looking and giving the lease back', async () => {

@@ -11,6 +11,7 @@ import {
   type CancelAnswer,
   type Idempotency,
   type Lease,
+  type ClaimedAction,
   type SecurityAction,
 } from '#domain';
 import { claimOf, CALLER, freshDatabase, historyOf, newAction } from '../support/database.js';
@@ -121,7 +122,7 @@ class World {
   #held(
     what: Exclude<Step, 'claim' | 'cancel' | 'throttle' | 'closeOverdue' | 'complete' | 'fail'>,
     lease: Lease,
-  ): Promise<SecurityAction | null> {
+  ): Promise<ClaimedAction | null> {
     const release = { delayMs: 0, sawCancel: false };
     switch (what) {
       case 'renew':
@@ -163,13 +164,15 @@ class World {
   }
 
   async #noteEnd(ended: boolean, lease: Lease): Promise<void> {
-    if (ended) this.#noteOwn(await store.find(CALLER.tenantId, this.id), lease);
+    if (!ended) return;
+    const action = await store.find(CALLER.tenantId, this.id);
+    this.#noteOwn(action, lease);
+    this.#note(action);
   }
 
   /** Whoever has been fenced out changes nothing. */
-  #noteOwn(action: SecurityAction | null, lease: Lease): void {
+  #noteOwn(action: ClaimedAction | null, lease: Lease): void {
     if (action !== null) expect(action.epoch).toBe(lease.epoch);
-    this.#note(action);
   }
 
   #note(action: SecurityAction | null): void {

@@ -73,7 +73,7 @@ describe('a write whose answer was lost', () => {
     const { lease } = await claimed();
     await store.recordIntent(lease, '1.0.0');
     onLoss = nothing;
-    expect(await store.takeBack(lease)).toMatchObject({ intent: null, owner: null, status: 'Running' });
+    expect(await store.takeBack(lease)).toMatchObject({ intent: null, owner: null, epoch: 1 });
   });
 
   it('of an operation, a parking and a retry is found again', async () => {
@@ -92,7 +92,8 @@ describe('a write whose answer was lost', () => {
         progress: null,
         phase: 'waitingOnVendor',
       }),
-    ).toMatchObject({ owner: null, phase: 'waitingOnVendor' });
+    ).toMatchObject({ owner: null, intent: { operation: { id: 'op' } } });
+    expect(await store.find(CALLER.tenantId, one.lease.actionId)).toMatchObject({ phase: 'waitingOnVendor' });
     const two = await claimed();
     await store.recordIntent(two.lease, '1.0.0');
     onLoss = nothing;

@@ -9,7 +9,17 @@ const BUILT = path.resolve(import.meta.dirname, '../../console');
 /** Names that stay the same while their content changes. */
 const PLAIN_FILES = ['favicon.svg', 'site.webmanifest'];
 /** The pages of the console: each is the same document, whose script shows the page of its address. */
-const PAGES = ['/', '/sign-in', '/actions', '/actions/:id', '/inbox', '/providers', '/people', '/account'];
+const PAGES = [
+  '/',
+  '/sign-in',
+  '/actions',
+  '/actions/:id',
+  '/inbox',
+  '/providers',
+  '/providers/:instance',
+  '/people',
+  '/account',
+];
 
 /**
  * Nothing but what this site itself serves, nothing inline, and no text that becomes markup or code. Styles that a

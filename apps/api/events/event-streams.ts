@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { satisfies, type Identity } from '#auth';
-import { OperationalError } from '#domain';
+import { OperationalError, UserError } from '#domain';
 import type { ActionChanges, ChangedAction, TenantChanges, Told } from '#persistence';
 import type { Logger } from '#telemetry';
 import { callerOf, knownCallerOf } from '../auth.guard.js';
@@ -123,9 +123,9 @@ export class EventStreams {
   ): AsyncGenerator<Buffer, void, void> {
     yield Buffer.from(`retry: ${RETRY_MS}\n\n`);
     const position = after === null ? null : this.#positionOf(after);
-    const { identity, goesOn } = knownCallerOf(request);
+    let identity = callerOf(request);
     let isReset = after !== null && position === null;
-    let askAt = performance.now() + PING_MS;
+    let checkAt = performance.now() + PING_MS;
     const { tenantId } = identity;
     for await (const told of this.#parts.changes.follow({
       tenantId,
@@ -133,15 +133,27 @@ export class EventStreams {
       quietMs: PING_MS,
       signal,
     })) {
-      if (performance.now() >= askAt) {
-        // While nobody can say, it goes on.
-        if (!(await goesOn().catch(() => true))) return;
-        askAt = performance.now() + PING_MS;
+      if (performance.now() >= checkAt) {
+        const now = await this.#identityNow(request, identity);
+        if (now === null) return;
+        identity = now;
+        checkAt = performance.now() + PING_MS;
       }
       if (isReset && told.kind === 'upToDate') {
         isReset = false;
         yield this.#event('reset', told.position);
       } else yield* this.#rendering(told, identity);
+    }
+  }
+
+  /** Null: it may not listen any more. While nobody can say, it may. */
+  async #identityNow(request: FastifyRequest, before: Identity): Promise<Identity | null> {
+    try {
+      const now = await knownCallerOf(request).now();
+      return now.tenantId === before.tenantId && satisfies(now.roles, 'read') ? now : null;
+    } catch (error) {
+      if (error instanceof UserError) return null;
+      return before;
     }
   }
 

@@ -22,7 +22,7 @@ const dateTime = { type: String, format: 'date-time' } as const;
 const BEGINS = 'When the span begins.';
 
 /** Milliseconds, within 10 %. */
-class PercentilesDto {
+export class PercentilesDto {
   @ApiProperty({ ...integer, description: 'Milliseconds; half took no longer.' })
   p50!: number;
   @ApiProperty(integer)
@@ -217,6 +217,12 @@ export function toOverview(
       },
     },
   };
+}
+
+/** The time from creation to end at each instance. */
+export function latenciesOf({ spans }: FiguresOverTime): ReadonlyMap<string, Percentiles | null> {
+  const all = instancesOf(spans.map(({ figures }) => figures));
+  return new Map([...all].map(([instance, { total }]) => [instance, total.percentiles()]));
 }
 
 function instancesOf(spans: readonly SpanFigures[]): ReadonlyMap<string, InstanceFigures> {

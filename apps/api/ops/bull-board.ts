@@ -8,8 +8,25 @@ import type { Logger } from '#telemetry';
 import { authorise } from '../auth.guard.js';
 import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
+import { isSameOrigin, type ConsoleSites } from '../session/console-site.js';
 
 const PATH = '/ops/queues';
+
+/** What the page loads is its own, but for fonts that it asks another site for; it does without them. */
+const OUTSIDE_FONTS = /<link[^>]+fonts\.googleapis\.com[^>]*>/g;
+
+/** What configures the page is data, and no script. Its styles are partly written into its elements. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'self'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 /** Where Bull Board shows a job. */
 export function jobPath({ queue, id }: HintPlace): string {
@@ -17,7 +34,7 @@ export function jobPath({ queue, id }: HintPlace): string {
 }
 
 /**
- * Bull Board, read-only, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
+ * Bull Board, read-only unless `writable`, for `Riposte.Operator` alone: its queues hold several tenants' jobs. It lives in a
  * scope of the server whose own hook authenticates every route below it, however the path is spelled.
  *
  * People come with a session of the console; who has none is led to where one signs in. Programs send a bearer token,
@@ -25,7 +42,13 @@ export function jobPath({ queue, id }: HintPlace): string {
  */
 export async function mountBullBoard(
   server: FastifyInstance,
-  parts: { readonly queue: BullActionQueue; readonly callers: Callers; readonly log: Logger },
+  parts: {
+    readonly queue: BullActionQueue;
+    readonly callers: Callers;
+    readonly sites: ConsoleSites;
+    readonly writable: boolean;
+    readonly log: Logger;
+  },
 ): Promise<void> {
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
@@ -34,10 +57,19 @@ export async function mountBullBoard(
       .dashboardQueues()
       .map(
         ({ queue, instance, goesFirst }) =>
-          new BullMQAdapter(queue, { readOnlyMode: true, description: whatIsIn(instance, goesFirst) }),
+          new BullMQAdapter(queue, {
+            readOnlyMode: !parts.writable,
+            description: whatIsIn(instance, goesFirst),
+          }),
       ),
     serverAdapter: board,
-    options: { uiConfig: { boardTitle: 'Riposte queues' } },
+    options: {
+      uiConfig: {
+        boardTitle: 'Riposte queues',
+        miscLinks: [{ text: 'Console', url: '/' }],
+        hideDocsLink: true,
+      },
+    },
   });
   await server.register(
     async (scope) => {
@@ -49,8 +81,11 @@ export async function mountBullBoard(
           request.caller = await authenticateOperator(request, reply, parts.callers);
           authorise(request.caller, 'operate');
           if (request.method !== 'GET' && request.method !== 'HEAD') {
-            reply.header('allow', 'GET, HEAD');
-            throw new UserError('methodNotAllowed', 'The queues are read-only.');
+            if (!parts.writable) {
+              reply.header('allow', 'GET, HEAD');
+              throw new UserError('methodNotAllowed', 'The queues are read-only.');
+            }
+            requireBoard(request, parts.sites);
           }
         } catch (error) {
           if (error instanceof UserError && error.code === 'unauthenticated' && isVisit(request))
@@ -61,9 +96,14 @@ export async function mountBullBoard(
           sendError(error, request, reply, parts.log);
           return reply;
         }
-        allowInlineAssets(reply);
+        reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
         return undefined;
       });
+      scope.addHook('onSend', async (_request, reply, payload) =>
+        String(reply.getHeader('content-type')).startsWith('text/html') && typeof payload === 'string'
+          ? payload.replaceAll(OUTSIDE_FONTS, '')
+          : payload,
+      );
       scope.setNotFoundHandler((_request, _reply) => {
         throw new UserError('itemNotFound', 'No such page.');
       });
@@ -111,17 +151,19 @@ async function authenticateOperator(
   }
 }
 
+/**
+ * What changes a queue comes from a page of this site: browsers send cookies, and the password of HTTP Basic, with what
+ * others make them send, and the board adds no token of its own to what it sends. A bearer token nobody sends for others.
+ */
+function requireBoard(request: FastifyRequest, sites: ConsoleSites): void {
+  if (/^Bearer /i.test(request.headers.authorization ?? '')) return;
+  if (!isSameOrigin(request, sites.of(request)))
+    throw new UserError('accessDenied', 'The request was not sent by a page of the queues.');
+}
+
 /** Somebody who opens the page in a browser and has not signed in yet. */
 function isVisit({ method, headers }: FastifyRequest): boolean {
   return (
     method === 'GET' && headers.authorization === undefined && /\btext\/html\b/.test(headers.accept ?? '')
-  );
-}
-
-/** Bull Board's page configures itself in an inline script. */
-function allowInlineAssets(reply: FastifyReply): void {
-  void reply.header(
-    'content-security-policy',
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'",
   );
 }

@@ -10,6 +10,7 @@ import { whenSignedOut } from './api/client.ts';
 import { sessionQuery } from './api/queries.ts';
 import { queryClient } from './api/query-client.ts';
 import type { OverviewWindow } from './api/types.ts';
+import { parseListSearch } from './pages/actions/list-search.ts';
 import { returnPath } from './session/return-to.ts';
 import { takeSession } from './session/session.tsx';
 import { PageLoading, PageProblem, PageUnknown, SiteProblem } from './shell/page-states.tsx';
@@ -71,12 +72,20 @@ const overview = createRoute({
 const actions = createRoute({
   getParentRoute: () => shell,
   path: '/actions',
+  validateSearch: parseListSearch,
   component: lazyRouteComponent(() => import('./pages/actions/actions-page.tsx'), 'ActionsPage'),
 });
 
 const newAction = createRoute({
   getParentRoute: () => shell,
   path: '/actions/new',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { from?: string; provider?: string; action?: string } => ({
+    ...textOf(search, 'from'),
+    ...textOf(search, 'provider'),
+    ...textOf(search, 'action'),
+  }),
   component: lazyRouteComponent(() => import('./pages/actions/new-action-page.tsx'), 'NewActionPage'),
 });
 
@@ -98,6 +107,12 @@ const providers = createRoute({
   component: lazyRouteComponent(() => import('./pages/providers/providers-page.tsx'), 'ProvidersPage'),
 });
 
+const provider = createRoute({
+  getParentRoute: () => shell,
+  path: '/providers/$instance',
+  component: lazyRouteComponent(() => import('./pages/providers/provider-page.tsx'), 'ProviderPage'),
+});
+
 const people = createRoute({
   getParentRoute: () => shell,
   path: '/people',
@@ -113,7 +128,7 @@ const account = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
-    shell.addChildren([overview, actions, newAction, action, inbox, providers, people, account]),
+    shell.addChildren([overview, actions, newAction, action, inbox, providers, provider, people, account]),
   ]),
   context: { queries: queryClient },
   defaultPreload: 'intent',

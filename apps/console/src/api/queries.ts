@@ -1,7 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 import { request, setCsrfToken, withQuery } from './client.ts';
 import type {
-  NativeAction,
+  ActionDetails,
   Operator,
   Overview,
   OverviewWindow,
@@ -44,7 +44,7 @@ export const providersQuery = queryOptions({
 export const actionQuery = (id: string) =>
   queryOptions({
     queryKey: ['action', id],
-    queryFn: ({ signal }) => request<NativeAction>(`/api/v1/actions/${encodeURIComponent(id)}`, { signal }),
+    queryFn: ({ signal }) => request<ActionDetails>(`/api/v1/actions/${encodeURIComponent(id)}`, { signal }),
   });
 
 export const viewsQuery = queryOptions({

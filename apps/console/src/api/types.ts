@@ -75,8 +75,18 @@ export type ActionPhase =
   | 'outcomeUnknown'
   | 'poisoned';
 
+/** Why an action has not ended. */
 export type WaitReason =
-  'queued' | 'quota' | 'vendorBusy' | 'breakerOpen' | 'paused' | 'targetBusy' | 'workerMissing';
+  | 'queued'
+  | 'quota'
+  | 'vendorBusy'
+  | 'breakerOpen'
+  | 'paused'
+  | 'targetBusy'
+  | 'workerMissing'
+  | 'vendorWorking'
+  | 'retrying'
+  | 'cancelling';
 
 export interface ErrorInfo {
   readonly code: number;
@@ -119,8 +129,6 @@ export interface NativeAction {
   readonly deadlineDateTime: string;
   readonly nextAttemptDateTime: string | null;
   readonly errorInfo: ErrorInfo | null;
-  /** What to do about `errorInfo`. */
-  readonly advice?: string | null;
   /** A value that the provider marks secret is null. */
   readonly parameters: readonly { readonly name: string; readonly value: string | null }[];
   readonly states: readonly ActionState[];
@@ -147,6 +155,13 @@ export interface NativeAction {
   readonly progress: unknown;
   readonly result: unknown;
   readonly attempts: readonly Attempt[];
+  /** What was issued and is not settled yet. */
+  readonly currentAttempt: {
+    readonly number: number;
+    readonly startedAt: string;
+    readonly providerVersion: string;
+    readonly vendorOperationId: string | null;
+  } | null;
   readonly cancel: {
     readonly at: string;
     readonly why: 'caller' | 'deadline';
@@ -159,15 +174,29 @@ export interface NativeAction {
     readonly verdict: Verdict;
     readonly note: string;
   } | null;
-  /** Its job in Bull Board; of one action alone, for operators. */
-  readonly job?: { readonly queue: string; readonly id: string; readonly url: string } | null;
+}
+
+/** `GET /api/v1/actions/{id}`: an action with what can be done with it. */
+export interface ActionDetails extends NativeAction {
+  /** Its hint in a queue now; the url, of its page on the queues' dashboard, is for operators. */
+  readonly job: { readonly queue: string; readonly id: string; readonly url: string | null } | null;
   /** What a cancel would mean now. */
-  readonly cancellation?: {
+  readonly cancellation: {
     readonly possible: boolean;
     readonly means: 'stopsBeforeIssue' | 'asksVendor' | 'recordsWish' | 'nothing';
     readonly message: string;
   };
-  readonly reversal?: { readonly possible: boolean; readonly message: string };
+  readonly reversal: { readonly possible: boolean; readonly message: string };
+  /** What to do about `errorInfo`. */
+  readonly advice: string | null;
+}
+
+/** `POST /api/v1/actions/plan`: what an action would do. */
+export interface Plan {
+  readonly summary: string;
+  readonly changes: readonly string[];
+  readonly warnings?: readonly string[];
+  readonly target?: unknown;
 }
 
 /** A page of a list. */

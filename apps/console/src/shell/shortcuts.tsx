@@ -76,7 +76,7 @@ function Keys({ keys }: { readonly keys: readonly string[] }) {
 }
 
 /** Whether the key is meant for something else: a field, a list, an open dialog, the browser. */
-function isElsewhere(event: KeyboardEvent): boolean {
+export function isElsewhere(event: KeyboardEvent): boolean {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return true;
   const target = event.target instanceof Element ? event.target : null;
   return (

@@ -1,5 +1,5 @@
-import { useSyncExternalStore } from 'react';
-import { bothTimes, dateTime, relative } from './format.ts';
+import { useEffect, useState, useSyncExternalStore } from 'react';
+import { bothTimes, dateTime, duration, relative } from './format.ts';
 
 /** Milliseconds between two looks at the clock. */
 const TICK_MS = 1000;
@@ -48,6 +48,22 @@ export function AbsoluteTime({ at }: { readonly at: string }) {
   return (
     <time dateTime={at} title={bothTimes(date)} className="figures">
       {dateTime(date)}
+    </time>
+  );
+}
+
+/** How long it is until then, second by second; `now` once it is past. */
+export function Countdown({ to }: { readonly to: string }) {
+  const date = new Date(to);
+  const [current, setCurrent] = useState(() => Date.now());
+  useEffect(() => {
+    const ticking = setInterval(() => setCurrent(Date.now()), 1000);
+    return () => clearInterval(ticking);
+  }, []);
+  const left = Math.ceil((date.getTime() - current) / 1000) * 1000;
+  return (
+    <time dateTime={to} title={bothTimes(date)} className="figures">
+      {left <= 0 ? 'now' : duration(left)}
     </time>
   );
 }

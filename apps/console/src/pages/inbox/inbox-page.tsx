@@ -1,10 +1,159 @@
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { PartyPopper, Stamp } from 'lucide-react';
+import { useState } from 'react';
+import { pathOf, request } from '../../api/client.ts';
+import type { NativeAction, Page as PageOf } from '../../api/types.ts';
+import { useActionChanges } from '../../live/live.tsx';
+import { useMay } from '../../session/session.tsx';
+import { StatusBadge } from '../../ui/badge.tsx';
+import { Banner } from '../../ui/banner.tsx';
+import { Button } from '../../ui/button.tsx';
+import { Card } from '../../ui/card.tsx';
+import { KeyValue } from '../../ui/key-value.tsx';
 import { Page } from '../../ui/page.tsx';
-import { EmptyState } from '../../ui/states.tsx';
+import { EmptyState, ErrorState, SkeletonLines } from '../../ui/states.tsx';
+import { AbsoluteTime, RelativeTime } from '../../ui/time.tsx';
+import { ResolveDialog } from '../actions/resolve-dialog.tsx';
+import { parametersInShort, whoOf } from '../actions/words.ts';
+import styles from './inbox.module.css';
 
+const FIRST = '/api/v1/actions?unresolved=true&top=25';
+const INBOX = ['inbox'];
+
+/** The actions of which nobody can say whether they were applied, until somebody has looked at their targets. */
 export function InboxPage() {
+  const queries = useQueryClient();
+  const mayAct = useMay('Operator');
+  const [resolving, setResolving] = useState<NativeAction | null>(null);
+  const list = useInfiniteQuery({
+    queryKey: INBOX,
+    queryFn: ({ pageParam, signal }) => request<PageOf<NativeAction>>(pageParam, { signal }),
+    initialPageParam: FIRST,
+    getNextPageParam: ({ nextLink }) => (nextLink === undefined ? undefined : pathOf(nextLink)),
+  });
+  const actions = list.data?.pages.flatMap(({ value }) => value) ?? [];
+  useActionChanges((changes) => {
+    const shown = new Set(actions.map(({ id }) => id));
+    if (changes.some(({ id, unresolved }) => unresolved !== shown.has(id)))
+      void queries.invalidateQueries({ queryKey: INBOX });
+  });
   return (
-    <Page title="Unknown outcomes">
-      <EmptyState title="Not here yet" />
+    <Page
+      title="Inbox"
+      note="Nobody can say whether these were applied. Riposte does not guess: look at the target, and put on record what you found."
+    >
+      {list.data === undefined ? (
+        <Card>
+          {list.isError ? (
+            <ErrorState error={list.error} onRetry={() => void list.refetch()} />
+          ) : (
+            <SkeletonLines lines={6} />
+          )}
+        </Card>
+      ) : actions.length === 0 ? (
+        <Card>
+          <EmptyState icon={PartyPopper} title="Nothing to look at">
+            The outcome of every action is known. Should one become unknown, it is shown here until somebody
+            has looked.
+          </EmptyState>
+        </Card>
+      ) : (
+        <>
+          {list.isError && (
+            <Banner tone="warning" title="This may be out of date">
+              {list.error.message}
+            </Banner>
+          )}
+          <ul className={styles['list']}>
+            {actions.map((action) => (
+              <li key={action.id}>
+                <Unresolved action={action} {...(mayAct ? { onResolve: () => setResolving(action) } : {})} />
+              </li>
+            ))}
+          </ul>
+          {list.hasNextPage && (
+            <div className={styles['more']}>
+              <Button isPending={list.isFetchingNextPage} onPress={() => void list.fetchNextPage()}>
+                Show more
+              </Button>
+            </div>
+          )}
+        </>
+      )}
+      {resolving !== null && (
+        <ResolveDialog key={resolving.id} action={resolving} onClose={() => setResolving(null)} />
+      )}
     </Page>
+  );
+}
+
+function Unresolved({
+  action,
+  onResolve,
+}: {
+  readonly action: NativeAction;
+  readonly onResolve?: () => void;
+}) {
+  const { id, name, providerInstance, target, errorInfo, attempts, completedDateTime, effectUntil } = action;
+  const issued = attempts.at(-1)?.startedAt;
+  return (
+    <Card>
+      <div className={styles['head']}>
+        <div className={styles['names']}>
+          <h2>
+            <Link to="/actions/$id" params={{ id }}>
+              {name}
+            </Link>
+          </h2>
+          <StatusBadge status={action.status} phase={action.phase} />
+          {completedDateTime !== null && (
+            <span className={styles['note']}>
+              <RelativeTime at={completedDateTime} />
+            </span>
+          )}
+        </div>
+        {onResolve !== undefined && (
+          <Button
+            variant="primary"
+            onPress={onResolve}
+            aria-label={`Resolve ${name} ${parametersInShort(action)}`}
+          >
+            <Stamp size={15} aria-hidden />
+            Resolve …
+          </Button>
+        )}
+      </div>
+      <p className={styles['message']}>{errorInfo?.message ?? 'There is no message.'}</p>
+      <div className={styles['check']}>
+        <h3>What to check, at {providerInstance}</h3>
+        <ol className={styles['steps'] ?? ''}>
+          <li>
+            Is the effect of {name} in place{' '}
+            {action.parameters.length === 0 ? (
+              'there'
+            ) : (
+              <>
+                for <strong>{parametersInShort(action)}</strong>
+              </>
+            )}
+            ?
+          </li>
+          <li>
+            Where the vendor keeps a log, look for <code>{id}</code>: it is what the request was marked with,
+            if the vendor lets it.
+          </li>
+        </ol>
+        <KeyValue
+          facts={[
+            ['Sent', issued === undefined ? null : <AbsoluteTime key="issued" at={issued} />],
+            ['Target', target],
+            ['Asked for by', whoOf(action)],
+            ['Reason', action.actionReason],
+            ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],
+          ]}
+        />
+      </div>
+    </Card>
   );
 }

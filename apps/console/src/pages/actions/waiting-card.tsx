@@ -1,0 +1,89 @@
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { providersQuery } from '../../api/queries.ts';
+import type { ActionDetails, WaitReason } from '../../api/types.ts';
+import { Banner } from '../../ui/banner.tsx';
+import type { Tone } from '../../ui/badge.tsx';
+import { Countdown } from '../../ui/time.tsx';
+import styles from './action-page.module.css';
+
+const REASONS: Readonly<
+  Record<WaitReason, { readonly title: string; readonly tone: Tone; readonly hint?: string }>
+> = {
+  queued: { title: 'It waits for its turn', tone: 'info' },
+  quota: { title: 'It waits for the provider’s quota', tone: 'warning' },
+  vendorBusy: { title: 'The vendor asked to wait', tone: 'warning' },
+  breakerOpen: {
+    title: 'The provider is left alone for a while',
+    tone: 'danger',
+    hint: 'Its last calls failed. It is tried again by itself; its page tells how it fares.',
+  },
+  paused: {
+    title: 'The provider is paused',
+    tone: 'warning',
+    hint: 'Nothing starts there until somebody resumes it. Its page tells who paused it, and why.',
+  },
+  targetBusy: { title: 'Another action has the target', tone: 'warning' },
+  workerMissing: { title: 'No worker is there to do it', tone: 'danger' },
+  vendorWorking: { title: 'The provider is at work on it', tone: 'info' },
+  retrying: { title: 'It is tried again', tone: 'warning' },
+  cancelling: { title: 'It is being stopped', tone: 'warning' },
+};
+
+/** Why the action has not ended, in words, and when it is expected to go on. */
+export function WaitingCard({
+  action,
+  waiting,
+}: {
+  readonly action: ActionDetails;
+  readonly waiting: NonNullable<ActionDetails['waiting']>;
+}) {
+  const { title, tone, hint } = REASONS[waiting.reason];
+  const { expectedStartDateTime: expected, blockedBy } = waiting;
+  const isBegun = action.status === 'Running';
+  const { data: providers } = useQuery({ ...providersQuery, enabled: waiting.reason === 'paused' });
+  const pause = providers?.find(({ id }) => id === action.providerInstance)?.paused ?? null;
+  return (
+    <section className={styles['waiting']} aria-label="Why is this waiting?">
+      <Banner tone={tone} title={title}>
+        <p className={styles['message']}>{waiting.message}</p>
+        {waiting.reason === 'paused' && pause !== null && (
+          <p className={styles['message']}>Why: {pause.reason}</p>
+        )}
+        {hint !== undefined && (
+          <p className={styles['advice']}>
+            {hint}{' '}
+            <Link to="/providers/$instance" params={{ instance: action.providerInstance }}>
+              To {action.providerInstance}
+            </Link>
+          </p>
+        )}
+        {blockedBy !== null && (
+          <p className={styles['advice']}>
+            It is behind{' '}
+            <Link to="/actions/$id" params={{ id: blockedBy }}>
+              action {blockedBy}
+            </Link>
+            .
+          </p>
+        )}
+        <dl className={styles['expected']}>
+          <dt>{isBegun ? 'Expected to go on' : 'Expected to start'}</dt>
+          <dd>
+            {expected === null ? (
+              isBegun && waiting.reason === 'vendorWorking' ? (
+                'It is under way.'
+              ) : (
+                'Nobody can say.'
+              )
+            ) : (
+              <>
+                in <Countdown to={expected} />, at the earliest
+              </>
+            )}
+          </dd>
+        </dl>
+      </Banner>
+    </section>
+  );
+}
