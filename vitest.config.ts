@@ -38,6 +38,16 @@ export default defineConfig({
           include: ['test/**/*.{e2e,campaign}-spec.ts'],
         },
       },
+      {
+        ...resolution,
+        test: {
+          ...shared,
+          name: 'browser',
+          include: ['test/browser/*.browser-spec.ts'],
+          globalSetup: ['test/support/global-browser.ts'],
+          testTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -77,7 +77,7 @@ function precompress(): Plugin {
   return {
     name: 'riposte-precompress',
     apply: 'build',
-    async closeBundle() {
+    async writeBundle() {
       const entries = await readdir(OUT, { recursive: true, withFileTypes: true });
       const files = entries.filter(
         (entry) => entry.isFile() && /\.(?:js|css|svg|webmanifest)$/.test(entry.name),

@@ -54,7 +54,9 @@ export function Select({
       <FieldLabel label={label} hideLabel={hideLabel} isRequired={isRequired} />
       <Button className={classNames(styles['control'], styles['trigger'])}>
         <SelectValue className={styles['value'] ?? ''}>
-          {({ selectedText, defaultChildren }) => selectedText ?? defaultChildren}
+          {({ isPlaceholder, selectedText, defaultChildren }) =>
+            isPlaceholder ? defaultChildren : selectedText
+          }
         </SelectValue>
         <ChevronDown size={16} aria-hidden />
       </Button>

@@ -1,4 +1,6 @@
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { providersQuery } from '../../api/queries.ts';
 import type { ActionDetails, WaitReason } from '../../api/types.ts';
 import { Banner } from '../../ui/banner.tsx';
 import type { Tone } from '../../ui/badge.tsx';
@@ -39,10 +41,15 @@ export function WaitingCard({
   const { title, tone, hint } = REASONS[waiting.reason];
   const { expectedStartDateTime: expected, blockedBy } = waiting;
   const isBegun = action.status === 'Running';
+  const { data: providers } = useQuery({ ...providersQuery, enabled: waiting.reason === 'paused' });
+  const pause = providers?.find(({ id }) => id === action.providerInstance)?.paused ?? null;
   return (
     <section className={styles['waiting']} aria-label="Why is this waiting?">
       <Banner tone={tone} title={title}>
         <p className={styles['message']}>{waiting.message}</p>
+        {waiting.reason === 'paused' && pause !== null && (
+          <p className={styles['message']}>Why: {pause.reason}</p>
+        )}
         {hint !== undefined && (
           <p className={styles['advice']}>
             {hint}{' '}
