@@ -282,7 +282,7 @@ function Facts({ action }: { readonly action: ActionDetails }) {
         ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],
         ['Undoes', reverts === null ? null : <ActionLink key="reverts" id={reverts} />],
         ['Undone by', revertedBy === null ? null : <ActionLink key="revertedBy" id={revertedBy} />],
-        ['Can be undone', action.status === 'Completed' ? action.reversal.message : null],
+        ['Undoing it', action.status === 'Completed' ? action.reversal.message : null],
         [
           'Job',
           job === null ? null : job.url === null ? (
