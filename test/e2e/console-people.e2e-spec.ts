@@ -202,6 +202,11 @@ describe('riposte operators', () => {
     expect(list.stdout).toContain(`tenant ${TENANT_A}  Administrator`);
     expect((await run('list', '--json')).stdout).not.toMatch(/scrypt/);
 
+    // Of an export, people and their sessions are no part.
+    const exported = await riposte(stack.env, 'export', '--tenant', TENANT_A, '--out', '-');
+    expect(exported.code).toBe(0);
+    expect(exported.stdout).not.toMatch(/carol|scrypt/);
+
     expect((await run('sign-out', 'carol')).code).toBe(0);
     expect((await carol.session()).signedIn).toBe(false);
     expect((await run('remove', 'carol')).code).toBe(0);

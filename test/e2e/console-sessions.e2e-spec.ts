@@ -73,9 +73,8 @@ describe('signing in by name and password', () => {
       csrfToken: expect.stringMatching(/^[\w-]{43}$/) as string,
       idleUntil: expect.any(String) as string,
       endsAt: expect.any(String) as string,
-      version: (
-        JSON.parse(await readFile(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
-      ).version,
+      version: (JSON.parse(await readFile(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string })
+        .version,
     });
     expect(await client.session()).toEqual(answer.body);
     const lasts = (until = '') => Math.round((Date.parse(until) - Date.now()) / 60_000);

@@ -53,15 +53,13 @@ export async function mountBullBoard(
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
   createBullBoard({
-    queues: parts.queue
-      .dashboardQueues()
-      .map(
-        ({ queue, instance, goesFirst }) =>
-          new BullMQAdapter(queue, {
-            readOnlyMode: !parts.writable,
-            description: whatIsIn(instance, goesFirst),
-          }),
-      ),
+    queues: parts.queue.dashboardQueues().map(
+      ({ queue, instance, goesFirst }) =>
+        new BullMQAdapter(queue, {
+          readOnlyMode: !parts.writable,
+          description: whatIsIn(instance, goesFirst),
+        }),
+    ),
     serverAdapter: board,
     options: {
       uiConfig: {
