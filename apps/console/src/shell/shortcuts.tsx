@@ -58,6 +58,8 @@ export function Shortcuts() {
               [label, <Keys key={key} keys={isDirect === true ? [key] : ['g', key]} />] as const,
           ),
           ['Search', <Keys key="/" keys={['/']} />],
+          ['In the list of actions: next, previous', <Keys key="jk" keys={['j', 'k']} />],
+          ['In the list of actions: select', <Keys key="x" keys={['x']} />],
           ['This list', <Keys key="?" keys={['?']} />],
           ['Close what is open', <Keys key="Esc" keys={['Esc']} />],
         ]}

@@ -1,7 +1,9 @@
 import { getRouteApi } from '@tanstack/react-router';
 import { ArrowUp, Plus, RefreshCw } from 'lucide-react';
 import { useState } from 'react';
+import { ApiError } from '../../api/api-error.ts';
 import { useMay } from '../../session/session.tsx';
+import { Banner } from '../../ui/banner.tsx';
 import { Button, IconButton, LinkButton } from '../../ui/button.tsx';
 import { count, plural } from '../../ui/format.ts';
 import { Page } from '../../ui/page.tsx';
@@ -14,7 +16,7 @@ import { ExportMenu } from './export-menu.tsx';
 import { FilterBar } from './filter-bar.tsx';
 import { countChoices, parseListSearch, type ListSearch } from './list-search.ts';
 import { isFinal } from './live-rows.ts';
-import { useActions } from './use-actions.ts';
+import { MOST_FRESH, useActions } from './use-actions.ts';
 import { ViewsMenu } from './views-menu.tsx';
 
 const route = getRouteApi('/shell/actions');
@@ -79,9 +81,15 @@ export function ActionsPage() {
               }}
             >
               <ArrowUp size={14} aria-hidden />
-              {count(freshCount)} {search.sort === 'changed' ? 'changed' : 'new'}, show
+              {count(Math.min(freshCount, MOST_FRESH))}
+              {freshCount >= MOST_FRESH && '+'} {search.sort === 'changed' ? 'changed' : 'new'}, show
             </Button>
           </div>
+        )}
+        {list.isError && rows.length > 0 && !list.isFetchNextPageError && (
+          <Banner tone="warning" title="This may be out of date">
+            {list.error.message}
+          </Banner>
         )}
         <div className={styles['card']} aria-busy={list.isFetching}>
           {list.isPending ? (
@@ -91,6 +99,9 @@ export function ActionsPage() {
           ) : list.isError && rows.length === 0 ? (
             <ErrorState
               error={list.error}
+              {...(list.error instanceof ApiError && list.error.status === 400
+                ? { title: 'The API cannot list it like this' }
+                : {})}
               onRetry={() => void list.refetch()}
               actions={
                 countChoices(search) > 0 || search.sort !== undefined ? (

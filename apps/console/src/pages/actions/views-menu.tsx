@@ -111,7 +111,7 @@ function SaveDialog({
       title="Keep this view"
       isOpen
       onClose={onClose}
-      dismiss="Do not keep it"
+      dismiss="Not now"
       confirm={isKnown ? 'Replace it' : 'Keep it'}
       isDisabled={name.trim() === ''}
       onConfirm={async () => {

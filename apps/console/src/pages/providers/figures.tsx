@@ -15,13 +15,9 @@ export function Figures({ provider: { backlog, latency, actions } }: { readonly 
       <Figure
         name="Typically"
         value={latency == null ? '–' : duration(latency.p50)}
-        note={latency == null ? 'none ended in an hour' : 'from creation, last hour'}
+        note="of the last hour"
       />
-      <Figure
-        name="At worst"
-        value={latency == null ? '–' : duration(latency.p99)}
-        note={latency == null ? ' ' : '99 of 100 were quicker'}
-      />
+      <Figure name="At worst" value={latency == null ? '–' : duration(latency.p99)} note="but for 1 in 100" />
       <Figure name="Actions" value={count(actions.length)} note="it knows" />
     </dl>
   );
