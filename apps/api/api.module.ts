@@ -10,7 +10,7 @@ import type {
   RevertAction,
   SubmitAction,
 } from '#engine';
-import type { ActionFigures, ActionSearch, WorkerRegistry } from '#persistence';
+import type { ActionFigures, ActionSearch, ViewStore, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
@@ -24,10 +24,12 @@ import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
 import { NativeActionsController } from './native/actions.controller.js';
+import { ExportActions } from './native/export-actions.js';
 import { OverviewController } from './native/overview.controller.js';
 import { ProvidersController } from './native/providers.controller.js';
 import type { Providers } from './native/providers.js';
 import type { Outlooks } from './native/outlook.js';
+import { ViewsController } from './native/views.controller.js';
 import { WorkersController } from './native/workers.controller.js';
 import { OperatorsController } from './session/operators.controller.js';
 import { SessionController } from './session/session.controller.js';
@@ -42,6 +44,7 @@ import {
   CANCEL_ACTION,
   CONSOLE,
   EVENT_STREAMS,
+  EXPORT_ACTIONS,
   FEEDS,
   FIGURES,
   HEALTH,
@@ -59,6 +62,7 @@ import {
   SIGN_IN_WAYS,
   SUBMIT_ACTION,
   TENANT_PEOPLE,
+  VIEWS,
   WORKERS,
 } from './tokens.js';
 
@@ -67,6 +71,7 @@ export interface ApiParts {
   readonly store: ActionStore;
   readonly search: ActionSearch;
   readonly figures: ActionFigures;
+  readonly views: ViewStore;
   readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
@@ -105,6 +110,7 @@ export class ApiModule {
         EventsController,
         OverviewController,
         ProvidersController,
+        ViewsController,
         FeedsController,
         WorkersController,
         SessionController,
@@ -116,6 +122,8 @@ export class ApiModule {
         { provide: SEARCH, useValue: parts.search },
         { provide: FIGURES, useValue: parts.figures },
         { provide: REGISTRY, useValue: parts.registry },
+        { provide: EXPORT_ACTIONS, useValue: new ExportActions(parts) },
+        { provide: VIEWS, useValue: parts.views },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },

@@ -152,6 +152,7 @@ await runProcess(log, stopWithin, async () => {
     permits,
     records: database.instances,
     counter: store,
+    figures: database.figures,
     log,
   });
   const changes = database.changes({
@@ -175,6 +176,7 @@ await runProcess(log, stopWithin, async () => {
       store,
       search: database.search,
       figures: database.figures,
+      views: database.views,
       registry,
       workers: database.workers,
       submit: new SubmitAction({

@@ -4,9 +4,15 @@ import { OperationalError, UserError, type AccountDirectory, type OperatorAccoun
 import { networkOf } from './network-of.js';
 import { checkNewPassword, hashOfPassword, isPasswordOf } from './password.js';
 
-/** Failed attempts that are let through: at a name from an address, and from an address altogether. */
-const OF_NAME = 10;
-const OF_ADDRESS = 50;
+/** Failed attempts that are let through in five minutes. */
+export interface FailureLimits {
+  /** At a name from an address. Default 10. */
+  readonly ofName: number;
+  /** From an address altogether. Default 50. */
+  readonly ofAddress: number;
+}
+
+const DEFAULT_LIMITS: FailureLimits = { ofName: 10, ofAddress: 50 };
 const WINDOW_SECONDS = 300;
 /** Each takes 32 MiB and one of libuv's four threads, which files, DNS and the applications' secrets need, too. */
 const HASHES_AT_ONCE = 1;
@@ -24,13 +30,15 @@ const LONGEST_NAME = 64;
  */
 export class LocalSignIn {
   readonly #accounts: AccountDirectory;
-  readonly #ofName = new RateLimiterMemory({ points: OF_NAME, duration: WINDOW_SECONDS });
-  readonly #ofAddress = new RateLimiterMemory({ points: OF_ADDRESS, duration: WINDOW_SECONDS });
+  readonly #ofName: RateLimiterMemory;
+  readonly #ofAddress: RateLimiterMemory;
   readonly #hashing = bulkhead(HASHES_AT_ONCE, HASHES_WAITING);
   readonly #waiting = new Map<string, number>();
 
-  constructor(accounts: AccountDirectory) {
+  constructor(accounts: AccountDirectory, { ofName, ofAddress }: FailureLimits = DEFAULT_LIMITS) {
     this.#accounts = accounts;
+    this.#ofName = new RateLimiterMemory({ points: ofName, duration: WINDOW_SECONDS });
+    this.#ofAddress = new RateLimiterMemory({ points: ofAddress, duration: WINDOW_SECONDS });
   }
 
   /**

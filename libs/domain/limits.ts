@@ -18,10 +18,11 @@ export interface RateLimit {
 /** Who decides whether a provider instance may be given one more action. */
 export interface Admission {
   /**
-   * Counts one more action of the instance, before it is written.
-   * @throws OperationalError `tooManyRequests` when as many wait as may
+   * Counts one more action of the instance, before it is written. It may have to wait for up to a second.
+   * @param isWanted asked after a wait: whether anybody still listens. Default: always
+   * @throws OperationalError `tooManyRequests` when as many wait as may, or when nobody wants it any more
    */
-  admit(instance: string): Promise<void>;
+  admit(instance: string, isWanted?: () => boolean): Promise<void>;
 }
 
 /** An action that counts where only so many may be asked for in an hour. */

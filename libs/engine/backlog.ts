@@ -82,17 +82,23 @@ export class Backlog implements Admission {
     bell?.listen('overloaded', (instance) => this.#gauges.get(instance)?.noteOverload());
   }
 
-  async admit(instance: string): Promise<void> {
+  async admit(instance: string, isWanted = (): boolean => true): Promise<void> {
     const gauge = this.#gauges.get(instance);
     if (gauge === undefined) return;
     await gauge.beKnown();
-    if (!gauge.isFull()) {
-      gauge.accept();
-      const paceMs = gauge.paceMs();
-      if (paceMs > 0) await this.#wait(paceMs);
-      return;
-    }
-    throw new OperationalError('tooManyRequests', gauge.refusal(instance), gauge.secondsUntilRoom());
+    if (gauge.isFull())
+      throw new OperationalError('tooManyRequests', gauge.refusal(instance), gauge.secondsUntilRoom());
+    gauge.accept();
+    const paceMs = gauge.paceMs();
+    if (paceMs <= 0) return;
+    await this.#wait(paceMs);
+    if (isWanted()) return;
+    gauge.forget();
+    throw new OperationalError(
+      'tooManyRequests',
+      'The caller hung up while the request waited for its turn. Nothing was written.',
+      gauge.secondsUntilRoom(),
+    );
   }
 }
 
@@ -164,6 +170,11 @@ class Gauge {
 
   accept(): void {
     this.#accepted += 1;
+  }
+
+  /** One that was accepted is not written after all. */
+  forget(): void {
+    this.#accepted -= 1;
   }
 
   /** By how fast it was worked off lately. */

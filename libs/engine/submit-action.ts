@@ -35,6 +35,7 @@ interface Keyed {
   readonly caller: Caller;
   readonly submission: Submission;
   readonly key: string;
+  readonly isWanted: () => boolean;
   /** Aborted once the caller has been told that it took too long: nothing more may be begun. */
   readonly signal: AbortSignal;
   /** Called before each write, with the action it is for. */
@@ -102,16 +103,23 @@ export class SubmitAction {
    * With a key, all requests of a caller that say the same come to one action for 24 hours, whichever process
    * they reach and wherever an earlier one stopped. What is refused uses up no key.
    *
+   * @param isWanted whether the caller still listens: what had to wait meanwhile is not recorded for nobody
    * @throws UserError for an unknown provider, action or parameter, naming what was wrong and what is known;
    *   `idempotencyKeyReused` when the key stands for a request that said something else
    * @throws UserError as the plugin's refusal, and as `BlastRadius.within`; nothing was written
-   * @throws OperationalError `tooManyRequests` when too many wait for the instance; nothing was written
+   * @throws OperationalError `tooManyRequests` when too many wait for the instance, or its caller hung up while it had
+   *   to wait; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore.create` and `IdempotencyKeys`
    */
-  async submit(caller: Caller, submission: Submission, key: string | null = null): Promise<Submitted> {
+  async submit(
+    caller: Caller,
+    submission: Submission,
+    key: string | null = null,
+    isWanted = (): boolean => true,
+  ): Promise<Submitted> {
     if (key === null) {
       const id = uuidv7();
-      const checked = await this.#admit(caller, submission);
+      const checked = await this.#admit(caller, submission, isWanted);
       return {
         action: await this.#within(id, checked, () => this.#record(id, checked, false)),
         repeated: false,
@@ -121,7 +129,7 @@ export class SubmitAction {
     const writes = (actionId: string): void => void (written = actionId);
     try {
       return await timeout(this.#answerWithinMs, TimeoutStrategy.Aggressive).execute(
-        ({ signal }) => this.#submitOnce({ caller, submission, key, signal, writes }),
+        ({ signal }) => this.#submitOnce({ caller, submission, key, isWanted, signal, writes }),
         // One of its own: the library's default is shared, and Node warns of its many listeners.
         new AbortController().signal,
       );
@@ -141,11 +149,11 @@ export class SubmitAction {
   }
 
   async #submitOnce(request: Keyed): Promise<Submitted> {
-    const { caller, submission, key, signal, writes } = request;
+    const { caller, submission, key, isWanted, signal, writes } = request;
     // Before the checks: what was accepted once is so again, whatever is configured by now.
     const earlier = await this.#keys.find(caller, key);
     if (earlier !== null) return this.#repeat(request, earlier);
-    const checked = await this.#admit(caller, submission);
+    const checked = await this.#admit(caller, submission, isWanted);
     signal.throwIfAborted();
     const fingerprint = fingerprintOf(this.#fingerprintKey, submission);
     const wanted = { actionId: uuidv7(), fingerprint };
@@ -167,7 +175,7 @@ export class SubmitAction {
 
   /** Answers as the first request was, or would have been if it had not stopped between its two writes. */
   async #repeat(
-    { caller, submission, signal, writes }: Keyed,
+    { caller, submission, isWanted, signal, writes }: Keyed,
     { actionId, fingerprint }: Reservation,
   ): Promise<Submitted> {
     if (!isFingerprintOf(fingerprint, this.#fingerprintKey, submission)) {
@@ -180,7 +188,7 @@ export class SubmitAction {
     if (existing === null) {
       // Retention leaves a keyed action while its key lives, so one that is not there was never made. The first
       // request may be about to make it: under one id it is one action.
-      const checked = await this.#admit(caller, submission);
+      const checked = await this.#admit(caller, submission, isWanted);
       const action = await this.#within(actionId, checked, () => {
         signal.throwIfAborted();
         writes(actionId);
@@ -192,9 +200,9 @@ export class SubmitAction {
     return { action: asCreated(existing), repeated: true };
   }
 
-  async #admit(caller: Caller, submission: Submission): Promise<CheckedSubmission> {
+  async #admit(caller: Caller, submission: Submission, isWanted: () => boolean): Promise<CheckedSubmission> {
     const checked = checkSubmission(this.#registry, caller, submission);
-    await this.#admission.admit(checked.action.instance);
+    await this.#admission.admit(checked.action.instance, isWanted);
     return checked;
   }
 

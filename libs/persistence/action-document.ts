@@ -201,9 +201,9 @@ export const CLAIMED_FIELDS = {
 export type ClaimedDocument = Pick<ActionDocument, '_id' | keyof typeof CLAIMED_FIELDS>;
 
 /** As {@link toAction}, for who carries it out. */
-export function toClaimed(document: ClaimedDocument): ClaimedAction {
+export function toClaimed({ _id, ...document }: ClaimedDocument): ClaimedAction {
   return {
-    id: document._id.toString(),
+    id: _id.toString(),
     tenantId: document.tenantId,
     instance: document.instance,
     actionName: document.actionName,

@@ -25,6 +25,7 @@ import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
 import { MongoSessionStore } from './session-store.js';
 import { sharedKey, type SharedKeyName } from './shared-key.js';
+import { ViewStore } from './view-store.js';
 import { WorkerRegistry } from './worker-registry.js';
 
 /** Nobody waits for an answer of a backup. */
@@ -50,6 +51,8 @@ export interface Database {
   readonly search: ActionSearch;
   /** How many actions there were, how they ended, and how long that took. */
   readonly figures: ActionFigures;
+  /** Lists that people look at often. */
+  readonly views: ViewStore;
   readonly idempotencyKeys: MongoIdempotencyKeys;
   /** What applications have asked for in the last hour, where that is limited. */
   readonly blastCounts: MongoBlastCounts;
@@ -155,6 +158,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
       figures,
+      views: new ViewStore(native, options.retryBudgetMs),
       idempotencyKeys,
       blastCounts,
       workers,

@@ -11,7 +11,7 @@ export {
   type SpanSeconds,
 } from './action-figures.js';
 export { LatencyHistogram, type Percentiles } from './latency-histogram.js';
-export { ActionSearch, type ActionQuery } from './action-search.js';
+export { ActionSearch, type ActionQuery, type SearchPage } from './action-search.js';
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';
 export { ApplicationStore, type NewApplication, type NewSecret } from './application-store.js';
@@ -32,6 +32,7 @@ export { ReadTurns } from './read-turns.js';
 export { MongoActionStore } from './mongo-action-store.js';
 export { MongoIdempotencyKeys } from './idempotency-store.js';
 export { MongoSessionStore } from './session-store.js';
+export type { View, ViewStore } from './view-store.js';
 export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';

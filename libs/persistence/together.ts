@@ -105,7 +105,12 @@ export class Together {
       .find({ _id: { $in: [...ids] } })
       .project<ClaimedDocument>(CLAIMED_FIELDS)
       .toArray();
-    return new Map(documents.map((document) => [document._id.toString(), document]));
+    return new Map(
+      documents.map((document) => {
+        const { _id } = document;
+        return [_id.toString(), document];
+      }),
+    );
   }
 
   /** Reads the documents of these ids, as the primary has them. */

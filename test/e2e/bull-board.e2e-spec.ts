@@ -88,6 +88,8 @@ describe('the dashboard of the queues', () => {
     expect(await statusOf('/ops/queues', basic)).toBe(200);
     const page = await operator.request('GET', '/ops/queues');
     expect(page.headers.get('content-type')).toContain('text/html');
+    expect(page.body).not.toContain('googleapis');
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/);
     const unasked = await fetch(`${stack.baseUrl}/ops/queues`);
     expect(unasked.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
   });

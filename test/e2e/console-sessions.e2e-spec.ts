@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONSOLE_APP_ID } from '#domain';
 import { freePort } from '#embedded-servers';
@@ -8,6 +10,7 @@ import { ConsoleClient, type SessionView } from '../support/console-client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 import { ProductProcess } from '../support/product-process.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
 import { API_COMMAND } from '../deploy/start-commands.js';
 
@@ -18,7 +21,10 @@ let another: ProductProcess;
 let anotherUrl: string;
 
 beforeAll(async () => {
-  stack = await Stack.start();
+  stack = await Stack.start({
+    env: { RIPOSTE_LOG_LEVEL: 'debug' },
+    config: 'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true } }',
+  });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   const port = await freePort();
   anotherUrl = `http://127.0.0.1:${port}`;
@@ -67,9 +73,13 @@ describe('signing in by name and password', () => {
       csrfToken: expect.stringMatching(/^[\w-]{43}$/) as string,
       idleUntil: expect.any(String) as string,
       endsAt: expect.any(String) as string,
-      version: '0.1.0',
+      version: (
+        JSON.parse(await readFile(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
+      ).version,
     });
     expect(await client.session()).toEqual(answer.body);
+    const lasts = (until = '') => Math.round((Date.parse(until) - Date.now()) / 60_000);
+    expect([lasts(answer.body.idleUntil), lasts(answer.body.endsAt)]).toEqual([30, 720]);
   });
 
   it('tells who has not signed in how to', async () => {
@@ -171,6 +181,40 @@ describe('signing in by name and password', () => {
       sent.end(JSON.stringify({ name: 'ann', password: PASSWORD }));
     });
     expect(status).toBe(403);
+  });
+});
+
+describe('signing in behind a proxy with TLS', () => {
+  const PUBLIC_URL = 'https://riposte.example';
+  let proxied: ProductProcess;
+  let url: string;
+  beforeAll(async () => {
+    const port = await freePort();
+    url = `http://127.0.0.1:${port}`;
+    proxied = new ProductProcess(API_COMMAND, { ...stack.env, PORT: String(port), PUBLIC_URL });
+    await proxied.ready();
+  });
+  afterAll(() => proxied.end());
+
+  it('sets a cookie that browsers keep to this host and to TLS, and takes no other', async () => {
+    const { name } = await signedIn();
+    const client = new ConsoleClient(url);
+    const body = { name, password: PASSWORD };
+    const headers = { origin: PUBLIC_URL };
+    const answer = await client.send<SessionView>('POST', '/api/v1/session', { body, headers });
+    expect(answer.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^__Host-riposte=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Secure$/),
+    ]);
+    expect((await client.session()).signedIn).toBe(true);
+    const secret = client.cookies.get('__Host-riposte') ?? '';
+    const tossed = new ConsoleClient(url);
+    tossed.cookies.set('riposte', secret);
+    expect((await tossed.session()).signedIn).toBe(false);
+  });
+
+  it('is done at its address alone', async () => {
+    const answer = await new ConsoleClient(url).signIn('ann', PASSWORD);
+    expect(codeOf(answer)).toBe('403 accessDenied');
   });
 });
 
@@ -340,5 +384,111 @@ describe('a session', () => {
     const changed = await client.send<SessionView>('PUT', '/api/v1/session/password', { body });
     expect(changed.body.mustChangePassword).toBe(false);
     expect((await client.send('GET', '/api/v1/actions')).status).toBe(200);
+  });
+});
+
+describe('every route that a session is good for', () => {
+  const EVIL = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+  /** By whom nobody is asked for: it tells how to sign in. */
+  const PUBLIC = new Set(['GET /api/v1/session', 'HEAD /api/v1/session']);
+
+  const routes = (): { method: string; path: string }[] =>
+    stack.api.log
+      .flatMap(({ msg, routes: served }) => (msg === 'routes served' ? (served as string[]) : []))
+      .filter((route) => /^\S+ \/(?:api\/v1|ops\/queues)\b/.test(route) && !PUBLIC.has(route))
+      .map((route) => {
+        const [method = '', path = ''] = route.split(' ');
+        return { method, path: path.replaceAll(/:\w+|\*/g, 'mock') };
+      });
+  const unsafe = () => routes().filter(({ method }) => method !== 'GET' && method !== 'HEAD');
+
+  it('answers nothing without one', async () => {
+    const nobody = new ConsoleClient(stack.baseUrl);
+    expect(routes().length).toBeGreaterThan(60);
+    for (const { method, path } of routes()) {
+      const signsIn = path === '/api/v1/session' && method === 'POST';
+      const { status } = await nobody.send(method, path, { headers: signsIn ? EVIL : {} });
+      expect({ method, path, status }).toEqual({ method, path, status: signsIn ? 400 : 401 });
+    }
+  });
+
+  it('does nothing that another site has a browser send', async () => {
+    const { client } = await signedIn({ role: 'Administrator', operates: true });
+    expect(unsafe().length).toBeGreaterThan(25);
+    for (const { method, path } of unsafe()) {
+      for (const headers of [
+        EVIL,
+        { ...EVIL, 'x-csrf-token': undefined },
+        { origin: 'null', 'sec-fetch-site': undefined },
+      ]) {
+        const body =
+          path === '/api/v1/session' && method === 'POST' ? { name: 'a', password: 'b' } : undefined;
+        const { status } = await client.send(method, path, { headers, body });
+        expect({ method, path, status }).toEqual({ method, path, status: 403 });
+      }
+    }
+    expect((await client.session()).signedIn).toBe(true);
+  });
+
+  it('of the native API does nothing without the token of the session, which no other has', async () => {
+    const { client } = await signedIn({ role: 'Administrator', operates: true });
+    const other = await signedIn();
+    const api = unsafe().filter(
+      ({ method, path }) => path.startsWith('/api/v1') && !(path === '/api/v1/session' && method === 'POST'),
+    );
+    for (const { method, path } of api) {
+      for (const token of [undefined, '', other.client.csrfToken]) {
+        const { status } = await client.send(method, path, { headers: { 'x-csrf-token': token } });
+        expect({ method, path, status }).toEqual({ method, path, status: 403 });
+      }
+    }
+    expect((await client.session()).signedIn).toBe(true);
+  });
+});
+
+describe('the dashboard of the queues', () => {
+  const PAGE = { accept: 'text/html', origin: undefined, 'sec-fetch-site': 'none' };
+
+  it('opens with a session of somebody who operates the installation, and links back to the console', async () => {
+    const { client } = await signedIn({ operates: true });
+    const page = await client.send<string>('GET', '/ops/queues', { headers: PAGE });
+    expect(page.status).toBe(200);
+    expect(page.body).toContain('{"text":"Console","url":"/"}');
+  });
+
+  it('leads who has not signed in to where one does, and back', async () => {
+    const nobody = new ConsoleClient(stack.baseUrl);
+    const { status, headers } = await nobody.send('GET', '/ops/queues/queue/mock?status=failed', {
+      headers: PAGE,
+    });
+    expect(status).toBe(302);
+    expect(headers.get('location')).toBe(
+      '/sign-in?returnTo=%2Fops%2Fqueues%2Fqueue%2Fmock%3Fstatus%3Dfailed',
+    );
+    expect((await nobody.send('GET', '/ops/queues/api/queues')).status).toBe(401);
+  });
+
+  it('is closed to administrators of tenants', async () => {
+    const { client } = await signedIn({ role: 'Administrator' });
+    expect((await client.send('GET', '/ops/queues', { headers: PAGE })).status).toBe(403);
+    expect((await client.send('GET', '/ops/queues/api/queues')).status).toBe(403);
+  });
+
+  it('changes queues where that is configured, from its own pages', async () => {
+    const { client } = await signedIn({ operates: true });
+    expect((await client.send('PUT', '/ops/queues/api/queues/mock/pause')).status).toBe(200);
+    expect((await client.send('PUT', '/ops/queues/api/queues/mock/resume')).status).toBe(200);
+    const { token } = await stack.client({ roles: ['Riposte.Operator'] });
+    const basic = `Basic ${Buffer.from(`x:${token}`).toString('base64')}`;
+    for (const [authorization, status] of [
+      [basic, 403],
+      [`Bearer ${token}`, 200],
+    ] as const) {
+      const headers = { authorization, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+      const nobody = new ConsoleClient(stack.baseUrl);
+      expect((await nobody.send('PUT', '/ops/queues/api/queues/mock/resume', { headers })).status).toBe(
+        status,
+      );
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { freePort } from '#embedded-servers';
 import { Client } from '../support/client.js';
+import { ConsoleClient } from '../support/console-client.js';
+import { TENANT_A } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { signToken } from '../support/token.js';
 
@@ -138,8 +140,17 @@ describe('npm start', () => {
     expect(answer.status).toBe('NotStarted');
     const client = await clientOf(first);
     expect((await client.ended(answer.id)).status).toBe('Completed');
-    // An operator's token is made with the key of this data dir.
-    expect(first.output).toContain(`RIPOSTE_DATA_DIR='${env['RIPOSTE_DATA_DIR']}' npm run --silent token`);
+    // The first account signs in by a password that is on the terminal alone.
+    const [, name = '', password = ''] = /sign in as (\S+) with the password (\S+)/.exec(first.output) ?? [];
+    const signedIn = await new ConsoleClient(first.baseUrl).signIn(name, password);
+    expect(signedIn.body).toMatchObject({
+      tenant: { id: TENANT_A, role: 'Administrator' },
+      operates: true,
+      mustChangePassword: false,
+    });
+    const logs = path.join(env['RIPOSTE_DATA_DIR'] ?? '', 'logs');
+    for (const file of await readdir(logs))
+      expect(await readFile(path.join(logs, file), 'utf8')).not.toContain(password);
 
     // What dies is started again.
     for (const kinds of [
@@ -177,6 +188,10 @@ describe('npm start', () => {
     const next = await new Started(env).ready();
     expect(await readFile(keys, 'utf8')).toBe(key);
     expect((await client.get(answer.id)).status).toBe('Completed');
+    expect(next.output).not.toContain('sign in as');
+    expect(next.output).toContain(
+      `RIPOSTE_DATA_DIR='${env['RIPOSTE_DATA_DIR']}' npm run --silent riposte -- operators reset-password`,
+    );
     expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect(await next.stop('SIGTERM')).toBe(0);
     expect(next.processes).toEqual([]);

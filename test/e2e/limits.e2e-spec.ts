@@ -1,5 +1,7 @@
 import { Client as GraphClient, HTTPMessageHandler, RetryHandler } from '@microsoft/microsoft-graph-client';
 import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import mongoose from 'mongoose';
 import { freePort } from '#embedded-servers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_COMMAND } from '../deploy/start-commands.js';
@@ -205,14 +207,47 @@ limits: { perApp: 0 }
   });
   afterAll(() => stack.stop());
 
-  const create = (subProvider: string) =>
-    client.post<Partial<GraphError> & { readonly id: string }>(
-      mockAction(
-        'BlockIp',
-        { IP: '1.2.3.4' },
-        { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider } },
-      ),
+  const wanted = (subProvider: string, address = '1.2.3.4') =>
+    mockAction(
+      'BlockIp',
+      { IP: address },
+      { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider } },
     );
+  const create = (subProvider: string) =>
+    client.post<Partial<GraphError> & { readonly id: string }>(wanted(subProvider));
+
+  it('writes nothing for a caller who hung up while the workers’ backlog slowed the create down', async () => {
+    const redis = new Redis(stack.redis.url);
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    const records = connection.collection<{ instance: string; status: string }>('actions');
+    const overload = setInterval(() => void redis.publish('{riposte}:overloaded', 'large'), 100);
+    try {
+      await records.insertMany(
+        Array.from({ length: 3000 }, () => ({ instance: 'large', status: 'NotStarted' })),
+      );
+      await eventually(async () => {
+        const sentAt = performance.now();
+        expect((await create('large')).status).toBe(201);
+        return performance.now() - sentAt > 900;
+      });
+      await expect(
+        fetch(`${stack.baseUrl}/beta/security/securityActions`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${client.token}`, 'content-type': 'application/json' },
+          body: JSON.stringify(wanted('large', '9.9.9.9')),
+          signal: AbortSignal.timeout(200),
+        }),
+      ).rejects.toThrow('timeout');
+      // It came later and waits as long: when it is written, the other's turn has been.
+      expect((await create('large')).status).toBe(201);
+      expect(await records.countDocuments({ 'parameters.value': '9.9.9.9' })).toBe(0);
+    } finally {
+      clearInterval(overload);
+      await records.deleteMany({ instance: 'large' });
+      await connection.close();
+      redis.disconnect();
+    }
+  });
 
   it('refuses one more with 429 and writes nothing, and accepts it once a worker works', async () => {
     // A count that is under way while one is accepted may count that twice, until the next.

@@ -207,7 +207,9 @@ describe('the overview', () => {
     readonly bucketSeconds: number;
     readonly complete: boolean;
     readonly totals: Readonly<Record<string, number>>;
-    readonly throughput: readonly Readonly<Record<'created' | 'completed' | 'failed', number>>[];
+    readonly throughput: readonly Readonly<
+      Record<'created' | 'completed' | 'failed' | 'cancelled', number>
+    >[];
     readonly latency: readonly { readonly totalMs: { readonly p99: number } | null }[];
     readonly providers: readonly { readonly instance: string; readonly totalMs: { readonly p50: number } }[];
     readonly now: { readonly running: number; readonly oldestWaiting: object | null };
@@ -255,7 +257,10 @@ describe('the overview', () => {
       expect(body.now).toEqual({ queued: 0, throttled: 0, running: 1, unresolved: 0, oldestWaiting: null });
     }
     await client.cancel(long);
-    expect((await overview(client)).body.window).toBe('24h');
+    await client.ended(long);
+    const { body } = await overview(client);
+    expect(body.window).toBe('24h');
+    expect(body.throughput.reduce((sum, { cancelled }) => sum + cancelled, 0)).toBe(1);
   });
 
   it('refuses a window that it does not have with a 400', async () => {

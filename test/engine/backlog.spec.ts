@@ -18,13 +18,18 @@ function backlogOf(bound = 3) {
     /** A worker says that it cannot keep up. */
     overload: () => undefined as void,
     waits: [] as number[],
+    /** Called in each wait. */
+    meanwhile: () => undefined as void,
   };
   const backlog = new Backlog({
     bounds: new Map([['fw', bound]]),
     log,
     nowMs: () => world.nowMs,
     bell: { listen: (_about, heard) => void (world.overload = () => heard('fw')) },
-    wait: async (ms) => void world.waits.push(ms),
+    wait: async (ms) => {
+      world.waits.push(ms);
+      world.meanwhile();
+    },
     counter: {
       countWaiting: async (_instance, atMost) => {
         world.counts += 1;
@@ -202,6 +207,22 @@ describe('creates while the workers cannot keep up', () => {
     expect(error.code).toBe('tooManyRequests');
     expect(error.message).toMatch(/5000 actions wait .* while the workers cannot keep up/);
     expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  });
+
+  it('are dropped, and do not count, when their caller hangs up while they wait', async () => {
+    const { world, backlog, admit } = backlogOf(100_000);
+    world.waiting = 4998;
+    await pass(world, 1000, () => Promise.resolve());
+    world.overload();
+    let isWanted = true;
+    world.meanwhile = () => (isWanted = false);
+    await admit();
+    isWanted = true;
+    const error = await refusal(backlog.admit('fw', () => isWanted));
+    expect(error.code).toBe('tooManyRequests');
+    expect(error.message).toMatch(/hung up .* Nothing was written/);
+    await admit();
+    expect((await refusal(admit())).message).toMatch(/5000 actions wait/);
   });
 
   it('go on as ever once the workers say so no more', async () => {

@@ -16,9 +16,11 @@ import { UserError, type ActionStore } from '#domain';
 import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
 import type { Logger } from '#telemetry';
 import { Requires, callerOf } from '../auth.guard.js';
+import { acceptsGzip } from '../http/accepts-gzip.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
+import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
 import { ApiODataOptions } from '../security-actions/api-odata-options.js';
@@ -31,6 +33,7 @@ import {
   ACTION_STORE,
   ASK_PROVIDER,
   CANCEL_ACTION,
+  EXPORT_ACTIONS,
   LINK_BASE,
   LIST_ACTIONS,
   LOG,
@@ -48,6 +51,8 @@ import {
 } from './action.dto.js';
 import { ObservedStateDto, PlanDto } from './answers.dto.js';
 import { CancelAnswersDto, CancelManyDto, ParseCancelManyPipe, cancelMany } from './cancel-many.js';
+import { EXPORT_FORMATS, type ExportActions } from './export-actions.js';
+import { parseExportQuery } from './export-query.js';
 import { PHASE_NAMES, parseListQuery } from './list-query.js';
 import type { Outlooks } from './outlook.js';
 import { ParseResolveBodyPipe, ResolveBodyDto } from './resolve-body.js';
@@ -61,6 +66,7 @@ export class NativeActionsController {
   constructor(
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(LIST_ACTIONS) private readonly lists: ListActions,
+    @Inject(EXPORT_ACTIONS) private readonly exports: ExportActions,
     @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
     @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
@@ -123,7 +129,12 @@ export class NativeActionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<NativeActionDto> {
     const key = idempotencyKeyOf(request);
-    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
+    const { action, repeated } = await this.submitAction.submit(
+      callerOf(request),
+      submissionOf(body),
+      key,
+      stillListens(request),
+    );
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${PATH}/${action.id}`);
     return toNative(action);
@@ -159,6 +170,53 @@ export class NativeActionsController {
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
     return toNative((await this.cancelAction.cancel(callerOf(request), printableId(id))).action);
+  }
+
+  @Get('export')
+  @Requires('read')
+  @ApiOperation({
+    summary: 'Export all actions of a filter, newest first where no order is asked for',
+    description:
+      'Streamed. A connection that ends before the body does means that not all are there. At most two at a time of a tenant.',
+  })
+  @ApiQuery({
+    name: 'format',
+    required: false,
+    schema: { type: 'string', enum: [...EXPORT_FORMATS], default: 'csv' },
+  })
+  @ApiODataOptions('', 'filter', 'search', 'orderby')
+  @ApiQuery({ name: 'phase', required: false, enum: PHASE_NAMES, description: 'Only those in this phase.' })
+  @ApiQuery({
+    name: 'unresolved',
+    required: false,
+    enum: ['true'],
+    description: 'Only those of which nobody can say, or has said, whether they were applied.',
+  })
+  @ApiOkResponse({
+    description: 'With a header line; or an action on each line, as the list shows it.',
+    content: {
+      'text/csv': { schema: { type: 'string' } },
+      'application/x-ndjson': { schema: { type: 'string' } },
+    },
+  })
+  @ApiGraphErrors(400, 401, 403, 429, 500, 503)
+  async export(
+    @Query() query: GivenQuery,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const wanted = parseExportQuery(query);
+    const gzip = acceptsGzip(request.headers['accept-encoding']);
+    const stream = await this.exports.begin(callerOf(request).tenantId, wanted, gzip);
+    // Gone while the first page was read: nobody would destroy it.
+    if (reply.raw.destroyed) stream.destroy();
+    await reply
+      .type(wanted.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
+      .header('content-disposition', `attachment; filename="actions.${wanted.format}"`)
+      .header('cache-control', 'no-store')
+      .header('vary', 'accept-encoding')
+      .headers(gzip ? { 'content-encoding': 'gzip' } : {})
+      .send(stream);
   }
 
   @Get(':id')

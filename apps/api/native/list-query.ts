@@ -11,8 +11,10 @@ import {
 /** Every phase an action can be in, once each. */
 export const PHASE_NAMES: readonly ActionPhase[] = [...new Set(Object.values(PHASES).flat())];
 
-const NATIVE: ListSurface = { name: 'actions', sign: '', nextLink: 'nextLink' };
-const NARROWING = ['phase', 'unresolved'] as const;
+/** The native API's. */
+export const NATIVE: ListSurface = { name: 'actions', sign: '', nextLink: 'nextLink' };
+/** What narrows a list besides its filter. */
+export const NARROWING = ['phase', 'unresolved'] as const;
 
 /**
  * Reads the query of a native list: Graph's options without a `$`, and those of its own.
@@ -24,7 +26,7 @@ export function parseListQuery(query: Query): ListOptions {
 }
 
 /** What a list is narrowed to besides its filter. @throws UserError `invalidRequest` for what is not valid */
-function narrowingOf(given: ReadonlyMap<string, string>): ActionFilter {
+export function narrowingOf(given: ReadonlyMap<string, string>): ActionFilter {
   const phase = given.get('phase');
   const unresolved = given.get('unresolved');
   return {

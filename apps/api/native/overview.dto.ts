@@ -22,7 +22,7 @@ const dateTime = { type: String, format: 'date-time' } as const;
 const BEGINS = 'When the span begins.';
 
 /** Milliseconds, within 10 %. */
-class PercentilesDto {
+export class PercentilesDto {
   @ApiProperty({ ...integer, description: 'Milliseconds; half took no longer.' })
   p50!: number;
   @ApiProperty(integer)
@@ -53,6 +53,8 @@ class ThroughputDto {
   completed!: number;
   @ApiProperty({ ...integer, description: 'With those of unknown outcome, without the cancelled.' })
   failed!: number;
+  @ApiProperty(integer)
+  cancelled!: number;
 }
 
 class LatencyDto {
@@ -179,12 +181,13 @@ export function toOverview(
       ...totals.outcomes,
     },
     throughput: spans.map(({ at, figures }) => {
-      const { completed, failed, outcomeUnknown } = sumOf(figures.instances.values()).outcomes;
+      const { completed, failed, outcomeUnknown, cancelled } = sumOf(figures.instances.values()).outcomes;
       return {
         at: at.toISOString(),
         created: figures.created,
         completed,
         failed: failed + outcomeUnknown,
+        cancelled,
       };
     }),
     latency: spans.map(({ at, figures }) => ({
@@ -214,6 +217,12 @@ export function toOverview(
       },
     },
   };
+}
+
+/** The time from creation to end at each instance. */
+export function latenciesOf({ spans }: FiguresOverTime): ReadonlyMap<string, Percentiles | null> {
+  const all = instancesOf(spans.map(({ figures }) => figures));
+  return new Map([...all].map(([instance, { total }]) => [instance, total.percentiles()]));
 }
 
 function instancesOf(spans: readonly SpanFigures[]): ReadonlyMap<string, InstanceFigures> {

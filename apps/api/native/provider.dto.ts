@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { BLAST_CLASSES, LANES, type BlastClass, type InstanceState, type Json, type Lane } from '#domain';
+import { PercentilesDto } from './overview.dto.js';
 import { BACKLOG_COUNTED, type ProviderView } from './providers.js';
 
 const text = { type: String, nullable: true } as const;
@@ -201,6 +202,13 @@ export class ProviderDto {
   backlog!: BacklogDto;
   @ApiProperty({ type: PausedDto, nullable: true })
   paused!: PausedDto | null;
+  @ApiProperty({
+    type: PercentilesDto,
+    nullable: true,
+    description:
+      "From creation to end, of the tenant's actions of the last hour. Null: none ended, or nobody can say.",
+  })
+  latency!: PercentilesDto | null;
 }
 
 export class ProviderListDto {
@@ -210,7 +218,7 @@ export class ProviderListDto {
 
 /** The instance as the native API shows it. Which tenants it serves, and who paused it, is for operators. */
 export function toProvider(
-  { instance, record, state, waiting }: ProviderView,
+  { instance, record, state, waiting, latency }: ProviderView,
   operates: boolean,
 ): ProviderDto {
   const { config, provider } = instance;
@@ -262,6 +270,7 @@ export function toProvider(
             at: paused.at.toISOString(),
             reason: paused.reason,
           },
+    latency,
   };
 }
 

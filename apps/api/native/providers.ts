@@ -8,11 +8,17 @@ import {
   type WaitingCounter,
 } from '#domain';
 import type { ProviderRegistry } from '#engine';
+import type { ActionFigures, Percentiles } from '#persistence';
 import type { Logger } from '#telemetry';
+import { WINDOWS, latenciesOf } from './overview.dto.js';
 
 /** Waiting actions are counted up to here: enough to tell a backlog, and cheap. */
 export const BACKLOG_COUNTED = 10_000;
 
+/** Milliseconds after which nothing more is begun to be counted. */
+const LATENCY_WITHIN_MS = 300;
+
+type Latencies = ReadonlyMap<string, Percentiles | null>;
 type Instance = ProviderRegistry['instances'][number];
 
 /** A configured instance with how it fares now. */
@@ -22,6 +28,8 @@ export interface ProviderView {
   readonly state: InstanceState;
   /** Null: it could not be counted. */
   readonly waiting: number | null;
+  /** From creation to end, of the viewer's tenant in the last hour. Null: none ended, or it could not be told. */
+  readonly latency: Percentiles | null;
 }
 
 /** Who looks: an operator of the installation, or a caller of this tenant. */
@@ -33,6 +41,7 @@ export class Providers {
   readonly #permits: Pick<VendorPermits, 'state'> & { announce(instance: string): Promise<void> };
   readonly #records: InstanceRecords;
   readonly #counter: WaitingCounter;
+  readonly #figures: Pick<ActionFigures, 'over'>;
   readonly #log: Logger;
 
   constructor(parts: {
@@ -40,20 +49,22 @@ export class Providers {
     readonly permits: Pick<VendorPermits, 'state'> & { announce(instance: string): Promise<void> };
     readonly records: InstanceRecords;
     readonly counter: WaitingCounter;
+    readonly figures: Pick<ActionFigures, 'over'>;
     readonly log: Logger;
   }) {
     this.#registry = parts.registry;
     this.#permits = parts.permits;
     this.#records = parts.records;
     this.#counter = parts.counter;
+    this.#figures = parts.figures;
     this.#log = parts.log;
   }
 
   /** Those that serve the viewer's tenant; all for an operator. */
   async list(viewer: Viewer): Promise<readonly ProviderView[]> {
     const seen = this.#seenBy(viewer);
-    const records = await this.#records.list();
-    return Promise.all(seen.map((instance) => this.#view(instance, records)));
+    const [records, latencies] = await Promise.all([this.#records.list(), this.#latencies(viewer)]);
+    return Promise.all(seen.map((instance) => this.#view(instance, records, latencies)));
   }
 
   /** Whether it is one of those that {@link list} gives. */
@@ -66,7 +77,8 @@ export class Providers {
   async get(viewer: Viewer, id: string): Promise<ProviderView> {
     const instance = this.#registry.byId(id);
     if (instance === null || !isSeenBy(viewer, instance)) throw unknownInstance(id, this.#seenBy(viewer));
-    return this.#view(instance, await this.#records.list());
+    const [records, latencies] = await Promise.all([this.#records.list(), this.#latencies(viewer)]);
+    return this.#view(instance, records, latencies);
   }
 
   /**
@@ -77,7 +89,7 @@ export class Providers {
     const instance = this.#configured(id);
     const record = await this.#records.pause(id, caller, reason);
     this.#log.info({ instance: id, appId: caller.appId, user: caller.user, reason }, 'provider paused');
-    return this.#changed(instance, record);
+    return this.#changed(caller, instance, record);
   }
 
   /** Harmless when it is not paused. @throws UserError `itemNotFound` */
@@ -85,12 +97,12 @@ export class Providers {
     const instance = this.#configured(id);
     const record = await this.#records.resume(id);
     this.#log.info({ instance: id, appId: caller.appId, user: caller.user }, 'provider resumed');
-    return this.#changed(instance, record);
+    return this.#changed(caller, instance, record);
   }
 
-  async #changed(instance: Instance, record: InstanceRecord): Promise<ProviderView> {
+  async #changed(caller: Caller, instance: Instance, record: InstanceRecord): Promise<ProviderView> {
     await this.#permits.announce(instance.id);
-    return this.#view(instance, [record]);
+    return this.#view(instance, [record], await this.#latencies(caller));
   }
 
   #configured(id: string): Instance {
@@ -103,7 +115,16 @@ export class Providers {
     return this.#registry.instances.filter((instance) => isSeenBy(viewer, instance));
   }
 
-  async #view(instance: Instance, records: readonly InstanceRecord[]): Promise<ProviderView> {
+  async #latencies({ tenantId }: Pick<Viewer, 'tenantId'>): Promise<Latencies> {
+    const { seconds, spans } = WINDOWS['1h'];
+    return this.#figures.over(tenantId, seconds, spans, LATENCY_WITHIN_MS).then(latenciesOf, () => new Map());
+  }
+
+  async #view(
+    instance: Instance,
+    records: readonly InstanceRecord[],
+    latencies: Latencies,
+  ): Promise<ProviderView> {
     const { id } = instance;
     const [state, waiting] = await Promise.all([
       this.#permits.state(id),
@@ -115,7 +136,7 @@ export class Providers {
       health: null,
       maintained: null,
     };
-    return { instance, record, state, waiting };
+    return { instance, record, state, waiting, latency: latencies.get(id) ?? null };
   }
 }
 

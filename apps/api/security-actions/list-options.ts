@@ -109,8 +109,7 @@ export function sharedOptions(
   return {
     surface,
     filter: filterOf(given, sign),
-    order:
-      parsed(`${sign}orderby`, given.get('orderby'), (text) => parseOrderBy(text, SECURITY_ACTION)) ?? [],
+    order: orderOf(given, sign),
     top: parseTop(`${sign}top`, given.get('top')),
     count: parseCount(`${sign}count`, given.get('count')),
     skipToken: given.get('skiptoken') ?? null,
@@ -176,7 +175,7 @@ function notSupported(key: string, supported: readonly OptionName[]): string {
  * `filter` and `search` together.
  * @throws UserError `invalidRequest` for one that is not valid
  */
-function filterOf(given: ReadonlyMap<string, string>, sign: ListSurface['sign']): Filter | null {
+export function filterOf(given: ReadonlyMap<string, string>, sign: ListSurface['sign']): Filter | null {
   const filter = parsed(`${sign}filter`, given.get('filter'), (text) => parseFilter(text, SECURITY_ACTION));
   const search = parsed(`${sign}search`, given.get('search'), (text) =>
     parseSearch(text, SECURITY_ACTION, SEARCHED),
@@ -184,6 +183,11 @@ function filterOf(given: ReadonlyMap<string, string>, sign: ListSurface['sign'])
   return filter === null || search === null
     ? (filter ?? search)
     : { kind: 'and', operands: [filter, search] };
+}
+
+/** @throws UserError `invalidRequest` for an order that is not valid */
+export function orderOf(given: ReadonlyMap<string, string>, sign: ListSurface['sign']): readonly OrderKey[] {
+  return parsed(`${sign}orderby`, given.get('orderby'), (text) => parseOrderBy(text, SECURITY_ACTION)) ?? [];
 }
 
 function selectionOf(given: ReadonlyMap<OptionName, string>): Selection | null {

@@ -19,6 +19,7 @@ import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
+import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
 import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from './create-security-action.dto.js';
@@ -78,8 +79,12 @@ export class SecurityActionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SecurityActionDto> {
-    const key = idempotencyKeyOf(request);
-    const { action, repeated } = await this.submitAction.submit(callerOf(request), submissionOf(body), key);
+    const { action, repeated } = await this.submitAction.submit(
+      callerOf(request),
+      submissionOf(body),
+      idempotencyKeyOf(request),
+      stillListens(request),
+    );
     if (repeated) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${this.linkBase(request)}${collectionPath(request)}/${action.id}`);
     return { '@odata.context': `${this.#context(request)}/$entity`, ...toEntity(action) };

@@ -315,6 +315,7 @@ export interface Overview {
     readonly completed: number;
     /** With those of unknown outcome, without the cancelled. */
     readonly failed: number;
+    readonly cancelled: number;
   }[];
   readonly latency: readonly {
     readonly at: string;

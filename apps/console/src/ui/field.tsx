@@ -29,6 +29,8 @@ export interface TextFieldProps
   readonly rows?: number;
   /** For what is read by the letter, as ids and JSON. */
   readonly mono?: boolean;
+  /** The key that leads to it, see `shell/shortcuts.tsx`. */
+  readonly shortcut?: 'search';
 }
 
 /** A field for text. It is invalid as long as it has an `errorMessage`. */
@@ -40,6 +42,7 @@ export function TextField({
   placeholder,
   rows,
   mono = false,
+  shortcut,
   ...props
 }: TextFieldProps) {
   const look = classNames(styles['control'], mono && styles['mono']);
@@ -53,7 +56,7 @@ export function TextField({
     >
       <FieldLabel label={label} hideLabel={hideLabel} isRequired={props.isRequired === true} />
       {rows === undefined ? (
-        <Input className={look} placeholder={placeholder ?? ''} />
+        <Input className={look} placeholder={placeholder ?? ''} data-shortcut={shortcut} />
       ) : (
         <AriaTextArea
           className={classNames(look, styles['area'])}

@@ -101,23 +101,29 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
               <RelativeTime at={resolution.at} />)
             </Banner>
           )}
-          <Card title="What happened">
-            <Timeline entries={timelineOf(action)} />
-          </Card>
-          <Answers action={action} />
-          <Card>
-            <Disclosure title="The whole record, as the API has it" level={2}>
-              <CodeBlock label="the record" text={JSON.stringify(action, null, 2)} />
-            </Disclosure>
-          </Card>
+          <div className={styles['story']}>
+            <Card title="What happened">
+              <Timeline entries={timelineOf(action)} />
+            </Card>
+            <Answers action={action} />
+          </div>
+          <div className={styles['record']}>
+            <Card>
+              <Disclosure title="The whole record, as the API has it" level={2}>
+                <CodeBlock label="the record" text={JSON.stringify(action, null, 2)} />
+              </Disclosure>
+            </Card>
+          </div>
         </div>
         <div className={styles['column']}>
           <Card title="Parameters">
             <Parameters action={action} />
           </Card>
-          <Card title="Facts">
-            <Facts action={action} />
-          </Card>
+          <div className={styles['facts']}>
+            <Card title="Facts">
+              <Facts action={action} />
+            </Card>
+          </div>
         </div>
       </div>
     </Page>

@@ -12,7 +12,7 @@ import { CancelManyDialog } from './cancel-many-dialog.tsx';
 import { CountButton } from './count-button.tsx';
 import { ExportMenu } from './export-menu.tsx';
 import { FilterBar } from './filter-bar.tsx';
-import { countChoices, type ListSearch } from './list-search.ts';
+import { countChoices, parseListSearch, type ListSearch } from './list-search.ts';
 import { isFinal } from './live-rows.ts';
 import { useActions } from './use-actions.ts';
 import { ViewsMenu } from './views-menu.tsx';
@@ -30,7 +30,7 @@ export function ActionsPage() {
   const chosen = rows.filter(({ id, status }) => selected.has(id) && !isFinal(status));
   const change = (next: ListSearch): void => {
     setSelected(new Set());
-    void navigate({ search: next, replace: true });
+    void navigate({ search: parseListSearch({ ...next }), replace: true });
   };
 
   return (

@@ -8,6 +8,7 @@ import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { plural } from '../../ui/format.ts';
 import styles from './cancel-many.module.css';
+import { replaceRow, type LoadedPages } from './live-rows.ts';
 import { parametersInShort } from './words.ts';
 
 /** Ids that the API takes in one request. */
@@ -51,12 +52,17 @@ export function CancelManyDialog({
           body: { ids },
         });
         setAnswers((before) => new Map([...before, ...value.map((answer) => [answer.id, answer] as const)]));
+        queries.setQueriesData<LoadedPages>({ queryKey: ['actions'] }, (pages) =>
+          value.reduce(
+            (all, { action }) => (action === undefined ? all : all && replaceRow(all, action)),
+            pages,
+          ),
+        );
       }
     } catch (error) {
       setProblem(error instanceof Error ? error.message : String(error));
     } finally {
       setPending(false);
-      void queries.invalidateQueries({ queryKey: ['actions'] });
     }
   };
 

@@ -86,7 +86,7 @@ export function FilterBar({
                 placeholder="Search names, targets, reasons, people"
                 value={text}
                 onChange={onText}
-                data-shortcut="search"
+                shortcut="search"
               />
             )}
           </Settled>

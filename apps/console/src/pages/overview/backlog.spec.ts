@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { backlogOver } from './backlog.ts';
 
-const step = (created: number, completed: number, failed: number) => ({ at: '', created, completed, failed });
+const step = (created: number, completed: number, failed: number, cancelled = 0) => ({
+  at: '',
+  created,
+  completed,
+  failed,
+  cancelled,
+});
 const now = (queued: number, throttled: number, running: number) => ({
   queued,
   throttled,
@@ -12,7 +18,7 @@ const now = (queued: number, throttled: number, running: number) => ({
 
 describe('the backlog over a period', () => {
   it('is what there is now, less what came and plus what ended since', () => {
-    const throughput = [step(10, 0, 0), step(5, 3, 1), step(0, 8, 1)];
+    const throughput = [step(10, 0, 0), step(5, 3, 1), step(0, 7, 1, 1)];
     expect(backlogOver({ now: now(1, 0, 1), throughput })).toEqual([10, 11, 2]);
   });
 

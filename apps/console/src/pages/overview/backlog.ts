@@ -8,9 +8,9 @@ export function backlogOver({ now, throughput }: Pick<Overview, 'now' | 'through
   let open = now.queued + now.throttled + now.running;
   return throughput
     .toReversed()
-    .map(({ created, completed, failed }) => {
+    .map(({ created, completed, failed, cancelled }) => {
       const atItsEnd = open;
-      open = Math.max(0, open - created + completed + failed);
+      open = Math.max(0, open - created + completed + failed + cancelled);
       return atItsEnd;
     })
     .toReversed();

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase, type Database } from '#persistence';
+import type { GraphError } from '../support/client.js';
+import { TENANT_B, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { Stack } from '../support/stack.js';
+
+const EXPORT = '/api/v1/actions/export';
+
+let stack: Stack;
+let database: Database;
+
+beforeAll(async () => {
+  stack = await Stack.start({ workers: 0 });
+  database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
+});
+afterAll(async () => {
+  await database.close();
+  await stack.stop();
+});
+
+describe('an export that nobody takes', () => {
+  it('is no more than two at a time of a tenant, and ends with who asked for it', async () => {
+    const tenant = randomUUID();
+    const caller = { tenantId: tenant, appId: randomUUID(), user: null };
+    const large = Array.from({ length: 20 }, () => ({ name: 'x', value: 'x'.repeat(8000) }));
+    await Promise.all(
+      Array.from({ length: 200 }, () => database.actions.create(newAction({ caller, parameters: large }))),
+    );
+    const client = await stack.client({ tenant });
+    // Readers that take nothing of what is sent.
+    const { port, hostname } = new URL(stack.baseUrl);
+    const readers = Array.from({ length: 2 }, () => {
+      const socket = connect(Number(port), hostname);
+      socket.write(
+        `GET ${EXPORT}?format=ndjson HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${client.token}\r\n\r\n`,
+      );
+      return socket;
+    });
+    // Both have begun: something has come.
+    await Promise.all(readers.map((reader) => once(reader, 'readable')));
+    const third = () =>
+      client.request<GraphError>('GET', `${EXPORT}?format=ndjson&filter=name%20eq%20'none'`);
+    const refused = await third();
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).not.toBeNull();
+    expect((await (await stack.client({ tenant: TENANT_B })).request('GET', EXPORT)).status).toBe(200);
+    for (const reader of readers) reader.destroy();
+    await eventually(async () => (await third()).status === 200);
+  });
+});
