@@ -32,9 +32,17 @@ export function useNow(): number {
 }
 
 /** How long ago something was, or when it will be; the exact time, local and UTC, on hover. */
-export function RelativeTime({ at }: { readonly at: string }) {
+export function RelativeTime({
+  at,
+  isPast = false,
+}: {
+  readonly at: string;
+  /** It has happened: where this clock is behind, it was just now. */
+  readonly isPast?: boolean;
+}) {
   const date = new Date(at);
-  const current = useNow();
+  const seen = useNow();
+  const current = isPast ? Math.max(seen, date.getTime()) : seen;
   return (
     <time dateTime={at} title={bothTimes(date)} className="figures">
       {relative(date, current)}

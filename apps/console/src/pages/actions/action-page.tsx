@@ -73,7 +73,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
       beside={<StatusBadge status={action.status} phase={action.phase} />}
       note={
         <>
-          {providerOf(action)} · created <RelativeTime at={action.createdDateTime} /> by{' '}
+          {providerOf(action)} · created <RelativeTime at={action.createdDateTime} isPast /> by{' '}
           {action.user ?? action.appId ?? 'nobody known'}
         </>
       }
@@ -98,7 +98,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
               }
             >
               {resolution.note} ({resolution.by.user ?? resolution.by.appId},{' '}
-              <RelativeTime at={resolution.at} />)
+              <RelativeTime at={resolution.at} isPast />)
             </Banner>
           )}
           <div className={styles['story']}>
@@ -226,35 +226,28 @@ function FailureCard({ action }: { readonly action: ActionDetails }) {
   );
 }
 
-function Parameters({ action: { parameters, target, actionReason } }: { readonly action: ActionDetails }) {
+function Parameters({ action: { parameters, actionReason } }: { readonly action: ActionDetails }) {
+  const facts = [
+    ...parameters.map(
+      ({ name, value }, index) =>
+        [
+          // The API may have been sent one name twice, in two spellings.
+          parameters.findIndex((one) => one.name === name) === index ? name : `${name} (${index + 1})`,
+          value === null ? (
+            <span key="hidden" className={styles['none']}>
+              hidden (secret)
+            </span>
+          ) : (
+            <Copyable key="value" text={value} label={`Copy ${name}`} />
+          ),
+        ] as const,
+    ),
+    ...(actionReason === null ? [] : [['Reason', actionReason] as const]),
+  ];
   return (
     <>
-      {parameters.length === 0 ? (
-        <p className={styles['none']}>It takes none.</p>
-      ) : (
-        <KeyValue
-          facts={parameters.map(
-            ({ name, value }, index) =>
-              [
-                // The API may have been sent one name twice, in two spellings.
-                parameters.findIndex((one) => one.name === name) === index ? name : `${name} (${index + 1})`,
-                value === null ? (
-                  <span key="hidden" className={styles['none']}>
-                    hidden (secret)
-                  </span>
-                ) : (
-                  <Copyable key="value" text={value} label={`Copy ${name}`} />
-                ),
-              ] as const,
-          )}
-        />
-      )}
-      <KeyValue
-        facts={[
-          ['Reason', actionReason],
-          ['Target', target],
-        ]}
-      />
+      {parameters.length === 0 && <p className={styles['none']}>It takes none.</p>}
+      {facts.length > 0 && <KeyValue facts={facts} />}
     </>
   );
 }

@@ -1,6 +1,7 @@
 import { getRouteApi } from '@tanstack/react-router';
 import { ArrowUp, Plus, RefreshCw } from 'lucide-react';
 import { useState } from 'react';
+import { ApiError } from '../../api/api-error.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button, IconButton, LinkButton } from '../../ui/button.tsx';
 import { count, plural } from '../../ui/format.ts';
@@ -91,6 +92,9 @@ export function ActionsPage() {
           ) : list.isError && rows.length === 0 ? (
             <ErrorState
               error={list.error}
+              {...(list.error instanceof ApiError && list.error.status === 400
+                ? { title: 'The API cannot list it like this' }
+                : {})}
               onRetry={() => void list.refetch()}
               actions={
                 countChoices(search) > 0 || search.sort !== undefined ? (

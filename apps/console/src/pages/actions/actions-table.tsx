@@ -52,7 +52,7 @@ const columns = column.columns([
   column.accessor(whoOf, { id: 'who', header: 'Asked for by' }),
   column.accessor('createdDateTime', {
     header: 'Created',
-    cell: ({ getValue }) => <RelativeTime at={getValue()} />,
+    cell: ({ getValue }) => <RelativeTime at={getValue()} isPast />,
   }),
   column.display({ id: 'took', header: 'Took', cell: ({ row }) => <TookCell action={row.original} /> }),
   column.accessor(noteOf, { id: 'note', header: 'Why' }),

@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { ArrowUpRight } from 'lucide-react';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Form } from 'react-aria-components/Form';
 import { ApiError } from '../../api/api-error.ts';
 import { request } from '../../api/client.ts';
@@ -63,6 +63,10 @@ export function NewActionForm({
   const [startBefore, setStartBefore] = useState<string | null>(null);
   const [effectUntil, setEffectUntil] = useState<string | null>(null);
   const [keyOf] = useState(idempotencyKeys);
+  const isSent = useRef(false);
+  const letGo = (): void => {
+    isSent.current = false;
+  };
 
   const provider = providers.find(({ id }) => id === instance);
   const action = findAction(provider, name ?? undefined);
@@ -95,9 +99,11 @@ export function NewActionForm({
       toast('It is recorded, and will be carried out.');
       await navigate({ to: '/actions/$id', params: { id }, replace: true });
     },
+    onSettled: letGo,
   });
   const plan = useMutation({
     mutationFn: (body: object) => request<Plan>('/api/v1/actions/plan', { method: 'POST', body }),
+    onSettled: letGo,
   });
   const refusal = create.error ?? plan.error;
   const ofServer = refusal === null ? {} : problemsInMessage(refusal.message, fields);
@@ -107,12 +113,16 @@ export function NewActionForm({
     plan.reset();
   };
   const send = (to: typeof create | typeof plan): void => {
+    // The second press of a double click comes before the button shows that it is at it.
+    if (isSent.current) return;
     setTried(true);
     forget();
     if (provider === undefined || action === undefined) return;
     const [wrong] = fields.filter((field) => problems[field.name] !== undefined);
-    if (Object.keys(problems).length === 0) to.mutate(bodyOf(provider, action));
-    else if (wrong !== undefined)
+    if (Object.keys(problems).length === 0) {
+      isSent.current = true;
+      to.mutate(bodyOf(provider, action));
+    } else if (wrong !== undefined)
       document
         .querySelector<HTMLElement>(
           `[data-parameter="${CSS.escape(wrong.name)}"] :is(input, textarea, button)`,
@@ -125,7 +135,7 @@ export function NewActionForm({
       className={styles['form'] ?? ''}
       onSubmit={(event) => {
         event.preventDefault();
-        if (!create.isPending) send(create);
+        send(create);
       }}
     >
       <Card title="What is to be done">
@@ -327,8 +337,11 @@ function AboutAction({ action }: { readonly action: ProviderAction }) {
 
 /** What the provider says that the action would do. Nothing was changed for it. */
 function PlanCard({ plan: { summary, changes, warnings = [], target } }: { readonly plan: Plan }) {
+  const place = useRef<HTMLDivElement>(null);
+  // It is below what was filled in, perhaps out of sight.
+  useEffect(() => place.current?.scrollIntoView({ block: 'nearest' }), []);
   return (
-    <div role="status">
+    <div role="status" ref={place}>
       <Card title="What it would do" note="As the provider says; nothing was changed.">
         <p className={styles['summary']}>{summary}</p>
         {changes.length === 0 ? (

@@ -95,7 +95,7 @@ function Unresolved({
   readonly action: NativeAction;
   readonly onResolve?: () => void;
 }) {
-  const { id, name, providerInstance, target, errorInfo, attempts, completedDateTime, effectUntil } = action;
+  const { id, name, providerInstance, errorInfo, attempts, completedDateTime, effectUntil } = action;
   const issued = attempts.at(-1)?.startedAt;
   return (
     <Card>
@@ -109,7 +109,7 @@ function Unresolved({
           <StatusBadge status={action.status} phase={action.phase} />
           {completedDateTime !== null && (
             <span className={styles['note']}>
-              <RelativeTime at={completedDateTime} />
+              <RelativeTime at={completedDateTime} isPast />
             </span>
           )}
         </div>
@@ -147,7 +147,6 @@ function Unresolved({
         <KeyValue
           facts={[
             ['Sent', issued === undefined ? null : <AbsoluteTime key="issued" at={issued} />],
-            ['Target', target],
             ['Asked for by', whoOf(action)],
             ['Reason', action.actionReason],
             ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],

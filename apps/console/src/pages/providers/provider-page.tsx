@@ -80,7 +80,7 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
       )}
       {paused !== null ? (
         <Banner tone="warning" title="Paused: nothing is started here">
-          {paused.reason} (<RelativeTime at={paused.at} />
+          {paused.reason} (<RelativeTime at={paused.at} isPast />
           {paused.by !== undefined && `, by ${paused.by.user ?? `application ${paused.by.appId}`}`})
         </Banner>
       ) : (
@@ -128,7 +128,7 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
               'Compared last',
               maintained === null ? null : (
                 <>
-                  <RelativeTime at={maintained.at} />
+                  <RelativeTime at={maintained.at} isPast />
                   {`: ${count(maintained.checked)} checked, ${count(maintained.added)} put back, ${count(maintained.removed)} taken away`}
                   {maintained.problems?.map((one) => (
                     <span key={one}>{one}</span>
@@ -194,7 +194,7 @@ function HealthCard({ provider: { id, health } }: { readonly provider: Provider 
             </ul>
           )}
           <p className={styles['note']}>
-            Asked <RelativeTime at={health.at} />
+            Asked <RelativeTime at={health.at} isPast />
           </p>
         </>
       )}

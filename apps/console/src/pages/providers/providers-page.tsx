@@ -78,7 +78,7 @@ function ProviderCard({ provider }: { readonly provider: Provider }) {
           {provider.paused !== null && (
             <>
               {' '}
-              (<RelativeTime at={provider.paused.at} />)
+              (<RelativeTime at={provider.paused.at} isPast />)
             </>
           )}
         </p>
