@@ -171,6 +171,23 @@ describeInBrowser('the console in a browser', () => {
     expect(new URL(page.url()).searchParams.get('returnTo')).toBe('/people');
   });
 
+  it('shows how actions fare, and goes on by itself', async () => {
+    const client = await stack.client();
+    await client.ended(await client.act('BlockIp', { IP: '203.0.113.1' }));
+    const { page, problems } = await signedIn('/');
+    const throughput = page.getByRole('figure', { name: 'Throughput' });
+    await throughput.getByText('1 action asked for, 1 completed, 0 failed.').waitFor();
+    await client.ended(await client.act('FailAlways', { code: 503, message: 'away' }));
+    await throughput.getByText('2 actions asked for, 1 completed, 1 failed.').waitFor();
+    await page.getByRole('region', { name: 'By provider' }).getByText('1 × vendor unreachable').waitFor();
+    await page.getByRole('button', { name: 'Show the table: Throughput' }).click();
+    const rows = page.getByRole('table', { name: 'Throughput' }).getByRole('row');
+    expect(await rows.count()).toBe(61);
+    await page.getByRole('radio', { name: '7 days' }).click();
+    await page.waitForURL('**/?window=7d');
+    expect(problems).toEqual([]);
+  });
+
   it('asks who leaves it alone whether they are there, and signs them out if not', async () => {
     await makeOperator(database, 'away');
     const watched = await browser.open();

@@ -24,7 +24,8 @@ describe('a time as of now', () => {
   it.each([
     [0, 'just now'],
     [-4999, 'just now'],
-    [1000, 'in a moment'],
+    [1000, 'just now'],
+    [3000, 'in a moment'],
     [-20_000, '20 s ago'],
     [180_000, 'in 3 min'],
     [-3_599_000, '59 min ago'],

@@ -57,7 +57,8 @@ export function duration(ms: number): string {
 export function relative(at: Date, now: number): string {
   const ms = at.getTime() - now;
   const size = Math.abs(ms);
-  if (size < 5 * SECOND) return ms <= 0 ? 'just now' : 'in a moment';
+  // What the server has just done may be later than the last look at this clock.
+  if (size < 5 * SECOND) return ms < 2 * SECOND ? 'just now' : 'in a moment';
   const [length, unit] =
     size < MINUTE
       ? ([SECOND, 's'] as const)

@@ -25,9 +25,9 @@ export interface TableProps<Row> {
 /** A table of some rows, all of which are there. It scrolls sideways where it is too wide. */
 export function Table<Row>({ label, columns, rows, rowKey }: TableProps<Row>) {
   return (
-    // What scrolls has to be reached by the keyboard.
+    // What scrolls has to be reached by the keyboard. A landmark is what it is in.
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={styles['scroller']} role="region" aria-label={label} tabIndex={0}>
+    <div className={styles['scroller']} role="group" aria-label={label} tabIndex={0}>
       <table className={styles['table']} aria-label={label}>
         <thead>
           <tr>

@@ -2,7 +2,7 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import { bothTimes, dateTime, duration, relative } from './format.ts';
 
 /** Milliseconds between two looks at the clock. */
-const TICK_MS = 5000;
+const TICK_MS = 1000;
 
 let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
@@ -26,7 +26,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** Milliseconds since 1970, anew every few seconds. */
+/** Milliseconds since 1970, anew every second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }

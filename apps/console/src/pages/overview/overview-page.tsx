@@ -36,14 +36,14 @@ export function OverviewPage() {
   const { window = '1h' } = route.useSearch();
   const navigate = route.useNavigate();
   const mayAct = useMay('Operator');
-  const { data, error, refetch, isPlaceholderData } = useOverview(window);
+  const { data, error, refetch, isPlaceholderData, dataUpdatedAt } = useOverview(window);
   return (
     <Page
       title="Overview"
       note={
         data === undefined ? undefined : (
           <>
-            As of <RelativeTime at={data.to} />
+            Updated <RelativeTime at={new Date(dataUpdatedAt).toISOString()} />
           </>
         )
       }

@@ -22,7 +22,7 @@ export function Tiles({ overview: { now, totals, window } }: { readonly overview
         icon={Clock}
         label="Waiting"
         value={counted(now.queued, now.throttled)}
-        note={now.throttled === 0 ? 'all for their turn' : `${count(now.throttled)} of them held back`}
+        note={waitingInWords(now)}
       />
       {oldestWaiting === null ? (
         <Tile icon={Hourglass} label="Waits longest" value="–" note="nothing waits" />
@@ -80,6 +80,11 @@ function TileContent({ icon: Icon, label, value, note }: TileProps) {
       <span className={styles['tileNote']}>{note}</span>
     </>
   );
+}
+
+function waitingInWords({ queued, throttled }: Overview['now']): string {
+  if (queued + throttled === 0) return 'nothing waits';
+  return throttled === 0 ? 'all for their turn' : `${count(throttled)} of them held back`;
 }
 
 /** Their sum, and `+` where one of them is more than was counted. */

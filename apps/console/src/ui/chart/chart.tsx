@@ -202,7 +202,8 @@ function Plot({ times, series, formatAxis, isCount, onPoint }: PlotProps) {
             label: name,
             stroke: colours(colour),
             width: 1.75,
-            points: { show: false },
+            // Of what has no neighbour there is no line.
+            points: { show: true, size: 5, fill: colours(colour), filter: withoutNeighbours },
             ...(dash === undefined ? {} : { dash: DASHES[dash] }),
             ...(isFilled ? { fill: translucent(colours(colour)) } : {}),
           })),
@@ -229,6 +230,14 @@ function Plot({ times, series, formatAxis, isCount, onPoint }: PlotProps) {
   }, [data]);
 
   return <div ref={plotElement} className={styles['canvas']} />;
+}
+
+/** The places of values between two that are missing. */
+function withoutNeighbours({ data }: uPlot, line: number): number[] {
+  const values = data[line] ?? [];
+  return [...values.keys()].filter(
+    (place) => values[place] != null && values[place - 1] == null && values[place + 1] == null,
+  );
 }
 
 /** The end of the axis: something above the largest value, and never nothing. */
