@@ -292,7 +292,7 @@ describe('one action', () => {
     await client.cancel(stubborn);
     const wished = await cancellation(stubborn);
     expect(wished).toMatchObject({ possible: false, means: 'nothing' });
-    expect(wished.message).toMatch(/^It is being stopped since .* UTC\. /);
+    expect(wished.message).toMatch(/^Cancel requested at .* UTC\. /);
     await client.cancel(long);
     await client.ended(long);
     expect(await cancellation(long)).toEqual({

@@ -56,7 +56,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
     if (signal?.aborted) throw cause;
     const message = limit.aborted
       ? `The server did not answer within ${TIMEOUT_MS / 1000} seconds.`
-      : 'The server cannot be reached. Check the network; the console goes on by itself once it answers.';
+      : 'The server cannot be reached. Check the network; the console continues by itself once the server answers.';
     throw new ApiError(message, { status: 0, code: 'offline' }, cause);
   }
   if (!response.ok) {
@@ -69,7 +69,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
     return (await response.json()) as Answer;
   } catch (cause) {
     throw new ApiError(
-      'The server sent what cannot be read.',
+      'The server’s answer could not be read.',
       { status: response.status, code: 'generalException', requestId: response.headers.get('request-id') },
       cause,
     );

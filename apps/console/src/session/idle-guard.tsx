@@ -94,7 +94,7 @@ export function IdleGuard() {
     const timer = setTimeout(
       () =>
         toast(
-          'Your session ends in 5 minutes, for it has lasted as long as it may. Sign in again after that.',
+          'Your session reaches its maximum length in 5 minutes. You will have to sign in again.',
           'danger',
         ),
       tellInMs,
@@ -115,9 +115,9 @@ export function IdleGuard() {
       }
     >
       <p>
-        Nothing was done here for a while. The session ends in{' '}
+        You have been inactive for a while. Your session ends in{' '}
         <span className="figures">{plural(Math.max(0, Math.ceil((leftMs ?? 0) / 1000)), 'second')}</span>;
-        what you have not saved is lost then.
+        unsaved changes will be lost.
       </p>
     </Dialog>
   );

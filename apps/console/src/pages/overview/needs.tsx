@@ -28,12 +28,12 @@ export function Needs({ now }: { readonly now: Overview['now'] }) {
     return (
       <p className={styles['calm']}>
         <CircleCheck size={16} aria-hidden />
-        Nothing needs you: every provider is reachable, and no outcome is unknown.
+        Nothing needs attention: every provider is reachable, and no outcome is unknown.
       </p>
     );
   }
   return (
-    <Card title="Needs you" isFlush>
+    <Card title="Needs attention" isFlush>
       <ul className={styles['needs']}>
         {needs.map(({ id, tone, icon, label, words, note, to }) => (
           <li key={id} className={styles['need']}>
@@ -62,7 +62,7 @@ function unknownOutcomes({ unresolved }: Overview['now']): readonly Need[] {
       icon: CircleHelp,
       label: 'Unknown',
       words: `${plural(unresolved, 'action')} may or may not have been applied`,
-      note: 'Look at their targets, and put on record what you find.',
+      note: 'Check their targets and record what you find.',
       to: '/inbox',
     },
   ];
@@ -93,9 +93,9 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         id,
         tone: 'danger',
         icon: Unplug,
-        label: 'Does not answer',
+        label: 'Not responding',
         words: name,
-        note: 'It is left alone, and tried again from time to time.',
+        note: 'Calls are on hold. Riposte retries it automatically.',
         to: '/providers',
       },
     ];
@@ -106,7 +106,7 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         id,
         tone: 'danger',
         icon: TriangleAlert,
-        label: 'Not well',
+        label: 'Unhealthy',
         words: name,
         note: health.message,
         to: '/providers',

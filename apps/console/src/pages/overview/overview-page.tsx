@@ -76,7 +76,7 @@ export function OverviewPage() {
       ) : (
         <>
           {error !== null && (
-            <Banner tone="warning" title="These figures are not the newest">
+            <Banner tone="warning" title="These figures may be out of date">
               {error.message}
             </Banner>
           )}
@@ -112,8 +112,7 @@ function Figures({ overview, isStale }: { readonly overview: Overview; readonly 
     <>
       {!overview.complete && (
         <Banner tone="info">
-          The actions of this period are still being counted, the latest first. More of them are here in a
-          moment.
+          Still counting the actions of this period, newest first. The figures will be complete in a moment.
         </Banner>
       )}
       <Tiles overview={overview} />
@@ -122,9 +121,9 @@ function Figures({ overview, isStale }: { readonly overview: Overview; readonly 
         <Card>
           <EmptyState
             title="Nothing happened in this period"
-            actions={<LinkButton href="/actions">To all actions</LinkButton>}
+            actions={<LinkButton href="/actions">All actions</LinkButton>}
           >
-            As soon as an action is asked for, here or by the API, its figures are here.
+            Figures appear as soon as an action is requested, here or through the API.
           </EmptyState>
         </Card>
       ) : (

@@ -13,9 +13,13 @@ type Row = Overview['providers'][number];
 export function ProviderTable({ overview: { providers } }: { readonly overview: Overview }) {
   const rows = providers.toSorted((a, b) => bad(b) - bad(a) || ended(b) - ended(a));
   return (
-    <Card title="By provider" note="What ended in the period, and why it failed" isFlush={rows.length > 0}>
+    <Card
+      title="By provider"
+      note="What finished in this period, and why actions failed"
+      isFlush={rows.length > 0}
+    >
       {rows.length === 0 ? (
-        <EmptyState title="Nothing ended in this period" />
+        <EmptyState title="Nothing finished in this period" />
       ) : (
         <Table
           label="By provider"
@@ -31,7 +35,7 @@ export function ProviderTable({ overview: { providers } }: { readonly overview: 
                     {provider ?? instance}
                   </Link>
                   <span className={styles['sub']}>
-                    {vendor === null ? 'not configured any more' : `${vendor} · ${instance}`}
+                    {vendor === null ? 'no longer configured' : `${vendor} · ${instance}`}
                   </span>
                 </>
               ),
