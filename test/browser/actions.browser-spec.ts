@@ -122,7 +122,7 @@ describeInBrowser('the page of an action', () => {
     const block = await client.act('BlockIp', { IP: '203.0.113.9' });
     await client.ended(block);
     await page.goto(`/actions/${block}`);
-    await page.getByRole('button', { name: 'Revert …' }).click();
+    await page.getByRole('button', { name: 'Undo …' }).click();
     await page.getByRole('button', { name: 'Undo it' }).click();
     await page.getByRole('link', { name: block }).waitFor();
     expect(page.url()).not.toContain(block);
@@ -168,7 +168,7 @@ describeInBrowser('the page of an action', () => {
     const id = await client.act('LongRunning', { durationMs: 600_000 });
     await page.goto(`/actions/${id}`);
     await page.getByRole('heading', { name: 'LongRunning', level: 1 }).waitFor();
-    for (const name of ['Cancel …', 'Duplicate', 'Revert …', 'Resolve …'])
+    for (const name of ['Cancel …', 'Duplicate', 'Undo …', 'Resolve …'])
       expect(await page.getByRole('button', { name }).or(page.getByRole('link', { name })).count()).toBe(0);
     await page.goto('/actions');
     await page.getByRole('row').filter({ hasText: 'LongRunning' }).waitFor();

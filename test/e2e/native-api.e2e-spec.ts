@@ -331,7 +331,7 @@ describe('one action', () => {
     [401, /^Renew the credentials of provider instance "mock"/],
     [403, /^Grant the permission/],
     [404, /^Check how the target is written/],
-    [409, /^Look at the provider for what stands in the way/],
+    [409, /^Check the provider for what conflicts with it/],
     [507, /^Make room at the provider/],
   ])('that failed with %i says what to do', async (code, advice) => {
     const client = await owner();

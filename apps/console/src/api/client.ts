@@ -1,4 +1,5 @@
 import { ApiError, readApiError } from './api-error.ts';
+import { hearServerTime } from './server-clock.ts';
 
 /** What a request may carry. */
 export interface RequestOptions {
@@ -36,6 +37,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
   const { method = 'GET', body, headers, signal } = options;
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response: Response;
+  const sentAt = Date.now();
   try {
     response = await fetch(path, {
       method,
@@ -59,6 +61,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
       : 'The server cannot be reached. Check the network; the console continues by itself once the server answers.';
     throw new ApiError(message, { status: 0, code: 'offline' }, cause);
   }
+  hearServerTime(response.headers.get('date'), sentAt, Date.now());
   if (!response.ok) {
     const error = await readApiError(response);
     if (error.status === 401 && path !== '/api/v1/session') onSignedOut();

@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useRouter } from '@tanstack/react-router';
 import { useEffect, useEffectEvent, useRef, useState } from 'react';
 import { sessionQuery } from '../api/queries.ts';
+import { serverNow } from '../api/server-clock.ts';
 import { Button } from '../ui/button.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { plural } from '../ui/format.ts';
@@ -30,7 +31,7 @@ export function IdleGuard() {
   const { idleUntil, endsAt } = useSession();
   const [{ idleMs, openedAt }] = useState(() => {
     const now = Date.now();
-    return { idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - now)), openedAt: now };
+    return { idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - serverNow())), openedAt: now };
   });
   const seenAt = useRef(openedAt);
   const isLeaving = useRef(false);
@@ -89,7 +90,7 @@ export function IdleGuard() {
   }, []);
 
   useEffect(() => {
-    const tellInMs = Date.parse(endsAt) - TOLD_BEFORE_MS - Date.now();
+    const tellInMs = Date.parse(endsAt) - TOLD_BEFORE_MS - serverNow();
     if (tellInMs < 0 || tellInMs > MOST_MS) return undefined;
     const timer = setTimeout(
       () =>

@@ -156,7 +156,7 @@ function WhatCanBeDone({ action }: { readonly action: ActionDetails }) {
       {reversal.possible && (
         <Button onPress={() => setOpen('revert')}>
           <RotateCcw size={15} aria-hidden />
-          Revert …
+          Undo …
         </Button>
       )}
       {action.unresolved && (

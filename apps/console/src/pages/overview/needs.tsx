@@ -8,6 +8,7 @@ import { Badge, type Tone } from '../../ui/badge.tsx';
 import { Card } from '../../ui/card.tsx';
 import { plural } from '../../ui/format.ts';
 import { RelativeTime } from '../../ui/time.tsx';
+import { nameOf } from '../providers/provider-state.ts';
 import styles from './overview.module.css';
 
 interface Need {
@@ -17,7 +18,8 @@ interface Need {
   readonly label: string;
   readonly words: ReactNode;
   readonly note?: ReactNode;
-  readonly to: '/inbox' | '/providers';
+  /** A page of the console. */
+  readonly to: string;
 }
 
 /** What a person has to look at, the worst first; or that there is nothing. */
@@ -68,8 +70,9 @@ function unknownOutcomes({ unresolved }: Overview['now']): readonly Need[] {
   ];
 }
 
-function needsOf({ id, title, breaker, health, paused }: Provider): readonly Need[] {
-  const name = title === null ? id : `${title} (${id})`;
+function needsOf(provider: Provider): readonly Need[] {
+  const { id, breaker, health, paused } = provider;
+  const name = nameOf(provider);
   if (paused !== null) {
     return [
       {
@@ -80,10 +83,10 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         words: name,
         note: (
           <>
-            <RelativeTime at={paused.at} />: {paused.reason}
+            <RelativeTime at={paused.at} isPast />: {paused.reason}
           </>
         ),
-        to: '/providers',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }
@@ -96,7 +99,7 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         label: 'Not responding',
         words: name,
         note: 'Calls are on hold. Riposte retries it automatically.',
-        to: '/providers',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }
@@ -109,7 +112,7 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         label: 'Unhealthy',
         words: name,
         note: health.message,
-        to: '/providers',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }

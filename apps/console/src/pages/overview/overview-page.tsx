@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useRef } from 'react';
 import { overviewQuery } from '../../api/queries.ts';
 import type { Overview, OverviewWindow } from '../../api/types.ts';
+import { serverTimeOf } from '../../api/server-clock.ts';
 import { useActionChanges } from '../../live/live.tsx';
 import { useMay } from '../../session/session.tsx';
 import { Banner } from '../../ui/banner.tsx';
@@ -43,7 +44,7 @@ export function OverviewPage() {
       note={
         data === undefined ? undefined : (
           <>
-            Updated <RelativeTime at={new Date(dataUpdatedAt).toISOString()} />
+            Updated <RelativeTime at={new Date(serverTimeOf(dataUpdatedAt)).toISOString()} />
           </>
         )
       }

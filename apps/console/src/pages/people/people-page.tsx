@@ -115,13 +115,13 @@ function People({ onChange }: { readonly onChange: (change: Change) => void }) {
           isSecondary: true,
           heading: 'Last sign-in',
           cell: ({ lastSignInDateTime }) =>
-            lastSignInDateTime === null ? 'never' : <RelativeTime at={lastSignInDateTime} />,
+            lastSignInDateTime === null ? 'never' : <RelativeTime at={lastSignInDateTime} isPast />,
         },
         {
           id: 'created',
           isSecondary: true,
           heading: 'Added',
-          cell: ({ createdDateTime }) => <RelativeTime at={createdDateTime} />,
+          cell: ({ createdDateTime }) => <RelativeTime at={createdDateTime} isPast />,
         },
         {
           id: 'change',
