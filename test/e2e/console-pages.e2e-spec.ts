@@ -59,7 +59,7 @@ describeInBrowser('the console in a browser', () => {
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     expect(new URL(page.url()).pathname).toBe('/sign-in');
     await signIn(page, 'ada', 'not the password at all');
-    await page.getByText('Name or password is wrong.').waitFor();
+    await page.getByText('Wrong name or password.').waitFor();
     await signIn(page, 'ada');
     await page.getByRole('heading', { name: 'Account and appearance', level: 1 }).waitFor();
     expect(new URL(page.url()).pathname).toBe('/account');
@@ -81,15 +81,15 @@ describeInBrowser('the console in a browser', () => {
     await page.goto('/providers');
     await signIn(page, 'new');
     await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
-    await page.getByLabel('Present password').fill(PASSWORD);
-    await page.getByLabel('New password (needed)').fill('short');
-    await page.getByLabel('New password, once more').fill('shorter');
-    await page.getByRole('button', { name: 'Save and go on' }).click();
-    await page.getByText('This is not the same as the new password.').waitFor();
+    await page.getByLabel('Current password').fill(PASSWORD);
+    await page.getByLabel('New password (required)').fill('short');
+    await page.getByLabel('Repeat the new password').fill('shorter');
+    await page.getByRole('button', { name: 'Save and continue' }).click();
+    await page.getByText('The two passwords do not match.').waitFor();
     expect(await accessibilityFaults(page)).toEqual([]);
-    await page.getByLabel('New password (needed)').fill(ANOTHER_PASSWORD);
-    await page.getByLabel('New password, once more').fill(ANOTHER_PASSWORD);
-    await page.getByRole('button', { name: 'Save and go on' }).click();
+    await page.getByLabel('New password (required)').fill(ANOTHER_PASSWORD);
+    await page.getByLabel('Repeat the new password').fill(ANOTHER_PASSWORD);
+    await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByRole('heading', { name: 'Providers', level: 1 }).waitFor();
     expect(problems).toEqual([]);
   });
@@ -97,14 +97,14 @@ describeInBrowser('the console in a browser', () => {
   it('lets an administrator add a person, who can sign in with the password that is shown once', async () => {
     const { page, problems } = await signedIn('/people');
     await page.getByRole('button', { name: 'Add a person' }).click();
-    await page.getByLabel('Name to sign in with').fill('grace');
-    await page.getByLabel('Name to be shown').fill('Grace <b>H</b>');
+    await page.getByLabel('Sign-in name').fill('grace');
+    await page.getByLabel('Display name').fill('Grace <b>H</b>');
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     const shown = page.getByRole('alertdialog', { name: 'The password of grace' });
     await shown.waitFor();
     expect(await accessibilityFaults(page)).toEqual([]);
     const password = await shown.locator('[data-secret]').innerText();
-    await shown.getByRole('button', { name: 'I have passed it on' }).click();
+    await shown.getByRole('button', { name: 'Done' }).click();
     await page.getByText('Grace <b>H</b>').waitFor();
 
     const { page: hers } = await browser.open();
@@ -176,9 +176,9 @@ describeInBrowser('the console in a browser', () => {
     await client.ended(await client.act('BlockIp', { IP: '203.0.113.1' }));
     const { page, problems } = await signedIn('/');
     const throughput = page.getByRole('figure', { name: 'Throughput' });
-    await throughput.getByText('1 action asked for, 1 completed, 0 failed.').waitFor();
+    await throughput.getByText('1 action requested, 1 completed, 0 failed.').waitFor();
     await client.ended(await client.act('FailAlways', { code: 503, message: 'away' }));
-    await throughput.getByText('2 actions asked for, 1 completed, 1 failed.').waitFor();
+    await throughput.getByText('2 actions requested, 1 completed, 1 failed.').waitFor();
     await page.getByRole('region', { name: 'By provider' }).getByText('1 × vendor unreachable').waitFor();
     await page.getByRole('button', { name: 'Show the table: Throughput' }).click();
     const rows = page.getByRole('table', { name: 'Throughput' }).getByRole('row');

@@ -164,7 +164,7 @@ export class NativeActionsController {
   @ApiOperation({
     summary: 'Cancel an action',
     description:
-      '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
+      '200: it will not take effect, or the wish to stop it is recorded and the action ends with what really happened. 409: it had ended.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: NativeActionDto })

@@ -59,7 +59,9 @@ export class SessionController {
   ): Promise<SignedInDto | SignedOutDto> {
     void reply.header('cache-control', 'no-store');
     const found = await this.callers.bySession(request);
-    return found === null ? { signedIn: false, signIn: this.signInWays } : toSignedIn(found);
+    return found === null
+      ? { signedIn: false, signIn: this.signInWays }
+      : toSignedIn(found, this.console.tenantNames);
   }
 
   @Post()
@@ -180,7 +182,7 @@ export class SessionController {
   #answer(begun: BegunSession, request: FastifyRequest, reply: FastifyReply): SignedInDto {
     void reply.header('cache-control', 'no-store');
     writeCookie(reply, this.console.sites.of(request), SESSION_COOKIE, begun.secret);
-    return toSignedIn(begun);
+    return toSignedIn(begun, this.console.tenantNames);
   }
 
   #forget(request: FastifyRequest, reply: FastifyReply): void {
