@@ -14,6 +14,8 @@ import { SESSION_COOKIE, readCookie, writeCookie, type ConsoleCookie, type Site 
 /** The sign-in that was begun. Lax, for it is another site that leads the browser back. */
 const PENDING_COOKIE: ConsoleCookie = { name: 'riposte-sign-in', sameSite: 'Lax' };
 const LONGEST_RETURN = 1024;
+/** Characters in the log of what an issuer said. */
+const LONGEST_WORDS = 1000;
 
 interface IssuerRoute {
   Params: { readonly issuerId: string };
@@ -100,7 +102,7 @@ function problemOf(error: unknown): SignInProblem | null {
 }
 
 function wordsOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.message : undefined;
+  return error instanceof Error ? error.message.slice(0, LONGEST_WORDS) : undefined;
 }
 
 /**
