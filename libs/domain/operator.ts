@@ -31,7 +31,10 @@ export interface OperatorAccount {
   readonly disabledAt: Date | null;
   readonly createdAt: Date;
   readonly lastSignInAt: Date | null;
-  /** Raised by what ends all of its sessions: each belongs to one. */
+  /**
+   * Raised by what ends all of its sessions: each belongs to one. It begins higher than that of any account that had the
+   * name before.
+   */
   readonly generation: number;
 }
 

@@ -86,7 +86,8 @@ export class OperatorStore implements OperatorAccounts {
               createdAt: once('createdAt', NOW),
               disabledAt: once('disabledAt', null),
               lastSignInAt: once('lastSignInAt', null),
-              generation: once('generation', 0),
+              // Sessions of an account that had the name before are none of its.
+              generation: once('generation', { $toLong: NOW }),
             },
           },
         ],

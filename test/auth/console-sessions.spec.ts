@@ -75,6 +75,14 @@ describe('a session', () => {
     await expect(sessions.moveTo(session, TENANT_B)).rejects.toMatchObject({ code: 'unauthenticated' });
   });
 
+  it('ends with the account, also where another one gets its name', async () => {
+    const { sessions, secret, name } = await begun({ idleMs: HOUR_MS, lastsMs: HOUR_MS });
+    await database.operators.remove(name, null);
+    expect(await sessions.find(secret)).toBeNull();
+    await makeOperator(database, name, { role: 'Administrator' });
+    expect(await sessions.find(secret)).toBeNull();
+  });
+
   it('ends with the way of signing in that it was begun by', async () => {
     let isInUse = true;
     const { sessions, secret } = await begun({ idleMs: HOUR_MS, lastsMs: HOUR_MS }, () => isInUse);
