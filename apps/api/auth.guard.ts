@@ -81,8 +81,10 @@ export class AuthGuard implements CanActivate {
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     request.caller ??= await this.#callers.of(request, takesSessions(request.routeOptions.url));
-    if (this.#rateLimit !== null)
-      await limitCaller(this.#rateLimit, request.caller, http.getResponse<FastifyReply>());
+    const reply = http.getResponse<FastifyReply>();
+    // What stands between knows that answers to an `Authorization` are one caller's (RFC 9111, 3.5), not those to a cookie.
+    if (request.caller.session !== null) void reply.header('cache-control', 'no-store');
+    if (this.#rateLimit !== null) await limitCaller(this.#rateLimit, request.caller, reply);
     if (need === 'session' || need === 'administer') requirePerson(request.caller, need);
     else authorise(request.caller, need);
     return true;

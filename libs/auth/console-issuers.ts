@@ -82,6 +82,9 @@ const ANSWER_WITHIN_SECONDS = 10;
 /** Milliseconds for which an issuer that was away is not asked again. */
 const AWAY_FOR_MS = 5000;
 const LONGEST_NAME = 256;
+/** Characters (https://openid.net/specs/openid-connect-core-1_0.html#IDToken). */
+const LONGEST_SUBJECT = 255;
+const LOCAL: Person['kind'] = 'local';
 
 /** Sign-in by OpenID Connect: authorization code with PKCE, at one issuer. */
 export class ConsoleIssuer {
@@ -187,6 +190,11 @@ export class ConsoleIssuer {
 
   #personOf(claims: IDToken): Person {
     const { id, claims: places, operators, tenant, operatorTenants } = this.#settings;
+    if (claims.sub.length > LONGEST_SUBJECT)
+      throw new SignInRefusal(
+        'failed',
+        `the sub of the ID token has more than ${LONGEST_SUBJECT} characters`,
+      );
     const roles = namesIn(claimAt(claims, stepsOf(places.roles ?? 'roles')));
     const home = this.#tenantOf(claims);
     const grants = highest(roles.flatMap((role) => this.#grantsFor(role, home)));
@@ -238,11 +246,16 @@ export class ConsoleIssuer {
 }
 
 function checked(settings: ConsoleIssuerSettings, key: string): URL {
-  const { issuer, scopes, tenant, tenantClaim, tenants, roles, operators, operatorTenants } = settings;
+  const { id, issuer, scopes, tenant, tenantClaim, tenants, roles, operators, operatorTenants } = settings;
   const url = issuerUrl(issuer);
   if (url === null || url.search !== '')
     throw new ConfigurationError(
       `${key}.issuer has to be an https address without credentials and query (http on this machine only), not ${JSON.stringify(issuer)}`,
+    );
+  // Its people would be taken for those who have accounts here.
+  if (id === LOCAL)
+    throw new ConfigurationError(
+      `${key}.id must not be "${LOCAL}", which the accounts that are kept here go by`,
     );
   if (!scopes.includes('openid')) throw new ConfigurationError(`${key}.scopes has to have openid in it`);
   if (tenant !== undefined && (tenantClaim !== undefined || tenants !== undefined))

@@ -69,15 +69,17 @@ export class ConsoleSessions {
 
   /**
    * Goes on in another tenant, under another secret; it ends when it would have.
-   * @throws UserError `itemNotFound` for a tenant that is none of the person's
+   * @throws UserError `itemNotFound` for a tenant that is none of the person's, `unauthenticated` when it has ended
    */
   async moveTo(session: Session, tenantId: string): Promise<BegunSession> {
     const grant = session.person.grants.find((one) => one.tenantId === tenantId.toLowerCase());
     if (grant === undefined)
       throw new UserError('itemNotFound', `You have no role in a tenant ${tenantId.slice(0, 64)}.`);
     const moved = await this.#add(session.who, grant.tenantId, { with: session });
-    await this.#store.end(session.id);
-    return moved;
+    if (await this.#store.end(session.id)) return moved;
+    // Whoever ended all of the person's sessions meanwhile may not have seen the new one.
+    await this.#store.end(moved.session.id);
+    throw new UserError('unauthenticated', 'The session has ended. Sign in again.');
   }
 
   /** Goes on under another secret, after what ended all of the person's sessions ended this one, too. */
@@ -85,8 +87,8 @@ export class ConsoleSessions {
     return this.#add(who, session.grant.tenantId, { with: session });
   }
 
-  end({ id }: Session): Promise<void> {
-    return this.#store.end(id);
+  async end({ id }: Session): Promise<void> {
+    await this.#store.end(id);
   }
 
   /** Ends all sessions of whoever has this one. */

@@ -54,7 +54,7 @@ export class LocalSignIn {
     // Before the password is looked at: of many guesses at the same time no more than these are.
     await this.#spend(this.#ofAddress, network);
     await this.#spend(this.#ofName, place);
-    const account = known.length > LONGEST_NAME ? null : await this.#accounts.find(known);
+    const account = known.length > LONGEST_NAME ? null : await this.#find(known, network, place);
     const isRight = await this.#hashed(network, () => isPasswordOf(password, account?.passwordHash ?? null));
     if (account === null || !isRight || account.disabledAt !== null) {
       throw new UserError(
@@ -87,22 +87,31 @@ export class LocalSignIn {
     checkNewPassword(given.next, name);
     if (given.next === given.current)
       throw new UserError('invalidRequest', 'The new password is the one you have.');
-    try {
-      await this.check(name, given.current, address);
-    } catch (error) {
+    const { generation } = await this.check(name, given.current, address).catch((error: unknown) => {
       // Not that nobody has signed in: the session goes on.
       if (!(error instanceof UserError)) throw error;
       throw new UserError('accessDenied', 'The current password is wrong.', { cause: error });
-    }
+    });
     const hash = await this.#hashed(networkOf(address), () => hashOfPassword(given.next));
-    const account = await this.#accounts.setPassword(name, { hash, mustChange: false });
-    if (account === null) throw new UserError('unauthenticated', 'The account was removed.');
+    const account = await this.#accounts.setPassword(name, { hash, mustChange: false, generation });
+    if (account === null)
+      throw new UserError('unauthenticated', 'The account was changed at the same time. Sign in again.');
     return account;
   }
 
   /** Hashes a password that was made here, in its turn. */
   hash(password: string): Promise<string> {
     return this.#hashed('', () => hashOfPassword(password));
+  }
+
+  /** That nobody can say is no failure of whoever asks. */
+  async #find(name: string, network: string, place: string): Promise<OperatorAccount | null> {
+    try {
+      return await this.#accounts.find(name);
+    } catch (error) {
+      await Promise.all([this.#ofAddress.reward(network), this.#ofName.reward(place)]);
+      throw error;
+    }
   }
 
   async #spend(limiter: RateLimiterMemory, key: string): Promise<void> {

@@ -78,14 +78,23 @@ export class TenantPeople {
     await this.#apply(by, name, { remove: true });
   }
 
-  /** Gives an account another password, and ends its sessions. As {@link change}. */
+  /**
+   * Gives an account another password, and ends its sessions. As {@link change}, and `notAllowed` for one that changed
+   * meanwhile.
+   */
   async resetPassword(by: Session, name: string): Promise<WithPassword> {
     const before = await this.#find(by, name);
     requireOwn(by, before);
     const password = newPassword();
     const hash = await this.#hash(password);
-    const account = await this.#accounts.setPassword(before.name, { hash, mustChange: true });
-    if (account === null) throw notThere(name);
+    // Hashes wait for their turn: by then it may be another tenant's, too.
+    const { generation } = before;
+    const account = await this.#accounts.setPassword(before.name, { hash, mustChange: true, generation });
+    if (account === null)
+      throw new UserError(
+        'notAllowed',
+        `"${before.name}" was changed at the same time. Its password is the one it had; look at it and try again.`,
+      );
     return { account, password };
   }
 

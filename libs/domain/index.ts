@@ -117,6 +117,7 @@ export {
   type ChangeOutcome,
   type Grant,
   type NewOperator,
+  type NewPassword,
   type NewSession,
   type OperatorAccount,
   type OperatorAccounts,

@@ -31,7 +31,10 @@ export interface OperatorAccount {
   readonly disabledAt: Date | null;
   readonly createdAt: Date;
   readonly lastSignInAt: Date | null;
-  /** Raised by what ends all of its sessions: each belongs to one. */
+  /**
+   * Raised by what ends all of its sessions: each belongs to one. It begins higher than that of any account that had the
+   * name before.
+   */
   readonly generation: number;
 }
 
@@ -90,8 +93,8 @@ export interface SessionStore {
    * account, or never was. Where it was not used for `touchMs`, it is noted as used.
    */
   use(id: string, limits: { readonly idleMs: number; readonly touchMs: number }): Promise<Session | null>;
-  /** Safe to repeat. */
-  end(id: string): Promise<void>;
+  /** Safe to repeat. False: it was not there, or (where an answer was lost) no more. */
+  end(id: string): Promise<boolean>;
   /** Ends all of a person's sessions, everywhere and at once. */
   endAllOf(person: Pick<Person, 'kind' | 'id' | 'name'>): Promise<void>;
 }
@@ -102,11 +105,19 @@ export interface AccountDirectory {
   find(name: string): Promise<OperatorAccount | null>;
   /** Notes the time, for people. */
   noteSignIn(name: string): Promise<void>;
-  /** Replaces the password and ends all sessions. Null: there is no such account. */
-  setPassword(
-    name: string,
-    password: { readonly hash: string; readonly mustChange: boolean },
-  ): Promise<OperatorAccount | null>;
+  /**
+   * Replaces the password and ends all sessions. Safe to repeat. Null: there is no such account, or it changed since it
+   * had the `generation`, and nothing was done.
+   */
+  setPassword(name: string, password: NewPassword): Promise<OperatorAccount | null>;
+}
+
+/** A password that takes the place of another one. */
+export interface NewPassword {
+  readonly hash: string;
+  readonly mustChange: boolean;
+  /** That of the account for which it was decided that this may be done. Absent: whatever became of it. */
+  readonly generation?: number;
 }
 
 /** An account to be made. */

@@ -150,11 +150,8 @@ export class ActionFigures {
   readonly #turns: ReadTurns;
   readonly #budgetMs: number;
   readonly #mostAtOnce: number;
-  /** The last that was asked for of each tenant, by what. */
-  readonly #underWay = new Map<
-    string,
-    { readonly what: string; readonly answer: Promise<FiguresOverTime> }
-  >();
+  /** What was asked for of each tenant and is not answered yet, the latest last. */
+  readonly #underWay = new Map<string, Map<string, Promise<FiguresOverTime>>>();
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
@@ -190,17 +187,19 @@ export class ActionFigures {
    */
   over(tenantId: string, seconds: SpanSeconds, count: number, withinMs: number): Promise<FiguresOverTime> {
     const what = `${seconds}/${count}`;
-    const before = this.#underWay.get(tenantId);
-    if (before?.what === what) return before.answer;
-    const answer = (before?.answer ?? Promise.resolve())
+    const own = this.#underWay.get(tenantId) ?? new Map<string, Promise<FiguresOverTime>>();
+    const same = own.get(what);
+    if (same !== undefined) return same;
+    const answer = ([...own.values()].at(-1) ?? Promise.resolve())
       .catch(() => undefined)
       .then(() => this.#over(tenantId, seconds, count, withinMs));
-    const mine = { what, answer };
-    this.#underWay.set(tenantId, mine);
+    own.set(what, answer);
+    this.#underWay.set(tenantId, own);
     void answer
       .catch(() => undefined)
       .finally(() => {
-        if (this.#underWay.get(tenantId) === mine) this.#underWay.delete(tenantId);
+        own.delete(what);
+        if (own.size === 0) this.#underWay.delete(tenantId);
       });
     return answer;
   }

@@ -30,6 +30,8 @@ import { WorkerRegistry } from './worker-registry.js';
 
 /** Nobody waits for an answer of a backup. */
 const BACKUP_RETRY_BUDGET_MS = 30_000;
+/** People wait, with each thing that they ask for. */
+const SIGN_IN_RETRY_BUDGET_MS = 8000;
 
 export interface DatabaseOptions {
   /** Shown in the server's logs: `riposte-api`, `riposte-worker`. */
@@ -130,8 +132,12 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const workers = new WorkerRegistry(native.collection('workers'));
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
-    const operators = new OperatorStore(connection.getClient(), native);
-    const sessions = new MongoSessionStore(native, operators);
+    const signInBudgetMs = Math.min(
+      SIGN_IN_RETRY_BUDGET_MS,
+      options.retryBudgetMs ?? SIGN_IN_RETRY_BUDGET_MS,
+    );
+    const operators = new OperatorStore(connection.getClient(), native, signInBudgetMs);
+    const sessions = new MongoSessionStore(native, operators, signInBudgetMs);
     const idempotencyKeys = new MongoIdempotencyKeys(native, options.retryBudgetMs);
     const blastCounts = new MongoBlastCounts(native, options.retryBudgetMs);
     const questions = new MongoQuestions(native);

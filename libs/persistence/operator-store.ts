@@ -3,13 +3,14 @@ import type {
   ChangeOutcome,
   Grant,
   NewOperator,
+  NewPassword,
   OperatorAccount,
   OperatorAccounts,
   TenantChange,
   TenantRole,
 } from '#domain';
 import { NOW, literal } from './pipeline.js';
-import { repeatable, repeatedRead } from './write-retry.js';
+import { repeatedRead, repeatedWrite } from './write-retry.js';
 
 export interface OperatorDocument extends Omit<OperatorAccount, 'name'> {
   readonly _id: string;
@@ -21,8 +22,6 @@ type Update = Readonly<Record<string, unknown>>;
 export const OPERATORS = 'operators';
 /** One document for each tenant, which whatever may take its last administrator writes. */
 const TENANTS = 'operatorTenants';
-/** Milliseconds a call may go on being repeated through an election. */
-const BUDGET_MS = 8000;
 const LIST_MOST = 10_000;
 const DUPLICATE_KEY = 11_000;
 /** What ends every session of the account, in the same write as what it is done for. */
@@ -33,9 +32,12 @@ export class OperatorStore implements OperatorAccounts {
   readonly #client: mongoose.mongo.MongoClient;
   readonly #operators: mongoose.mongo.Collection<OperatorDocument>;
   readonly #tenants: mongoose.mongo.Collection<{ readonly _id: string }>;
+  readonly #budgetMs: number;
 
-  constructor(client: mongoose.mongo.MongoClient, db: mongoose.mongo.Db) {
+  /** @param budgetMs milliseconds a call may go on repeating through an election */
+  constructor(client: mongoose.mongo.MongoClient, db: mongoose.mongo.Db, budgetMs: number) {
     this.#client = client;
+    this.#budgetMs = budgetMs;
     this.#operators = db.collection<OperatorDocument>(OPERATORS);
     this.#tenants = db.collection<{ readonly _id: string }>(TENANTS);
   }
@@ -45,14 +47,14 @@ export class OperatorStore implements OperatorAccounts {
   }
 
   async find(name: string): Promise<OperatorAccount | null> {
-    const found = await repeatedRead(BUDGET_MS, () =>
-      this.#operators.findOne({ _id: name.toLowerCase() }, { maxTimeMS: 2000 }),
+    const found = await repeatedRead(this.#budgetMs, () =>
+      this.#operators.findOne({ _id: name.toLowerCase() }),
     );
     return found === null ? null : accountOf(found);
   }
 
   async list(tenantId: string | null): Promise<readonly OperatorAccount[]> {
-    const found = await repeatedRead(BUDGET_MS, () =>
+    const found = await repeatedRead(this.#budgetMs, () =>
       this.#operators
         .find(tenantId === null ? {} : { 'grants.tenantId': tenantId })
         .sort({ _id: 1 })
@@ -64,13 +66,13 @@ export class OperatorStore implements OperatorAccounts {
 
   /** True when there is an account, of whatever tenant. */
   async any(): Promise<boolean> {
-    return (await repeatedRead(BUDGET_MS, () => this.#operators.findOne({}))) !== null;
+    return (await repeatedRead(this.#budgetMs, () => this.#operators.findOne({}))) !== null;
   }
 
   async add({ name, grant, passwordHash, ...account }: NewOperator): Promise<boolean> {
     // An upsert by pipeline, for the database's clock; where the name is there already, it stays as it is.
     const once = (field: string, value: unknown): unknown => ({ $ifNull: [`$${field}`, value] });
-    await repeatable(BUDGET_MS, () =>
+    await repeatedWrite(this.#budgetMs, () =>
       this.#operators.updateOne(
         { _id: name },
         [
@@ -84,7 +86,8 @@ export class OperatorStore implements OperatorAccounts {
               createdAt: once('createdAt', NOW),
               disabledAt: once('disabledAt', null),
               lastSignInAt: once('lastSignInAt', null),
-              generation: once('generation', 0),
+              // Sessions of an account that had the name before are none of its.
+              generation: once('generation', { $toLong: NOW }),
             },
           },
         ],
@@ -100,17 +103,21 @@ export class OperatorStore implements OperatorAccounts {
 
   async setPassword(
     name: string,
-    { hash, mustChange }: { readonly hash: string; readonly mustChange: boolean },
+    { hash, mustChange, generation }: NewPassword,
   ): Promise<OperatorAccount | null> {
-    const before = await this.find(name);
-    if (before === null) return null;
     // A repeat finds the hash there, and raises nothing: the session that was begun since goes on.
-    await repeatable(BUDGET_MS, () =>
-      this.#operators.updateOne({ _id: before.name, passwordHash: { $ne: hash } }, [
+    const filter = {
+      _id: name.toLowerCase(),
+      passwordHash: { $ne: hash },
+      ...(generation === undefined ? {} : { generation }),
+    };
+    await repeatedWrite(this.#budgetMs, () =>
+      this.#operators.updateOne(filter, [
         { $set: { passwordHash: literal(hash), mustChangePassword: mustChange, ...ENDS_SESSIONS } },
       ]),
     );
-    return this.find(name);
+    const account = await this.find(name);
+    return account?.passwordHash === hash ? account : null;
   }
 
   /** Gives it a role in a tenant, in place of the one it has there. False: there is no such account. */
@@ -136,7 +143,7 @@ export class OperatorStore implements OperatorAccounts {
   /** Takes it out of a tenant, or (null) away altogether; in no tenant it goes, too. False: there was none such. */
   async remove(name: string, tenantId: string | null): Promise<boolean> {
     const filter = { _id: name.toLowerCase(), ...(tenantId === null ? {} : { 'grants.tenantId': tenantId }) };
-    const { deletedCount } = await repeatable(BUDGET_MS, () =>
+    const { deletedCount } = await repeatedWrite(this.#budgetMs, () =>
       this.#operators.deleteOne(tenantId === null ? filter : { ...filter, grants: { $size: 1 } }),
     );
     if (deletedCount === 1 || tenantId === null) return deletedCount === 1;
@@ -144,13 +151,15 @@ export class OperatorStore implements OperatorAccounts {
   }
 
   async changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome> {
-    await this.#tenants
-      .updateOne({ _id: tenantId }, { $setOnInsert: {} }, { upsert: true })
-      .catch((error: { readonly code?: unknown }) => {
-        // Somebody else made it at the same time.
-        if (error.code !== DUPLICATE_KEY) throw error;
-      });
-    return repeatable(BUDGET_MS, () =>
+    await repeatedWrite(this.#budgetMs, () =>
+      this.#tenants
+        .updateOne({ _id: tenantId }, { $setOnInsert: {} }, { upsert: true })
+        .catch((error: { readonly code?: unknown }) => {
+          // Somebody else made it at the same time.
+          if (error.code !== DUPLICATE_KEY) throw error;
+        }),
+    );
+    return repeatedWrite(this.#budgetMs, () =>
       this.#client.withSession((session) =>
         session.withTransaction(async () => {
           // Both of two changes write it, so that the second sees what the first did.
@@ -175,7 +184,7 @@ export class OperatorStore implements OperatorAccounts {
   }
 
   async #change(name: string, set: Update, filter: Update = { _id: name.toLowerCase() }): Promise<boolean> {
-    const { matchedCount } = await repeatable(BUDGET_MS, () =>
+    const { matchedCount } = await repeatedWrite(this.#budgetMs, () =>
       this.#operators.updateOne(filter, [{ $set: set }]),
     );
     return matchedCount === 1;

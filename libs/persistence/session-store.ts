@@ -2,7 +2,7 @@ import type mongoose from 'mongoose';
 import type { NewSession, OperatorAccount, Person, Session, SessionStore } from '#domain';
 import { OPERATORS, accountOf, type OperatorDocument, type OperatorStore } from './operator-store.js';
 import { NOW, inMs, literal, wholeMs } from './pipeline.js';
-import { repeatable, repeatedRead } from './write-retry.js';
+import { repeatedRead, repeatedWrite } from './write-retry.js';
 
 interface SessionDocument {
   readonly _id: string;
@@ -22,15 +22,16 @@ interface SessionDocument {
 }
 
 const COLLECTION = 'sessions';
-/** Milliseconds a call may go on being repeated through an election: people wait. */
-const BUDGET_MS = 8000;
-
 /** `SessionStore` on MongoDB: what one API process ends, has ended for all. */
 export class MongoSessionStore implements SessionStore {
   readonly #sessions: mongoose.mongo.Collection<SessionDocument>;
   readonly #operators: Pick<OperatorStore, 'endSessions'>;
 
-  constructor(db: mongoose.mongo.Db, operators: Pick<OperatorStore, 'endSessions'>) {
+  readonly #budgetMs: number;
+
+  /** @param budgetMs milliseconds a call may go on repeating through an election */
+  constructor(db: mongoose.mongo.Db, operators: Pick<OperatorStore, 'endSessions'>, budgetMs: number) {
+    this.#budgetMs = budgetMs;
     this.#sessions = db.collection<SessionDocument>(COLLECTION);
     this.#operators = operators;
   }
@@ -45,7 +46,7 @@ export class MongoSessionStore implements SessionStore {
   async add({ id, who, tenantId, idleMs, ends }: NewSession): Promise<void> {
     const endsAt = 'with' in ends ? ends.with.endsAt : inMs(wholeMs(ends.inMs));
     const isLocal = who.kind === 'local';
-    await repeatable(BUDGET_MS, () =>
+    await repeatedWrite(this.#budgetMs, () =>
       this.#sessions.updateOne(
         { _id: id },
         [
@@ -73,17 +74,14 @@ export class MongoSessionStore implements SessionStore {
     id: string,
     { idleMs, touchMs }: { readonly idleMs: number; readonly touchMs: number },
   ): Promise<Session | null> {
-    const [found] = await repeatedRead(BUDGET_MS, () =>
+    const [found] = await repeatedRead(this.#budgetMs, () =>
       this.#sessions
-        .aggregate<SessionDocument & { readonly accounts: readonly OperatorDocument[]; readonly now: Date }>(
-          [
-            // The index removes documents some time after; and it is the database's clock that counts.
-            { $match: { _id: id, $expr: { $gt: ['$idleUntil', NOW] } } },
-            { $lookup: { from: OPERATORS, localField: 'account', foreignField: '_id', as: 'accounts' } },
-            { $set: { now: NOW } },
-          ],
-          { maxTimeMS: 5000 },
-        )
+        .aggregate<SessionDocument & { readonly accounts: readonly OperatorDocument[]; readonly now: Date }>([
+          // The index removes documents some time after; and it is the database's clock that counts.
+          { $match: { _id: id, $expr: { $gt: ['$idleUntil', NOW] } } },
+          { $lookup: { from: OPERATORS, localField: 'account', foreignField: '_id', as: 'accounts' } },
+          { $set: { now: NOW } },
+        ])
         .toArray(),
     );
     if (found === undefined) return null;
@@ -95,17 +93,18 @@ export class MongoSessionStore implements SessionStore {
     return { ...session, idleUntil: new Date(idleUntil) };
   }
 
-  async end(id: string): Promise<void> {
-    await repeatable(BUDGET_MS, () => this.#sessions.deleteOne({ _id: id }));
+  async end(id: string): Promise<boolean> {
+    const { deletedCount } = await repeatedWrite(this.#budgetMs, () => this.#sessions.deleteOne({ _id: id }));
+    return deletedCount === 1;
   }
 
   async endAllOf({ kind, id, name }: Pick<Person, 'kind' | 'id' | 'name'>): Promise<void> {
     if (kind === 'local') await this.#operators.endSessions(name);
-    await repeatable(BUDGET_MS, () => this.#sessions.deleteMany({ personId: id }));
+    await repeatedWrite(this.#budgetMs, () => this.#sessions.deleteMany({ personId: id }));
   }
 
   async #touch(id: string, idleMs: number): Promise<void> {
-    await repeatable(BUDGET_MS, () =>
+    await repeatedWrite(this.#budgetMs, () =>
       this.#sessions.updateOne({ _id: id }, [
         { $set: { seenAt: NOW, idleUntil: { $min: [inMs(wholeMs(idleMs)), '$endsAt'] } } },
       ]),

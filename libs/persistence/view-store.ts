@@ -1,5 +1,5 @@
 import type mongoose from 'mongoose';
-import { DEFAULT_RETRY_BUDGET_MS, repeatedRead } from './write-retry.js';
+import { DEFAULT_RETRY_BUDGET_MS, repeatedRead, repeatedWrite } from './write-retry.js';
 
 /** A list that somebody looks at often. */
 export interface View {
@@ -38,7 +38,7 @@ export class ViewStore {
    * @throws OperationalError when the database does not answer; it may have been written then
    */
   async replace(tenantId: string, personId: string, views: readonly View[]): Promise<void> {
-    await repeatedRead(this.#budgetMs, () =>
+    await repeatedWrite(this.#budgetMs, () =>
       this.#views.replaceOne({ _id: `${tenantId}/${personId}` }, { views }, { upsert: true }),
     );
   }

@@ -114,13 +114,26 @@ export async function repeatable<T>(budgetMs: number, call: (isRepeat: boolean) 
  *
  * @throws OperationalError (503) when the database gave no answer in `budgetMs`
  */
-export async function repeatedRead<T>(budgetMs: number, read: () => Promise<T>): Promise<T> {
+export function repeatedRead<T>(budgetMs: number, read: () => Promise<T>): Promise<T> {
+  return answered(repeatable(budgetMs, read), 'The database does not answer. Try again.');
+}
+
+/**
+ * Runs a write that whoever asked for it sees the result of, and may ask for again; and repeats it as
+ * {@link repeatable} does.
+ *
+ * @throws OperationalError (503) when the database did not confirm it in `budgetMs`; it may have been written then
+ */
+export function repeatedWrite<T>(budgetMs: number, write: () => Promise<T>): Promise<T> {
+  const words = 'The database did not confirm what was to be written. See what is there, and try again.';
+  return answered(repeatable(budgetMs, write), words);
+}
+
+async function answered<T>(answer: Promise<T>, words: string): Promise<T> {
   try {
-    return await repeatable(budgetMs, read);
+    return await answer;
   } catch (cause) {
     if (!(cause instanceof WriteUnconfirmedError)) throw cause;
-    throw new OperationalError('serviceNotAvailable', 'The database does not answer. Try again.', 5, {
-      cause,
-    });
+    throw new OperationalError('serviceNotAvailable', words, 5, { cause });
   }
 }

@@ -67,6 +67,11 @@ describe('the configuration of who vouches for people', () => {
       /\.id/,
     ],
     [
+      'the id that accounts kept here go by',
+      `{ ${ISSUER.replace('kc', 'local')}, tenant: ${TENANT_A} }`,
+      /console\.issuers\.0\.id must not be "local"/,
+    ],
+    [
       'an id twice',
       `{ ${ISSUER}, tenant: ${TENANT_A} }, { ${ISSUER}, tenant: ${TENANT_A} }`,
       /"kc" is there twice/,

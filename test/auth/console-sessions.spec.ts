@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ConsoleSessions, type SessionLimits } from '#auth';
+import type { Person } from '#domain';
 import type { Database } from '#persistence';
-import { TENANT_A, freshDatabase } from '../support/database.js';
+import { TENANT_A, TENANT_B, freshDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { makeOperator } from '../support/operators.js';
 
@@ -54,6 +55,32 @@ describe('a session', () => {
     const renewed = await sessions.renew(moved.session, { kind: 'local', account });
     expect(renewed.session.endsAt).toEqual(session.endsAt);
     expect(await sessions.look(moved.session)).toBeNull();
+  });
+
+  it('that ended everywhere does not go on by being moved at the same time', async () => {
+    const person: Person = {
+      kind: 'issuer',
+      id: `soc:${randomUUID()}`,
+      name: 'eve',
+      displayName: 'Eve',
+      grants: [TENANT_A, TENANT_B].map((tenantId) => ({ tenantId, role: 'Viewer' })),
+      operates: false,
+      mustChangePassword: false,
+    };
+    const limits = { idleMs: HOUR_MS, lastsMs: HOUR_MS };
+    const sessions = new ConsoleSessions(database.sessions, limits, () => true);
+    const { session } = await sessions.begin({ kind: 'issuer', issuer: 'soc', person }, person.grants);
+    // It was found just before it ended.
+    await sessions.endAllOf(session);
+    await expect(sessions.moveTo(session, TENANT_B)).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+
+  it('ends with the account, also where another one gets its name', async () => {
+    const { sessions, secret, name } = await begun({ idleMs: HOUR_MS, lastsMs: HOUR_MS });
+    await database.operators.remove(name, null);
+    expect(await sessions.find(secret)).toBeNull();
+    await makeOperator(database, name, { role: 'Administrator' });
+    expect(await sessions.find(secret)).toBeNull();
   });
 
   it('ends with the way of signing in that it was begun by', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeIssuer, makeKey } from '../simulators/oidc-issuer/issuer.js';
-import type { Answer } from '../support/client.js';
+import type { Answer, GraphError } from '../support/client.js';
 import { ConsoleClient } from '../support/console-client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { Stack } from '../support/stack.js';
@@ -186,6 +186,26 @@ describe('a sign-in by an issuer that is not as it has to be begins no session:'
     const sealed = client.cookies.get('riposte-sign-in') ?? '';
     client.cookies.set('riposte-sign-in', `${sealed.slice(0, -6)}AAAAAA`);
     await ends(client, await comeBack(client, back), 'expired');
+  });
+
+  it('an answer that says it is another issuer’s', async () => {
+    const client = new ConsoleClient(stack.baseUrl);
+    const back = await visit(client);
+    await ends(client, await comeBack(client, withParameter(back, 'iss', 'https://other.example')), 'failed');
+  });
+
+  it('a person whose id there is longer than any', async () => {
+    issuer.person = { ...ALICE, sub: 'x'.repeat(5000) };
+    const client = new ConsoleClient(stack.baseUrl);
+    await ends(client, await comeBack(client, await visit(client)), 'failed');
+  });
+
+  it.each(['with', 'callback'])('an issuer that is not there: %s', async (step) => {
+    const answer = await new ConsoleClient(stack.baseUrl).send<GraphError>(
+      'GET',
+      `/sign-in/${step}/nobody?code=x`,
+    );
+    expect(`${answer.status} ${answer.body.error.code}`).toBe('404 itemNotFound');
   });
 
   it('the callback of another issuer', async () => {

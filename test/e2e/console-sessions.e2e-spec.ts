@@ -245,8 +245,10 @@ describe('what a person does', () => {
     const owner = await stack.client();
     const id = await owner.act('LongRunning', { durationMs: 600_000 });
     expect((await stranger.client.send('GET', `/api/v1/actions/${id}`)).status).toBe(404);
-    const { body } = await stranger.client.send<{ value: unknown[] }>('GET', '/api/v1/actions');
+    const { body, headers } = await stranger.client.send<{ value: unknown[] }>('GET', '/api/v1/actions');
     expect(body.value).toEqual([]);
+    // Nobody keeps it for whoever asks next.
+    expect(headers.get('cache-control')).toBe('no-store');
     await owner.cancel(id);
   });
 

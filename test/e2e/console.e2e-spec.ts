@@ -95,6 +95,8 @@ describe('the console', () => {
     '/assets/gone.js',
     '/assets/',
     '/assets/..%2findex.html',
+    '/assets/%00',
+    `/assets/${'x'.repeat(300)}.js`,
     '/actions/1/2',
     '/nowhere',
     '/api/v1/nowhere',

@@ -54,7 +54,7 @@ providers:
   stranger = await stack.client({ tenant: TENANT_B });
   operator = await stack.client({ roles: ['Riposte.Operator'] });
   // A clock may be a minute off: it is taken for some seconds more.
-  const expired = await signToken(stack.dataDir, { app: 'expired', expiresInSeconds: -50 });
+  const expired = await signToken(stack.dataDir, { app: 'expired', expiresInSeconds: -40 });
   const app = await register();
   const revoked = await tokenOf(app);
   leaving = {

@@ -265,6 +265,15 @@ describe('the figures of a window', () => {
     const [first, ...others] = await Promise.all(asked);
     expect(others.every((one) => one === first)).toBe(true);
   });
+
+  it('are counted once also where several windows are asked for in turn', async () => {
+    const tenant = randomUUID();
+    const asked = Array.from({ length: 10 }, (_, index) =>
+      database.figures.over(tenant, index % 2 === 0 ? 60 : 900, 4, WITHIN_MS),
+    );
+    expect(new Set(asked).size).toBe(2);
+    await Promise.all(asked);
+  });
 });
 
 describe('what is open', () => {

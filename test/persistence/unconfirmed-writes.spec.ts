@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ConsoleSessions, LocalSignIn } from '#auth';
 import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
 import { claimOf, CALLER, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { PASSWORD, makeOperator } from '../support/operators.js';
 
 /** A server of its own that is told to misbehave, by MongoDB's own fail points. */
 
@@ -106,6 +109,34 @@ describe('a sign of life of a worker that starts while connections break', () =>
     await database.workers.beat('worker/1', { running: 0, instances: [], lastSweep: null });
     await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
     expect(await database.workers.countAlive(60_000)).toBe(1);
+  });
+});
+
+describe('signing in while the database is in trouble', () => {
+  it('is answered with what passes, where a write is not confirmed', async () => {
+    const name = randomUUID();
+    await makeOperator(database, name);
+    const account = await database.operators.find(name);
+    if (account === null) throw new Error('it was not made');
+    const limits = { idleMs: 60_000, lastsMs: 60_000 };
+    const sessions = new ConsoleSessions(hasty.sessions, limits, () => true);
+    await failCommands('alwaysOn', unconfirmed('update'));
+    await expect(sessions.begin({ kind: 'local', account }, account.grants)).rejects.toMatchObject({
+      code: 'serviceNotAvailable',
+    });
+    await expect(hasty.operators.endSessions(name)).rejects.toMatchObject({ code: 'serviceNotAvailable' });
+  });
+
+  it('counts as no failure of whoever tries', async () => {
+    const name = randomUUID();
+    await makeOperator(database, name);
+    const signIn = new LocalSignIn(hasty.operators, { ofName: 1, ofAddress: 1 });
+    const tried = () => signIn.check(name, PASSWORD, '192.0.2.1');
+    await failCommands('alwaysOn', { failCommands: ['find'], errorCode: 11_602 });
+    await expect(tried()).rejects.toMatchObject({ code: 'serviceNotAvailable' });
+    await expect(tried()).rejects.toMatchObject({ code: 'serviceNotAvailable' });
+    await failCommands('off', {});
+    expect((await tried()).name).toBe(name);
   });
 });
 

@@ -10,7 +10,7 @@ let hash: Promise<string> | undefined;
 
 /** Makes an account with the password {@link PASSWORD}. */
 export async function makeOperator(
-  database: Database,
+  database: Pick<Database, 'operators'>,
   name: string,
   options: {
     readonly role?: TenantRole;

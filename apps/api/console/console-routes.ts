@@ -3,6 +3,7 @@ import path from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Logger } from '#telemetry';
+import { sendError } from '../http/graph-exception.filter.js';
 
 /** What Vite built of apps/console, beside this file's own place in `dist`. */
 const BUILT = path.resolve(import.meta.dirname, '../../console');
@@ -57,6 +58,7 @@ export async function mountConsole(server: FastifyInstance, log: Logger): Promis
       route.config = { ...route.config, ownAuthentication: true };
     });
     scope.addHook('onRequest', async (_request, reply) => protect(reply));
+    scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, log));
     await scope.register(fastifyStatic, {
       root: path.join(BUILT, 'assets'),
       prefix: '/assets/',

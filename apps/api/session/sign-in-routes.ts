@@ -9,11 +9,14 @@ import {
 import { OperationalError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
 import type { ConsoleParts } from '../callers.js';
+import { sendError } from '../http/graph-exception.filter.js';
 import { SESSION_COOKIE, readCookie, writeCookie, type ConsoleCookie, type Site } from './console-site.js';
 
 /** The sign-in that was begun. Lax, for it is another site that leads the browser back. */
 const PENDING_COOKIE: ConsoleCookie = { name: 'riposte-sign-in', sameSite: 'Lax' };
 const LONGEST_RETURN = 1024;
+/** Characters in the log of what an issuer said. */
+const LONGEST_WORDS = 1000;
 
 interface IssuerRoute {
   Params: { readonly issuerId: string };
@@ -82,7 +85,10 @@ export async function mountSignIn(
     scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
     scope.setErrorHandler((error, request, reply) => {
       const problem = problemOf(error);
-      if (problem === null) throw error;
+      if (problem === null) {
+        sendError(error, request, reply, log);
+        return reply;
+      }
       // Their words alone: what they carry along may hold codes and tokens.
       const told = { reason: wordsOf(error), cause: wordsOf((error as Error).cause) };
       log.info({ requestId: request.id, address: request.ip, problem, ...told }, 'sign-in refused');
@@ -100,7 +106,7 @@ function problemOf(error: unknown): SignInProblem | null {
 }
 
 function wordsOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.message : undefined;
+  return error instanceof Error ? error.message.slice(0, LONGEST_WORDS) : undefined;
 }
 
 /**
