@@ -1,5 +1,5 @@
 import type mongoose from 'mongoose';
-import { repeatable } from './write-retry.js';
+import { repeatable, repeatedRead } from './write-retry.js';
 
 /** What a worker says of itself with a beat. */
 export interface WorkerFacts {
@@ -50,6 +50,8 @@ const FORGET_AFTER_SECONDS = 3600;
 const LIST_MOST = 1000;
 /** Milliseconds a list may go on being asked for through an election. */
 const LIST_BUDGET_MS = 8000;
+/** Milliseconds a sign of life, or a count of them, goes on being tried: without the first no worker starts. */
+const BEAT_BUDGET_MS = 15_000;
 
 /** Which workers are alive, by their own word. Times are the database's. */
 export class WorkerRegistry {
@@ -63,17 +65,22 @@ export class WorkerRegistry {
     await this.#workers.createIndex({ seenAt: 1 }, { expireAfterSeconds: FORGET_AFTER_SECONDS });
   }
 
-  /** Says that this worker is alive, and how it fares. */
+  /**
+   * Says that this worker is alive, and how it fares.
+   * @throws OperationalError, WriteUnconfirmedError when the database does not answer for as long as an election takes
+   */
   async beat(workerId: string, { running, instances, lastSweep }: WorkerFacts): Promise<void> {
     const { agoMs = 0, ...figures } = lastSweep ?? {};
     const sweep =
       lastSweep === null
         ? null
         : { at: { $subtract: ['$$NOW', Math.max(0, Math.round(agoMs))] }, ...figures };
-    await this.#workers.updateOne(
-      { _id: workerId },
-      [{ $set: { seenAt: '$$NOW', running, instances: { $literal: instances }, lastSweep: sweep } }],
-      { upsert: true },
+    await repeatable(BEAT_BUDGET_MS, () =>
+      this.#workers.updateOne(
+        { _id: workerId },
+        [{ $set: { seenAt: '$$NOW', running, instances: { $literal: instances }, lastSweep: sweep } }],
+        { upsert: true },
+      ),
     );
   }
 
@@ -98,7 +105,7 @@ export class WorkerRegistry {
 
   /** How many workers were heard of in the last `withinMs` milliseconds. */
   countAlive(withinMs: number): Promise<number> {
-    return this.#workers.countDocuments(heardOf(withinMs));
+    return repeatedRead(BEAT_BUDGET_MS, () => this.#workers.countDocuments(heardOf(withinMs)));
   }
 
   /** Those of them that carry out the actions of an instance; one that does not say which it does is taken for one. */

@@ -34,6 +34,7 @@ export const FIGURES = {
   readyMs: { title: 'until ready', unit: 'ms', better: 'less' },
   cpuPercent: { title: 'CPU', unit: '% of a core', better: 'less' },
   mib: { title: 'memory or size', unit: 'MiB', better: 'less' },
+  scriptKiB: { title: 'JavaScript loaded, compressed', unit: 'KiB', better: 'less' },
   packages: { title: 'packages', unit: '', better: 'less' },
 } as const satisfies Readonly<Record<string, FigureKind>>;
 

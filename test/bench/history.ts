@@ -41,12 +41,18 @@ export async function carriedOut({ actions }: Database): Promise<void> {
   await actions.complete(answer.claim.lease, { rule: 'riposte-0001', applied: true });
 }
 
-/** Fills a database with actions that ended, as the store leaves them; one in twenty failed. It has no indexes then. */
+/**
+ * Fills a database with actions that ended, as the store leaves them; one in twenty failed. It has no indexes then.
+ * @param options milliseconds up to now that they are spread over, evenly; and whose they are, each by chance
+ */
 export async function fillHistory(
   uri: string,
   count: number,
   onProgress: (done: number) => void,
-  overMs = HISTORY_MS,
+  {
+    overMs = HISTORY_MS,
+    tenants = TENANTS,
+  }: { readonly overMs?: number; readonly tenants?: readonly string[] } = {},
 ): Promise<void> {
   const template = await endedAction(uri);
   const client = await new mongoose.mongo.MongoClient(uri, { writeConcern: { w: 1 } }).connect();
@@ -58,7 +64,7 @@ export async function fillHistory(
     const begin = Date.now() - overMs;
     for (let done = 0; done < count; done += BATCH) {
       const documents = Array.from({ length: Math.min(BATCH, count - done) }, (_, index) =>
-        variant(template, random, new Date(begin + ((done + index) / count) * overMs)),
+        variant(template, random, tenants, new Date(begin + ((done + index) / count) * overMs)),
       );
       await collection.insertMany(documents, { ordered: false });
       if (done > 0 && done % TOLD_EVERY === 0) onProgress(done);
@@ -85,6 +91,7 @@ async function endedAction(uri: string): Promise<mongoose.mongo.BSON.Document> {
 function variant(
   template: mongoose.mongo.BSON.Document,
   random: Random,
+  tenants: readonly string[],
   createdAt: Date,
 ): mongoose.mongo.BSON.Document {
   const failed = random.chance(0.05);
@@ -94,7 +101,7 @@ function variant(
   return {
     ...template,
     _id: new mongoose.mongo.UUID(),
-    tenantId: random.pick(TENANTS),
+    tenantId: random.pick(tenants),
     name: random.pick(['BlockIp', 'BlockUrl', 'BlockFile', 'IsolateMachine']),
     parameters: [
       {

@@ -8,6 +8,7 @@ import { readOptions, type BenchOptions, type SectionName } from './options.js';
 import { profile } from './profile.js';
 import { beginReport, print, type Report } from './report.js';
 import type { Section } from './section.js';
+import { operatorConsole } from './sections/console.js';
 import { growth } from './sections/growth.js';
 import { pipelines } from './sections/pipelines.js';
 import { processes } from './sections/processes.js';
@@ -27,6 +28,7 @@ const SECTIONS: Readonly<Record<SectionName, Section>> = {
   processes,
   growth,
   scheduler,
+  console: operatorConsole,
 };
 
 /** Once aborted, the section in hand takes down what it has brought up, after its round. */

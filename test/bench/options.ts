@@ -9,6 +9,7 @@ const IS_DEFAULT = {
   processes: false,
   growth: false,
   scheduler: false,
+  console: false,
 } as const;
 
 export type SectionName = keyof typeof IS_DEFAULT;
@@ -21,7 +22,7 @@ export interface BenchOptions {
   /** Connections that send one request after the other; one load for each number. */
   readonly connections: readonly number[];
   readonly only: readonly SectionName[];
-  /** growth: actions in the large database. */
+  /** growth, console: actions in the large database. */
   readonly actions: number;
   /** growth: times each question is asked in a round. */
   readonly samples: number;
@@ -53,7 +54,12 @@ export function readOptions(args: readonly string[]): BenchOptions {
         .choices(NAMES)
         .default(defaults, defaults.join(' ')),
     )
-    .option('--actions <n>', 'growth: actions in the large database', positive, 2_000_000)
+    .option(
+      '--actions <n>',
+      'growth, console: actions in the large database (console: 1,000,000 at most)',
+      positive,
+      2_000_000,
+    )
     .option('--samples <n>', 'growth: times each question is asked in a round', positive, 100)
     .option('--profile', 'instead: CPU profiles of the API and the worker under load', false)
     .option('--out <dir>', 'where the report is written', 'bench-results')

@@ -10,7 +10,7 @@ describeInBrowser('signing in to the console', () => {
     await page.getByLabel('Name').fill(name);
     await page.getByLabel('Password').fill('not the password');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('Name or password is wrong.').waitFor();
+    await page.getByText('Wrong name or password.').waitFor();
     await page.getByLabel('Password').fill(password);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Providers', level: 1 }).waitFor();
@@ -21,14 +21,14 @@ describeInBrowser('signing in to the console', () => {
     const { page, context, name, password } = await visitors.person({ mustChangePassword: true });
     await page.goto('/');
     await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
-    await page.getByLabel('Present password').fill(password);
-    await page.getByLabel('New password (needed)', { exact: true }).fill('too short');
-    await page.getByRole('button', { name: 'Save and go on' }).click();
+    await page.getByLabel('Current password').fill(password);
+    await page.getByLabel('New password (required)', { exact: true }).fill('too short');
+    await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByText('At least 12 characters.', { exact: true }).waitFor();
     const chosen = 'a horse that nobody else knows';
-    await page.getByLabel('New password (needed)', { exact: true }).fill(chosen);
-    await page.getByLabel('New password, once more').fill(chosen);
-    await page.getByRole('button', { name: 'Save and go on' }).click();
+    await page.getByLabel('New password (required)', { exact: true }).fill(chosen);
+    await page.getByLabel('Repeat the new password').fill(chosen);
+    await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
 
     await context.clearCookies();
@@ -70,7 +70,25 @@ describeInBrowser('signing in to the console', () => {
     const refused = await (await visitors.context()).newPage();
     await refused.goto('/');
     await refused.getByRole('link', { name: 'Sign in with SOC accounts' }).click();
-    await refused.getByText('The issuer did not let you in, or you went back.').waitFor();
+    await refused.getByText('The identity provider refused the sign-in, or it was cancelled.').waitFor();
+  });
+
+  it('lets them in where another site leads them, though no cookie comes from there', async ({
+    visitors,
+    site,
+  }) => {
+    site.issuer.person = { sub: '4712', preferred_username: 'bob', name: 'Bob', groups: ['leads'] };
+    const context = await visitors.context();
+    const page = await context.newPage();
+    // The issuer is at 127.0.0.1, and so another site than this.
+    await page.goto(`${site.issuer.baseUrl}/soc/.well-known/openid-configuration`);
+    const address = `${site.otherUrl}/sign-in/with/soc?returnTo=/ops/queues`;
+    await page.evaluate(`location.href = ${JSON.stringify(address)}`);
+    await page.waitForURL(`${site.otherUrl}/ops/queues`);
+    await page.getByText('mock.urgent').first().waitFor();
+    expect(await context.cookies(site.otherUrl)).toMatchObject([
+      { name: 'riposte', httpOnly: true, sameSite: 'Strict' },
+    ]);
   });
 
   it('ends every session of a person at once, when the person signs out everywhere', async ({ visitors }) => {
@@ -102,8 +120,9 @@ describeInBrowser('signing in to the console', () => {
     const { page } = await visitors.person({ role: 'Viewer', operates: true });
     await page.goto('/');
     await page.getByRole('link', { name: 'Queues' }).click();
-    await page.getByText('mock', { exact: true }).first().waitFor();
-    await page.getByRole('link', { name: /console/i }).click();
+    await page.getByText('mock.urgent').first().waitFor();
+    await page.locator('header').getByRole('button').last().click();
+    await page.getByText('Console', { exact: true }).click();
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
   });
 });

@@ -23,7 +23,8 @@ let anotherUrl: string;
 beforeAll(async () => {
   stack = await Stack.start({
     env: { RIPOSTE_LOG_LEVEL: 'debug' },
-    config: 'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true } }',
+    config:
+      'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true }, tenants: { 99999999-9999-4999-8999-999999999999: Branch } }',
   });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   const port = await freePort();
@@ -293,7 +294,13 @@ describe('a session', () => {
       body: { tenantId: TENANT_B.toUpperCase() },
     });
     expect(status).toBe(200);
-    expect(body).toMatchObject({ tenant: { id: TENANT_B, role: 'Administrator' }, endsAt });
+    expect(body).toMatchObject({ tenant: { id: TENANT_B, name: 'Branch' }, endsAt });
+    expect(body).toMatchObject({
+      tenants: [
+        { id: TENANT_A, name: null },
+        { id: TENANT_B, name: 'Branch' },
+      ],
+    });
     expect((await before.session()).signedIn).toBe(false);
     expect((await client.session()).tenant?.id).toBe(TENANT_B);
     const elsewhere = await client.send('PUT', '/api/v1/session/tenant', {

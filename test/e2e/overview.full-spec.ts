@@ -20,7 +20,7 @@ let stack: Stack;
 
 beforeAll(async () => {
   const mongodbUri = freshDatabaseUri();
-  await fillHistory(mongodbUri, ACTIONS, () => undefined, DAY_MS);
+  await fillHistory(mongodbUri, ACTIONS, () => undefined, { overMs: DAY_MS });
   stack = await Stack.start({ mongodbUri, workers: 0 });
 }, FILLED_WITHIN_MS);
 afterAll(() => stack.stop());

@@ -131,6 +131,15 @@ describe('signing in while the database is in trouble', () => {
   });
 });
 
+describe('a sign of life of a worker that starts while connections break', () => {
+  it('is given all the same, and so are those that are alive counted', async () => {
+    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
+    await database.workers.beat('worker/1', { running: 0, instances: [], lastSweep: null });
+    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
+    expect(await database.workers.countAlive(60_000)).toBe(1);
+  });
+});
+
 describe('a write whose server dies', () => {
   it('is told as unknown also when no server is found afterwards', async () => {
     const { id } = await database.actions.create(newAction());

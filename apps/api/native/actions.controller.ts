@@ -164,7 +164,7 @@ export class NativeActionsController {
   @ApiOperation({
     summary: 'Cancel an action',
     description:
-      '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
+      '200: it will not take effect, or the wish to stop it is recorded and the action ends with what really happened. 409: it had ended.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: NativeActionDto })
@@ -245,14 +245,16 @@ export class NativeActionsController {
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiBody({ type: ResolveBodyDto })
-  @ApiOkResponse({ type: NativeActionDto })
+  @ApiOkResponse({ type: NativeActionDetailsDto })
   @ApiGraphErrors(400, 401, 403, 404, 409, 413, 415, 500, 503)
   async resolve(
     @Param('id') id: string,
     @Body(new ParseResolveBodyPipe()) { verdict, note }: ResolveBodyDto,
     @Req() request: FastifyRequest,
-  ): Promise<NativeActionDto> {
-    return toNative(await this.resolveOutcome.resolve(callerOf(request), id, { verdict, note }));
+  ): Promise<NativeActionDetailsDto> {
+    const caller = callerOf(request);
+    const action = await this.resolveOutcome.resolve(caller, id, { verdict, note });
+    return toDetails(action, await this.outlooks.of(action), satisfies(caller.roles, 'operate'));
   }
 
   @Post(':id/revert')

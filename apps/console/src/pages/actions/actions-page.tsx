@@ -1,7 +1,9 @@
 import { getRouteApi } from '@tanstack/react-router';
 import { ArrowUp, Plus, RefreshCw } from 'lucide-react';
 import { useState } from 'react';
+import { ApiError } from '../../api/api-error.ts';
 import { useMay } from '../../session/session.tsx';
+import { Banner } from '../../ui/banner.tsx';
 import { Button, IconButton, LinkButton } from '../../ui/button.tsx';
 import { count, plural } from '../../ui/format.ts';
 import { Page } from '../../ui/page.tsx';
@@ -14,7 +16,7 @@ import { ExportMenu } from './export-menu.tsx';
 import { FilterBar } from './filter-bar.tsx';
 import { countChoices, parseListSearch, type ListSearch } from './list-search.ts';
 import { isFinal } from './live-rows.ts';
-import { useActions } from './use-actions.ts';
+import { MOST_FRESH, useActions } from './use-actions.ts';
 import { ViewsMenu } from './views-menu.tsx';
 
 const route = getRouteApi('/shell/actions');
@@ -58,7 +60,7 @@ export function ActionsPage() {
           </p>
           {list.hasNextPage && <CountButton key={JSON.stringify(search)} search={search} />}
           <IconButton
-            label="Load anew"
+            label="Reload"
             size="small"
             isPending={isRestarting}
             onPress={() => {
@@ -79,9 +81,15 @@ export function ActionsPage() {
               }}
             >
               <ArrowUp size={14} aria-hidden />
-              {count(freshCount)} {search.sort === 'changed' ? 'changed' : 'new'}, show
+              {count(Math.min(freshCount, MOST_FRESH))}
+              {freshCount >= MOST_FRESH && '+'} {search.sort === 'changed' ? 'changed' : 'new'}, show
             </Button>
           </div>
+        )}
+        {list.isError && rows.length > 0 && !list.isFetchNextPageError && (
+          <Banner tone="warning" title="This may be out of date">
+            {list.error.message}
+          </Banner>
         )}
         <div className={styles['card']} aria-busy={list.isFetching}>
           {list.isPending ? (
@@ -91,6 +99,9 @@ export function ActionsPage() {
           ) : list.isError && rows.length === 0 ? (
             <ErrorState
               error={list.error}
+              {...(list.error instanceof ApiError && list.error.status === 400
+                ? { title: 'This combination of filters cannot be listed' }
+                : {})}
               onRetry={() => void list.refetch()}
               actions={
                 countChoices(search) > 0 || search.sort !== undefined ? (
@@ -159,16 +170,16 @@ function Nothing({
   readonly mayAct: boolean;
 }) {
   return countChoices(search) > 0 ? (
-    <EmptyState title="No action is like this" actions={<Button onPress={onClear}>Show all</Button>}>
-      Nothing of this tenant fits all that the list is narrowed to.
+    <EmptyState title="No matching actions" actions={<Button onPress={onClear}>Show all</Button>}>
+      No action of this tenant matches all of these filters.
     </EmptyState>
   ) : (
     <EmptyState
       title="No actions yet"
-      actions={mayAct ? <LinkButton href="/actions/new">Make the first</LinkButton> : undefined}
+      actions={mayAct ? <LinkButton href="/actions/new">Create the first one</LinkButton> : undefined}
     >
-      What is asked for here, or by an application over the API, is listed from its creation to its end, and
-      after it.
+      Actions requested here or by an application through the API appear here and stay listed after they
+      finish.
     </EmptyState>
   );
 }

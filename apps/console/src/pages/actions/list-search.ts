@@ -23,11 +23,11 @@ export interface ListSearch {
   readonly sort?: Sort;
 }
 
-export const PERIODS = { '1h': 3_600_000, '24h': 86_400_000, '7d': 7 * 86_400_000, '30d': 30 * 86_400_000 };
+const PERIODS = { '1h': 3_600_000, '24h': 86_400_000, '7d': 7 * 86_400_000, '30d': 30 * 86_400_000 };
 export type Period = keyof typeof PERIODS;
 
 /** Orders of the list. The first two are read along an index, however many actions there are. */
-export const SORTS = {
+const SORTS = {
   newest: 'createdDateTime desc',
   changed: 'lastActionDateTime desc',
   oldest: 'createdDateTime asc',

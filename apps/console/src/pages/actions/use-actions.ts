@@ -9,6 +9,7 @@ import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
 import { pathOf, request } from '../../api/client.ts';
 import { providersQuery } from '../../api/queries.ts';
 import type { NativeAction, Page } from '../../api/types.ts';
+import { serverNow } from '../../api/server-clock.ts';
 import { useActionChanges } from '../../live/live.tsx';
 import { listPath, type ListSearch } from './list-search.ts';
 import { isFinal, newToList, patchPages, replaceRow } from './live-rows.ts';
@@ -19,12 +20,14 @@ const PAGE = 60;
 const DETAILS_EVERY_MS = 1000;
 /** Rows that are loaded anew in one of them. */
 const DETAILS_AT_ONCE = 8;
+/** New ones that are counted: nobody reads more, and a busy tenant has as many in seconds. */
+export const MOST_FRESH = 1000;
 
 const actionsQuery = (search: ListSearch) =>
   infiniteQueryOptions({
     queryKey: ['actions', search],
     queryFn: ({ pageParam, signal }) =>
-      request<Page<NativeAction>>(pageParam ?? listPath(search, Date.now(), PAGE), { signal }),
+      request<Page<NativeAction>>(pageParam ?? listPath(search, serverNow(), PAGE), { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: ({ nextLink }) => (nextLink === undefined ? undefined : pathOf(nextLink)),
     placeholderData: keepPreviousData,
@@ -62,9 +65,14 @@ export function useActions(search: ListSearch) {
         )?.id,
     );
     if (ids.length > 0)
-      setFresh((before) => ({ key, ids: new Set([...(before.key === key ? before.ids : []), ...ids]) }));
+      setFresh((before) => {
+        const known = before.key === key ? before.ids : new Set<string>();
+        return known.size >= MOST_FRESH ? before : { key, ids: new Set([...known, ...ids]) };
+      });
+    const loaded = new Set(rows.map(({ id }) => id));
     for (const { id, status } of changes)
-      if (status === 'Failed' || !isFinal(status as NativeAction['status'])) incomplete.current.add(id);
+      if (loaded.has(id) && (status === 'Failed' || !isFinal(status as NativeAction['status'])))
+        incomplete.current.add(id);
   });
 
   const complete = useEffectEvent(async () => {

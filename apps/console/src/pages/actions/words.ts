@@ -11,13 +11,20 @@ export function whoOf({ user, appId }: Pick<NativeAction, 'user' | 'appId'>): st
   return user ?? (appId === null ? 'unknown' : `app ${appId.slice(0, 8)}…`);
 }
 
+/** Milliseconds that the page's clock says nothing about. */
+const CLOCK_MS = 5000;
+
 /** How long an action took, or has taken until now. */
 export function took(
   action: Pick<NativeAction, 'createdDateTime' | 'completedDateTime'>,
   now: number,
 ): string {
-  const end = action.completedDateTime === null ? now : Date.parse(action.completedDateTime);
-  return duration(Math.max(0, end - Date.parse(action.createdDateTime)));
+  const { createdDateTime, completedDateTime } = action;
+  if (completedDateTime !== null)
+    return duration(Math.max(0, Date.parse(completedDateTime) - Date.parse(createdDateTime)));
+  const ms = now - Date.parse(createdDateTime);
+  // The page looks at its clock every few seconds, and that may be behind the server's.
+  return ms < CLOCK_MS ? 'a moment' : duration(ms);
 }
 
 /** A provider of an action, as people say it. */
