@@ -103,15 +103,6 @@ describe('a write that was applied but not confirmed by a majority', () => {
   );
 });
 
-describe('a sign of life of a worker that starts while connections break', () => {
-  it('is given all the same, and so are those that are alive counted', async () => {
-    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
-    await database.workers.beat('worker/1', { running: 0, instances: [], lastSweep: null });
-    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
-    expect(await database.workers.countAlive(60_000)).toBe(1);
-  });
-});
-
 describe('signing in while the database is in trouble', () => {
   it('is answered with what passes, where a write is not confirmed', async () => {
     const name = randomUUID();
@@ -137,6 +128,15 @@ describe('signing in while the database is in trouble', () => {
     await expect(tried()).rejects.toMatchObject({ code: 'serviceNotAvailable' });
     await failCommands('off', {});
     expect((await tried()).name).toBe(name);
+  });
+});
+
+describe('a sign of life of a worker that starts while connections break', () => {
+  it('is given all the same, and so are those that are alive counted', async () => {
+    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
+    await database.workers.beat('worker/1', { running: 0, instances: [], lastSweep: null });
+    await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
+    expect(await database.workers.countAlive(60_000)).toBe(1);
   });
 });
 
