@@ -82,12 +82,12 @@ describeInBrowser('the console in a browser', () => {
     await signIn(page, 'new');
     await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
     await page.getByLabel('Current password').fill(PASSWORD);
-    await page.getByLabel('New password (required)').fill('short');
+    await page.getByLabel('New password (required)', { exact: true }).fill('short');
     await page.getByLabel('Repeat the new password').fill('shorter');
     await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByText('The two passwords do not match.').waitFor();
     expect(await accessibilityFaults(page)).toEqual([]);
-    await page.getByLabel('New password (required)').fill(ANOTHER_PASSWORD);
+    await page.getByLabel('New password (required)', { exact: true }).fill(ANOTHER_PASSWORD);
     await page.getByLabel('Repeat the new password').fill(ANOTHER_PASSWORD);
     await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByRole('heading', { name: 'Providers', level: 1 }).waitFor();
@@ -100,7 +100,7 @@ describeInBrowser('the console in a browser', () => {
     await page.getByLabel('Sign-in name').fill('grace');
     await page.getByLabel('Display name').fill('Grace <b>H</b>');
     await page.getByRole('button', { name: 'Add', exact: true }).click();
-    const shown = page.getByRole('alertdialog', { name: 'The password of grace' });
+    const shown = page.getByRole('alertdialog', { name: 'Password for grace' });
     await shown.waitFor();
     expect(await accessibilityFaults(page)).toEqual([]);
     const password = await shown.locator('[data-secret]').innerText();
