@@ -45,6 +45,9 @@ export default defineConfig({
           name: 'browser',
           include: ['test/browser/*.browser-spec.ts'],
           globalSetup: ['test/support/global-browser.ts'],
+          // One process, with one product and one Chromium for all files, which fill a small machine by themselves.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
         },
       },

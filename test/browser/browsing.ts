@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { describe, test } from 'vitest';
-import type { TenantRole } from '#domain';
+import type { Grant, TenantRole } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { findChromium, launchChromium } from '../support/chromium.js';
 import type { Client } from '../support/client.js';
@@ -16,7 +16,7 @@ import { Stack } from '../support/stack.js';
 /** Where screenshots of failed tests are kept, and of the pages in each look. */
 const RESULTS = path.join(PROJECT_DIR, 'test-results');
 /** Milliseconds that a page may take to show something: the machine may have much else to do. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** The tenant of everybody whom the issuer vouches for. */
 export const ISSUER_TENANT = '0a0b0c0d-1111-4111-8111-0123456789ab';
@@ -40,7 +40,8 @@ console:
       clientSecret: env:CONSOLE_SECRET
       tenant: ${ISSUER_TENANT}
       claims: { roles: groups }
-      roles: { responders: Operator }
+      roles: { responders: Operator, leads: Administrator }
+      operators: [leads]
 `;
 
 /** The product as it is deployed, and a Chromium; one of each for all files that a process runs. */
@@ -51,6 +52,11 @@ export class Site {
     readonly chromium: Browser,
     readonly issuer: FakeIssuer,
   ) {}
+
+  /** The same site by another name: another site to a browser. */
+  get otherUrl(): string {
+    return this.stack.baseUrl.replace('127.0.0.1', 'localhost');
+  }
 
   static async open(): Promise<Site> {
     const issuer = await FakeIssuer.start([makeKey('RS256')]);
@@ -78,6 +84,8 @@ export interface PersonOptions {
   readonly tenant?: string;
   /** Default `Operator`. */
   readonly role?: TenantRole;
+  /** In other tenants, too. */
+  readonly others?: readonly Grant[];
   readonly operates?: boolean;
   readonly mustChangePassword?: boolean;
   /** Default: signed in. */
@@ -109,10 +117,10 @@ class Visitors {
 
   async person(options: PersonOptions = {}): Promise<Person> {
     const { stack, database } = this.#site;
-    const { tenant = randomUUID(), role = 'Operator', signedIn = true } = options;
+    const { tenant = randomUUID(), role = 'Operator', others = [], signedIn = true } = options;
     const name = `person-${randomUUID().slice(0, 8)}`;
     await makeOperator(database, name, {
-      grants: [{ tenantId: tenant, role }],
+      grants: [{ tenantId: tenant, role }, ...others],
       operates: options.operates ?? false,
       mustChangePassword: options.mustChangePassword ?? false,
     });
@@ -175,7 +183,8 @@ class Visitors {
   }
 
   async #watch(context: BrowserContext): Promise<void> {
-    const ours = [this.#site.stack, this.#site.issuer].map(({ baseUrl }) => new URL(baseUrl).origin);
+    const { stack, issuer, otherUrl } = this.#site;
+    const ours = [stack.baseUrl, issuer.baseUrl, otherUrl];
     const note = (what: string): void => void this.problems.push(what);
     context.on('weberror', (error) => note(`thrown: ${error.error().message}`));
     context.on('dialog', (dialog) => {
@@ -203,8 +212,9 @@ export const describeInBrowser = describe.skipIf(findChromium() === null);
 
 /** A test in a browser. It fails, too, for what a page must never do; see {@link Visitors}. */
 export const it = test.extend<{ readonly visitors: Visitors; readonly site: Site }>({
-  // oxlint-disable-next-line no-empty-pattern -- Vitest reads from this what it needs.
   site: [
+    // Vitest reads from the parameter what it needs: nothing.
+    // oxlint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const site = await Site.open();
       await use(site);

@@ -73,6 +73,24 @@ describeInBrowser('signing in to the console', () => {
     await refused.getByText('The identity provider refused the sign-in, or it was cancelled.').waitFor();
   });
 
+  it('lets them in where another site leads them, though no cookie comes from there', async ({
+    visitors,
+    site,
+  }) => {
+    site.issuer.person = { sub: '4712', preferred_username: 'bob', name: 'Bob', groups: ['leads'] };
+    const context = await visitors.context();
+    const page = await context.newPage();
+    // The issuer is at 127.0.0.1, and so another site than this.
+    await page.goto(`${site.issuer.baseUrl}/soc/.well-known/openid-configuration`);
+    const address = `${site.otherUrl}/sign-in/with/soc?returnTo=/ops/queues`;
+    await page.evaluate(`location.href = ${JSON.stringify(address)}`);
+    await page.waitForURL(`${site.otherUrl}/ops/queues`);
+    await page.getByText('mock.urgent').first().waitFor();
+    expect(await context.cookies(site.otherUrl)).toMatchObject([
+      { name: 'riposte', httpOnly: true, sameSite: 'Strict' },
+    ]);
+  });
+
   it('ends every session of a person at once, when the person signs out everywhere', async ({ visitors }) => {
     const { page, name } = await visitors.person();
     const elsewhere = await visitors.context();
@@ -102,8 +120,9 @@ describeInBrowser('signing in to the console', () => {
     const { page } = await visitors.person({ role: 'Viewer', operates: true });
     await page.goto('/');
     await page.getByRole('link', { name: 'Queues' }).click();
-    await page.getByText('mock', { exact: true }).first().waitFor();
-    await page.getByRole('link', { name: /console/i }).click();
+    await page.getByText('mock.urgent').first().waitFor();
+    await page.locator('header').getByRole('button').last().click();
+    await page.getByText('Console', { exact: true }).click();
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
   });
 });

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeIssuer, makeKey } from '../simulators/oidc-issuer/issuer.js';
-import { TestBrowser, describeInBrowser } from '../support/browser.js';
 import type { Answer } from '../support/client.js';
 import { ConsoleClient } from '../support/console-client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
@@ -283,28 +282,5 @@ describe('a sign-in by an issuer that is not as it has to be begins no session:'
     const { answer, session } = await signIn('soc', query);
     expect(session.signedIn).toBe(true);
     expect(answer.body).toMatch(/content="0;url=\/"/);
-  });
-});
-
-describeInBrowser('in a browser, a person whom another site leads back', () => {
-  it('is signed in on the page that was wanted, though that asks for a cookie no other site has sent', async () => {
-    issuer.person = { ...ALICE, groups: ['leads'] };
-    // Of another site than the issuer, which is at 127.0.0.1.
-    const { port } = new URL(stack.baseUrl);
-    const here = `http://localhost:${port}`;
-    const browser = await TestBrowser.start(here);
-    try {
-      const { page, problems } = await browser.open();
-      await page.goto(`${issuer.baseUrl}/soc/.well-known/openid-configuration`);
-      const address = `${here}/sign-in/with/soc?returnTo=/ops/queues`;
-      await page.evaluate(`location.href = ${JSON.stringify(address)}`);
-      await page.waitForURL(`${here}/ops/queues`);
-      await page.getByText('mock.urgent').first().waitFor();
-      const cookies = await page.context().cookies(here);
-      expect(cookies).toMatchObject([{ name: 'riposte', httpOnly: true, sameSite: 'Strict' }]);
-      expect(problems).toEqual([]);
-    } finally {
-      await browser.close();
-    }
   });
 });

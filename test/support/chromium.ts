@@ -27,7 +27,9 @@ export function findChromium(env: NodeJS.ProcessEnv = process.env): string | nul
     if (isProgram(named)) return named;
     throw new Error(`RIPOSTE_CHROMIUM names ${named}, which is no program that can be started.`);
   }
-  const folders = [...(env['PATH'] ?? '').split(path.delimiter), ...ELSEWHERE].filter(path.isAbsolute);
+  const folders = [...(env['PATH'] ?? '').split(path.delimiter), ...ELSEWHERE].filter((folder) =>
+    path.isAbsolute(folder),
+  );
   const files = [...NAMES, 'Google Chrome', 'Chromium'].flatMap((name) =>
     folders.map((folder) => path.join(folder, name)),
   );

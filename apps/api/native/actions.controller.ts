@@ -22,6 +22,7 @@ import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
 import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
+import { whenLeft } from '../http/when-left.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
 import { ApiODataOptions } from '../security-actions/api-odata-options.js';
 import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from '../security-actions/idempotency-key.js';
@@ -208,8 +209,8 @@ export class NativeActionsController {
     const wanted = parseExportQuery(query);
     const gzip = acceptsGzip(request.headers['accept-encoding']);
     const stream = await this.exports.begin(callerOf(request).tenantId, wanted, gzip);
-    // Gone while the first page was read: nobody would destroy it.
-    if (reply.raw.destroyed) stream.destroy();
+    // Nobody else does where the caller was gone before it got anything.
+    whenLeft(request, reply, () => void stream.destroy());
     await reply
       .type(wanted.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
       .header('content-disposition', `attachment; filename="actions.${wanted.format}"`)

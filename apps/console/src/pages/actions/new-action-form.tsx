@@ -341,7 +341,9 @@ function AboutAction({ action }: { readonly action: ProviderAction }) {
 function PlanCard({ plan: { summary, changes, warnings = [], target } }: { readonly plan: Plan }) {
   const place = useRef<HTMLDivElement>(null);
   // It is below what was filled in, perhaps out of sight.
-  useEffect(() => place.current?.scrollIntoView({ block: 'nearest' }), []);
+  useEffect(() => {
+    place.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   return (
     <div role="status" ref={place}>
       <Card title="Preview" note="According to the provider. Nothing was changed.">
