@@ -41,7 +41,9 @@ export class RedisVendorPermits implements VendorPermits {
   readonly #conditions: VendorConditions;
   readonly #records: Pick<InstanceRecords, 'list'>;
   readonly #timer: NodeJS.Timeout;
-  #paused: ReadonlySet<string> = new Set();
+  /** Null: not read yet. */
+  #paused: ReadonlySet<string> | null = null;
+  #firstRead: Promise<void> | null = null;
 
   constructor(options: VendorPermitsOptions) {
     const { url, quotas, onError } = options;
@@ -80,7 +82,7 @@ export class RedisVendorPermits implements VendorPermits {
 
   async take(request: PermitRequest): Promise<PermitAnswer> {
     const { instance, purpose } = request;
-    if (purpose === 'start' && this.#paused.has(instance))
+    if (purpose === 'start' && (await this.#isPaused(instance)))
       return { kind: 'wait', reason: 'paused', waitMs: PAUSES_MS };
     const condition = await this.#conditions.ask(instance);
     if (condition.kind === 'wait') return { ...condition, waitMs: Math.ceil(condition.waitMs) };
@@ -133,7 +135,7 @@ export class RedisVendorPermits implements VendorPermits {
   }
 
   async #waiting(instance: string): Promise<InstanceState['waiting']> {
-    if (this.#paused.has(instance)) return { reason: 'paused', waitMs: PAUSES_MS };
+    if (await this.#isPaused(instance)) return { reason: 'paused', waitMs: PAUSES_MS };
     const condition = await this.#conditions.ask(instance, true);
     if (condition.kind === 'wait') return { reason: condition.reason, waitMs: Math.ceil(condition.waitMs) };
     if (!this.#windows.limits(instance)) return null;
@@ -171,6 +173,17 @@ export class RedisVendorPermits implements VendorPermits {
         throw signal.aborted ? signal.reason : error;
       }
     }
+  }
+
+  /** Before it was ever read what is paused, everything is: a process must not start what it was not yet told to hold. */
+  async #isPaused(instance: string): Promise<boolean> {
+    if (this.#paused === null) {
+      this.#firstRead ??= this.#readPauses().finally(() => {
+        this.#firstRead = null;
+      });
+      await this.#firstRead;
+    }
+    return this.#paused?.has(instance) ?? true;
   }
 
   async #readPauses(): Promise<void> {

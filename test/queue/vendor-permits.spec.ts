@@ -471,4 +471,29 @@ describe('a paused instance', () => {
     await permits.announce(instance);
     expect((await take('start')).kind).toBe('granted');
   });
+
+  it('starts nothing in a process that has just begun, and nor does any before it is known what is paused', async () => {
+    const instance = randomUUID();
+    const paused = { by: { appId: randomUUID(), user: null }, at: new Date(), reason: 'maintenance' };
+    let isAway = true;
+    const permits = new RedisVendorPermits({
+      url: redis.url,
+      quotas: [],
+      recentCalls: { recentCalls: () => Promise.resolve([]) },
+      records: {
+        list: () =>
+          isAway
+            ? Promise.reject(new Error('The database is away.'))
+            : Promise.resolve([{ instance, paused, health: null, maintained: null }]),
+      },
+      onError: silent,
+    });
+    onTestFinished(() => permits.close());
+    const start = (of: string) =>
+      permits.take({ instance: of, actionName: 'BlockIp', purpose: 'start', calls: 1 });
+    expect((await start(randomUUID())).kind).toBe('wait');
+    isAway = false;
+    expect(await start(instance)).toMatchObject({ kind: 'wait', reason: 'paused' });
+    expect((await start(randomUUID())).kind).toBe('granted');
+  });
 });

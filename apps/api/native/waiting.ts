@@ -263,13 +263,19 @@ function messageOf(
     .filter(({ actions }) => actions === undefined || actions.includes(actionName))
     .map(
       ({ calls, perSeconds }) =>
-        `${calls} call${calls === 1 ? '' : 's'} ${UNITS[perSeconds] ?? `in ${perSeconds} s`}`,
+        `${calls} call${calls === 1 ? '' : 's'} ${UNITS[perSeconds] ?? periodOf(perSeconds)}`,
     );
   if (reason !== 'quota' || bounds.length === 0) return `${WAITS_FOR[reason]}${behind}`;
   const allows = `the provider allows ${bounds.join(' and ')}`;
   return ahead === 0
     ? `It is the next one to start: ${allows}.`
     : `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: ${allows}.`;
+}
+
+/** As `in 10 minutes`, in the largest unit that it is whole in. */
+function periodOf(seconds: number): string {
+  if (seconds % 3600 === 0) return `in ${seconds / 3600} hours`;
+  return seconds % 60 === 0 ? `in ${seconds / 60} minutes` : `in ${seconds} s`;
 }
 
 function since(time: Date | undefined): string {

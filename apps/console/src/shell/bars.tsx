@@ -221,7 +221,7 @@ function AccountMenu({ isShort = false }: { readonly isShort?: boolean }) {
 const LIVE: Readonly<Record<LiveState, string>> = {
   connecting: 'Connecting …',
   live: 'Live',
-  polling: 'Updating every few seconds',
+  polling: 'Every few seconds',
   offline: 'No connection',
 };
 

@@ -238,7 +238,16 @@ function Parameters({ action: { parameters, actionReason } }: { readonly action:
           ),
         ] as const,
     ),
-    ...(actionReason === null ? [] : [['Reason', actionReason] as const]),
+    ...(actionReason === null
+      ? []
+      : [
+          [
+            'Reason',
+            <span key="reason" className={styles['message']}>
+              {actionReason}
+            </span>,
+          ] as const,
+        ]),
   ];
   return (
     <>

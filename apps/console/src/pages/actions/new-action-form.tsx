@@ -226,7 +226,7 @@ export function NewActionForm({
       )}
 
       {action !== undefined && (
-        <Card title="Reason and duration">
+        <Card title="Why and how long">
           <TextField
             label="Reason"
             rows={2}

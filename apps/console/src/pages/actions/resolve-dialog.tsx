@@ -14,7 +14,11 @@ import { parametersInShort } from './words.ts';
 const NOTE_LIMIT = 1000;
 
 const VERDICTS: readonly { readonly id: Verdict; readonly label: string; readonly note: string }[] = [
-  { id: 'applied', label: 'It was applied', note: 'The effect is in place. It can be reverted afterwards.' },
+  {
+    id: 'applied',
+    label: 'It was applied',
+    note: 'The effect is in place. It can be undone afterwards, where the provider can.',
+  },
   {
     id: 'notApplied',
     label: 'It was not applied',

@@ -83,6 +83,12 @@ export function WaitingCard({
             )}
           </dd>
         </dl>
+        {!isBegun && expected !== null && Date.parse(expected) > Date.parse(action.deadlineDateTime) && (
+          <p className={styles['advice']}>
+            That is after its deadline: unless the provider has room sooner, it ends as timed out, and nothing
+            is done.
+          </p>
+        )}
       </Banner>
     </section>
   );
