@@ -32,6 +32,8 @@ export interface FoundSession {
 export interface ConsoleParts {
   readonly sessions: ConsoleSessions;
   readonly sites: ConsoleSites;
+  /** What tenants are called, by their ids. */
+  readonly tenantNames: ReadonlyMap<string, string>;
 }
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);

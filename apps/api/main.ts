@@ -18,6 +18,7 @@ import {
   blastLimitsOf,
   configFileOf,
   consoleIssuersOf,
+  tenantNamesOf,
   inFile,
   usesBuiltinIssuer,
   usesLocalAccounts,
@@ -115,6 +116,7 @@ await runProcess(log, stopWithin, async () => {
   const console = {
     sessions,
     sites: new ConsoleSites({ linkBase: linksOf, listenUrl: settings.listenUrl, plainHttp }),
+    tenantNames: tenantNamesOf(config),
   };
   const callers = new Callers(verifier, console);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');

@@ -57,6 +57,10 @@ export const consoleSchema = Type.Object(
     ),
     plainHttp: Type.Boolean({ default: false }),
     firstTenant: Type.String({ pattern: GUID, default: '11111111-1111-4111-8111-111111111111' }),
+    tenants: Type.Record(Type.String({ pattern: GUID }), Type.String({ minLength: 1, maxLength: 100 }), {
+      ...closed,
+      default: {},
+    }),
     queues: Type.Object({ writable: Type.Boolean({ default: false }) }, { ...closed, default: {} }),
   },
   { ...closed, default: {} },
@@ -70,8 +74,14 @@ export const CONSOLE_DEFAULT: ConsoleConfig = {
   session: { idleMinutes: 30, hours: 12 },
   plainHttp: false,
   firstTenant: '11111111-1111-4111-8111-111111111111',
+  tenants: {},
   queues: { writable: false },
 };
+
+/** What the console calls tenants, by their ids in small letters. */
+export function tenantNamesOf({ console }: { readonly console: ConsoleConfig }): ReadonlyMap<string, string> {
+  return new Map(Object.entries(console.tenants).map(([id, label]) => [id.toLowerCase(), label]));
+}
 
 /** An issuer with its secret in place of the reference to it; null: it takes none. */
 export type ConsoleIssuerConfig = Omit<ConsoleConfig['issuers'][number], 'clientSecret'> & {

@@ -7,6 +7,11 @@ export {
   parseConfig,
   type RiposteConfig,
 } from './config-file.js';
-export { consoleIssuersOf, usesLocalAccounts, type ConsoleIssuerConfig } from './console-settings.js';
+export {
+  consoleIssuersOf,
+  tenantNamesOf,
+  usesLocalAccounts,
+  type ConsoleIssuerConfig,
+} from './console-settings.js';
 export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

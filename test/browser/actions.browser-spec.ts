@@ -25,9 +25,9 @@ describeInBrowser('the list of actions', () => {
     expect(new URL(page.url()).searchParams.get('status')).toContain('Failed');
 
     await page.getByRole('button', { name: 'Views' }).click();
-    await page.getByRole('menuitem', { name: 'Keep this view …' }).click();
+    await page.getByRole('menuitem', { name: 'Save this view …' }).click();
     await page.getByRole('alertdialog').getByLabel('Name').fill('Bad ones');
-    await page.getByRole('button', { name: 'Keep it' }).click();
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
     await page.getByRole('alertdialog').waitFor({ state: 'detached' });
     await page.goto('/actions');
     await row('BlockIp').waitFor();
@@ -63,15 +63,12 @@ describeInBrowser('the list of actions', () => {
     const rows = page.getByRole('row');
     await rows.nth(1).waitFor();
     expect(await rows.count()).toBeLessThan(100);
+    const oldest = rows.filter({ hasText: /192\.0\.2\.\d(?!\d)/ }).first();
     await eventually(async () => {
       await page.mouse.wheel(0, 2000);
-      return page.getByRole('status').getByText('300 actions').isVisible();
+      return oldest.isVisible();
     }, 60_000);
-    await page
-      .getByRole('row')
-      .filter({ hasText: /192\.0\.2\.\d\b/ })
-      .first()
-      .waitFor();
+    await page.getByRole('status').getByText('300 actions').waitFor();
     expect(await rows.count()).toBeLessThan(100);
 
     await page.getByRole('button', { name: 'Export' }).click();
@@ -103,7 +100,7 @@ describeInBrowser('the list of actions', () => {
     const { page, context, client } = await visitors.person();
     await context.route('**/api/v1/events*', (route) => route.abort());
     await page.goto('/actions');
-    await page.getByText('Updates: Every few seconds').first().waitFor();
+    await page.getByText('Updating every few seconds').first().waitFor();
     const id = await client.act('BlockIp', { IP: '203.0.113.7' });
     await client.ended(id);
     await page.getByRole('button', { name: /1 new/ }).click();
@@ -122,7 +119,7 @@ describeInBrowser('the page of an action', () => {
     const block = await client.act('BlockIp', { IP: '203.0.113.9' });
     await client.ended(block);
     await page.goto(`/actions/${block}`);
-    await page.getByRole('button', { name: 'Revert …' }).click();
+    await page.getByRole('button', { name: 'Undo …' }).click();
     await page.getByRole('button', { name: 'Undo it' }).click();
     await page.getByRole('link', { name: block }).waitFor();
     expect(page.url()).not.toContain(block);
@@ -139,7 +136,7 @@ describeInBrowser('the page of an action', () => {
       readonly cancellation: { readonly message: string };
     };
     await dialog.getByText(cancellation.message).waitFor();
-    await dialog.getByRole('button', { name: 'Ask to stop it' }).click();
+    await dialog.getByRole('button', { name: 'Request cancel' }).click();
     await page.getByText('Cancelled at the vendor').first().waitFor();
     expect(await client.native(id)).toMatchObject({ phase: 'cancelledAtProvider' });
   });
@@ -153,8 +150,8 @@ describeInBrowser('the page of an action', () => {
     // The radio itself is hidden under its words.
     await page.getByText('It was applied', { exact: true }).click();
     await page.getByLabel('How did you find out?').fill('The rule is on the firewall.');
-    await page.getByRole('button', { name: 'Put it on record' }).click();
-    await page.getByText('Somebody found that it was applied').waitFor();
+    await page.getByRole('button', { name: 'Record it' }).click();
+    await page.getByText('Checked: it was applied').waitFor();
     expect(await client.native(id)).toMatchObject({
       unresolved: false,
       resolution: { verdict: 'applied', by: { user: name } },
@@ -168,7 +165,7 @@ describeInBrowser('the page of an action', () => {
     const id = await client.act('LongRunning', { durationMs: 600_000 });
     await page.goto(`/actions/${id}`);
     await page.getByRole('heading', { name: 'LongRunning', level: 1 }).waitFor();
-    for (const name of ['Cancel …', 'Duplicate', 'Revert …', 'Resolve …'])
+    for (const name of ['Cancel …', 'Duplicate', 'Undo …', 'Resolve …'])
       expect(await page.getByRole('button', { name }).or(page.getByRole('link', { name })).count()).toBe(0);
     await page.goto('/actions');
     await page.getByRole('row').filter({ hasText: 'LongRunning' }).waitFor();

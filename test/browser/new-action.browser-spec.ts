@@ -15,9 +15,9 @@ describeInBrowser('a new action', () => {
     await page.getByText(/whole number/i).waitFor();
     await duration.fill('3000');
     await page.getByText(/whole number/i).waitFor({ state: 'detached' });
-    await page.getByLabel('Reason').fill('Tried by hand');
-    await page.getByRole('button', { name: 'See what it would do' }).click();
-    await page.getByRole('heading', { name: 'What it would do' }).waitFor();
+    await page.getByRole('textbox', { name: 'Reason' }).fill('Tried by hand');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('heading', { name: 'Preview' }).waitFor();
     await page.getByRole('button', { name: 'Create' }).dblclick();
     await page.getByRole('heading', { name: 'LongRunning', level: 1 }).waitFor();
     await page.getByText('Completed', { exact: true }).first().waitFor();
@@ -45,8 +45,8 @@ describeInBrowser('a new action', () => {
     await page.goto('/providers/branch');
     await page.getByRole('button', { name: 'Pause …' }).click();
     await page.getByLabel(/^Why\?/).fill('Firewall upgrade until 18:00.');
-    await page.getByRole('button', { name: 'Pause it' }).click();
-    await page.getByText('Paused: nothing is started here').waitFor();
+    await page.getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.getByText('Paused: nothing starts here').waitFor();
     const form = await context.newPage();
     await form.goto('/actions/new?provider=branch&action=BlockIp');
     await form.getByText('This provider is paused').waitFor();
@@ -56,7 +56,7 @@ describeInBrowser('a new action', () => {
     await why.getByText('The provider is paused').waitFor();
     await why.getByText('Firewall upgrade until 18:00.').waitFor();
     await page.getByRole('button', { name: 'Resume …' }).click();
-    await page.getByRole('button', { name: 'Resume it' }).click();
+    await page.getByRole('button', { name: 'Resume', exact: true }).click();
     await form.getByText('Completed', { exact: true }).first().waitFor();
     expect(await why.count()).toBe(0);
   });
@@ -104,7 +104,7 @@ describeInBrowser('the inbox', () => {
   it('has what nobody knows the outcome of, until somebody has looked', async ({ visitors }) => {
     const { page, client } = await visitors.person();
     await page.goto('/inbox');
-    await page.getByText('Nothing to look at').waitFor();
+    await page.getByText('Nothing to check').waitFor();
     const id = await client.act(
       'BlockIp',
       { IP: '203.0.113.7' },
@@ -116,8 +116,8 @@ describeInBrowser('the inbox', () => {
     await page.getByRole('button', { name: /^Resolve BlockIp/ }).click();
     await page.getByText('It was not applied', { exact: true }).click();
     await page.getByLabel('How did you find out?').fill('There is no such rule.');
-    await page.getByRole('button', { name: 'Put it on record' }).click();
-    await page.getByText('Nothing to look at').waitFor();
+    await page.getByRole('button', { name: 'Record it' }).click();
+    await page.getByText('Nothing to check').waitFor();
     expect(await client.native(id)).toMatchObject({ resolution: { verdict: 'notApplied' } });
   });
 });

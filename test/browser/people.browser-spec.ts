@@ -9,12 +9,12 @@ describeInBrowser('the people of a tenant', () => {
     const name = `grace-${administrator}`;
     await page.goto('/people');
     await page.getByRole('button', { name: 'Add a person' }).click();
-    await page.getByLabel('Name to sign in with').fill(name);
-    await page.getByLabel('Name to be shown').fill('Grace H');
+    await page.getByLabel('Sign-in name').fill(name);
+    await page.getByLabel('Display name').fill('Grace H');
     await page.getByRole('button', { name: 'Add', exact: true }).click();
-    const shown = page.getByRole('alertdialog', { name: `The password of ${name}` });
+    const shown = page.getByRole('alertdialog', { name: `Password for ${name}` });
     const password = await shown.locator('[data-secret]').innerText();
-    await shown.getByRole('button', { name: 'I have passed it on' }).click();
+    await shown.getByRole('button', { name: 'Done' }).click();
     await page.getByText('Grace H').waitFor();
 
     const hers = await (await visitors.context()).newPage();

@@ -8,9 +8,9 @@ describeInBrowser('the console', () => {
     await client.ended(await client.act('BlockIp', { IP: '203.0.113.1' }));
     await page.goto('/');
     const throughput = page.getByRole('figure', { name: 'Throughput' });
-    await throughput.getByText('1 action asked for, 1 completed, 0 failed.').waitFor();
+    await throughput.getByText('1 action requested, 1 completed, 0 failed.').waitFor();
     await client.ended(await client.act('FailAlways', { code: 503, message: 'away' }));
-    await throughput.getByText('2 actions asked for, 1 completed, 1 failed.').waitFor();
+    await throughput.getByText('2 actions requested, 1 completed, 1 failed.').waitFor();
     await page.getByRole('region', { name: 'By provider' }).getByText('1 × vendor unreachable').waitFor();
     await page.getByRole('button', { name: 'Show the table: Throughput' }).click();
     const rows = page.getByRole('table', { name: 'Throughput' }).getByRole('row');

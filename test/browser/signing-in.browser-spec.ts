@@ -10,7 +10,7 @@ describeInBrowser('signing in to the console', () => {
     await page.getByLabel('Name').fill(name);
     await page.getByLabel('Password').fill('not the password');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('Name or password is wrong.').waitFor();
+    await page.getByText('Wrong name or password.').waitFor();
     await page.getByLabel('Password').fill(password);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Providers', level: 1 }).waitFor();
@@ -21,14 +21,14 @@ describeInBrowser('signing in to the console', () => {
     const { page, context, name, password } = await visitors.person({ mustChangePassword: true });
     await page.goto('/');
     await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
-    await page.getByLabel('Present password').fill(password);
-    await page.getByLabel('New password (needed)', { exact: true }).fill('too short');
-    await page.getByRole('button', { name: 'Save and go on' }).click();
+    await page.getByLabel('Current password').fill(password);
+    await page.getByLabel('New password (required)', { exact: true }).fill('too short');
+    await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByText('At least 12 characters.', { exact: true }).waitFor();
     const chosen = 'a horse that nobody else knows';
-    await page.getByLabel('New password (needed)', { exact: true }).fill(chosen);
-    await page.getByLabel('New password, once more').fill(chosen);
-    await page.getByRole('button', { name: 'Save and go on' }).click();
+    await page.getByLabel('New password (required)', { exact: true }).fill(chosen);
+    await page.getByLabel('Repeat the new password').fill(chosen);
+    await page.getByRole('button', { name: 'Save and continue' }).click();
     await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
 
     await context.clearCookies();
@@ -70,7 +70,7 @@ describeInBrowser('signing in to the console', () => {
     const refused = await (await visitors.context()).newPage();
     await refused.goto('/');
     await refused.getByRole('link', { name: 'Sign in with SOC accounts' }).click();
-    await refused.getByText('The issuer did not let you in, or you went back.').waitFor();
+    await refused.getByText('The identity provider refused the sign-in, or it was cancelled.').waitFor();
   });
 
   it('lets them in where another site leads them, though no cookie comes from there', async ({

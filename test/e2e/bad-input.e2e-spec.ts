@@ -300,7 +300,7 @@ describe('a body that is not right', () => {
 
 describe('a path or method that is not there', () => {
   it.each([
-    ['GET', '/'],
+    ['GET', '/nothing'],
     ['GET', '/beta'],
     ['GET', '/beta/security/securityActions/a/b/c'],
     ['POST', '/nope'],

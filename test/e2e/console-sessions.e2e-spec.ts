@@ -23,7 +23,8 @@ let anotherUrl: string;
 beforeAll(async () => {
   stack = await Stack.start({
     env: { RIPOSTE_LOG_LEVEL: 'debug' },
-    config: 'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true } }',
+    config:
+      'providers: [{ id: mock, plugin: mock }]\nconsole: { queues: { writable: true }, tenants: { 99999999-9999-4999-8999-999999999999: Branch } }',
   });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   const port = await freePort();
@@ -155,32 +156,26 @@ describe('signing in by name and password', () => {
     expect(client.cookies.size).toBe(0);
   });
 
-  it('is not done over plain HTTP from another machine', async () => {
-    const { request } = await import('node:http');
-    const { port } = new URL(stack.baseUrl);
-    const status = await new Promise<number>((resolve, reject) => {
-      const sent = request(
-        {
-          port,
-          host: '127.0.0.1',
-          path: '/api/v1/session',
-          method: 'POST',
-          headers: {
-            host: `soc.example:${port}`,
-            origin: `http://soc.example:${port}`,
-            'content-type': 'application/json',
-          },
-        },
-        (response) => {
-          response.resume();
-          resolve(response.statusCode ?? 0);
-        },
-      );
-      sent.on('error', reject);
-      sent.end(JSON.stringify({ name: 'ann', password: PASSWORD }));
-    });
-    expect(status).toBe(403);
-  });
+  it.each(['soc.example', 'soc.example:80', '1.2.3.400', 'localhost:70000', '[::::]'])(
+    'is not done over plain HTTP from another machine, nor at a host that is none: %s',
+    async (host) => {
+      const { request } = await import('node:http');
+      const { port } = new URL(stack.baseUrl);
+      const asked = (method: string, headers: Readonly<Record<string, string>>, body = '') =>
+        new Promise<number>((resolve, reject) => {
+          const to = { port, host: '127.0.0.1', path: '/api/v1/session' };
+          const sent = request({ ...to, method, headers: { host, ...headers } }, (response) => {
+            response.resume();
+            resolve(response.statusCode ?? 0);
+          });
+          sent.on('error', reject);
+          sent.end(body);
+        });
+      const headers = { origin: `http://${host}`, 'content-type': 'application/json' };
+      expect(await asked('POST', headers, JSON.stringify({ name: 'ann', password: PASSWORD }))).toBe(403);
+      expect(await asked('GET', { cookie: `riposte=${'A'.repeat(43)}` })).toBe(200);
+    },
+  );
 });
 
 describe('signing in behind a proxy with TLS', () => {
@@ -297,7 +292,13 @@ describe('a session', () => {
       body: { tenantId: TENANT_B.toUpperCase() },
     });
     expect(status).toBe(200);
-    expect(body).toMatchObject({ tenant: { id: TENANT_B, role: 'Administrator' }, endsAt });
+    expect(body).toMatchObject({ tenant: { id: TENANT_B, name: 'Branch' }, endsAt });
+    expect(body).toMatchObject({
+      tenants: [
+        { id: TENANT_A, name: null },
+        { id: TENANT_B, name: 'Branch' },
+      ],
+    });
     expect((await before.session()).signedIn).toBe(false);
     expect((await client.session()).tenant?.id).toBe(TENANT_B);
     const elsewhere = await client.send('PUT', '/api/v1/session/tenant', {

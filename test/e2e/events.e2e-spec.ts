@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '#embedded-servers';
 import { connectDatabase } from '#persistence';
@@ -258,6 +262,24 @@ describe('who may listen', () => {
     open[0]?.close();
     await eventually(async () => (await as.request('GET', PATH)).status === 200);
     await listen().present();
+  });
+
+  it.each([
+    ['before the stream began', 1],
+    ['while another one was before it on the same connection', 2],
+  ])('may have another once it has left %s', async (_when, times) => {
+    const token = await signToken(stack.dataDir, { app: randomUUID() });
+    const { hostname, port } = new URL(stack.baseUrl);
+    const get = `GET ${PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`;
+    for (let left = 0; left < 40; left += 1) {
+      const socket = connect(Number(port), hostname);
+      await promisify<string, void>(socket.write.bind(socket))(get.repeat(times));
+      // Of the first there is something then.
+      if (times > 1) await once(socket, 'readable');
+      socket.destroy();
+    }
+    const as = new Client(stack.baseUrl, token);
+    await eventually(async () => (await as.request('GET', PATH)).status === 200);
   });
 
   it('leaves when the token has expired, the application is revoked, or the session ends because nobody uses it', async () => {

@@ -50,5 +50,12 @@ describe('an export that nobody takes', () => {
     expect((await (await stack.client({ tenant: TENANT_B })).request('GET', EXPORT)).status).toBe(200);
     for (const reader of readers) reader.destroy();
     await eventually(async () => (await third()).status === 200);
+    // Asked for on one connection, the second is sent after the first, which nobody takes.
+    const ask = `GET ${EXPORT}?format=ndjson HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${client.token}\r\n\r\n`;
+    const both = connect(Number(port), hostname);
+    both.write(ask.repeat(2));
+    await eventually(async () => (await third()).status === 429);
+    both.destroy();
+    await eventually(async () => (await third()).status === 200);
   });
 });

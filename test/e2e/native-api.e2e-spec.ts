@@ -292,7 +292,7 @@ describe('one action', () => {
     await client.cancel(stubborn);
     const wished = await cancellation(stubborn);
     expect(wished).toMatchObject({ possible: false, means: 'nothing' });
-    expect(wished.message).toMatch(/^It is being stopped since .* UTC\. /);
+    expect(wished.message).toMatch(/^Cancel requested at .* UTC\. /);
     await client.cancel(long);
     await client.ended(long);
     expect(await cancellation(long)).toEqual({
@@ -331,7 +331,7 @@ describe('one action', () => {
     [401, /^Renew the credentials of provider instance "mock"/],
     [403, /^Grant the permission/],
     [404, /^Check how the target is written/],
-    [409, /^Look at the provider for what stands in the way/],
+    [409, /^Check the provider for what conflicts with it/],
     [507, /^Make room at the provider/],
   ])('that failed with %i says what to do', async (code, advice) => {
     const client = await owner();

@@ -84,6 +84,8 @@ describe('resolving an action whose outcome is unknown', () => {
     expect(answer.body).toEqual({
       ...before,
       unresolved: false,
+      advice: expect.stringContaining('found to be applied') as string,
+      reversal: { possible: true, message: expect.any(String) as string },
       resolution: {
         by: { appId: APP, user: null },
         at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,

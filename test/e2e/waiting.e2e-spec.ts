@@ -95,9 +95,7 @@ describe('an action that waits for its turn alone', () => {
     await client.inPhase(busy, 'executing');
     expect((await waits(busy)).waiting).toMatchObject({
       reason: 'vendorWorking',
-      message: expect.stringMatching(
-        /^A worker is at it since .* UTC: the provider is being called\.$/,
-      ) as string,
+      message: expect.stringMatching(/^A worker has been calling the provider since .* UTC\.$/) as string,
     });
     const ids: string[] = [];
     for (let index = 1; index <= 3; index += 1)
@@ -105,12 +103,12 @@ describe('an action that waits for its turn alone', () => {
     const told = (await Promise.all(ids.map(waits))).map(({ phase, waiting }) => [phase, waiting?.reason]);
     expect(told).toEqual(ids.map(() => ['queued', 'queued']));
     expect((await waits(ids[0] ?? '')).waiting?.message).toBe(
-      'It is the next one to start, as soon as a worker is free.',
+      'It is next, and starts as soon as a worker is free.',
     );
     // Workers tell what they start with their beats.
     await eventually(async () => {
       const { waiting } = await waits(ids[2] ?? '');
-      expect(waiting?.message).toMatch(/^It is behind 2 others; \d+ are started a minute now\.$/);
+      expect(waiting?.message).toMatch(/^It is behind 2 others; \d+ start per minute right now\.$/);
       return Date.parse(waiting?.expectedStartDateTime ?? '') > Date.now();
     });
     for (const id of [...ids, busy]) await client.cancel(id);
@@ -123,7 +121,7 @@ describe('an action that is under way', () => {
     const { waiting, ...action } = (await client.inPhase(id, 'waitingOnVendor')) as Waits;
     expect(waiting).toMatchObject({ reason: 'vendorWorking', expectedStartDateTime: null });
     expect(waiting?.message).toMatch(
-      /^The provider has been at work on it since .* UTC \(its operation .+\), and is asked again at .* UTC\.$/,
+      /^The provider has been working on it since .* UTC \(operation .+\)\. Next check at .* UTC\.$/,
     );
     expect(action['currentAttempt']).toMatchObject({
       number: 1,
@@ -138,7 +136,7 @@ describe('an action that is under way', () => {
     const { waiting } = (await client.inPhase(id, 'retrying')) as Waits;
     expect(waiting?.reason).toBe('retrying');
     expect(waiting?.message).toMatch(
-      /^Attempt \d+ failed, and there is another at .* UTC\. The last one said: ./,
+      /^Attempt \d+ failed; the next one is due at .* UTC\. The last error: ./,
     );
     expect(Date.parse(waiting?.expectedStartDateTime ?? '')).toBeGreaterThan(0);
     await client.cancel(id);
@@ -153,7 +151,7 @@ describe('a pause', () => {
     const held = await client.act('BlockIp', { IP: '10.0.1.1' }, at('free'));
     const before = (await waits(held)).waiting;
     expect(before).toMatchObject({ reason: 'paused', expectedStartDateTime: null });
-    expect(before?.message).toContain('goes on when somebody resumes it');
+    expect(before?.message).toContain('continues when someone resumes it');
     expect(await client.ended(running)).toMatchObject({ status: 'Completed' });
     expect(await waits(held)).toMatchObject({
       status: 'NotStarted',

@@ -70,9 +70,9 @@ try {
       `new-action-${colorScheme}`,
       async () => {
         await page.getByLabel(/^MachineId/).fill('host-7');
-        await page.getByLabel('Reason').fill('Case 4711: lateral movement from host-7');
-        await page.getByRole('button', { name: 'See what it would do' }).click();
-        await page.getByRole('heading', { name: 'What it would do' }).waitFor();
+        await page.getByRole('textbox', { name: 'Reason' }).fill('Case 4711: lateral movement from host-7');
+        await page.getByRole('button', { name: 'Preview' }).click();
+        await page.getByRole('heading', { name: 'Preview' }).waitFor();
         await page.evaluate('scrollTo(0, 0)');
       },
     );

@@ -5,6 +5,7 @@ import { OperationalError, UserError } from '#domain';
 import type { ActionChanges, ChangedAction, TenantChanges, Told } from '#persistence';
 import type { Logger } from '#telemetry';
 import { callerOf, knownCallerOf } from '../auth.guard.js';
+import { whenLeft } from '../http/when-left.js';
 import type { Providers } from '../native/providers.js';
 import type { SkipTokens } from '../skip-tokens.js';
 
@@ -59,13 +60,17 @@ export class EventStreams {
       setTimeout(() => reply.raw.destroy(), LEAVE_MS).unref();
     };
     this.#open.add(end);
-    reply.raw.once('close', () => {
+    whenLeft(request, reply, () => {
       this.#open.delete(end);
       ended.abort();
       leave();
       // What the service ends itself is logged as any other answer.
       if (!reply.raw.writableFinished) this.#logLeft(request, reply);
     });
+    if (ended.signal.aborted) {
+      reply.hijack();
+      return;
+    }
     if (this.#isClosing) end();
     void reply
       .headers({

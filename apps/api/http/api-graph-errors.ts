@@ -30,3 +30,8 @@ export class GraphErrorDto {
 export function ApiGraphErrors(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
   return applyDecorators(...statuses.map((status) => ApiResponse({ status, type: GraphErrorDto })));
 }
+
+/** Documents one of them that means something else on this route than on others. */
+export function ApiGraphError(status: number, description: string): MethodDecorator {
+  return ApiResponse({ status, type: GraphErrorDto, description });
+}

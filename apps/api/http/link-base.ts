@@ -8,8 +8,7 @@ export type LinkBase = (request: FastifyRequest) => string;
 /** Whether the address at the other end of a connection is that of a proxy whose word is taken. */
 export type IsTrustedProxy = (address: string) => boolean;
 
-/** A host with its port, if any, as a URL has them. */
-export const HOST =
+const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 const LONGEST_HOST = 262;
 
@@ -30,11 +29,15 @@ export function linkBase(
     if (peer === undefined || !isTrusted(peer)) return listenUrl;
     // The last of several: what the proxy that is trusted added itself.
     const host = lastOf(request.headers['x-forwarded-host']);
-    if (host === undefined || host.length > LONGEST_HOST || !HOST.test(host)) return listenUrl;
-    if (!URL.canParse(`http://${host}`)) return listenUrl;
+    if (host === undefined || !isHost(host)) return listenUrl;
     const protocol = lastOf(request.headers['x-forwarded-proto'])?.toLowerCase();
     return `${protocol === 'http' || protocol === 'https' ? protocol : ownProtocol}://${host.toLowerCase()}`;
   };
+}
+
+/** Whether it is a host with its port, if any, as a URL has them: `1.2.3.400` and `localhost:70000` are none. */
+export function isHost(text: string): boolean {
+  return text.length <= LONGEST_HOST && HOST.test(text) && URL.canParse(`http://${text}`);
 }
 
 /**

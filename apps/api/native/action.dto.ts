@@ -196,7 +196,7 @@ class JobDto {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'Path of its page on the dashboard of the queues; null for who may not open that.',
+    description: 'Path of its page in Bull Board; null for who may not open that.',
   })
   url!: string | null;
 }

@@ -22,6 +22,7 @@ import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
 import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
+import { whenLeft } from '../http/when-left.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
 import { ApiODataOptions } from '../security-actions/api-odata-options.js';
 import { ApiIdempotencyKey, REPLAYED_HEADER, idempotencyKeyOf } from '../security-actions/idempotency-key.js';
@@ -163,7 +164,7 @@ export class NativeActionsController {
   @ApiOperation({
     summary: 'Cancel an action',
     description:
-      '200: it will not take effect, or the wish to stop it is recorded and the action ends as what really happened. 409: it had ended.',
+      '200: it will not take effect, or the wish to stop it is recorded and the action ends with what really happened. 409: it had ended.',
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiOkResponse({ type: NativeActionDto })
@@ -208,8 +209,8 @@ export class NativeActionsController {
     const wanted = parseExportQuery(query);
     const gzip = acceptsGzip(request.headers['accept-encoding']);
     const stream = await this.exports.begin(callerOf(request).tenantId, wanted, gzip);
-    // Gone while the first page was read: nobody would destroy it.
-    if (reply.raw.destroyed) stream.destroy();
+    // Nobody else does where the caller was gone before it got anything.
+    whenLeft(request, reply, () => void stream.destroy());
     await reply
       .type(wanted.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
       .header('content-disposition', `attachment; filename="actions.${wanted.format}"`)
@@ -244,14 +245,16 @@ export class NativeActionsController {
   })
   @ApiParam({ name: 'id', format: 'uuid' })
   @ApiBody({ type: ResolveBodyDto })
-  @ApiOkResponse({ type: NativeActionDto })
+  @ApiOkResponse({ type: NativeActionDetailsDto })
   @ApiGraphErrors(400, 401, 403, 404, 409, 413, 415, 500, 503)
   async resolve(
     @Param('id') id: string,
     @Body(new ParseResolveBodyPipe()) { verdict, note }: ResolveBodyDto,
     @Req() request: FastifyRequest,
-  ): Promise<NativeActionDto> {
-    return toNative(await this.resolveOutcome.resolve(callerOf(request), id, { verdict, note }));
+  ): Promise<NativeActionDetailsDto> {
+    const caller = callerOf(request);
+    const action = await this.resolveOutcome.resolve(caller, id, { verdict, note });
+    return toDetails(action, await this.outlooks.of(action), satisfies(caller.roles, 'operate'));
   }
 
   @Post(':id/revert')

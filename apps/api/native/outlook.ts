@@ -80,23 +80,22 @@ export class Outlooks {
       return {
         possible: cancel === null,
         means: 'stopsBeforeIssue',
-        message: 'It was not issued to the provider: it ends at once, and nothing is done.',
+        message: 'It has not been sent to the provider: it ends at once, and nothing is done.',
       };
-    if (cancel !== null)
-      return nothing(`It is being stopped since ${words(cancel.at)}. ${cancelWords(action)}`);
+    if (cancel !== null) return nothing(`Cancel requested at ${words(cancel.at)}. ${cancelWords(action)}`);
     // What undoes can be stopped before it is issued only.
     if (reverts === null && this.#manifestOf(action)?.cancellable === true)
       return {
         possible: true,
         means: 'asksVendor',
         message:
-          'It was issued: the provider is asked to stop it. It ends as cancelled when the provider confirms that, otherwise as what really happened.',
+          'It was sent: the provider is asked to cancel it. It ends as cancelled if the provider confirms that, otherwise with what really happened.',
       };
     return {
       possible: true,
       means: 'recordsWish',
       message:
-        'It was issued, and the provider has no way to stop it: the wish is recorded, and it ends as what really happened.',
+        'It was sent, and the provider cannot cancel it: the request is recorded, and it ends with what really happened.',
     };
   }
 
@@ -104,13 +103,13 @@ export class Outlooks {
     const { errorInfo, phase, resolution, instance, name } = action;
     if (errorInfo === null) return null;
     if (isUnresolved(action))
-      return `Check the target at the provider, not here: is the effect of ${name} in place? Then put on record what you found: applied, or not applied. Until then nobody can say.`;
+      return `Check the target at the provider: is the effect of ${name} in place? Then record what you found: applied, or not applied.`;
     if (resolution !== null)
       return resolution.verdict === 'applied'
-        ? 'It was found to be applied. Revert it if it is not wanted; otherwise there is nothing to do.'
+        ? 'It was found to be applied. Undo it if it is not wanted; otherwise there is nothing to do.'
         : 'It was found not to be applied. Create it again if it is still wanted.';
     const manifest = this.#manifestOf(action);
-    const docs = manifest?.docUrl === undefined ? '' : ` The vendor's page: ${manifest.docUrl}`;
+    const docs = manifest?.docUrl === undefined ? '' : ` Vendor documentation: ${manifest.docUrl}`;
     const permissions = manifest?.requiredPermissions ?? [];
     switch (errorInfo.code) {
       case ERROR_INFO_CODES.parametersRefused:
@@ -119,32 +118,32 @@ export class Outlooks {
         return `Renew the credentials of provider instance "${instance}" and create it again.${docs}`;
       case ERROR_INFO_CODES.permissionMissing: {
         const needs = permissions.length === 0 ? '' : ` It needs ${permissions.join(', ')}.`;
-        return `Grant the permission that the message names, or ask for what the safeguards allow, and create it again.${needs}${docs}`;
+        return `Grant the permission that the message names, or stay within the safeguards, and create it again.${needs}${docs}`;
       }
       case ERROR_INFO_CODES.targetUnknown:
         return `Check how the target is written, and that the provider knows it; then create it again.${docs}`;
       case ERROR_INFO_CODES.timedOut:
-        return `Find out what it waited for: the health, quota and backlog of provider instance "${instance}" tell. Create it again if it is still wanted.`;
+        return `Find out what it was waiting for: see the health, quota and backlog of provider instance "${instance}". Create it again if it is still wanted.`;
       case ERROR_INFO_CODES.conflict:
-        return `Look at the provider for what stands in the way, or name the target so that only one is meant; then create it again.${docs}`;
+        return `Check the provider for what conflicts with it, or name the target unambiguously; then create it again.${docs}`;
       case ERROR_INFO_CODES.expired:
         return 'Nothing was done. If it is still wanted, create it again with a later time.';
       case ERROR_INFO_CODES.vendorRateLimited:
         return `The provider's own limit lasted until the deadline. Create it again later, spread over more time, or have the limit raised.${docs}`;
       case ERROR_INFO_CODES.cancelled:
         return phase === 'cancelledAtProvider'
-          ? 'The provider says that it stopped. Look at the target if it may have been half way, and create it again if it is wanted after all.'
-          : 'Nothing was done. Create it again if it is wanted after all.';
+          ? 'The provider says it was cancelled. Check the target if it may have been partly done, and create it again if it is still wanted.'
+          : 'Nothing was done. Create it again if it is still wanted.';
       case ERROR_INFO_CODES.defect:
-        return `That should not happen: look for the id of the action in the log of the workers, and report it to who makes the plugin of provider instance "${instance}". Create it again if it is still wanted.`;
+        return `This is a defect: search the worker logs for the action's id, and report it to the maker of the plugin of provider instance "${instance}". Create it again if it is still wanted.`;
       case ERROR_INFO_CODES.vendorError:
-        return `The provider itself failed: look at its status page, and create it again once it is well.${docs}`;
+        return `The provider itself failed: check its status page, and create it again once it has recovered.${docs}`;
       case ERROR_INFO_CODES.vendorUnreachable:
-        return `Check that the workers reach the provider (its address, network, proxy, certificate), and create it again once they do.`;
+        return `Check that the workers can reach the provider (address, network, proxy, certificate); then create it again.`;
       case ERROR_INFO_CODES.vendorFull:
-        return `Make room at the provider, by taking away what is not needed any more or by a higher limit; then create it again.${docs}`;
+        return `Make room at the provider by removing what is no longer needed or raising the limit; then create it again.${docs}`;
       default:
-        return `Look up what the provider means by it, and create it again if it is still wanted.${docs}`;
+        return `Find out what the provider means by it, and create it again if it is still wanted.${docs}`;
     }
   }
 }

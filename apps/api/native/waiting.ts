@@ -40,10 +40,10 @@ const WORKER_ALIVE_MS = 15_000;
 
 const WAITS_FOR: Readonly<Record<WaitReason, string>> = {
   quota: "The provider's quota for starts is used up for now.",
-  vendorBusy: 'The provider asked not to be called for a while.',
-  breakerOpen: 'The provider does not answer; it is tried again from time to time.',
-  paused: 'The provider instance is paused; it goes on when somebody resumes it.',
-  targetBusy: 'Another action is under way at the same target, or was asked for before.',
+  vendorBusy: 'The provider asked Riposte to wait.',
+  breakerOpen: 'The provider is not responding; Riposte retries it automatically.',
+  paused: 'The provider instance is paused; the action continues when someone resumes it.',
+  targetBusy: 'Another action for the same target is in progress or was requested first.',
 };
 
 const UNITS: Readonly<Record<number, string>> = {
@@ -85,7 +85,10 @@ function underWay(action: SecurityAction): ToldWaiting {
         blockedBy: null,
       };
     case 'cancelling': {
-      const asked = cancel?.why === 'deadline' ? 'Its time is up and it is to stop' : 'It is to be cancelled';
+      const asked =
+        cancel?.why === 'deadline'
+          ? 'Its deadline has passed and it is being cancelled'
+          : 'It is being cancelled';
       return {
         reason: 'cancelling',
         message: `${asked}${since(cancel?.at)}. ${cancelWords(action)}`,
@@ -97,8 +100,8 @@ function underWay(action: SecurityAction): ToldWaiting {
       const operation = intent?.operation;
       const message =
         operation == null
-          ? `A worker is at it${since(intent?.at)}: the provider is being called.`
-          : `The provider has been at work on it${since(intent?.at)} (its operation ${operation.id}), and is asked again${atTime(nextAt)}.`;
+          ? `A worker has been calling the provider${since(intent?.at)}.`
+          : `The provider has been working on it${since(intent?.at)} (operation ${operation.id}). Next check${atTime(nextAt)}.`;
       return { reason: 'vendorWorking', message, until: null, blockedBy: null };
     }
   }
@@ -106,8 +109,8 @@ function underWay(action: SecurityAction): ToldWaiting {
 
 function retryWords({ attempts, nextAt }: SecurityAction): string {
   const last = attempts.at(-1);
-  if (last?.error == null) return `It is begun anew${atTime(nextAt)}.`;
-  return `Attempt ${last.number} failed, and there is another${atTime(nextAt)}. The last one said: ${last.error.message}`;
+  if (last?.error == null) return `It will be retried${atTime(nextAt)}.`;
+  return `Attempt ${last.number} failed; the next one is due${atTime(nextAt)}. The last error: ${last.error.message}`;
 }
 
 /** What the provider has said to a cancel, in words. */
@@ -115,18 +118,18 @@ export function cancelWords({ cancel, intent }: SecurityAction): string {
   switch (cancel?.outcome ?? null) {
     case null:
       return intent === null
-        ? 'Nothing of it is at the provider; it ends at once.'
-        : 'The provider has not answered yet; the action ends as what really happened.';
+        ? 'Nothing was sent to the provider; it ends at once.'
+        : 'The provider has not answered yet; the action ends with what really happened.';
     case 'cancelled':
-      return 'The provider says that it was stopped.';
+      return 'The provider says that it was cancelled.';
     case 'requested':
-      return 'The provider has taken the wish and has not stopped yet.';
+      return 'The provider accepted the request and has not confirmed it yet.';
     case 'tooLate':
-      return 'The provider says that it is too late: the action ends as what really happened.';
+      return 'The provider says it is too late: the action ends with what really happened.';
     case 'notSupported':
-      return 'The provider cannot stop it: the action ends as what really happened.';
+      return 'The provider cannot cancel it: the action ends with what really happened.';
     case 'unknown':
-      return 'The provider could not be told: the action ends as what really happened.';
+      return 'The provider could not be told: the action ends with what really happened.';
   }
 }
 
@@ -212,17 +215,17 @@ function inQueue(ahead: number | null, startsPerMinute: number): ToldWaiting {
   if (ahead === null)
     return {
       ...place,
-      message: 'It waits for its turn; nobody can say just now how many are before it.',
+      message: 'It is queued; the number of actions ahead of it is not known right now.',
       until: null,
     };
   if (ahead === 0)
-    return { ...place, message: 'It is the next one to start, as soon as a worker is free.', until: null };
+    return { ...place, message: 'It is next, and starts as soon as a worker is free.', until: null };
   const behind = `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}`;
   if (startsPerMinute === 0)
-    return { ...place, message: `${behind}; none was started in the last minute.`, until: null };
+    return { ...place, message: `${behind}; none started in the last minute.`, until: null };
   return {
     ...place,
-    message: `${behind}; ${startsPerMinute} ${startsPerMinute === 1 ? 'is' : 'are'} started a minute now.`,
+    message: `${behind}; ${startsPerMinute} ${startsPerMinute === 1 ? 'starts' : 'start'} per minute right now.`,
     until: new Date(Date.now() + (ahead / startsPerMinute) * 60_000),
   };
 }
@@ -230,7 +233,7 @@ function inQueue(ahead: number | null, startsPerMinute: number): ToldWaiting {
 function workerMissing(instance: string): ToldWaiting {
   return {
     reason: 'workerMissing',
-    message: `No worker that carries out actions of provider instance "${instance}" is alive. Start one, or look at why it ended; the action goes on by itself then.`,
+    message: `No worker for provider instance "${instance}" is running. Start one, or find out why it stopped; the action then continues by itself.`,
     until: null,
     blockedBy: null,
   };
@@ -239,7 +242,7 @@ function workerMissing(instance: string): ToldWaiting {
 function notConfigured({ instance, deadlineAt }: SecurityAction): ToldWaiting {
   return {
     reason: 'workerMissing',
-    message: `Provider instance "${instance}" is not configured any more, so nobody carries it out. Put it back, or cancel the action; it ends by itself${atTime(deadlineAt)}.`,
+    message: `Provider instance "${instance}" is no longer configured, so the action cannot run. Restore the instance or cancel the action; it ends by itself${atTime(deadlineAt)}.`,
     until: null,
     blockedBy: null,
   };

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError } from '#domain';
-import { HOST, type LinkBase } from '../http/link-base.js';
+import { isHost, type LinkBase } from '../http/link-base.js';
 
 /** Where a browser sees the console: what its cookies and its `Origin` have to fit. */
 export interface Site {
@@ -43,7 +43,7 @@ export class ConsoleSites {
     // A rebound name leads nowhere: cookies are those of the name, and nobody has signed in under it.
     const host = request.headers.host ?? '';
     const site =
-      base === listenUrl && HOST.test(host) ? `${new URL(base).protocol}//${host.toLowerCase()}` : base;
+      base === listenUrl && isHost(host) ? `${new URL(base).protocol}//${host.toLowerCase()}` : base;
     const { origin, protocol, host: named } = new URL(site);
     const secure = protocol === 'https:';
     if (!secure && !plainHttp && !LOOPBACK.test(named)) {

@@ -102,7 +102,7 @@ export class OperatorsController {
     description: '409: it is the last administrator.',
   })
   @ApiParam({ name: 'name', example: 'alice' })
-  @ApiNoContentResponse()
+  @ApiNoContentResponse({ description: 'The account is in the tenant no more.' })
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async remove(@Param('name') name: string, @Req() request: FastifyRequest): Promise<void> {
     const session = sessionOf(request);

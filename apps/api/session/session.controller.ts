@@ -14,7 +14,7 @@ import { DefectError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
 import { Requires, sessionOf } from '../auth.guard.js';
 import type { Callers, ConsoleParts } from '../callers.js';
-import { ApiGraphErrors } from '../http/api-graph-errors.js';
+import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import { BODY_LIMITS } from '../http/limits.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
 import { CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
@@ -59,7 +59,9 @@ export class SessionController {
   ): Promise<SignedInDto | SignedOutDto> {
     void reply.header('cache-control', 'no-store');
     const found = await this.callers.bySession(request);
-    return found === null ? { signedIn: false, signIn: this.signInWays } : toSignedIn(found);
+    return found === null
+      ? { signedIn: false, signIn: this.signInWays }
+      : toSignedIn(found, this.console.tenantNames);
   }
 
   @Post()
@@ -73,7 +75,13 @@ export class SessionController {
   })
   @ApiBody({ type: SignInBodyDto })
   @ApiOkResponse({ type: SignedInDto })
-  @ApiGraphErrors(400, 401, 403, 413, 415, 429, 500, 503)
+  @ApiGraphErrors(400, 413, 415, 500, 503)
+  @ApiGraphError(401, 'Name or password is wrong.')
+  @ApiGraphError(
+    403,
+    'Accounts are not kept here, or nobody may sign in by this address; the message says why.',
+  )
+  @ApiGraphError(429, 'Too many attempts failed; the password was not looked at.')
   async signIn(
     @Body(new ParseBodyPipe(SignInBodyDto, 'name and password')) { name, password }: SignInBodyDto,
     @Req() request: FastifyRequest,
@@ -102,7 +110,7 @@ export class SessionController {
   @HttpCode(204)
   @Requires('session')
   @ApiOperation({ summary: 'Sign out' })
-  @ApiNoContentResponse()
+  @ApiNoContentResponse({ description: 'The session has ended.' })
   async signOut(
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -115,7 +123,7 @@ export class SessionController {
   @HttpCode(204)
   @Requires('session')
   @ApiOperation({ summary: 'Sign out everywhere: all sessions of the person end at once' })
-  @ApiNoContentResponse()
+  @ApiNoContentResponse({ description: 'All sessions of the person have ended.' })
   async endAll(
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -174,7 +182,7 @@ export class SessionController {
   #answer(begun: BegunSession, request: FastifyRequest, reply: FastifyReply): SignedInDto {
     void reply.header('cache-control', 'no-store');
     writeCookie(reply, this.console.sites.of(request), SESSION_COOKIE, begun.secret);
-    return toSignedIn(begun);
+    return toSignedIn(begun, this.console.tenantNames);
   }
 
   #forget(request: FastifyRequest, reply: FastifyReply): void {

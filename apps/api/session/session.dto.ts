@@ -80,7 +80,11 @@ class SessionUserDto {
 class SessionTenantDto {
   @ApiProperty({ format: 'uuid' })
   id!: string;
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'As `console.tenants` names it; null: it does not.',
+  })
   name!: string | null;
   @ApiProperty({ enum: TENANT_ROLES })
   role!: TenantRole;
@@ -115,10 +119,20 @@ export const SESSION_ANSWER = {
   oneOf: [{ $ref: getSchemaPath(SignedInDto) }, { $ref: getSchemaPath(SignedOutDto) }],
 };
 
-/** The session as its holder sees it. */
-export function toSignedIn({ session, secret }: BegunSession): SignedInDto {
+/**
+ * The session as its holder sees it.
+ * @param names what tenants are called, by their ids
+ */
+export function toSignedIn(
+  { session, secret }: BegunSession,
+  names: ReadonlyMap<string, string>,
+): SignedInDto {
   const { person, grant, idleUntil, endsAt } = session;
-  const tenant = ({ tenantId, role }: typeof grant): SessionTenantDto => ({ id: tenantId, name: null, role });
+  const tenant = ({ tenantId, role }: typeof grant): SessionTenantDto => ({
+    id: tenantId,
+    name: names.get(tenantId) ?? null,
+    role,
+  });
   return {
     signedIn: true,
     user: { name: person.name, displayName: person.displayName, kind: person.kind },

@@ -1,4 +1,5 @@
 import { ApiError, readApiError } from './api-error.ts';
+import { hearServerTime } from './server-clock.ts';
 
 /** What a request may carry. */
 export interface RequestOptions {
@@ -36,6 +37,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
   const { method = 'GET', body, headers, signal } = options;
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response: Response;
+  const sentAt = Date.now();
   try {
     response = await fetch(path, {
       method,
@@ -56,9 +58,10 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
     if (signal?.aborted) throw cause;
     const message = limit.aborted
       ? `The server did not answer within ${TIMEOUT_MS / 1000} seconds.`
-      : 'The server cannot be reached. Check the network; the console goes on by itself once it answers.';
+      : 'The server cannot be reached. Check the network; the console continues by itself once the server answers.';
     throw new ApiError(message, { status: 0, code: 'offline' }, cause);
   }
+  hearServerTime(response.headers.get('date'), sentAt, Date.now());
   if (!response.ok) {
     const error = await readApiError(response);
     if (error.status === 401 && path !== '/api/v1/session') onSignedOut();
@@ -69,7 +72,7 @@ export async function request<Answer>(path: string, options: RequestOptions = {}
     return (await response.json()) as Answer;
   } catch (cause) {
     throw new ApiError(
-      'The server sent what cannot be read.',
+      'The server’s answer could not be read.',
       { status: response.status, code: 'generalException', requestId: response.headers.get('request-id') },
       cause,
     );

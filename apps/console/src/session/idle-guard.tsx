@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useRouter } from '@tanstack/react-router';
 import { useEffect, useEffectEvent, useRef, useState } from 'react';
 import { sessionQuery } from '../api/queries.ts';
+import { serverNow } from '../api/server-clock.ts';
 import { Button } from '../ui/button.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { plural } from '../ui/format.ts';
@@ -30,7 +31,7 @@ export function IdleGuard() {
   const { idleUntil, endsAt } = useSession();
   const [{ idleMs, openedAt }] = useState(() => {
     const now = Date.now();
-    return { idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - now)), openedAt: now };
+    return { idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - serverNow())), openedAt: now };
   });
   const seenAt = useRef(openedAt);
   const isLeaving = useRef(false);
@@ -89,12 +90,12 @@ export function IdleGuard() {
   }, []);
 
   useEffect(() => {
-    const tellInMs = Date.parse(endsAt) - TOLD_BEFORE_MS - Date.now();
+    const tellInMs = Date.parse(endsAt) - TOLD_BEFORE_MS - serverNow();
     if (tellInMs < 0 || tellInMs > MOST_MS) return undefined;
     const timer = setTimeout(
       () =>
         toast(
-          'Your session ends in 5 minutes, for it has lasted as long as it may. Sign in again after that.',
+          'Your session reaches its maximum length in 5 minutes. You will have to sign in again.',
           'danger',
         ),
       tellInMs,
@@ -115,9 +116,9 @@ export function IdleGuard() {
       }
     >
       <p>
-        Nothing was done here for a while. The session ends in{' '}
+        You have been inactive for a while. Your session ends in{' '}
         <span className="figures">{plural(Math.max(0, Math.ceil((leftMs ?? 0) / 1000)), 'second')}</span>;
-        what you have not saved is lost then.
+        unsaved changes will be lost.
       </p>
     </Dialog>
   );

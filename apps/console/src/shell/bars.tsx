@@ -35,7 +35,7 @@ export function Sidebar() {
         ))}
       </nav>
       <div className={styles['foot']}>
-        <nav className={styles['nav']} aria-label="Outside of the console">
+        <nav className={styles['nav']} aria-label="Outside the console">
           {operates && (
             <a href="/ops/queues" className={styles['link']}>
               <Layers size={16} aria-hidden />
@@ -83,7 +83,7 @@ export function BottomBar() {
 
 function Brand({ isShort = false }: { readonly isShort?: boolean }) {
   return (
-    <Link to="/" className={styles['brand'] ?? ''} aria-label="Riposte, to the overview">
+    <Link to="/" className={styles['brand'] ?? ''} aria-label="Riposte, go to the overview">
       <Mark />
       {!isShort && 'Riposte'}
     </Link>
@@ -133,7 +133,7 @@ function TenantMenu() {
       await switchTenant(queries, id);
       await navigate({ to: '/' });
     } catch (error) {
-      toast(`The tenant was not switched. ${messageOf(error)}`, 'danger');
+      toast(`The tenant was not changed. ${messageOf(error)}`, 'danger');
     }
   };
   return (
@@ -221,7 +221,7 @@ function AccountMenu({ isShort = false }: { readonly isShort?: boolean }) {
 const LIVE: Readonly<Record<LiveState, string>> = {
   connecting: 'Connecting …',
   live: 'Live',
-  polling: 'Every few seconds',
+  polling: 'Updating every few seconds',
   offline: 'No connection',
 };
 

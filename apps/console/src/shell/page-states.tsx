@@ -25,7 +25,7 @@ export function PageProblem({ error, reset }: ErrorComponentProps) {
 /** What keeps the console as a whole from being shown. */
 export function SiteProblem(props: ErrorComponentProps) {
   return (
-    <Gate title="The console cannot be shown" note="It is tried again when you say so.">
+    <Gate title="The console cannot be shown" note="Something went wrong while loading it.">
       <PageProblem {...props} />
     </Gate>
   );
@@ -34,8 +34,8 @@ export function SiteProblem(props: ErrorComponentProps) {
 /** An address that no page has. */
 export function PageUnknown() {
   return (
-    <Gate title="There is no such page" note="The address may be mistyped, or the page is gone.">
-      <LinkButton href="/">To the overview</LinkButton>
+    <Gate title="Page not found" note="Check the address; the page may have moved.">
+      <LinkButton href="/">Go to the overview</LinkButton>
     </Gate>
   );
 }

@@ -58,13 +58,13 @@ export function Shortcuts() {
               [label, <Keys key={key} keys={isDirect === true ? [key] : ['g', key]} />] as const,
           ),
           ['Search', <Keys key="/" keys={['/']} />],
-          ['In the list of actions: next, previous', <Keys key="jk" keys={['j', 'k']} />],
-          ['In the list of actions: select', <Keys key="x" keys={['x']} />],
+          ['Actions list: next, previous', <Keys key="jk" keys={['j', 'k']} />],
+          ['Actions list: select', <Keys key="x" keys={['x']} />],
           ['This list', <Keys key="?" keys={['?']} />],
-          ['Close what is open', <Keys key="Esc" keys={['Esc']} />],
+          ['Close a dialog or menu', <Keys key="Esc" keys={['Esc']} />],
         ]}
       />
-      <p>They can be turned off under Account and appearance.</p>
+      <p>Turn them off under Account and appearance.</p>
     </Dialog>
   );
 }

@@ -64,7 +64,7 @@ export const PHASES: Readonly<
   timedOut: { label: 'Timed out', tone: 'danger', icon: TimerOff },
   expired: { label: 'Expired', tone: 'neutral', icon: TimerOff },
   outcomeUnknown: { label: 'Outcome unknown', tone: 'unknown', icon: CircleHelp },
-  poisoned: { label: 'Crashed its workers', tone: 'danger', icon: OctagonAlert },
+  poisoned: { label: 'Crashed workers', tone: 'danger', icon: OctagonAlert },
 };
 
 const OF_STATUS: Readonly<Record<ActionStatus, ActionPhase>> = {

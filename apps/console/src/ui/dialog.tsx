@@ -66,7 +66,7 @@ export interface ConfirmDialogProps {
   readonly onClose: () => void;
   /** What its button says: what will happen, as `Cancel 12 actions`. */
   readonly confirm: string;
-  /** What the button says that leaves all as it is. Default `Keep as it is`. */
+  /** What the button says that leaves all as it is. Default `Keep as is`. */
   readonly dismiss?: string;
   readonly isDangerous?: boolean;
   readonly isDisabled?: boolean;
@@ -82,7 +82,7 @@ export function ConfirmDialog({
   isOpen,
   onClose,
   confirm,
-  dismiss = 'Keep as it is',
+  dismiss = 'Keep as is',
   isDangerous = false,
   isDisabled = false,
   onConfirm,

@@ -82,7 +82,7 @@ export function FieldLabel({
   return (
     <Label className={hideLabel ? 'visually-hidden' : (styles['label'] ?? '')}>
       {label}
-      {isRequired && <span className={styles['required']}> (needed)</span>}
+      {isRequired && <span className={styles['required']}> (required)</span>}
     </Label>
   );
 }

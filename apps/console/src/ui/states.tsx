@@ -46,7 +46,7 @@ export function ErrorState({
       <Icon size={28} strokeWidth={1.5} aria-hidden />
       <h2>{title ?? heading}</h2>
       <p>{error.message}</p>
-      {facts?.retryAfter != null && <p>It can be asked again in {facts.retryAfter} s.</p>}
+      {facts?.retryAfter != null && <p>Try again in {facts.retryAfter} s.</p>}
       {facts?.requestId != null && (
         <div className={styles['facts']}>
           <span>
@@ -76,7 +76,7 @@ function kindOf(error: ApiError | null): { readonly icon: LucideIcon; readonly h
     case 429:
       return { icon: TriangleAlert, heading: 'Too many requests' };
     case 503:
-      return { icon: CloudOff, heading: 'The service is not available' };
+      return { icon: CloudOff, heading: 'Service unavailable' };
     default:
       return { icon: TriangleAlert, heading: 'This could not be loaded' };
   }

@@ -1,10 +1,11 @@
 import { useEffect, useState, useSyncExternalStore } from 'react';
+import { serverNow } from '../api/server-clock.ts';
 import { bothTimes, dateTime, duration, relative } from './format.ts';
 
 /** Milliseconds between two looks at the clock. */
 const TICK_MS = 1000;
 
-let now = Date.now();
+let now = serverNow();
 let timer: ReturnType<typeof setInterval> | undefined;
 const listeners = new Set<() => void>();
 
@@ -12,9 +13,9 @@ const listeners = new Set<() => void>();
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   if (timer === undefined) {
-    now = Date.now();
+    now = serverNow();
     timer = setInterval(() => {
-      now = Date.now();
+      now = serverNow();
       for (const one of listeners) one();
     }, TICK_MS);
   }
@@ -26,7 +27,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** Milliseconds since 1970, anew every second. */
+/** Milliseconds since 1970 by the server's clock, anew every second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
@@ -63,9 +64,9 @@ export function AbsoluteTime({ at }: { readonly at: string }) {
 /** How long it is until then, second by second; `now` once it is past. */
 export function Countdown({ to }: { readonly to: string }) {
   const date = new Date(to);
-  const [current, setCurrent] = useState(() => Date.now());
+  const [current, setCurrent] = useState(() => serverNow());
   useEffect(() => {
-    const ticking = setInterval(() => setCurrent(Date.now()), 1000);
+    const ticking = setInterval(() => setCurrent(serverNow()), 1000);
     return () => clearInterval(ticking);
   }, []);
   const left = Math.ceil((date.getTime() - current) / 1000) * 1000;

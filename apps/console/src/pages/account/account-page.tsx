@@ -16,7 +16,7 @@ import styles from './account.module.css';
 import { PasswordForm } from './password-form.tsx';
 
 const THEMES: readonly { readonly id: Preferences['theme']; readonly label: string }[] = [
-  { id: 'system', label: 'As the device' },
+  { id: 'system', label: 'System' },
   { id: 'light', label: 'Light' },
   { id: 'dark', label: 'Dark' },
 ];
@@ -32,7 +32,7 @@ export function AccountPage() {
             ['Name', user.displayName === '' ? user.name : `${user.displayName} (${user.name})`],
             [
               'Account',
-              user.kind === 'local' ? 'local, kept by Riposte' : 'of an issuer, which signs you in',
+              user.kind === 'local' ? 'local, managed in Riposte' : 'managed by your identity provider',
             ],
             [
               'Tenant',
@@ -48,14 +48,14 @@ export function AccountPage() {
             [
               'Session',
               <span key="session">
-                ends <RelativeTime at={endsAt} />, or <RelativeTime at={idleUntil} /> if nothing is done
+                ends <RelativeTime at={endsAt} />, or <RelativeTime at={idleUntil} /> without activity
               </span>,
             ],
           ]}
         />
       </Card>
       <Card title="Appearance">
-        <Row label="Colours" note="Kept in this browser.">
+        <Row label="Colours" note="Saved in this browser.">
           <Segments
             label="Colours"
             options={THEMES}
@@ -65,7 +65,7 @@ export function AccountPage() {
         </Row>
         <Row
           label="Keyboard shortcuts"
-          note="Single letters, as g a for the actions. Press ? for all of them. Speech input may need them off."
+          note="Single letters, such as g a for the actions. Press ? to see them all. Turn them off if you use speech input."
         >
           <Switch isSelected={shortcuts} onChange={(on) => change({ shortcuts: on })}>
             {shortcuts ? 'On' : 'Off'}
@@ -73,7 +73,7 @@ export function AccountPage() {
         </Row>
       </Card>
       {user.kind === 'local' && (
-        <Card title="Password" note="Changing it ends your sessions everywhere else.">
+        <Card title="Password" note="Changing it ends all your other sessions.">
           <PasswordForm submit="Change the password" />
         </Card>
       )}
@@ -109,7 +109,10 @@ function EndSessions() {
   const navigate = useNavigate();
   const [isAsking, setAsking] = useState(false);
   return (
-    <Row label="Sign out everywhere" note="Ends this session and all your others, on every device, at once.">
+    <Row
+      label="Sign out everywhere"
+      note="Ends all your sessions on every device at once, including this one."
+    >
       <Button onPress={() => setAsking(true)}>Sign out everywhere</Button>
       <ConfirmDialog
         title="Sign out everywhere?"
@@ -123,7 +126,7 @@ function EndSessions() {
           await navigate({ to: '/sign-in' });
         }}
       >
-        <p>This session ends, and so does every other one of yours. Actions that are under way go on.</p>
+        <p>This session and all your other sessions end. Actions in progress continue.</p>
       </ConfirmDialog>
     </Row>
   );

@@ -6,9 +6,9 @@ export function ForcedPasswordChange() {
   return (
     <Gate
       title="Choose a password"
-      note="The one you signed in with was given to you by somebody else. Choose one that only you know."
+      note="Someone else knows the password you signed in with. Choose one that only you know."
     >
-      <PasswordForm submit="Save and go on" />
+      <PasswordForm submit="Save and continue" />
     </Gate>
   );
 }

@@ -26,13 +26,13 @@ export function PasswordForm({ submit }: { readonly submit: string }) {
       setNext('');
       setAgain('');
       setTried(false);
-      toast('The password is changed. Your other sessions have ended.');
+      toast('Password changed. Your other sessions have ended.');
     },
   });
   const problems = {
-    current: current === '' ? 'Type the password you have now.' : undefined,
+    current: current === '' ? 'Enter your current password.' : undefined,
     next: next.length < LEAST_LENGTH ? `At least ${LEAST_LENGTH} characters.` : undefined,
-    again: again !== next ? 'This is not the same as the new password.' : undefined,
+    again: again !== next ? 'The two passwords do not match.' : undefined,
   };
   const shown = isTried ? problems : { current: undefined, next: undefined, again: undefined };
   return (
@@ -48,7 +48,7 @@ export function PasswordForm({ submit }: { readonly submit: string }) {
       <input type="text" name="username" autoComplete="username" value={user.name} readOnly hidden />
       {change.isError && <Banner tone="danger">{change.error.message}</Banner>}
       <TextField
-        label="Present password"
+        label="Current password"
         type="password"
         autoComplete="current-password"
         value={current}
@@ -63,11 +63,11 @@ export function PasswordForm({ submit }: { readonly submit: string }) {
         value={next}
         onChange={setNext}
         isRequired
-        description={`At least ${LEAST_LENGTH} characters. A sentence is easier to keep in mind than signs.`}
+        description={`At least ${LEAST_LENGTH} characters. A sentence is easier to remember than symbols.`}
         errorMessage={shown.next}
       />
       <TextField
-        label="New password, once more"
+        label="Repeat the new password"
         type="password"
         autoComplete="new-password"
         value={again}

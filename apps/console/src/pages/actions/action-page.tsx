@@ -73,8 +73,8 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
       beside={<StatusBadge status={action.status} phase={action.phase} />}
       note={
         <>
-          {providerOf(action)} · created <RelativeTime at={action.createdDateTime} isPast /> by{' '}
-          {action.user ?? action.appId ?? 'nobody known'}
+          {providerOf(action)} · requested <RelativeTime at={action.createdDateTime} isPast /> by{' '}
+          {action.user ?? action.appId ?? 'an unknown caller'}
         </>
       }
       actions={<WhatCanBeDone action={action} />}
@@ -92,9 +92,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
             <Banner
               tone={resolution.verdict === 'applied' ? 'success' : 'neutral'}
               title={
-                resolution.verdict === 'applied'
-                  ? 'Somebody found that it was applied'
-                  : 'Somebody found that it was not applied'
+                resolution.verdict === 'applied' ? 'Checked: it was applied' : 'Checked: it was not applied'
               }
             >
               {resolution.note} ({resolution.by.user ?? resolution.by.appId},{' '}
@@ -109,7 +107,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
           </div>
           <div className={styles['record']}>
             <Card>
-              <Disclosure title="The whole record, as the API has it" level={2}>
+              <Disclosure title="Full record (JSON)" level={2}>
                 <CodeBlock label="the record" text={JSON.stringify(action, null, 2)} />
               </Disclosure>
             </Card>
@@ -120,7 +118,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
             <Parameters action={action} />
           </Card>
           <div className={styles['facts']}>
-            <Card title="Facts">
+            <Card title="Details">
               <Facts action={action} />
             </Card>
           </div>
@@ -141,14 +139,12 @@ function WhatCanBeDone({ action }: { readonly action: ActionDetails }) {
   const cancel = async (): Promise<void> => {
     const after = await request<NativeAction>(`/api/v1/actions/${id}/cancel`, { method: 'POST' });
     await queries.invalidateQueries({ queryKey: ['action', id] });
-    toast(
-      isFinal(after.status) ? 'It is cancelled.' : 'The wish is recorded. This page tells what comes of it.',
-    );
+    toast(isFinal(after.status) ? 'Cancelled.' : 'Cancel requested. This page shows the outcome.');
   };
   const revert = async (): Promise<void> => {
     const undoing = await request<NativeAction>(`/api/v1/actions/${id}/revert`, { method: 'POST' });
     await queries.invalidateQueries({ queryKey: ['action', id] });
-    toast('It is being undone, by the action shown here.');
+    toast('This action undoes the earlier one.');
     await navigate({ to: '/actions/$id', params: { id: undoing.id } });
   };
   return (
@@ -160,7 +156,7 @@ function WhatCanBeDone({ action }: { readonly action: ActionDetails }) {
       {reversal.possible && (
         <Button onPress={() => setOpen('revert')}>
           <RotateCcw size={15} aria-hidden />
-          Revert …
+          Undo …
         </Button>
       )}
       {action.unresolved && (
@@ -179,7 +175,7 @@ function WhatCanBeDone({ action }: { readonly action: ActionDetails }) {
         title={`Cancel ${action.name}?`}
         isOpen={open === 'cancel'}
         onClose={close}
-        confirm={cancellation.means === 'stopsBeforeIssue' ? 'Cancel it' : 'Ask to stop it'}
+        confirm={cancellation.means === 'stopsBeforeIssue' ? 'Cancel it' : 'Request cancel'}
         isDangerous
         onConfirm={cancel}
       >
@@ -193,7 +189,7 @@ function WhatCanBeDone({ action }: { readonly action: ActionDetails }) {
         onConfirm={revert}
       >
         <p>{reversal.message}</p>
-        <p>A new action, linked with this one, undoes it. This one stays as it is, on record.</p>
+        <p>A new action, linked to this one, undoes it. This one stays on record unchanged.</p>
       </ConfirmDialog>
       {open === 'resolve' && <ResolveDialog action={action} onClose={close} />}
     </>
@@ -208,11 +204,11 @@ function FailureCard({ action }: { readonly action: ActionDetails }) {
   const title = isCancelled
     ? 'It was cancelled'
     : isUnknown
-      ? 'Nobody can say whether it was applied'
+      ? 'It is not known whether this was applied'
       : `It failed: ${errorInfo.code}`;
   return (
     <Banner tone={isCancelled ? 'neutral' : isUnknown ? 'unknown' : 'danger'} title={title}>
-      <p className={styles['message']}>{errorInfo.message ?? 'There is no message.'}</p>
+      <p className={styles['message']}>{errorInfo.message ?? 'No message was given.'}</p>
       {advice !== null && (
         <p className={styles['advice']}>
           <strong>What to do:</strong> {advice}
@@ -220,7 +216,7 @@ function FailureCard({ action }: { readonly action: ActionDetails }) {
       )}
       <p className={styles['codes']}>
         Code {errorInfo.code}
-        {errorInfo.subcode !== 0 && `, the vendor’s HTTP status ${errorInfo.subcode}`}
+        {errorInfo.subcode !== 0 && `; the vendor’s HTTP status was ${errorInfo.subcode}`}
       </p>
     </Banner>
   );
@@ -246,7 +242,7 @@ function Parameters({ action: { parameters, actionReason } }: { readonly action:
   ];
   return (
     <>
-      {parameters.length === 0 && <p className={styles['none']}>It takes none.</p>}
+      {parameters.length === 0 && <p className={styles['none']}>No parameters.</p>}
       {facts.length > 0 && <KeyValue facts={facts} />}
     </>
   );
@@ -266,7 +262,7 @@ function Facts({ action }: { readonly action: ActionDetails }) {
           </Link>,
         ],
         ['Plugin', action.providerVersion],
-        ['Asked for by', user ?? appId],
+        ['Requested by', user ?? appId],
         ['Application', user === null ? null : appId],
         ['Client context', action.clientContext],
         ['Lane', action.lane],
@@ -282,7 +278,7 @@ function Facts({ action }: { readonly action: ActionDetails }) {
         ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],
         ['Undoes', reverts === null ? null : <ActionLink key="reverts" id={reverts} />],
         ['Undone by', revertedBy === null ? null : <ActionLink key="revertedBy" id={revertedBy} />],
-        ['Undoing it', action.status === 'Completed' ? action.reversal.message : null],
+        ['Undo', action.status === 'Completed' ? action.reversal.message : null],
         [
           'Job',
           job === null ? null : job.url === null ? (
@@ -290,7 +286,7 @@ function Facts({ action }: { readonly action: ActionDetails }) {
           ) : (
             <a key="job" href={job.url}>
               {job.queue} <ArrowUpRight size={13} aria-hidden />
-              <span className="visually-hidden"> on the dashboard of the queues</span>
+              <span className="visually-hidden"> in Bull Board</span>
             </a>
           ),
         ],
@@ -304,7 +300,7 @@ function Answers({ action: { progress, effect, result } }: { readonly action: Ac
   const isPercent = typeof progress === 'number' && progress >= 0 && progress <= 100;
   if (isEmpty(progress) && isEmpty(effect) && isEmpty(result)) return null;
   return (
-    <Card title="What the provider said">
+    <Card title="Provider’s answer">
       {!isEmpty(progress) &&
         (isPercent ? (
           <div className={styles['progress']}>

@@ -60,7 +60,7 @@ export function ActionsPage() {
           </p>
           {list.hasNextPage && <CountButton key={JSON.stringify(search)} search={search} />}
           <IconButton
-            label="Load anew"
+            label="Reload"
             size="small"
             isPending={isRestarting}
             onPress={() => {
@@ -100,7 +100,7 @@ export function ActionsPage() {
             <ErrorState
               error={list.error}
               {...(list.error instanceof ApiError && list.error.status === 400
-                ? { title: 'The API cannot list it like this' }
+                ? { title: 'This combination of filters cannot be listed' }
                 : {})}
               onRetry={() => void list.refetch()}
               actions={
@@ -170,16 +170,16 @@ function Nothing({
   readonly mayAct: boolean;
 }) {
   return countChoices(search) > 0 ? (
-    <EmptyState title="No action is like this" actions={<Button onPress={onClear}>Show all</Button>}>
-      Nothing of this tenant fits all that the list is narrowed to.
+    <EmptyState title="No matching actions" actions={<Button onPress={onClear}>Show all</Button>}>
+      No action of this tenant matches all of these filters.
     </EmptyState>
   ) : (
     <EmptyState
       title="No actions yet"
-      actions={mayAct ? <LinkButton href="/actions/new">Make the first</LinkButton> : undefined}
+      actions={mayAct ? <LinkButton href="/actions/new">Create the first one</LinkButton> : undefined}
     >
-      What is asked for here, or by an application over the API, is listed from its creation to its end, and
-      after it.
+      Actions requested here or by an application through the API appear here and stay listed after they
+      finish.
     </EmptyState>
   );
 }

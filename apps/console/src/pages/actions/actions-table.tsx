@@ -49,7 +49,7 @@ const columns = column.columns([
   column.display({ id: 'status', header: 'Status', cell: ({ row }) => <StatusCell action={row.original} /> }),
   column.display({ id: 'name', header: 'Action', cell: ({ row }) => <NameCell action={row.original} /> }),
   column.accessor(providerOf, { id: 'provider', header: 'Provider' }),
-  column.accessor(whoOf, { id: 'who', header: 'Asked for by' }),
+  column.accessor(whoOf, { id: 'who', header: 'Requested by' }),
   column.accessor('createdDateTime', {
     header: 'Created',
     cell: ({ getValue }) => <RelativeTime at={getValue()} isPast />,
@@ -136,7 +136,7 @@ export function ActionsTable({
           {selected !== undefined && (
             <div role="columnheader" className={styles['select']}>
               <Checkbox
-                aria-label="Select all that have not ended and are loaded"
+                aria-label="Select all loaded actions that are not finished"
                 isSelected={open.length > 0 && chosen.length === open.length}
                 isIndeterminate={chosen.length > 0 && chosen.length < open.length}
                 isDisabled={open.length === 0}

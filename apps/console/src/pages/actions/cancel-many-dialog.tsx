@@ -70,7 +70,7 @@ export function CancelManyDialog({
   const refused = [...answers.values()].filter(({ status }) => status !== 200).length;
   return (
     <Dialog
-      title={isBegun ? 'What came of it' : `Cancel ${plural(asked.length, 'action')}?`}
+      title={isBegun ? 'Result' : `Cancel ${plural(asked.length, 'action')}?`}
       isOpen
       isWide
       isAlert
@@ -83,7 +83,7 @@ export function CancelManyDialog({
         ) : (
           <>
             <Button onPress={() => onClose(isBegun)} isDisabled={isPending} autoFocus>
-              Keep them as they are
+              Keep them
             </Button>
             <Button variant="danger" isPending={isPending} onPress={() => void run()}>
               Cancel {plural(left.length, 'action')}
@@ -102,14 +102,14 @@ export function CancelManyDialog({
         <ul className={styles['meaning']}>
           {waiting > 0 && (
             <li>
-              <strong>{plural(waiting, 'has', 'have')} not started.</strong> Unless a worker takes one first,
-              it ends at once, and nothing is done at the provider.
+              <strong>{plural(waiting, 'has', 'have')} not started.</strong> They end at once and nothing is
+              done at the provider, unless a worker picks one up first.
             </li>
           )}
           {begun > 0 && (
             <li>
-              <strong>{plural(begun, 'is', 'are')} under way.</strong> The provider is asked to stop, where it
-              can; each ends as what really happened, which may be that it was done.
+              <strong>{plural(begun, 'is', 'are')} in progress.</strong> The provider is asked to stop them
+              where it can. Each ends with what really happened, and may still complete.
             </li>
           )}
         </ul>
@@ -138,5 +138,5 @@ function resultInWords({ action, error }: Answer): string {
   if (error !== undefined) return error.message;
   if (action?.phase === 'cancelled') return 'Cancelled: nothing was done.';
   if (action?.phase === 'cancelledAtProvider') return 'Cancelled at the provider.';
-  return 'The wish is recorded; it ends as what really happened.';
+  return 'Cancel requested; it will end with what really happened.';
 }

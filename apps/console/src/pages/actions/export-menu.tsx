@@ -20,14 +20,14 @@ export function ExportMenu({ search }: { readonly search: ListSearch }) {
       <MenuItem
         id="csv"
         label="CSV"
-        note="One line an action, for a spreadsheet"
+        note="One line per action, for a spreadsheet"
         href={exportPath(search, now, 'csv')}
         download="actions.csv"
       />
       <MenuItem
         id="ndjson"
         label="NDJSON"
-        note="Each action whole, for other programs"
+        note="Complete actions, for other programs"
         href={exportPath(search, now, 'ndjson')}
         download="actions.ndjson"
       />

@@ -35,8 +35,8 @@ const SORT_OPTIONS: readonly { readonly id: Sort; readonly label: string; readon
   { id: 'newest', label: 'Newest first' },
   { id: 'changed', label: 'Last changed first' },
   { id: 'oldest', label: 'Oldest first' },
-  { id: 'name', label: 'By name', note: 'Of many, narrow it first' },
-  { id: 'status', label: 'By status', note: 'Of many, narrow it first' },
+  { id: 'name', label: 'By name', note: 'Filter a long list first' },
+  { id: 'status', label: 'By status', note: 'Filter a long list first' },
 ];
 
 /** What narrows the list, which is its `$filter` in the end. Every choice counts at once. */
@@ -73,7 +73,7 @@ export function FilterBar({
   const more = [search.who, search.from, search.to, search.filter].filter((one) => one !== undefined).length;
 
   return (
-    <div className={styles['bar']} role="search" aria-label="Narrow the list">
+    <div className={styles['bar']} role="search" aria-label="Filter the list">
       <div className={styles['row']}>
         <div className={styles['search']}>
           <Search size={15} aria-hidden />
@@ -148,8 +148,8 @@ export function FilterBar({
           <Settled value={search.who ?? ''} onSettled={(who) => set({ who })}>
             {(text, onText) => (
               <TextField
-                label="Asked for by"
-                description="A part of a person’s name, or an application’s id."
+                label="Requested by"
+                description="Part of a person’s name, or an application id."
                 value={text}
                 onChange={onText}
               />
@@ -196,18 +196,18 @@ function Advanced({
       }}
     >
       <TextField
-        label="A $filter of your own"
+        label="Custom $filter"
         mono
         rows={2}
         placeholder="errorInfo/code ge 500 and parameters/any(p:p/value eq '203.0.113.7')"
         description={
           whole === undefined ? (
             <>
-              As the API takes it; see <a href="/docs">the reference</a>.
+              In the API’s syntax; see <a href="/docs">the reference</a>.
             </>
           ) : (
             <>
-              All choices together, as the API takes them: <code>{whole}</code>
+              All filters combined, in the API’s syntax: <code>{whole}</code>
             </>
           )
         }

@@ -96,21 +96,21 @@ describe('what is wrong with what was typed', () => {
   });
 
   it.each([
-    ['what is needed and empty', { Scan: 'Quick' }, 'IP', 'This is needed, for example 203.0.113.7.'],
+    ['what is needed and empty', { Scan: 'Quick' }, 'IP', 'This is required, for example 203.0.113.7.'],
     ['a format', { ...good, IP: '999.1.1.1' }, 'IP', 'It is not an IP address, for example 203.0.113.7.'],
     ['a length', { ...good, Comment: 'x'.repeat(11) }, 'Comment', 'It may have 10 characters at most.'],
-    ['a choice', { ...good, Scan: 'Slow' }, 'Scan', 'It is none of the choices, for example Full.'],
-    ['a whole number', { ...good, Retries: '1.5' }, 'Retries', 'It has to be a whole number.'],
-    ['the least', { ...good, Retries: '0' }, 'Retries', 'It has to be 1 or more.'],
-    ['the most', { ...good, Retries: '6' }, 'Retries', 'It has to be 5 or less.'],
-    ['a number', { ...good, Share: 'half' }, 'Share', 'It has to be a number.'],
+    ['a choice', { ...good, Scan: 'Slow' }, 'Scan', 'It is not one of the choices, for example Full.'],
+    ['a whole number', { ...good, Retries: '1.5' }, 'Retries', 'It must be a whole number.'],
+    ['the least', { ...good, Retries: '0' }, 'Retries', 'It must be 1 or more.'],
+    ['the most', { ...good, Retries: '6' }, 'Retries', 'It must be 5 or less.'],
+    ['a number', { ...good, Share: 'half' }, 'Share', 'It must be a number.'],
   ])('is told in words: %s', (_what, typed, name, words) => {
     expect(problemsOf(schema, fields, typed)).toEqual({ [name]: words });
   });
 
   it('is told of JSON that is none, and of what is wrong inside', () => {
     expect(problemsOf(schema, fields, { ...good, Ports: '[80' })['Ports']).toMatch(
-      /^It has to be JSON text of an array/,
+      /^It must be JSON text of an array/,
     );
     expect(problemsOf(schema, fields, { ...good, Ports: '["x"]' })['Ports']).toBeDefined();
     expect(problemsOf(schema, fields, { ...good, Ports: '[1,2,3]' })['Ports']).toMatch(/too many/);

@@ -31,7 +31,7 @@ const FORMAT_WORDS: Readonly<Record<string, { readonly word: string; readonly ex
   },
   uuid: { word: 'a UUID', example: '11111111-1111-4111-8111-111111111111' },
   'date-time': { word: 'a time with an offset', example: '2026-01-31T18:00:00Z' },
-  email: { word: 'an address of e-mail', example: 'someone@example.com' },
+  email: { word: 'an email address', example: 'someone@example.com' },
 };
 
 teachFormats();
@@ -111,7 +111,7 @@ export function problemsOf(schema: JsonSchema, fields: readonly FormField[], typ
   for (const field of fields) {
     const text = typed[field.name] ?? '';
     if (text === '') {
-      if (field.isRequired) problems[field.name] = `This is needed${suchAs(field)}.`;
+      if (field.isRequired) problems[field.name] = `This is required${suchAs(field)}.`;
       continue;
     }
     const parsed = parse(text, propertiesOf(schema)[field.name]);
@@ -188,11 +188,11 @@ function parse(
     case 'integer':
       return /^[+-]?\d{1,15}$/.test(text.trim())
         ? { problem: null, value: Number(text) }
-        : { problem: 'It has to be a whole number' };
+        : { problem: 'It must be a whole number' };
     case 'number':
       return text.trim() !== '' && Number.isFinite(Number(text))
         ? { problem: null, value: Number(text) }
-        : { problem: 'It has to be a number' };
+        : { problem: 'It must be a number' };
     case 'boolean':
       return { problem: null, value: text === 'true' };
     case 'array':
@@ -201,7 +201,7 @@ function parse(
         return { problem: null, value: JSON.parse(text) as unknown };
       } catch (error) {
         const why = error instanceof Error ? ` (${error.message})` : '';
-        return { problem: `It has to be JSON text of an ${schema.type}${why}` };
+        return { problem: `It must be JSON text of an ${schema.type}${why}` };
       }
     }
     default:
@@ -215,20 +215,20 @@ function inWords(keyword: string, error: string, schema: PropertySchema | undefi
     case 'format':
       return `It is not ${(typeof rule === 'string' ? FORMAT_WORDS[rule]?.word : undefined) ?? `of the format ${textOf(rule)}`}`;
     case 'minimum':
-      return rule === undefined ? error : `It has to be ${textOf(rule)} or more`;
+      return rule === undefined ? error : `It must be ${textOf(rule)} or more`;
     case 'maximum':
-      return rule === undefined ? error : `It has to be ${textOf(rule)} or less`;
+      return rule === undefined ? error : `It must be ${textOf(rule)} or less`;
     case 'minLength':
-      return rule === undefined ? error : `It has to have ${textOf(rule)} characters or more`;
+      return rule === undefined ? error : `It must have ${textOf(rule)} characters or more`;
     case 'maxLength':
       return rule === undefined ? error : `It may have ${textOf(rule)} characters at most`;
     case 'not':
       return 'This one is not allowed';
     case 'enum':
     case 'const':
-      return 'It is none of the choices';
+      return 'It is not one of the choices';
     case 'pattern':
-      return 'It is not of the form that is asked for';
+      return 'It does not have the required format';
     default:
       return error.replace(/\.$/, '').replace(/^Instance/, 'It');
   }

@@ -96,7 +96,7 @@ export function NewActionForm({
       }),
     async onSuccess({ id }) {
       void queries.invalidateQueries({ queryKey: ['actions'] });
-      toast('It is recorded, and will be carried out.');
+      toast('Action created.');
       await navigate({ to: '/actions/$id', params: { id }, replace: true });
     },
     onSettled: letGo,
@@ -138,7 +138,7 @@ export function NewActionForm({
         send(create);
       }}
     >
-      <Card title="What is to be done">
+      <Card title="Action">
         <Select
           label="Provider"
           isRequired
@@ -163,7 +163,7 @@ export function NewActionForm({
               setName(null);
             forget();
           }}
-          errorMessage={isTried && provider === undefined ? 'Choose who is to do it.' : undefined}
+          errorMessage={isTried && provider === undefined ? 'Choose a provider.' : undefined}
         />
         <ComboBox
           // Its list is another one.
@@ -171,7 +171,7 @@ export function NewActionForm({
           label="Action"
           isRequired
           isDisabled={provider === undefined}
-          placeholder="Type a part of its name, as isolate"
+          placeholder="Type part of its name, such as isolate"
           options={(provider?.actions ?? []).map((one) => ({
             id: one.name,
             label: one.name,
@@ -185,14 +185,12 @@ export function NewActionForm({
             forget();
           }}
           errorMessage={
-            isTried && provider !== undefined && action === undefined
-              ? 'Choose what is to be done.'
-              : undefined
+            isTried && provider !== undefined && action === undefined ? 'Choose an action.' : undefined
           }
         />
         {provider?.paused != null && (
           <Banner tone="warning" title="This provider is paused">
-            {provider.paused.reason} What is asked for now waits until it is resumed.
+            {provider.paused.reason} New actions wait until it is resumed.
           </Banner>
         )}
         {action !== undefined && <AboutAction action={action} />}
@@ -201,9 +199,11 @@ export function NewActionForm({
       {action !== undefined && (
         <Card title="Parameters">
           {beginning.hasSecrets && (
-            <Banner tone="info">The original had secrets. They are shown to nobody: type them again.</Banner>
+            <Banner tone="info">
+              The original had secret values, which are never shown. Enter them again.
+            </Banner>
           )}
-          {fields.length === 0 && <p className={styles['none']}>It takes none.</p>}
+          {fields.length === 0 && <p className={styles['none']}>No parameters.</p>}
           {fields.map((field) => (
             <ParameterField
               key={`${action.name} ${field.name}`}
@@ -226,7 +226,7 @@ export function NewActionForm({
       )}
 
       {action !== undefined && (
-        <Card title="Why, and for how long">
+        <Card title="Reason and duration">
           <TextField
             label="Reason"
             rows={2}
@@ -234,15 +234,15 @@ export function NewActionForm({
             value={reason}
             onChange={setReason}
             placeholder="Case 4711: lateral movement from host-7"
-            description="Kept with the action, for whoever looks at it later."
+            description="Kept with the action for anyone who looks at it later."
           />
           {action.revertible && (
             <TimeAhead
-              label="Lift its effect at"
+              label="Undo automatically at"
               description={
                 action.supportsExpiry
-                  ? 'Undone then by the service, and by the vendor itself. Empty: it stays.'
-                  : 'Undone then by the service. Empty: it stays.'
+                  ? 'Undone at this time by Riposte and by the vendor itself. Leave empty to keep it.'
+                  : 'Undone at this time by Riposte. Leave empty to keep it.'
               }
               value={effectUntil}
               onChange={(time) => {
@@ -254,8 +254,8 @@ export function NewActionForm({
           )}
           <Disclosure title="More options" level={3}>
             <TimeAhead
-              label="Only if it starts before"
-              description="Not started by then, it ends as expired, and nothing is done."
+              label="Only start before"
+              description="If it has not started by then, it expires and nothing is done."
               value={startBefore}
               onChange={(time) => {
                 setStartBefore(time);
@@ -268,14 +268,14 @@ export function NewActionForm({
               maxLength={CONTEXT_LIMIT}
               value={clientContext}
               onChange={setClientContext}
-              description="A word of your own, to find it by, as the number of a ticket."
+              description="Your own reference, such as a ticket number, to find it by."
             />
           </Disclosure>
         </Card>
       )}
 
       {refusal !== null && (
-        <Banner tone="danger" title={plan.isError ? 'It cannot be planned' : 'It was not recorded'}>
+        <Banner tone="danger" title={plan.isError ? 'The preview failed' : 'The action was not created'}>
           {refusal.message}
           {refusal instanceof ApiError && refusal.requestId !== null && ` (request ${refusal.requestId})`}
         </Banner>
@@ -288,7 +288,7 @@ export function NewActionForm({
           isDisabled={action === undefined || create.isPending}
           onPress={() => send(plan)}
         >
-          See what it would do
+          Preview
         </Button>
         <Button type="submit" variant="primary" isPending={create.isPending || create.isSuccess}>
           Create
@@ -306,8 +306,8 @@ function AboutAction({ action }: { readonly action: ProviderAction }) {
       {deprecated !== null && (
         <Banner tone="warning" title={`Deprecated since ${deprecated.since}`}>
           {deprecated.replacement === undefined
-            ? 'It still works, and will be taken away one day.'
-            : `Use ${deprecated.replacement} in its place.`}
+            ? 'It still works but will be removed in a later version.'
+            : `Use ${deprecated.replacement} instead.`}
         </Banner>
       )}
       <div className={styles['about']}>
@@ -316,9 +316,11 @@ function AboutAction({ action }: { readonly action: ProviderAction }) {
           <Badge tone={action.revertible ? 'success' : 'neutral'}>
             {action.revertible ? 'Can be undone' : 'Cannot be undone'}
           </Badge>
-          <Badge>{action.cancellable ? 'Can be stopped half-way' : 'Cannot be stopped once issued'}</Badge>
+          <Badge>
+            {action.cancellable ? 'Can be cancelled while running' : 'Cannot be cancelled once sent'}
+          </Badge>
           {action.blastRadius !== null && <Badge tone="warning">Limited: {action.blastRadius}</Badge>}
-          <Badge>Ends within {duration(action.deadlineSeconds * 1000)}</Badge>
+          <Badge>Finishes within {duration(action.deadlineSeconds * 1000)}</Badge>
         </div>
         {action.requiredPermissions.length > 0 && (
           <p className={styles['none']}>
@@ -339,10 +341,12 @@ function AboutAction({ action }: { readonly action: ProviderAction }) {
 function PlanCard({ plan: { summary, changes, warnings = [], target } }: { readonly plan: Plan }) {
   const place = useRef<HTMLDivElement>(null);
   // It is below what was filled in, perhaps out of sight.
-  useEffect(() => place.current?.scrollIntoView({ block: 'nearest' }), []);
+  useEffect(() => {
+    place.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   return (
     <div role="status" ref={place}>
-      <Card title="What it would do" note="As the provider says; nothing was changed.">
+      <Card title="Preview" note="According to the provider. Nothing was changed.">
         <p className={styles['summary']}>{summary}</p>
         {changes.length === 0 ? (
           <p className={styles['none']}>Nothing would change.</p>
@@ -359,7 +363,7 @@ function PlanCard({ plan: { summary, changes, warnings = [], target } }: { reado
           </Banner>
         ))}
         {target !== undefined && target !== null && (
-          <Disclosure title="The target, as the vendor knows it">
+          <Disclosure title="The target, as the vendor sees it">
             <CodeBlock label="the target" text={JSON.stringify(target, null, 2)} />
           </Disclosure>
         )}

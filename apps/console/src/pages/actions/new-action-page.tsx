@@ -28,12 +28,12 @@ export function NewActionPage() {
           ? { href: '/actions', label: 'Actions' }
           : { href: `/actions/${from}`, label: 'The original' }
       }
-      note="It is recorded before anything is done, and carried out once."
+      note="It is recorded first, then carried out exactly once or reported as unknown."
     >
       {!mayAct ? (
         <Card>
-          <EmptyState icon={Lock} title="Your role lets you look, not act">
-            Whoever administers the tenant can make you an Operator.
+          <EmptyState icon={Lock} title="Your role is read-only">
+            An administrator of this tenant can make you an Operator.
           </EmptyState>
         </Card>
       ) : isLoading ? (
@@ -47,7 +47,7 @@ export function NewActionPage() {
       ) : providers.data?.length === 0 ? (
         <Card>
           <EmptyState title="No provider serves this tenant">
-            Whoever runs the installation names the providers and their tenants in its configuration.
+            Providers and the tenants they serve are set in the installation’s configuration.
           </EmptyState>
         </Card>
       ) : (

@@ -55,7 +55,7 @@ export function ParameterField({
         spellCheck="false"
         {...(kind === 'secret' ? { type: 'password' } : {})}
         {...(kind === 'secret' && description === null
-          ? { description: 'Kept sealed, and shown to nobody.' }
+          ? { description: 'Stored encrypted and never shown.' }
           : {})}
         {...(kind === 'integer' ? { inputMode: 'numeric' as const } : {})}
         {...(kind === 'number' ? { inputMode: 'decimal' as const } : {})}

@@ -40,7 +40,7 @@ export function ResolveDialog({
         body: { verdict, note: note.trim() },
       }),
     async onSuccess() {
-      toast('What you found is on record.');
+      toast('Recorded.');
       await Promise.all([
         queries.invalidateQueries({ queryKey: ['action', action.id] }),
         queries.invalidateQueries({ queryKey: ['actions'] }),
@@ -54,14 +54,14 @@ export function ResolveDialog({
       title="What did you find?"
       isOpen
       onClose={onClose}
-      dismiss="Leave it open"
-      confirm="Put it on record"
+      dismiss="Cancel"
+      confirm="Record it"
       isDisabled={verdict === null || note.trim() === ''}
       onConfirm={() => resolve.mutateAsync()}
     >
       <p>
-        <strong>{action.name}</strong> {parametersInShort(action)}, at {action.providerInstance}. The first
-        finding stands: it cannot be changed.
+        <strong>{action.name}</strong> {parametersInShort(action)}, at {action.providerInstance}. This cannot
+        be changed later.
       </p>
       <RadioGroup
         className={styles['choices'] ?? ''}
@@ -69,7 +69,7 @@ export function ResolveDialog({
         onChange={(value) => setVerdict(value as Verdict)}
         isRequired
       >
-        <Label className={styles['label'] ?? ''}>At the target, not in Riposte</Label>
+        <Label className={styles['label'] ?? ''}>Check the target itself, not Riposte</Label>
         {VERDICTS.map(({ id, label, note: words }) => (
           <Radio key={id} value={id} className={styles['choice'] ?? ''}>
             <span className={styles['dot']} aria-hidden />
@@ -87,7 +87,7 @@ export function ResolveDialog({
         maxLength={NOTE_LIMIT}
         value={note}
         onChange={setNote}
-        placeholder="The rule is on the firewall, looked at by hand."
+        placeholder="Checked by hand: the rule is on the firewall."
       />
     </ConfirmDialog>
   );

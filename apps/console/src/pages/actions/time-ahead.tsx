@@ -1,3 +1,4 @@
+import { serverNow } from '../../api/server-clock.ts';
 import { Button } from '../../ui/button.tsx';
 import { TextField } from '../../ui/field.tsx';
 import { localTime } from './local-time.ts';
@@ -43,7 +44,7 @@ export function TimeAhead({
           <Button
             key={hours}
             size="small"
-            onPress={() => onChange(new Date(Date.now() + hours * 3_600_000).toISOString())}
+            onPress={() => onChange(new Date(serverNow() + hours * 3_600_000).toISOString())}
           >
             in {words}
           </Button>

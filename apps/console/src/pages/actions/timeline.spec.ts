@@ -84,8 +84,8 @@ describe('the timeline of an action', () => {
     expect(titles(of)).toEqual([
       'Created',
       'Started',
-      'Attempt 1 was issued to the provider',
-      '(Looked at again)',
+      'Attempt 1 was sent to the provider',
+      '(Next check)',
       '(Deadline)',
     ]);
     expect(timelineOf(of)[2]?.detail).toContain('op-9');
@@ -99,12 +99,7 @@ describe('the timeline of an action', () => {
       cancel: { at: at(5), why: 'caller', outcome: 'cancelled' },
       errorInfo: { code: 499, subcode: 0, message: 'Cancelled.' },
     });
-    expect(titles(of)).toEqual([
-      'Created',
-      'Started',
-      'Somebody asked to cancel it',
-      'Cancelled at the provider',
-    ]);
+    expect(titles(of)).toEqual(['Created', 'Started', 'Cancel requested', 'Cancelled at the provider']);
   });
 
   it('ends with what somebody found, of an unknown outcome', () => {
@@ -120,19 +115,13 @@ describe('the timeline of an action', () => {
         note: 'The rule is there.',
       },
     });
-    expect(titles(of)).toEqual([
-      'Created',
-      'Ended, and its outcome is unknown',
-      'Found to be applied by eve',
-    ]);
+    expect(titles(of)).toEqual(['Created', 'Ended with an unknown outcome', 'Found applied by eve']);
   });
 
   it('announces that an effect is lifted, unless it was already, or there is none', () => {
     const done = { status: 'Completed', phase: 'done', effectUntil: at(7200) } as const;
-    expect(titles(action(done))).toContain('(Its effect is lifted)');
-    expect(titles(action({ ...done, revertedBy: 'b' }))).not.toContain('(Its effect is lifted)');
-    expect(titles(action({ ...done, status: 'Failed', phase: 'failed' }))).not.toContain(
-      '(Its effect is lifted)',
-    );
+    expect(titles(action(done))).toContain('(Effect ends)');
+    expect(titles(action({ ...done, revertedBy: 'b' }))).not.toContain('(Effect ends)');
+    expect(titles(action({ ...done, status: 'Failed', phase: 'failed' }))).not.toContain('(Effect ends)');
   });
 });

@@ -17,16 +17,16 @@ export interface TimelineEntry {
 const OUTCOMES: Readonly<Record<Attempt['outcome'], { readonly word: string; readonly tone: Tone }>> = {
   completed: { word: 'completed', tone: 'success' },
   failed: { word: 'failed', tone: 'danger' },
-  unknown: { word: 'ended, and nobody knows how', tone: 'unknown' },
-  cancelled: { word: 'was stopped', tone: 'neutral' },
+  unknown: { word: 'ended with an unknown outcome', tone: 'unknown' },
+  cancelled: { word: 'was cancelled', tone: 'neutral' },
 };
 
 const WISH_OUTCOMES: Readonly<Record<NonNullable<NonNullable<NativeAction['cancel']>['outcome']>, string>> = {
   cancelled: 'The provider confirmed that it stopped.',
-  requested: 'The provider has taken the request, and has not confirmed it.',
-  tooLate: 'The provider says that it was too late.',
-  notSupported: 'The provider cannot stop it.',
-  unknown: 'What the provider made of it is not known.',
+  requested: 'The provider accepted the request but has not confirmed it.',
+  tooLate: 'The provider says it was too late.',
+  notSupported: 'The provider cannot cancel it.',
+  unknown: 'It is not known what the provider did.',
 };
 
 /** What happened to an action, and what is to come, by time: states, attempts, the wish to stop it, its resolution. */
@@ -63,7 +63,7 @@ function statesOf(action: ActionDetails): readonly Entry[] {
           tone: 'neutral',
         };
       case 'Running':
-        return { id, at, title: 'Started', detail: 'A worker took it.', tone: 'info' };
+        return { id, at, title: 'Started', detail: 'A worker picked it up.', tone: 'info' };
       case 'Completed':
         return { id, at, title: 'Completed', tone: 'success' };
       case 'Failed':
@@ -78,12 +78,12 @@ function failureOf({ phase, errorInfo }: ActionDetails): Pick<Entry, 'title' | '
   const detail = errorInfo?.message == null ? {} : { detail: errorInfo.message };
   if (phase === 'cancelled' || phase === 'cancelledAtProvider')
     return {
-      title: phase === 'cancelled' ? 'Cancelled before it was issued' : 'Cancelled at the provider',
+      title: phase === 'cancelled' ? 'Cancelled before it was sent' : 'Cancelled at the provider',
       tone: 'neutral',
       ...detail,
     };
   if (phase === 'outcomeUnknown')
-    return { title: 'Ended, and its outcome is unknown', tone: 'unknown', ...detail };
+    return { title: 'Ended with an unknown outcome', tone: 'unknown', ...detail };
   const code = errorInfo === null ? '' : ` with ${errorInfo.code}`;
   return { title: `Failed${code}`, tone: 'danger', ...detail };
 }
@@ -113,10 +113,10 @@ function attemptsOf({ attempts, currentAttempt }: ActionDetails): readonly Entry
     {
       id: 'attempt now',
       at: startedAt,
-      title: `Attempt ${number} was issued to the provider`,
+      title: `Attempt ${number} was sent to the provider`,
       detail:
         vendorOperationId === null
-          ? 'The provider has told no operation yet.'
+          ? 'The provider has not returned an operation id yet.'
           : `The vendor’s operation: ${vendorOperationId}`,
       tone: 'info',
     },
@@ -129,7 +129,7 @@ function wishOf({ cancel }: ActionDetails): readonly Entry[] {
     {
       id: 'cancel',
       at: cancel.at,
-      title: cancel.why === 'caller' ? 'Somebody asked to cancel it' : 'It was to be stopped at its deadline',
+      title: cancel.why === 'caller' ? 'Cancel requested' : 'Cancelled at its deadline',
       detail: cancel.outcome === null ? 'The provider has not answered yet.' : WISH_OUTCOMES[cancel.outcome],
       tone: 'warning',
     },
@@ -143,7 +143,7 @@ function resolutionOf({ resolution }: ActionDetails): readonly Entry[] {
     {
       id: 'resolution',
       at,
-      title: `${verdict === 'applied' ? 'Found to be applied' : 'Found not to be applied'} by ${by.user ?? `application ${by.appId}`}`,
+      title: `${verdict === 'applied' ? 'Found applied' : 'Found not applied'} by ${by.user ?? `application ${by.appId}`}`,
       detail: note,
       tone: verdict === 'applied' ? 'success' : 'neutral',
     },
@@ -160,14 +160,14 @@ function aheadOf(action: ActionDetails): readonly Entry[] {
           {
             id: 'expected',
             at: expected,
-            title: status === 'NotStarted' ? 'Expected to start' : 'Expected to go on',
+            title: status === 'NotStarted' ? 'Expected to start' : 'Expected to continue',
             detail: 'At the earliest.',
             tone: 'neutral' as const,
           },
         ]
       : []),
     ...(status === 'Running' && nextAttemptDateTime !== null && expected === null
-      ? [{ id: 'next', at: nextAttemptDateTime, title: 'Looked at again', tone: 'neutral' as const }]
+      ? [{ id: 'next', at: nextAttemptDateTime, title: 'Next check', tone: 'neutral' as const }]
       : []),
     ...(hasEnded
       ? []
@@ -176,12 +176,12 @@ function aheadOf(action: ActionDetails): readonly Entry[] {
             id: 'deadline',
             at: deadlineDateTime,
             title: 'Deadline',
-            detail: 'By then it has ended, one way or the other.',
+            detail: 'It will have ended by then, one way or another.',
             tone: 'neutral' as const,
           },
         ]),
     ...(effectUntil !== null && status !== 'Failed' && revertedBy === null
-      ? [{ id: 'effect', at: effectUntil, title: 'Its effect is lifted', tone: 'neutral' as const }]
+      ? [{ id: 'effect', at: effectUntil, title: 'Effect ends', tone: 'neutral' as const }]
       : []),
   ];
 }

@@ -9,6 +9,7 @@ import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
 import { pathOf, request } from '../../api/client.ts';
 import { providersQuery } from '../../api/queries.ts';
 import type { NativeAction, Page } from '../../api/types.ts';
+import { serverNow } from '../../api/server-clock.ts';
 import { useActionChanges } from '../../live/live.tsx';
 import { listPath, type ListSearch } from './list-search.ts';
 import { isFinal, newToList, patchPages, replaceRow } from './live-rows.ts';
@@ -26,7 +27,7 @@ const actionsQuery = (search: ListSearch) =>
   infiniteQueryOptions({
     queryKey: ['actions', search],
     queryFn: ({ pageParam, signal }) =>
-      request<Page<NativeAction>>(pageParam ?? listPath(search, Date.now(), PAGE), { signal }),
+      request<Page<NativeAction>>(pageParam ?? listPath(search, serverNow(), PAGE), { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: ({ nextLink }) => (nextLink === undefined ? undefined : pathOf(nextLink)),
     placeholderData: keepPreviousData,

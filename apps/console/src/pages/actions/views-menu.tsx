@@ -42,7 +42,7 @@ export function ViewsMenu({
           </Button>
         }
       >
-        <MenuGroup title="For everybody">
+        <MenuGroup title="Built-in">
           {COMMON.map((view) => (
             <MenuItem
               key={view.name}
@@ -54,7 +54,7 @@ export function ViewsMenu({
           ))}
         </MenuGroup>
         {views.length > 0 && (
-          <MenuGroup title="Yours">
+          <MenuGroup title="Your views">
             {views.map(({ name, query }) => {
               const wanted = parseListSearch(defaultParseSearch(query));
               return (
@@ -73,7 +73,7 @@ export function ViewsMenu({
         {!isError && (
           <MenuItem
             id="save"
-            label="Keep this view …"
+            label="Save this view …"
             icon={<BookmarkPlus size={16} aria-hidden />}
             isDisabled={countChoices(search) === 0 && search.sort === undefined}
             onAction={() => setOpen('save')}
@@ -108,16 +108,16 @@ function SaveDialog({
   const isKnown = views.some((view) => view.name === name.trim());
   return (
     <ConfirmDialog
-      title="Keep this view"
+      title="Save this view"
       isOpen
       onClose={onClose}
-      dismiss="Not now"
-      confirm={isKnown ? 'Replace it' : 'Keep it'}
+      dismiss="Cancel"
+      confirm={isKnown ? 'Replace' : 'Save'}
       isDisabled={name.trim() === ''}
       onConfirm={async () => {
         const view = { name: name.trim(), query: defaultStringifySearch({ ...search }) };
         await replace.mutateAsync([...views.filter((one) => one.name !== view.name), view]);
-        toast(`The view “${view.name}” is kept.`);
+        toast(`The view “${view.name}” is saved.`);
       }}
     >
       <TextField
@@ -127,9 +127,7 @@ function SaveDialog({
         maxLength={100}
         autoFocus
         description={
-          isKnown
-            ? 'There is a view of this name, which it replaces.'
-            : 'Of your own, in this tenant; nobody else sees it.'
+          isKnown ? 'This replaces your view of the same name.' : 'Only you see it, and only in this tenant.'
         }
       />
     </ConfirmDialog>
@@ -171,6 +169,6 @@ function useReplaceViews() {
     mutationFn: (value: readonly SavedView[]) =>
       request<{ readonly value: readonly SavedView[] }>('/api/v1/views', { method: 'PUT', body: { value } }),
     onSuccess: ({ value }) => queries.setQueryData(viewsQuery.queryKey, value),
-    onError: (error) => toast(`The views are as they were. ${error.message}`, 'danger'),
+    onError: (error) => toast(`The views were not changed. ${error.message}`, 'danger'),
   });
 }

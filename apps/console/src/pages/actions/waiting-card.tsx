@@ -10,24 +10,24 @@ import styles from './action-page.module.css';
 const REASONS: Readonly<
   Record<WaitReason, { readonly title: string; readonly tone: Tone; readonly hint?: string }>
 > = {
-  queued: { title: 'It waits for its turn', tone: 'info' },
-  quota: { title: 'It waits for the provider’s quota', tone: 'warning' },
-  vendorBusy: { title: 'The vendor asked to wait', tone: 'warning' },
+  queued: { title: 'It is queued', tone: 'info' },
+  quota: { title: 'The provider’s quota is used up', tone: 'warning' },
+  vendorBusy: { title: 'The vendor asked Riposte to wait', tone: 'warning' },
   breakerOpen: {
-    title: 'The provider is left alone for a while',
+    title: 'The provider is not responding',
     tone: 'danger',
-    hint: 'Its last calls failed. It is tried again by itself; its page tells how it fares.',
+    hint: 'Its last calls failed. Riposte retries automatically; the provider’s page shows its state.',
   },
   paused: {
     title: 'The provider is paused',
     tone: 'warning',
-    hint: 'Nothing starts there until somebody resumes it. Its page tells who paused it, and why.',
+    hint: 'Nothing starts there until someone resumes it. The provider’s page shows who paused it and why.',
   },
-  targetBusy: { title: 'Another action has the target', tone: 'warning' },
-  workerMissing: { title: 'No worker is there to do it', tone: 'danger' },
-  vendorWorking: { title: 'The provider is at work on it', tone: 'info' },
-  retrying: { title: 'It is tried again', tone: 'warning' },
-  cancelling: { title: 'It is being stopped', tone: 'warning' },
+  targetBusy: { title: 'Another action is using this target', tone: 'warning' },
+  workerMissing: { title: 'No worker is available', tone: 'danger' },
+  vendorWorking: { title: 'The provider is working on it', tone: 'info' },
+  retrying: { title: 'It will be retried', tone: 'warning' },
+  cancelling: { title: 'It is being cancelled', tone: 'warning' },
 };
 
 /** Why the action has not ended, in words, and when it is expected to go on. */
@@ -68,13 +68,13 @@ export function WaitingCard({
           </p>
         )}
         <dl className={styles['expected']}>
-          <dt>{isBegun ? 'Expected to go on' : 'Expected to start'}</dt>
+          <dt>{isBegun ? 'Expected to continue' : 'Expected to start'}</dt>
           <dd>
             {expected === null ? (
               isBegun && waiting.reason === 'vendorWorking' ? (
-                'It is under way.'
+                'It is in progress.'
               ) : (
-                'Nobody can say.'
+                'Not known.'
               )
             ) : (
               <>

@@ -41,7 +41,7 @@ export function InboxPage() {
   return (
     <Page
       title="Inbox"
-      note="Nobody can say whether these were applied. Riposte does not guess: look at the target, and put on record what you found."
+      note="It is not known whether these were applied, and Riposte does not guess. Check each target and record what you found."
     >
       {list.data === undefined ? (
         <Card>
@@ -53,9 +53,9 @@ export function InboxPage() {
         </Card>
       ) : actions.length === 0 ? (
         <Card>
-          <EmptyState icon={PartyPopper} title="Nothing to look at">
-            The outcome of every action is known. Should one become unknown, it is shown here until somebody
-            has looked.
+          <EmptyState icon={PartyPopper} title="Nothing to check">
+            The outcome of every action is known. An action whose outcome is unknown stays here until someone
+            has checked it.
           </EmptyState>
         </Card>
       ) : (
@@ -124,9 +124,9 @@ function Unresolved({
           </Button>
         )}
       </div>
-      <p className={styles['message']}>{errorInfo?.message ?? 'There is no message.'}</p>
+      <p className={styles['message']}>{errorInfo?.message ?? 'No message was given.'}</p>
       <div className={styles['check']}>
-        <h3>What to check, at {providerInstance}</h3>
+        <h3>What to check at {providerInstance}</h3>
         <ol className={styles['steps'] ?? ''}>
           <li>
             Is the effect of {name} in place{' '}
@@ -140,14 +140,14 @@ function Unresolved({
             ?
           </li>
           <li>
-            Where the vendor keeps a log, look for <code>{id}</code>: it is what the request was marked with,
-            if the vendor lets it.
+            If the vendor keeps a log, search it for <code>{id}</code>: requests are tagged with it where the
+            vendor allows.
           </li>
         </ol>
         <KeyValue
           facts={[
             ['Sent', issued === undefined ? null : <AbsoluteTime key="issued" at={issued} />],
-            ['Asked for by', whoOf(action)],
+            ['Requested by', whoOf(action)],
             ['Reason', action.actionReason],
             ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],
           ]}

@@ -15,7 +15,7 @@ export function ThroughputChart({ overview: { throughput, totals, bucketSeconds 
   const series = useMemo<readonly Series[]>(
     () => [
       {
-        label: 'Asked for',
+        label: 'Requested',
         colour: '--chart-1',
         isFilled: true,
         values: throughput.map(({ created }) => created),
@@ -36,10 +36,10 @@ export function ThroughputChart({ overview: { throughput, totals, bucketSeconds 
     [throughput],
   );
   return (
-    <Card title="Throughput" note={`Actions every ${duration(bucketSeconds * 1000)}`}>
+    <Card title="Throughput" note={`Actions per ${duration(bucketSeconds * 1000)}`}>
       <Chart
         label="Throughput"
-        summary={`${plural(totals.created, 'action')} asked for, ${count(totals.completed)} completed, ${count(totals.failed + totals.outcomeUnknown)} failed.`}
+        summary={`${plural(totals.created, 'action')} requested, ${count(totals.completed)} completed, ${count(totals.failed + totals.outcomeUnknown)} failed.`}
         times={times}
         series={series}
         format={count}
@@ -56,12 +56,12 @@ export function BacklogChart({ overview }: OfOverview) {
   const times = useMemo(() => throughput.map(({ at }) => at), [throughput]);
   const values = useMemo(() => backlogOver(overview), [overview]);
   const series = useMemo<readonly Series[]>(
-    () => [{ label: 'Not ended', colour: '--chart-4', isFilled: true, values }],
+    () => [{ label: 'Unfinished', colour: '--chart-4', isFilled: true, values }],
     [values],
   );
   const most = Math.max(0, ...values);
   return (
-    <Card title="Backlog" note="Actions that had not ended">
+    <Card title="Backlog" note="Unfinished actions">
       <Chart
         label="Backlog"
         summary={`${plural(now.queued + now.throttled + now.running, 'action')} now, ${count(most)} at most; ${count(now.throttled)} held back by a quota, a pause or a busy target.`}
@@ -76,8 +76,8 @@ export function BacklogChart({ overview }: OfOverview) {
 }
 
 const LATENCIES = {
-  startMs: { title: 'Time to start', note: 'From the request until a worker began' },
-  totalMs: { title: 'Time to end', note: 'From the request until it was completed or had failed' },
+  startMs: { title: 'Time to start', note: 'From the request until a worker picked it up' },
+  totalMs: { title: 'Time to finish', note: 'From the request until it completed or failed' },
 } as const;
 
 /** How long actions took: half of them, 95 of 100, 99 of 100. */
@@ -109,6 +109,6 @@ function slowest(latency: Overview['latency'], of: keyof typeof LATENCIES): stri
     null,
   );
   const values = worst?.[of];
-  if (worst == null || values == null) return 'There was none in this period.';
+  if (worst == null || values == null) return 'No data for this period.';
   return `Slowest at ${shortDateTime(new Date(worst.at))}: half took up to ${duration(values.p50)}, 95 of 100 up to ${duration(values.p95)}.`;
 }

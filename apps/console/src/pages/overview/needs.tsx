@@ -8,6 +8,7 @@ import { Badge, type Tone } from '../../ui/badge.tsx';
 import { Card } from '../../ui/card.tsx';
 import { plural } from '../../ui/format.ts';
 import { RelativeTime } from '../../ui/time.tsx';
+import { nameOf } from '../providers/provider-state.ts';
 import styles from './overview.module.css';
 
 interface Need {
@@ -17,7 +18,8 @@ interface Need {
   readonly label: string;
   readonly words: ReactNode;
   readonly note?: ReactNode;
-  readonly to: '/inbox' | '/providers';
+  /** A page of the console. */
+  readonly to: string;
 }
 
 /** What a person has to look at, the worst first; or that there is nothing. */
@@ -28,12 +30,12 @@ export function Needs({ now }: { readonly now: Overview['now'] }) {
     return (
       <p className={styles['calm']}>
         <CircleCheck size={16} aria-hidden />
-        Nothing needs you: every provider is reachable, and no outcome is unknown.
+        Nothing needs attention: every provider is reachable, and no outcome is unknown.
       </p>
     );
   }
   return (
-    <Card title="Needs you" isFlush>
+    <Card title="Needs attention" isFlush>
       <ul className={styles['needs']}>
         {needs.map(({ id, tone, icon, label, words, note, to }) => (
           <li key={id} className={styles['need']}>
@@ -62,14 +64,15 @@ function unknownOutcomes({ unresolved }: Overview['now']): readonly Need[] {
       icon: CircleHelp,
       label: 'Unknown',
       words: `${plural(unresolved, 'action')} may or may not have been applied`,
-      note: 'Look at their targets, and put on record what you find.',
+      note: 'Check their targets and record what you find.',
       to: '/inbox',
     },
   ];
 }
 
-function needsOf({ id, title, breaker, health, paused }: Provider): readonly Need[] {
-  const name = title === null ? id : `${title} (${id})`;
+function needsOf(provider: Provider): readonly Need[] {
+  const { id, breaker, health, paused } = provider;
+  const name = nameOf(provider);
   if (paused !== null) {
     return [
       {
@@ -80,10 +83,10 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         words: name,
         note: (
           <>
-            <RelativeTime at={paused.at} />: {paused.reason}
+            <RelativeTime at={paused.at} isPast />: {paused.reason}
           </>
         ),
-        to: '/providers',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }
@@ -93,10 +96,10 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         id,
         tone: 'danger',
         icon: Unplug,
-        label: 'Does not answer',
+        label: 'Not responding',
         words: name,
-        note: 'It is left alone, and tried again from time to time.',
-        to: '/providers',
+        note: 'Calls are on hold. Riposte retries it automatically.',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }
@@ -106,10 +109,10 @@ function needsOf({ id, title, breaker, health, paused }: Provider): readonly Nee
         id,
         tone: 'danger',
         icon: TriangleAlert,
-        label: 'Not well',
+        label: 'Unhealthy',
         words: name,
         note: health.message,
-        to: '/providers',
+        to: `/providers/${encodeURIComponent(id)}`,
       },
     ];
   }

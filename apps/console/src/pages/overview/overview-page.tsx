@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useRef } from 'react';
 import { overviewQuery } from '../../api/queries.ts';
 import type { Overview, OverviewWindow } from '../../api/types.ts';
+import { serverTimeOf } from '../../api/server-clock.ts';
 import { useActionChanges } from '../../live/live.tsx';
 import { useMay } from '../../session/session.tsx';
 import { Banner } from '../../ui/banner.tsx';
@@ -43,7 +44,7 @@ export function OverviewPage() {
       note={
         data === undefined ? undefined : (
           <>
-            Updated <RelativeTime at={new Date(dataUpdatedAt).toISOString()} />
+            Updated <RelativeTime at={new Date(serverTimeOf(dataUpdatedAt)).toISOString()} />
           </>
         )
       }
@@ -76,7 +77,7 @@ export function OverviewPage() {
       ) : (
         <>
           {error !== null && (
-            <Banner tone="warning" title="These figures are not the newest">
+            <Banner tone="warning" title="These figures may be out of date">
               {error.message}
             </Banner>
           )}
@@ -112,8 +113,7 @@ function Figures({ overview, isStale }: { readonly overview: Overview; readonly 
     <>
       {!overview.complete && (
         <Banner tone="info">
-          The actions of this period are still being counted, the latest first. More of them are here in a
-          moment.
+          Still counting the actions of this period, newest first. The figures will be complete in a moment.
         </Banner>
       )}
       <Tiles overview={overview} />
@@ -122,9 +122,9 @@ function Figures({ overview, isStale }: { readonly overview: Overview; readonly 
         <Card>
           <EmptyState
             title="Nothing happened in this period"
-            actions={<LinkButton href="/actions">To all actions</LinkButton>}
+            actions={<LinkButton href="/actions">All actions</LinkButton>}
           >
-            As soon as an action is asked for, here or by the API, its figures are here.
+            Figures appear as soon as an action is requested, here or through the API.
           </EmptyState>
         </Card>
       ) : (

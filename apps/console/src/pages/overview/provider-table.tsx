@@ -1,21 +1,30 @@
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { providersQuery } from '../../api/queries.ts';
 import type { Overview } from '../../api/types.ts';
 import { Badge } from '../../ui/badge.tsx';
 import { Card } from '../../ui/card.tsx';
 import { count, duration } from '../../ui/format.ts';
 import { EmptyState } from '../../ui/states.tsx';
 import { Table } from '../../ui/table.tsx';
+import { nameOf } from '../providers/provider-state.ts';
 import styles from './overview.module.css';
 
 type Row = Overview['providers'][number];
 
 /** How each provider fared, the one with the most failures first. */
 export function ProviderTable({ overview: { providers } }: { readonly overview: Overview }) {
+  const { data: known = [] } = useQuery(providersQuery);
+  const names = new Map(known.map((one) => [one.id, nameOf(one)]));
   const rows = providers.toSorted((a, b) => bad(b) - bad(a) || ended(b) - ended(a));
   return (
-    <Card title="By provider" note="What ended in the period, and why it failed" isFlush={rows.length > 0}>
+    <Card
+      title="By provider"
+      note="What finished in this period, and why actions failed"
+      isFlush={rows.length > 0}
+    >
       {rows.length === 0 ? (
-        <EmptyState title="Nothing ended in this period" />
+        <EmptyState title="Nothing finished in this period" />
       ) : (
         <Table
           label="By provider"
@@ -27,12 +36,10 @@ export function ProviderTable({ overview: { providers } }: { readonly overview: 
               heading: 'Provider',
               cell: ({ instance, vendor, provider }) => (
                 <>
-                  <Link to="/providers" className={styles['name'] ?? ''}>
-                    {provider ?? instance}
+                  <Link to="/providers/$instance" params={{ instance }} className={styles['name'] ?? ''}>
+                    {names.get(instance) ?? provider ?? instance}
                   </Link>
-                  <span className={styles['sub']}>
-                    {vendor === null ? 'not configured any more' : `${vendor} · ${instance}`}
-                  </span>
+                  <span className={styles['sub']}>{vendor === null ? 'no longer configured' : instance}</span>
                 </>
               ),
             },

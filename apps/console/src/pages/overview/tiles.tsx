@@ -25,14 +25,14 @@ export function Tiles({ overview: { now, totals, window } }: { readonly overview
         note={waitingInWords(now)}
       />
       {oldestWaiting === null ? (
-        <Tile icon={Hourglass} label="Waits longest" value="–" note="nothing waits" />
+        <Tile icon={Hourglass} label="Oldest waiting" value="–" note="nothing is waiting" />
       ) : (
         <Link to="/actions/$id" params={{ id: oldestWaiting.id }} className={styles['tile'] ?? ''}>
           <TileContent
             icon={Hourglass}
-            label="Waits longest"
+            label="Oldest waiting"
             value={duration(oldestWaiting.ageMs)}
-            note="see why it waits"
+            note="see why it is waiting"
           />
         </Link>
       )}
@@ -40,14 +40,14 @@ export function Tiles({ overview: { now, totals, window } }: { readonly overview
         icon={CircleCheck}
         label="Completed"
         value={ended === 0 ? '–' : share(totals.completed / ended)}
-        note={`of ${plural(ended, 'action')} that ran to their end in ${PERIODS[window]}`}
+        note={`of ${plural(ended, 'action')} finished in ${PERIODS[window]}`}
       />
       <Link to="/inbox" className={styles['tile'] ?? ''}>
         <TileContent
           icon={CircleHelp}
           label="Outcome unknown"
           value={counted(now.unresolved)}
-          note={now.unresolved === 0 ? 'nothing to look at' : 'somebody has to look'}
+          note={now.unresolved === 0 ? 'nothing to check' : 'someone needs to check'}
         />
       </Link>
     </div>
@@ -83,8 +83,8 @@ function TileContent({ icon: Icon, label, value, note }: TileProps) {
 }
 
 function waitingInWords({ queued, throttled }: Overview['now']): string {
-  if (queued + throttled === 0) return 'nothing waits';
-  return throttled === 0 ? 'all for their turn' : `${count(throttled)} of them held back`;
+  if (queued + throttled === 0) return 'nothing is waiting';
+  return throttled === 0 ? 'all queued' : `${count(throttled)} of them held back`;
 }
 
 /** Their sum, and `+` where one of them is more than was counted. */

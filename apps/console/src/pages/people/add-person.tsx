@@ -67,8 +67,8 @@ function AddForm({
     >
       {add.isError && <Banner tone="danger">{add.error.message}</Banner>}
       <TextField
-        label="Name to sign in with"
-        description="As ana.ruiz. It cannot be changed later."
+        label="Sign-in name"
+        description="For example ana.ruiz. It cannot be changed later."
         autoComplete="off"
         autoFocus
         isRequired
@@ -77,8 +77,8 @@ function AddForm({
         errorMessage={isTried && name.trim() === '' ? 'Type a name.' : undefined}
       />
       <TextField
-        label="Name to be shown"
-        description="As it stands in the history of actions; the same where it is left out."
+        label="Display name"
+        description="Optional. Shown in place of the sign-in name."
         autoComplete="off"
         value={displayName}
         onChange={setDisplayName}

@@ -49,17 +49,17 @@ export function ChangePerson({
     case 'reset':
       return (
         <ConfirmDialog
-          title={`A new password for ${name}?`}
+          title={`Reset the password of ${name}?`}
           isOpen
           onClose={onClose}
-          confirm="Make a new password"
+          confirm="Reset password"
           onConfirm={async () =>
             onPassword(await request<OperatorWithPassword>(`${path}/reset-password`, { method: 'POST' }))
           }
         >
           <p>
-            The present password stops working, and all sessions of {name} end. The new one is shown to you
-            once; {name} has to choose another when signing in.
+            The current password stops working and all sessions of {name} end. The new one is shown to you
+            once; {name} must choose another at the next sign-in.
           </p>
         </ConfirmDialog>
       );
@@ -77,25 +77,25 @@ export function ChangePerson({
           }}
         >
           <p>
-            All sessions of {name} end at once, and {name} cannot sign in. Actions that {name} asked for go
-            on.
+            All sessions of {name} end at once and {name} can no longer sign in. Actions already requested
+            continue.
           </p>
         </ConfirmDialog>
       );
     case 'enable':
       return (
         <ConfirmDialog
-          title={`Let ${name} sign in again?`}
+          title={`Enable ${name}?`}
           isOpen
           onClose={onClose}
-          confirm="Let sign in"
+          confirm={`Enable ${name}`}
           onConfirm={async () => {
             await request(path, { method: 'PATCH', body: { disabled: false } });
             await done(`${name} can sign in again.`);
           }}
         >
           <p>
-            With the role {person.role}, and the password {name} had.
+            {name} can sign in again with the role {person.role} and the previous password.
           </p>
         </ConfirmDialog>
       );
@@ -109,12 +109,12 @@ export function ChangePerson({
           isDangerous
           onConfirm={async () => {
             await request(path, { method: 'DELETE' });
-            await done(`${name} is removed.`);
+            await done(`${name} was removed.`);
           }}
         >
           <p>
-            {name} has no role in this tenant any more, and the sessions here end at once. What {name} did
-            stays in the history of actions.
+            {name} loses access to this tenant, and sessions in it end at once. Past actions keep the name on
+            record.
           </p>
         </ConfirmDialog>
       );
@@ -137,7 +137,7 @@ function EditForm({
     mutationFn: () =>
       request<Operator>(path, { method: 'PATCH', body: { displayName: displayName.trim(), role } }),
     async onSuccess() {
-      toast(`${person.name} is changed.`);
+      toast(`${person.name} was updated.`);
       onClose();
       await queries.invalidateQueries(operatorsQuery);
     },
@@ -152,7 +152,7 @@ function EditForm({
     >
       {save.isError && <Banner tone="danger">{save.error.message}</Banner>}
       <TextField
-        label="Name to be shown"
+        label="Display name"
         autoComplete="off"
         autoFocus
         value={displayName}
@@ -164,7 +164,9 @@ function EditForm({
         value={role}
         onChange={(id) => setRole(roleOf(id))}
         description={
-          role === person.role ? undefined : `It counts at once, and the sessions of ${person.name} end.`
+          role === person.role
+            ? undefined
+            : `It takes effect at once and ends the sessions of ${person.name}.`
         }
       />
       <DialogActions onClose={onClose} submit="Save" isPending={save.isPending} />

@@ -17,25 +17,25 @@ export function OneTimePassword({
   if (person === null) return null;
   return (
     <Dialog
-      title={`The password of ${person.name}`}
+      title={`Password for ${person.name}`}
       isOpen
       onClose={onClose}
       isAlert
       actions={
         <Button variant="primary" onPress={onClose}>
-          I have passed it on
+          Done
         </Button>
       }
     >
       <p>
         Give it to {person.displayName === '' ? person.name : person.displayName} on a way that only the two
-        of you read. It has to be changed at the first sign-in.
+        of you read. It must be changed at the first sign-in.
       </p>
       <div className={styles['secret']}>
         <span data-secret>{person.password}</span>
         <CopyButton text={person.password} label="Copy the password" />
       </div>
-      <Banner tone="warning">It is shown this once: nobody can look it up later.</Banner>
+      <Banner tone="warning">It is shown only once and cannot be looked up later.</Banner>
     </Dialog>
   );
 }

@@ -76,7 +76,7 @@ function People({ onChange }: { readonly onChange: (change: Change) => void }) {
   if (people.length === 0) {
     return (
       <EmptyState icon={Users} title="Nobody has a local account here">
-        People who sign in with an issuer are not listed: it says who they are, and which role they have.
+        People who sign in through an identity provider are managed there and not listed here.
       </EmptyState>
     );
   }
@@ -105,7 +105,7 @@ function People({ onChange }: { readonly onChange: (change: Change) => void }) {
           cell: ({ role, operates, disabled }) => (
             <span className={styles['badges']}>
               <Badge tone={role === 'Administrator' ? 'info' : 'neutral'}>{role}</Badge>
-              {operates && <Badge tone="info">operates</Badge>}
+              {operates && <Badge tone="info">operates the installation</Badge>}
               {disabled && <Badge tone="warning">disabled</Badge>}
             </span>
           ),
@@ -115,13 +115,13 @@ function People({ onChange }: { readonly onChange: (change: Change) => void }) {
           isSecondary: true,
           heading: 'Last sign-in',
           cell: ({ lastSignInDateTime }) =>
-            lastSignInDateTime === null ? 'never' : <RelativeTime at={lastSignInDateTime} />,
+            lastSignInDateTime === null ? 'never' : <RelativeTime at={lastSignInDateTime} isPast />,
         },
         {
           id: 'created',
           isSecondary: true,
           heading: 'Added',
-          cell: ({ createdDateTime }) => <RelativeTime at={createdDateTime} />,
+          cell: ({ createdDateTime }) => <RelativeTime at={createdDateTime} isPast />,
         },
         {
           id: 'change',
@@ -152,9 +152,9 @@ function PersonMenu({
       }
     >
       <MenuItem label="Name and role …" onAction={() => onChange({ kind: 'edit', person })} />
-      <MenuItem label="New one-time password …" onAction={() => onChange({ kind: 'reset', person })} />
+      <MenuItem label="Reset password …" onAction={() => onChange({ kind: 'reset', person })} />
       <MenuItem
-        label={person.disabled ? 'Let sign in again …' : 'Disable …'}
+        label={person.disabled ? 'Enable …' : 'Disable …'}
         onAction={() => onChange({ kind: person.disabled ? 'enable' : 'disable', person })}
       />
       <MenuSeparator />

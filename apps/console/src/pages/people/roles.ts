@@ -3,9 +3,9 @@ import type { Option } from '../../ui/select.tsx';
 
 /** The roles, with what each may do. */
 export const ROLES: readonly (Option & { readonly id: Role })[] = [
-  { id: 'Viewer', label: 'Viewer', note: 'sees everything of the tenant' },
-  { id: 'Operator', label: 'Operator', note: 'and asks for actions, cancels and undoes them' },
-  { id: 'Administrator', label: 'Administrator', note: 'and manages the people of the tenant' },
+  { id: 'Viewer', label: 'Viewer', note: 'can see everything in the tenant' },
+  { id: 'Operator', label: 'Operator', note: 'can also request, cancel and undo actions' },
+  { id: 'Administrator', label: 'Administrator', note: 'can also manage the tenant’s people' },
 ];
 
 /** The role of that id. */

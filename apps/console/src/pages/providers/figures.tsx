@@ -11,14 +11,18 @@ export function Figures({ provider: { backlog, latency, actions } }: { readonly 
     backlog.waiting === null ? '?' : `${count(backlog.waiting)}${backlog.waiting >= COUNTED ? '+' : ''}`;
   return (
     <dl className={styles['figures']}>
-      <Figure name="Waiting" value={waiting} note="of all tenants" />
+      <Figure name="Waiting" value={waiting} note="across all tenants" />
       <Figure
-        name="Typically"
+        name="Typical time"
         value={latency == null ? '–' : duration(latency.p50)}
-        note="of the last hour"
+        note="median, last hour"
       />
-      <Figure name="At worst" value={latency == null ? '–' : duration(latency.p99)} note="but for 1 in 100" />
-      <Figure name="Actions" value={count(actions.length)} note="it knows" />
+      <Figure
+        name="Slowest"
+        value={latency == null ? '–' : duration(latency.p99)}
+        note="99 in 100 are faster"
+      />
+      <Figure name="Actions" value={count(actions.length)} note="supported" />
     </dl>
   );
 }

@@ -37,7 +37,7 @@ export function PauseButton({ provider }: { readonly provider: Provider }) {
   };
   const resume = async (): Promise<void> => {
     takeOver(await request<Provider>(`${path}/resume`, { method: 'POST' }));
-    toast(`${provider.id} goes on.`);
+    toast(`${provider.id} is running again.`);
   };
   const waiting = provider.backlog.waiting ?? 0;
   return (
@@ -58,13 +58,13 @@ export function PauseButton({ provider }: { readonly provider: Provider }) {
           title={`Pause ${nameOf(provider)}?`}
           isOpen={isOpen}
           onClose={() => setOpen(false)}
-          confirm="Pause it"
+          confirm="Pause"
           isDisabled={reason.trim() === ''}
           onConfirm={pause}
         >
           <p>
-            Nothing is started there any more, for any tenant, until somebody resumes it. What waits is kept;
-            what was issued goes on, and can be cancelled.
+            Nothing starts here, for any tenant, until someone resumes it. Waiting actions are kept. Actions
+            already sent to the vendor continue and can be cancelled.
           </p>
           <TextField
             label="Why?"
@@ -74,7 +74,7 @@ export function PauseButton({ provider }: { readonly provider: Provider }) {
             value={reason}
             onChange={setReason}
             placeholder="Firewall upgrade until 18:00."
-            description="Shown to everybody whose actions wait for it."
+            description="Shown to everyone whose actions are waiting for it."
           />
         </ConfirmDialog>
       ) : (
@@ -82,14 +82,14 @@ export function PauseButton({ provider }: { readonly provider: Provider }) {
           title={`Resume ${nameOf(provider)}?`}
           isOpen={isOpen}
           onClose={() => setOpen(false)}
-          confirm="Resume it"
+          confirm="Resume"
           onConfirm={resume}
         >
           <p>It was paused because: {provider.paused.reason}</p>
           <p>
             {waiting === 0
-              ? 'Nothing waits there.'
-              : `${plural(waiting, 'action waits', 'actions wait')} there, and will be started as fast as its quota allows.`}
+              ? 'Nothing is waiting.'
+              : `${plural(waiting, 'action is', 'actions are')} waiting and will start as fast as the quota allows.`}
           </p>
         </ConfirmDialog>
       )}

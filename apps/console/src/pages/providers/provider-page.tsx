@@ -29,8 +29,8 @@ const route = getRouteApi('/shell/providers/$instance');
 const BACK = { href: '/providers', label: 'Providers' };
 const BREAKERS: Readonly<Record<Provider['breaker'], string>> = {
   closed: 'Closed: calls go through',
-  open: 'Open: the vendor does not answer, and is left alone',
-  halfOpen: 'Half open: one call is trying',
+  open: 'Open: the vendor is not responding, so calls are on hold',
+  halfOpen: 'Half open: one call is checking whether the vendor is back',
 };
 
 /** One provider instance: how it fares, and what it can do. */
@@ -44,7 +44,7 @@ export function ProviderPage() {
       <Card>
         {data !== undefined ? (
           <EmptyState title="No such provider">
-            None of this id serves the tenant. It may have been taken out of the configuration.
+            No provider with this id serves this tenant. It may have been removed from the configuration.
           </EmptyState>
         ) : isPending || error === null ? (
           <SkeletonLines lines={6} />
@@ -68,7 +68,7 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
       note={id}
       actions={
         <>
-          <LinkButton href={`/actions?provider=${encodeURIComponent(filter)}`}>Its actions</LinkButton>
+          <LinkButton href={`/actions?provider=${encodeURIComponent(filter)}`}>View actions</LinkButton>
           <PauseButton provider={provider} />
         </>
       }
@@ -79,7 +79,7 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
         </Banner>
       )}
       {paused !== null ? (
-        <Banner tone="warning" title="Paused: nothing is started here">
+        <Banner tone="warning" title="Paused: nothing starts here">
           {paused.reason} (<RelativeTime at={paused.at} isPast />
           {paused.by !== undefined && `, by ${paused.by.user ?? `application ${paused.by.appId}`}`})
         </Banner>
@@ -115,7 +115,7 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
           ))}
         </ul>
       </Card>
-      <Card title="Facts">
+      <Card title="Details">
         <KeyValue
           facts={[
             ['Vendor and provider', `${vendor} / ${provider.provider}`],
@@ -125,11 +125,11 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
             ['Tenants', tenants === undefined ? null : tenants.includes('*') ? 'all' : tenants.join(', ')],
             ['Documentation', linkOf(docUrl)],
             [
-              'Compared last',
+              'Last synchronised',
               maintained === null ? null : (
                 <>
                   <RelativeTime at={maintained.at} isPast />
-                  {`: ${count(maintained.checked)} checked, ${count(maintained.added)} put back, ${count(maintained.removed)} taken away`}
+                  {`: ${count(maintained.checked)} checked, ${count(maintained.added)} restored, ${count(maintained.removed)} removed`}
                   {maintained.problems?.map((one) => (
                     <span key={one}>{one}</span>
                   ))}
@@ -149,7 +149,7 @@ function HealthCard({ provider: { id, health } }: { readonly provider: Provider 
   const check = useMutation({
     mutationFn: () => request(`/api/v1/providers/${encodeURIComponent(id)}/health`, { method: 'POST' }),
     onSuccess: () => queries.invalidateQueries({ queryKey: providersQuery.queryKey }),
-    onError: (error) => toast(`It could not be asked. ${error.message}`, 'danger'),
+    onError: (error) => toast(`The health check failed. ${error.message}`, 'danger'),
   });
   return (
     <Card
@@ -166,14 +166,14 @@ function HealthCard({ provider: { id, health } }: { readonly provider: Provider 
         : {})}
     >
       {health === null ? (
-        <p className={styles['note']}>Nobody has asked it yet how it fares.</p>
+        <p className={styles['note']}>Not checked yet.</p>
       ) : (
         <>
           <p className={styles['health']}>
             {health.ok ? (
-              <CircleCheck size={16} className={styles['ok']} aria-label="Well" />
+              <CircleCheck size={16} className={styles['ok']} aria-label="Healthy" />
             ) : (
-              <CircleX size={16} className={styles['bad']} aria-label="Not well" />
+              <CircleX size={16} className={styles['bad']} aria-label="Unhealthy" />
             )}
             <span>{health.message}</span>
           </p>
@@ -194,7 +194,7 @@ function HealthCard({ provider: { id, health } }: { readonly provider: Provider 
             </ul>
           )}
           <p className={styles['note']}>
-            Asked <RelativeTime at={health.at} isPast />
+            Checked <RelativeTime at={health.at} isPast />
           </p>
         </>
       )}
@@ -215,7 +215,7 @@ function ActionItem({ action, instance }: { readonly action: ProviderAction; rea
         <div className={styles['badges']}>
           {action.deprecated !== null && <Badge tone="warning">Deprecated</Badge>}
           {action.revertible && <Badge tone="success">Can be undone</Badge>}
-          {action.cancellable && <Badge>Can be stopped</Badge>}
+          {action.cancellable && <Badge>Can be cancelled</Badge>}
           {action.blastRadius !== null && <Badge tone="warning">Limited: {action.blastRadius}</Badge>}
           {mayAct && (
             <LinkButton
@@ -237,7 +237,7 @@ function ActionItem({ action, instance }: { readonly action: ProviderAction; rea
           facts={[
             ...fields.map((field) => [field.name, parameterInWords(field)] as const),
             ['Also known as', action.aliases.length === 0 ? null : action.aliases.join(', ')],
-            ['Has to end within', duration(action.deadlineSeconds * 1000)],
+            ['Must finish within', duration(action.deadlineSeconds * 1000)],
             ['Lane', action.lane],
             ['Needs', action.requiredPermissions.length === 0 ? null : action.requiredPermissions.join(', ')],
             ['Documentation', linkOf(action.docUrl)],
@@ -250,9 +250,9 @@ function ActionItem({ action, instance }: { readonly action: ProviderAction; rea
 
 function parameterInWords({ kind, isRequired, description, example, choices, initial }: FormField): string {
   const parts = [
-    isRequired ? 'needed' : 'may be left out',
+    isRequired ? 'required' : 'optional',
     kind === 'choice' ? `one of ${choices.join(', ')}` : kind,
-    initial === '' ? null : `else ${initial}`,
+    initial === '' ? null : `default ${initial}`,
     description,
     example === null ? null : `for example ${example}`,
   ];

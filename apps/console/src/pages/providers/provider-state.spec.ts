@@ -24,14 +24,14 @@ describe('what is said first of a provider instance', () => {
     [
       'that the vendor is left alone',
       { breaker: 'open', waiting: { reason: 'breakerOpen', waitMs: 60_000 } },
-      'Left alone',
+      'Not responding',
     ],
-    ['that one call tries the vendor', { breaker: 'halfOpen' }, 'Being tried'],
-    ['that it waits for quota', { waiting: { reason: 'quota', waitMs: 1000 } }, 'Waits for quota'],
+    ['that one call tries the vendor', { breaker: 'halfOpen' }, 'Reconnecting'],
+    ['that it waits for quota', { waiting: { reason: 'quota', waitMs: 1000 } }, 'Quota used up'],
     ['that the vendor asked to wait', { waiting: { reason: 'vendorBusy', waitMs: 1000 } }, 'Vendor busy'],
-    ['that it is not well', { health: { ok: false, message: 'No route.', at: paused.at } }, 'Not well'],
-    ['that nobody has asked', { health: null }, 'Not asked yet'],
-    ['that it is well', {}, 'Well'],
+    ['that it is not well', { health: { ok: false, message: 'No route.', at: paused.at } }, 'Unhealthy'],
+    ['that nobody has asked', { health: null }, 'Not checked yet'],
+    ['that it is well', {}, 'Healthy'],
   ] as readonly (readonly [string, Partial<Provider>, string])[])('is %s', (_what, changes, label) => {
     expect(stateOf(provider(changes)).label).toBe(label);
   });
@@ -40,7 +40,7 @@ describe('what is said first of a provider instance', () => {
     const quota = [{ calls: 20, perSeconds: 60, actions: null, left: 4, nextFreeMs: 1000 }];
     const { words } = stateOf(provider({ quota, waiting: { reason: 'quota', waitMs: 5000 } }));
     expect(words).toBe(
-      'The next action can start in 5.0 s. What is left is kept for cancels, and for what undoes or releases.',
+      'The next action can start in 5.0 s. The rest is reserved for cancelling, undoing and releasing.',
     );
   });
 });

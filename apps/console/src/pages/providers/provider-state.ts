@@ -14,35 +14,39 @@ export interface ProviderState {
 export function stateOf({ paused, breaker, waiting, health, quota }: Provider): ProviderState {
   const isReserved = quota?.every(({ left }) => left > 0) === true;
   if (paused !== null)
-    return { label: 'Paused', tone: 'warning', words: `Nothing is started there: ${paused.reason}` };
+    return {
+      label: 'Paused',
+      tone: 'warning',
+      words: `Nothing starts until it is resumed: ${paused.reason}`,
+    };
   if (breaker === 'open')
     return {
-      label: 'Left alone',
+      label: 'Not responding',
       tone: 'danger',
-      words: `The vendor does not answer, and is left alone${waiting === null ? '' : ` for ${duration(waiting.waitMs)}`}.`,
+      words: `The vendor is not responding, so calls are on hold.${waiting === null ? '' : ` Next attempt in ${duration(waiting.waitMs)}.`}`,
     };
   if (breaker === 'halfOpen')
     return {
-      label: 'Being tried',
+      label: 'Reconnecting',
       tone: 'warning',
-      words: 'The vendor did not answer; one call is trying it now.',
+      words: 'The vendor was not responding. One call is checking whether it is back.',
     };
   if (waiting?.reason === 'quota')
     return {
-      label: 'Waits for quota',
+      label: 'Quota used up',
       tone: 'warning',
-      words: `The next action can start in ${duration(waiting.waitMs)}.${isReserved ? ' What is left is kept for cancels, and for what undoes or releases.' : ''}`,
+      words: `The next action can start in ${duration(waiting.waitMs)}.${isReserved ? ' The rest is reserved for cancelling, undoing and releasing.' : ''}`,
     };
   if (waiting?.reason === 'vendorBusy')
     return {
       label: 'Vendor busy',
       tone: 'warning',
-      words: `The vendor asked to wait, for ${duration(waiting.waitMs)} from now.`,
+      words: `The vendor asked Riposte to wait ${duration(waiting.waitMs)}.`,
     };
-  if (health === null) return { label: 'Not asked yet', tone: 'neutral', words: null };
+  if (health === null) return { label: 'Not checked yet', tone: 'neutral', words: null };
   return health.ok
-    ? { label: 'Well', tone: 'success', words: health.message }
-    : { label: 'Not well', tone: 'danger', words: health.message };
+    ? { label: 'Healthy', tone: 'success', words: health.message }
+    : { label: 'Unhealthy', tone: 'danger', words: health.message };
 }
 
 /** A name for people; the id of an instance stands beside it. */

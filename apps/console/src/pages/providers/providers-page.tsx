@@ -18,7 +18,7 @@ import { useProviders } from './use-providers.ts';
 export function ProvidersPage() {
   const { data, isPending, error, refetch } = useProviders();
   return (
-    <Page title="Providers" note="Who carries out the actions, and how each of them fares now.">
+    <Page title="Providers" note="Where your actions are carried out, and the state of each provider now.">
       {data === undefined ? (
         <Card>
           {isPending || error === null ? (
@@ -30,7 +30,7 @@ export function ProvidersPage() {
       ) : data.length === 0 ? (
         <Card>
           <EmptyState icon={Building2} title="No provider serves this tenant">
-            Whoever runs the installation names the providers and their tenants in its configuration.
+            Providers and the tenants they serve are set in the installation’s configuration.
           </EmptyState>
         </Card>
       ) : (

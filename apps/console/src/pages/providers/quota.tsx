@@ -9,13 +9,13 @@ const SHORT = 0.2;
 /** What is left of each window of the vendor's quota, and when there is more. */
 export function Quota({ provider: { quota } }: { readonly provider: Provider }) {
   if (quota === null)
-    return <p className={styles['note']}>What is left of the quota is not known: Redis does not answer.</p>;
-  if (quota.length === 0) return <p className={styles['note']}>No quota is known.</p>;
+    return <p className={styles['note']}>The remaining quota is unknown because Redis is not responding.</p>;
+  if (quota.length === 0) return <p className={styles['note']}>No rate limit applies.</p>;
   return (
     <ul className={styles['windows']}>
       {quota.map(({ calls, perSeconds, actions, left, nextFreeMs }) => {
         const of = actions === null ? 'all actions' : actions.join(', ');
-        const label = `${count(calls)} in ${duration(perSeconds * 1000)}`;
+        const label = `${count(calls)} per ${duration(perSeconds * 1000)}`;
         return (
           <li key={`${calls} ${perSeconds} ${of}`} className={styles['window']}>
             <div className={styles['windowWords']}>

@@ -1,15 +1,15 @@
 const PROBLEMS: Readonly<Record<string, string>> = {
-  expired: 'Signing in took too long, or was begun in another browser. Try once more.',
-  refused: 'The issuer did not let you in, or you went back.',
+  expired: 'Signing in took too long or was started in another browser. Try again.',
+  refused: 'The identity provider refused the sign-in, or it was cancelled.',
   failed:
-    'What the issuer sent could not be accepted. Try once more; if it stays so, the server’s log says why.',
-  noRole: 'The issuer knows you, but you have no role in Riposte. Ask whoever administers it.',
-  unavailable: 'The issuer does not answer. Try again in a while.',
+    'The answer of the identity provider could not be accepted. Try again; if it keeps failing, the server log says why.',
+  noRole: 'You are signed in, but have no role in Riposte. Ask an administrator to give you one.',
+  unavailable: 'The identity provider is not responding. Try again in a few minutes.',
   insecure:
-    'Nobody can sign in over plain HTTP, where others could read along. Use the address that begins with https.',
+    'Sign-in over plain HTTP is refused because others could read your password. Use the address that begins with https.',
 };
 
 /** Why signing in with an issuer failed, by the code that `/sign-in?problem=` has. */
 export function problemInWords(code: string): string {
-  return PROBLEMS[code] ?? 'Signing in failed. Try once more; if it stays so, the server’s log says why.';
+  return PROBLEMS[code] ?? 'Signing in failed. Try again; if it keeps failing, the server log says why.';
 }

@@ -22,11 +22,12 @@ export function SignInPage() {
   if (session.signedIn) return null;
   const { local, issuers } = session.signIn;
   return (
-    <Gate title="Sign in" note="To see what your security actions do, and to act on them.">
+    <Gate title="Sign in" note="See what your security actions are doing, and act on them.">
       {problem !== undefined && <Banner tone="danger">{problemInWords(problem)}</Banner>}
       {!local && issuers.length === 0 && (
-        <Banner tone="warning" title="Nobody can sign in here">
-          No issuer is configured, and local accounts are off. See “console” in the configuration.
+        <Banner tone="warning" title="Sign-in is not set up">
+          No identity provider is configured and local accounts are turned off. See “console” in the
+          configuration.
         </Banner>
       )}
       {issuers.map(({ id, name }) => (
@@ -96,10 +97,10 @@ function LocalForm({ returnTo }: { readonly returnTo: string }) {
 
 function refusalInWords(error: Error): string {
   if (!(error instanceof ApiError)) return error.message;
-  if (error.status === 401) return 'Name or password is wrong.';
+  if (error.status === 401) return 'Wrong name or password.';
   if (error.status === 429) {
     const wait = error.retryAfter === null ? 'a while' : `${error.retryAfter} s`;
-    return `There were too many attempts. Try again in ${wait}.`;
+    return `Too many attempts. Try again in ${wait}.`;
   }
   return error.message;
 }
