@@ -44,7 +44,7 @@ const ENTRY_POINTS = [
   '^(libs/[^/]+|libs/provider-sdk/conformance|plugins)/index\\.ts$',
   '^libs/plugin-host/runner\\.ts$',
   '^test/.*[.-]spec\\.ts$',
-  '^test/(bench|faults|fuzz)/[^/]+\\.ts$',
+  '^test/(bench|faults|fuzz|screenshots)/[^/]+\\.ts$',
   '^test/simulators/[^/]+/main\\.ts$',
 ];
 

@@ -19,7 +19,7 @@ const RESULTS = path.join(PROJECT_DIR, 'test-results');
 const PATIENCE_MS = 30_000;
 
 /** The tenant of everybody whom the issuer vouches for. */
-export const ISSUER_TENANT = '0a0b0c0d-1111-4111-8111-0123456789ab';
+const ISSUER_TENANT = '0a0b0c0d-1111-4111-8111-0123456789ab';
 
 /**
  * Providers for every test: `mock`; `branch`, which one test pauses; `silent`, whose outcomes nobody knows. People sign
@@ -79,7 +79,7 @@ export class Site {
   }
 }
 
-export interface PersonOptions {
+interface PersonOptions {
   /** Default: a tenant of their own. */
   readonly tenant?: string;
   /** Default `Operator`. */
@@ -94,7 +94,7 @@ export interface PersonOptions {
 }
 
 /** Somebody with an account, at a browser of their own. */
-export interface Person {
+interface Person {
   readonly name: string;
   readonly password: string;
   readonly tenant: string;

@@ -15,7 +15,7 @@ describeInBrowser('a new action', () => {
     await page.getByText(/whole number/i).waitFor();
     await duration.fill('3000');
     await page.getByText(/whole number/i).waitFor({ state: 'detached' });
-    await page.getByLabel('Reason').fill('Tried by hand');
+    await page.getByRole('textbox', { name: 'Reason' }).fill('Tried by hand');
     await page.getByRole('button', { name: 'Preview' }).click();
     await page.getByRole('heading', { name: 'Preview' }).waitFor();
     await page.getByRole('button', { name: 'Create' }).dblclick();
