@@ -83,10 +83,13 @@ export class OperatorsController {
 
   @Post(':name/reset-password')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Give the account another password for the next sign-in; its sessions end' })
+  @ApiOperation({
+    summary: 'Give the account another password for the next sign-in; its sessions end',
+    description: '409: it was changed at the same time.',
+  })
   @ApiParam({ name: 'name', example: 'alice' })
   @ApiOkResponse({ type: OperatorWithPasswordDto })
-  @ApiGraphErrors(401, 403, 404, 429, 500, 503)
+  @ApiGraphErrors(401, 403, 404, 409, 429, 500, 503)
   async resetPassword(
     @Param('name') name: string,
     @Req() request: FastifyRequest,
