@@ -31,7 +31,10 @@ export function IdleGuard() {
   const { idleUntil, endsAt } = useSession();
   const [{ idleMs, openedAt }] = useState(() => {
     const now = Date.now();
-    return { idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - serverNow())), openedAt: now };
+    return {
+      idleMs: Math.min(MOST_MS, Math.max(LEAST_MS, Date.parse(idleUntil) - serverNow())),
+      openedAt: now,
+    };
   });
   const seenAt = useRef(openedAt);
   const isLeaving = useRef(false);
