@@ -100,7 +100,7 @@ describeInBrowser('the list of actions', () => {
     const { page, context, client } = await visitors.person();
     await context.route('**/api/v1/events*', (route) => route.abort());
     await page.goto('/actions');
-    await page.getByText('Updating every few seconds').first().waitFor();
+    await page.getByText('Every few seconds').first().waitFor();
     const id = await client.act('BlockIp', { IP: '203.0.113.7' });
     await client.ended(id);
     await page.getByRole('button', { name: /1 new/ }).click();
