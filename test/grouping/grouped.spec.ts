@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { grouped } from '#grouping';
 
 /** A call whose groups are recorded, and end when told to. */
@@ -20,8 +20,6 @@ function recorded(limits: Parameters<typeof grouped>[1] = {}) {
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-
-afterEach(() => vi.useRealTimers());
 
 describe('calls made in a group', () => {
   it('go at once when they are alone, each with its own answer', async () => {
@@ -49,59 +47,6 @@ describe('calls made in a group', () => {
     expect(await Promise.all(later)).toEqual([20, 30, 40]);
   });
 
-  it('gather after a group of several for as long as that took, and after a lone one go at once', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    const { groups, call } = recorded();
-    const several = [call(1), call(2)];
-    await turn();
-    vi.advanceTimersByTime(20);
-    groups[0]?.end();
-    await Promise.all(several);
-    const gathered = [call(3)];
-    await turn();
-    vi.advanceTimersByTime(19);
-    gathered.push(call(4));
-    await turn();
-    expect(groups).toHaveLength(1);
-    vi.advanceTimersByTime(1);
-    await turn();
-    groups[1]?.end();
-    expect(await Promise.all(gathered)).toEqual([30, 40]);
-    const afterTwo = call(5);
-    await turn();
-    vi.advanceTimersByTime(20);
-    groups[2]?.end();
-    await afterTwo;
-    const afterOne = call(6);
-    await turn();
-    expect(groups.map(({ items }) => items)).toEqual([[1, 2], [3, 4], [5], [6]]);
-    groups[3]?.end();
-    expect(await afterOne).toBe(60);
-  });
-
-  it('gather no longer once there are as many as a group holds', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    const { groups, call } = recorded({ size: 2 });
-    const first = [call(1), call(2)];
-    await turn();
-    vi.advanceTimersByTime(20);
-    groups[0]?.end();
-    await Promise.all(first);
-    const full = [call(3), call(4)];
-    const next = call(5);
-    await turn();
-    expect(groups.map(({ items }) => items)).toEqual([
-      [1, 2],
-      [3, 4],
-    ]);
-    groups[1]?.end();
-    expect(await Promise.all(full)).toEqual([30, 40]);
-    vi.advanceTimersByTime(20);
-    await turn();
-    groups[2]?.end();
-    expect(await next).toBe(50);
-  });
-
   it('are split where there are more than a group holds', async () => {
     const { groups, call } = recorded({ size: 2, parallel: 10 });
     const answers = [call(1), call(2), call(3)];
@@ -118,11 +63,11 @@ describe('calls made in a group', () => {
     groups[0]?.end();
     expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
     const all = Promise.allSettled([call(1), call(2)]);
-    await expect.poll(() => groups.length).toBe(2);
+    await turn();
     groups[1]?.end(new Error('gone'));
     expect((await all).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     const again = call(3);
-    await expect.poll(() => groups.length).toBe(3);
+    await turn();
     groups[2]?.end();
     expect(await again).toBe(30);
   });
