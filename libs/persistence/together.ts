@@ -105,23 +105,13 @@ export class Together {
       .find({ _id: { $in: [...ids] } })
       .project<ClaimedDocument>(CLAIMED_FIELDS)
       .toArray();
-    return new Map(
-      documents.map((document) => {
-        const { _id } = document;
-        return [_id.toString(), document];
-      }),
-    );
+    return byId(documents);
   }
 
   /** Reads the documents of these ids, as the primary has them. */
   async #read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
     const documents = await this.#actions.find({ _id: { $in: [...ids] } }).toArray();
-    return new Map(
-      documents.map((document) => {
-        const { _id } = document;
-        return [_id.toString(), document];
-      }),
-    );
+    return byId(documents);
   }
 
   /** Reads who owns the documents of these ids, or ended them. */
@@ -221,4 +211,15 @@ function updateOf(
   return writes.length === 1
     ? { q: { _id: ids[0], ...filter }, u: [{ $set: changes }] }
     : { q: { _id: { $in: ids }, ...filter }, u: [{ $set: changes }], multi: true, hint: { _id: 1 } };
+}
+
+function byId<Document extends { readonly _id: Uuid }>(
+  documents: readonly Document[],
+): ReadonlyMap<string, Document> {
+  return new Map(
+    documents.map((document) => {
+      const { _id } = document;
+      return [_id.toString(), document];
+    }),
+  );
 }

@@ -15,6 +15,7 @@ import {
 import type { ReactNode } from 'react';
 import type { ActionPhase, ActionStatus } from '../api/types.ts';
 import styles from './badge.module.css';
+import tones from './tones.module.css';
 import { classNames } from './class-names.ts';
 
 /** What a colour says; a word and an icon say it besides. */
@@ -33,7 +34,7 @@ export function Badge({
   readonly children: ReactNode;
 }) {
   return (
-    <span className={classNames(styles['badge'], styles[tone])}>
+    <span className={classNames(styles['badge'], tones[tone])}>
       {Icon !== undefined && (
         <Icon
           size={13}

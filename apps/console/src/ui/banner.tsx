@@ -2,6 +2,7 @@ import { CircleAlert, CircleCheck, CircleHelp, Info, TriangleAlert, type LucideI
 import type { ReactNode } from 'react';
 import type { Tone } from './badge.tsx';
 import styles from './banner.module.css';
+import tones from './tones.module.css';
 import { classNames } from './class-names.ts';
 
 const ICONS: Readonly<Record<Tone, LucideIcon>> = {
@@ -27,7 +28,7 @@ export function Banner({
 }) {
   const Icon = ICONS[tone];
   return (
-    <div className={classNames(styles['banner'], styles[tone])} role={tone === 'danger' ? 'alert' : 'status'}>
+    <div className={classNames(styles['banner'], tones[tone])} role={tone === 'danger' ? 'alert' : 'status'}>
       <Icon size={16} aria-hidden />
       <div className={styles['text']}>
         {title !== undefined && <p className={styles['title']}>{title}</p>}
