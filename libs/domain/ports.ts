@@ -240,6 +240,8 @@ export interface DueLift {
   readonly tries: number;
   /** When it was to be looked at. */
   readonly dueAt: Date;
+  /** When it was read, by the database's clock, which alone says what is due. */
+  readonly readAt: Date;
 }
 
 /** The effects that have an end and were not lifted yet. They are on record: nothing but the database knows them. */

@@ -91,7 +91,7 @@ export class LiftEffects {
     if (tries >= MOST_TRIES) return this.#giveUp(lift, message, 'the effect is not lifted');
     const next =
       (revert.completedAt ?? revert.lastActionAt).getTime() + (tries === 0 ? 0 : this.#retryMs(tries));
-    if (next > Date.now()) return this.#lifts.postpone(lift, new Date(next));
+    if (next > lift.readAt.getTime()) return this.#lifts.postpone(lift, new Date(next));
     return this.#begin(lift);
   }
 
@@ -107,7 +107,7 @@ export class LiftEffects {
     const tries = lift.tries + 1;
     if (tries >= MOST_TRIES) return this.#giveUp(lift, why, 'the effect is not lifted');
     this.#log.warn({ ...factsOf(lift), why }, 'an effect could not be lifted; it is tried again');
-    await this.#lifts.postpone(lift, new Date(Date.now() + this.#retryMs(tries)), true);
+    await this.#lifts.postpone(lift, after(lift, this.#retryMs(tries)), true);
   }
 
   async #giveUp(lift: DueLift, why: string, what: string): Promise<void> {
@@ -116,8 +116,13 @@ export class LiftEffects {
   }
 
   #again(lift: DueLift, inMs: number): Promise<void> {
-    return this.#lifts.postpone(lift, new Date(Date.now() + inMs));
+    return this.#lifts.postpone(lift, after(lift, inMs));
   }
+}
+
+/** By the database's clock: a machine whose own is wrong must not lift late, or over and over. */
+function after({ readAt }: DueLift, ms: number): Date {
+  return new Date(readAt.getTime() + ms);
 }
 
 function factsOf({ id, tenantId, effectUntil, tries }: DueLift) {

@@ -13,7 +13,7 @@ export const LIFT_WATCHED_MS = 30_000;
 
 export const ONE_MORE_TRY: Expression = { $add: [{ $ifNull: ['$liftTries', 0] }, 1] };
 
-interface LiftFields extends Omit<DueLift, 'id' | 'dueAt' | 'revertedBy'> {
+interface LiftFields extends Omit<DueLift, 'id' | 'dueAt' | 'readAt' | 'revertedBy'> {
   readonly _id: Uuid;
   readonly liftAt: Date;
   readonly revertedBy?: string | null;
@@ -36,9 +36,10 @@ export class MongoEffectLifts implements EffectLifts {
   }
 
   async due(limit: number): Promise<readonly DueLift[]> {
+    const readAt = this.#clock.now();
     const found = await repeatedRead(this.#budgetMs, () =>
       this.#actions
-        .find({ liftAt: { $lte: this.#clock.now() } })
+        .find({ liftAt: { $lte: readAt } })
         .project<LiftFields>({
           tenantId: 1,
           appId: 1,
@@ -56,6 +57,7 @@ export class MongoEffectLifts implements EffectLifts {
     return found.map(({ _id, liftAt, revertedBy = null, ...rest }) => ({
       id: _id.toString(),
       dueAt: liftAt,
+      readAt,
       revertedBy,
       ...rest,
     }));

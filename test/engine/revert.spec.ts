@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import {
   OperationalError,
   UserError,
@@ -582,8 +582,18 @@ describe('an effect whose time is over', () => {
     const { id } = await done({ effectUntil: over() });
     await lift({}, { registry: new ProviderRegistry([], {}) });
     expect((await find(id)).revertedBy).toBeNull();
+    await comeDue(id);
     await lift();
     expect((await find(id)).revertedBy).not.toBeNull();
+  });
+
+  it('is tried later by the clock of the database, however wrong that of the process is', async () => {
+    const { done, lift } = site();
+    const { id } = await done({ effectUntil: over() });
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.UTC(2060, 0));
+    onTestFinished(() => clock.mockRestore());
+    await lift({}, { registry: new ProviderRegistry([], {}) });
+    expect((await actions().findOne(idOf(id)))?.liftAt?.getTime()).toBeLessThan(Date.UTC(2059, 0));
   });
 
   it('can be lifted earlier by anybody, and is not lifted again at its time', async () => {
