@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,8 @@ const CLIENT = 3;
 const PRODUCER = 4;
 const CONSUMER = 5;
 
+const SUBMITTED = 'POST /beta/security/securityActions';
+
 const PRELOAD = `--require ${path.join(PROJECT_DIR, 'test/support/loaded-packages.cjs')}`;
 
 let receiver: OtlpReceiver;
@@ -38,23 +40,13 @@ beforeAll(async () => {
     response.writeHead(400).end();
   });
   await new Promise<void>((resolve) => void vendor.listen(0, '127.0.0.1', resolve));
-  const baseUrl = `http://127.0.0.1:${(vendor.address() as AddressInfo).port}`;
   stack = await Stack.start({
-    config: JSON.stringify({
-      providers: [
-        { id: 'mock', plugin: 'mock' },
-        {
-          id: 'remote',
-          plugin: 'mock',
-          subProvider: 'remote',
-          network: { allow: ['127.0.0.0/8'] },
-          settings: { baseUrl },
-        },
-      ],
-    }),
+    config: configOf(false),
     env: {
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
       OTEL_BSP_SCHEDULE_DELAY: '50',
+      // Of all tries of a batch: longer than a stop waits.
+      OTEL_EXPORTER_OTLP_TIMEOUT: '4000',
       NODE_OPTIONS: PRELOAD,
       RIPOSTE_TEST_LOADED: loadedDir,
     },
@@ -67,6 +59,28 @@ afterAll(async () => {
   vendor.close();
   await rm(loadedDir, { recursive: true, force: true });
 });
+
+/** Of riposte.config.yaml. */
+function configOf(propagateToVendors: boolean): string {
+  const baseUrl = `http://127.0.0.1:${(vendor.address() as AddressInfo).port}`;
+  return JSON.stringify({
+    limits: { perApp: 0 },
+    tracing: { propagateToVendors },
+    providers: [
+      { id: 'mock', plugin: 'mock' },
+      {
+        id: 'remote',
+        plugin: 'mock',
+        subProvider: 'remote',
+        network: { allow: ['127.0.0.0/8'] },
+        settings: { baseUrl },
+      },
+    ],
+  });
+}
+
+/** At the vendor that is called by HTTP. */
+const REMOTE = { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: 'remote' } };
 
 /** What a caller sends who has a trace of its own. */
 function ownTrace(): { readonly traceId: string; readonly spanId: string; readonly header: string } {
@@ -88,15 +102,18 @@ async function act(
   return answer.body.id;
 }
 
-/** Of a trace, once it has as many `dispatch` spans; in the order of their claims. */
-async function traceOf(traceId: string, dispatches: number): Promise<readonly ReceivedSpan[]> {
-  return eventually(() => {
-    const spans = receiver.spans.filter((span) => span.traceId === traceId);
-    return spans.filter(({ name }) => name === 'dispatch').length >= dispatches &&
-      spans.some(({ kind }) => kind === SERVER)
-      ? spans
-      : false;
+/** The spans of a trace, once it has so many of each of these. */
+async function traceOf(
+  traceId: string,
+  expected: Readonly<Record<string, number>> = {},
+): Promise<readonly ReceivedSpan[]> {
+  const least = Object.entries({ [SUBMITTED]: 1, submit: 1, enqueue: 1, dispatch: 1, ...expected });
+  let spans: readonly ReceivedSpan[] = [];
+  await eventually(() => {
+    spans = receiver.spans.filter((span) => span.traceId === traceId);
+    return least.every(([name, count]) => spans.filter((span) => span.name === name).length >= count);
   });
+  return spans;
 }
 
 const named = (spans: readonly ReceivedSpan[], name: string): ReceivedSpan[] =>
@@ -123,8 +140,8 @@ describe('the trace of an action', () => {
     const caller = ownTrace();
     const id = await act('BlockIp', { IP: '203.0.113.99' }, { traceparent: caller.header });
     await client.ended(id);
-    const spans = await traceOf(caller.traceId, 1);
-    const server = one(spans, 'POST /beta/security/securityActions');
+    const spans = await traceOf(caller.traceId);
+    const server = one(spans, SUBMITTED);
     expect(server).toMatchObject({
       service: 'riposte-api',
       kind: SERVER,
@@ -163,14 +180,14 @@ describe('the trace of an action', () => {
   it('holds no parameter', async () => {
     const id = await act('BlockIp', { IP: '203.0.113.177' });
     await client.ended(id);
-    await traceOf(await traceIdOf(id), 1);
+    await traceOf(await traceIdOf(id));
     expect(receiver.raw).not.toContain('203.0.113.177');
   });
 
   it('has each attempt, which links to the one before', async () => {
     const id = await act('FailTimes', { times: 2 });
     expect((await client.ended(id)).attempts).toHaveLength(3);
-    const spans = await traceOf(await traceIdOf(id), 3);
+    const spans = await traceOf(await traceIdOf(id), { dispatch: 3 });
     const [first, second, third] = named(spans, 'plugin execute');
     expect(first).toMatchObject({ failed: true, attributes: { 'error.type': 'transient' }, links: [] });
     expect(second).toMatchObject({ failed: true, links: [{ spanId: first?.spanId }] });
@@ -189,20 +206,27 @@ describe('the trace of an action', () => {
   it('has the polls of a long operation, which link to the call that began it', async () => {
     const id = await act('LongRunning', { durationMs: 1200 });
     await client.ended(id);
-    const spans = await traceOf(await traceIdOf(id), 2);
+    const traceId = await traceIdOf(id);
+    await eventually(() =>
+      receiver.spans.some(
+        (span) =>
+          span.traceId === traceId &&
+          span.name === 'plugin poll' &&
+          span.attributes['riposte.outcome'] === 'completed',
+      ),
+    );
+    const spans = await traceOf(traceId, { dispatch: 2 });
     const begun = one(spans, 'plugin execute');
     expect(begun.attributes['riposte.outcome']).toBe('pending');
     const polls = named(spans, 'plugin poll');
     expect(polls.length).toBeGreaterThan(0);
     for (const poll of polls) expect(poll.links).toMatchObject([{ spanId: begun.spanId }]);
-    expect(polls.some(({ attributes }) => attributes['riposte.outcome'] === 'completed')).toBe(true);
   });
 
   it('has the requests to the vendor, which is not told of it', async () => {
-    const remote = { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: 'remote' } };
-    const id = await act('BlockIp', { IP: '203.0.113.5' }, { extra: remote });
+    const id = await act('BlockIp', { IP: '203.0.113.5' }, { extra: REMOTE });
     await client.ended(id);
-    const spans = await traceOf(await traceIdOf(id), 1);
+    const spans = await traceOf(await traceIdOf(id));
     const request = spans.find(({ kind }) => kind === CLIENT);
     expect(request).toMatchObject({
       parentSpanId: one(spans, 'plugin execute').spanId,
@@ -217,13 +241,13 @@ describe('the trace of an action', () => {
     const caller = ownTrace();
     const id = await act('BlockIp', { IP: '203.0.113.6' }, { traceparent: caller.header });
     await client.ended(id);
-    const line = (process: ProductProcess | undefined, msg: string) =>
-      process?.log.find((entry) => entry['msg'] === msg && entry['trace_id'] === caller.traceId);
-    const spans = await traceOf(caller.traceId, 1);
+    const line = (of: ProductProcess | undefined, msg: string) =>
+      of?.log.find((entry) => entry['msg'] === msg && entry['trace_id'] === caller.traceId);
+    const spans = await traceOf(caller.traceId);
     await eventually(() => line(stack.workers[0], 'action ended'));
     expect(line(stack.api, 'action submitted')?.['span_id']).toBe(one(spans, 'submit').spanId);
     // By which the `request-id` of an answer leads to the trace.
-    const server = one(spans, 'POST /beta/security/securityActions');
+    const server = one(spans, SUBMITTED);
     expect(line(stack.api, 'request answered')).toMatchObject({
       span_id: server.spanId,
       requestId: server.attributes['riposte.request.id'],
@@ -237,7 +261,7 @@ describe('a traceparent', () => {
     async (traceparent) => {
       const id = await act('BlockIp', { IP: '203.0.113.7' }, { traceparent });
       await client.ended(id);
-      const spans = await traceOf(await traceIdOf(id), 1);
+      const spans = await traceOf(await traceIdOf(id));
       expect(spans.find(({ kind }) => kind === SERVER)?.parentSpanId).toBeUndefined();
     },
   );
@@ -249,7 +273,7 @@ describe('a traceparent', () => {
     // What comes later has come, so what was before would have.
     const after = await act('BlockIp', { IP: '203.0.113.8' });
     await client.ended(after);
-    await traceOf(await traceIdOf(after), 1);
+    await traceOf(await traceIdOf(after));
     expect(receiver.spans.filter(({ traceId }) => traceId === caller.traceId)).toEqual([]);
   });
 });
@@ -274,12 +298,35 @@ describe('the requests of a batch', () => {
       },
     );
     for (const { body } of answer.body.responses) await client.ended(body.id);
-    const spans = await traceOf(caller.traceId, 2);
+    const spans = await traceOf(caller.traceId, {
+      [SUBMITTED]: 0,
+      'POST /v1.0/security/securityActions': 2,
+      'POST /v1.0/$batch': 1,
+      dispatch: 2,
+    });
     const batch = one(spans, 'POST /v1.0/$batch');
     expect(
       named(spans, 'POST /v1.0/security/securityActions').map(({ parentSpanId }) => parentSpanId),
     ).toEqual([batch.spanId, batch.spanId]);
     expect(new Set(named(spans, 'plugin execute').map(({ spanId }) => spanId)).size).toBe(2);
+  });
+});
+
+describe('a vendor that is to be told of the trace', () => {
+  it('is sent the traceparent of its request', async () => {
+    await writeFile(stack.env['RIPOSTE_CONFIG'] ?? '', configOf(true));
+    const [before] = stack.workers.splice(0);
+    await stack.startWorker().ready();
+    await before?.end();
+    vendorHeard.length = 0;
+    const caller = ownTrace();
+    const id = await act('BlockIp', { IP: '203.0.113.5' }, { traceparent: caller.header, extra: REMOTE });
+    await client.ended(id);
+    const spans = await traceOf(caller.traceId);
+    const request = spans.find(({ kind }) => kind === CLIENT);
+    expect(vendorHeard.map(({ traceparent }) => traceparent)).toEqual([
+      `00-${caller.traceId}-${request?.spanId}-01`,
+    ]);
   });
 });
 
