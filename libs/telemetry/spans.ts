@@ -6,7 +6,6 @@ import {
   context,
   propagation,
   trace,
-  type Attributes,
   type Context,
   type Span,
 } from '@opentelemetry/api';
@@ -18,7 +17,7 @@ import { UserError } from '#domain';
  */
 
 /** By OpenTelemetry's semantic conventions, or `riposte.*`. Never parameters, secrets, or words of a failure. */
-export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
+type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface SpanFacts {
   /** Default: one within the process. */
@@ -68,7 +67,7 @@ export function withSpan<T>(name: string, facts: SpanFacts, run: (span: LiveSpan
   if (facts.begins !== true && trace.getSpan(parent) === undefined) return run(NO_SPAN);
   const span = startSpan(name, facts, parent);
   const live: LiveSpan = {
-    set: (attributes) => void span.setAttributes(attributes as Attributes),
+    set: (attributes) => void span.setAttributes(attributes),
     failed: (type) => fail(span, type),
   };
   return context.with(trace.setSpan(parent, span), async () => {
@@ -235,7 +234,7 @@ function startSpan(name: string, facts: SpanFacts, parent: Context): Span {
       name,
       {
         ...(facts.kind === undefined ? {} : { kind: KINDS[facts.kind] }),
-        ...(facts.attributes === undefined ? {} : { attributes: facts.attributes as Attributes }),
+        ...(facts.attributes === undefined ? {} : { attributes: facts.attributes }),
         ...(facts.startedAt === undefined ? {} : { startTime: facts.startedAt }),
         links,
       },
