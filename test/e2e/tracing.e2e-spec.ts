@@ -22,7 +22,7 @@ const CONSUMER = 5;
 
 const SUBMITTED = 'POST /beta/security/securityActions';
 
-const PRELOAD = `--require ${path.join(PROJECT_DIR, 'test/support/loaded-packages.cjs')}`;
+const PRELOAD = `--require ${path.join(PROJECT_DIR, 'test/fixtures/loaded-packages.cjs')}`;
 
 let receiver: OtlpReceiver;
 let vendor: Server;
