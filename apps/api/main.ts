@@ -39,7 +39,7 @@ import { configuredProviders } from '#plugin-host';
 import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess } from '#telemetry';
+import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
@@ -84,6 +84,7 @@ await runProcess(log, stopWithin, async () => {
   const publicUrl = settings.publicUrl ?? settings.listenUrl;
   const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
+  const tracing = await startTracing({ env: process.env, service: 'riposte-api', log });
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
@@ -169,7 +170,7 @@ await runProcess(log, stopWithin, async () => {
     positions: skipTokens,
     log,
   });
-  const server = await createServer(log, tls, isTrustedProxy);
+  const server = await createServer(log, tls, isTrustedProxy, tracing.isOn);
   const drain = drainable(server);
   const routes = servedRoutes(server);
   authenticateBeforeBodies(server, callers);
@@ -270,6 +271,7 @@ await runProcess(log, stopWithin, async () => {
     bell.close();
     permits.close();
     await database.close();
+    await tracing.stop();
   };
 });
 

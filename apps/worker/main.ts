@@ -21,7 +21,7 @@ import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess } from '#telemetry';
+import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
 const BEAT_MS = 5000;
@@ -41,6 +41,7 @@ const log = createLogger('riposte-worker');
 
 await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+  const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
@@ -85,8 +86,20 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const asked = IS_SCHEDULED ? { permits } : {};
   const ledger = (instance: string) => database.entryLedger(instance);
-  const calls = new InstanceCalls({ ...asked, ledger, log });
-  const runner = new RunAction({ store, queue, registry, ...asked, calls, ledger, seal, log, workerId });
+  const propagatesTrace = config.tracing.propagateToVendors;
+  const calls = new InstanceCalls({ ...asked, ledger, log, propagatesTrace });
+  const runner = new RunAction({
+    store,
+    queue,
+    registry,
+    ...asked,
+    calls,
+    ledger,
+    seal,
+    log,
+    workerId,
+    propagatesTrace,
+  });
   const health = new CheckHealth({
     registry,
     calls,
@@ -188,6 +201,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     bell.close();
     permits.close();
     await database.close();
+    await tracing.stop();
   };
 });
 

@@ -118,6 +118,10 @@ const schema = Type.Object(
     ),
     auth: Type.Optional(authSchema),
     console: consoleSchema,
+    tracing: Type.Object(
+      { propagateToVendors: Type.Boolean({ default: false }) },
+      { additionalProperties: false, default: {} },
+    ),
     retention: Type.Optional(
       Type.Object(
         {
@@ -155,6 +159,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
   ],
   limits: { perApp: DEFAULT_PER_APP, blastRadius: { isolation: { perHour: DEFAULT_ISOLATIONS } } },
   console: CONSOLE_DEFAULT,
+  tracing: { propagateToVendors: false },
 };
 
 const FILE_NAME = 'riposte.config.yaml';

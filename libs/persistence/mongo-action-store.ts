@@ -137,6 +137,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       reverts = null,
       effectUntil = null,
       sealed = null,
+      traceparent = null,
       ...given
     } = action;
     const createdAt = this.#clock.now();
@@ -144,6 +145,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       _id: uuidOf(id),
       ...given,
       ...(sealed === null ? {} : { sealed }),
+      ...(traceparent === null ? {} : { traceparent }),
       lane,
       mutexKey,
       reverts,
