@@ -83,7 +83,9 @@ export class Notify {
   /** Finds what is to be told, and delivers what is due. */
   async pass(): Promise<void> {
     const { store, lease, owner } = this.#options;
-    if (await lease.take(owner, COLLECT_LEASE_MS)) await this.#collect();
+    const standing = await store.standing();
+    // Where nobody has subscribed it costs no write.
+    if (standing.length > 0 && (await lease.take(owner, COLLECT_LEASE_MS))) await this.#collect(standing);
     for (;;) {
       const due = await store.take(BATCH, TURN_MS);
       for (let at = 0; at < due.length; at += TOGETHER)
@@ -92,10 +94,10 @@ export class Notify {
     }
   }
 
-  async #collect(): Promise<void> {
+  async #collect(standing: readonly Subscription[]): Promise<void> {
     const { store } = this.#options;
     const isThorough = performance.now() >= this.#thoroughAt;
-    for (const subscription of await store.standing()) {
+    for (const subscription of standing) {
       const { createdAt, renewedAt, expiresAt, hasLifecycleUrl } = subscription;
       // Read before its history: what changed until then is told, too.
       const now = store.now();

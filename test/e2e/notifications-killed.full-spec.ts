@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 
-/** Workers that die, and a Redis that forgets, while changes are to be told. */
+/** Workers that die while changes are to be told. */
 
 const KILLS = 6;
 const ACTIONS_A_ROUND = 40;
