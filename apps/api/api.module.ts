@@ -1,10 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { LocalSignIn, TenantPeople } from '#auth';
-import type { ActionStore, RateLimit } from '#domain';
+import type { ActionStore, RateLimit, SubscriptionStore } from '#domain';
 import type {
   AskProvider,
   CancelAction,
+  ManageSubscriptions,
   ProviderRegistry,
   ResolveOutcome,
   RevertAction,
@@ -36,6 +37,8 @@ import { SessionController } from './session/session.controller.js';
 import type { SignInWays } from './session/session.dto.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
+import { DeadLettersController } from './subscriptions/dead-letters.controller.js';
+import { SubscriptionsController } from './subscriptions/subscriptions.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
@@ -43,6 +46,7 @@ import {
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
+  DEAD_LETTERS,
   EVENT_STREAMS,
   EXPORT_ACTIONS,
   FEEDS,
@@ -61,6 +65,7 @@ import {
   SEARCH,
   SIGN_IN_WAYS,
   SUBMIT_ACTION,
+  SUBSCRIPTIONS,
   TENANT_PEOPLE,
   VIEWS,
   WORKERS,
@@ -82,6 +87,8 @@ export interface ApiParts {
   readonly providers: Providers;
   readonly outlooks: Outlooks;
   readonly events: EventStreams;
+  readonly subscriptions: ManageSubscriptions;
+  readonly deadLetters: Pick<SubscriptionStore, 'deadLetters' | 'replay'>;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly callers: Callers;
@@ -106,6 +113,8 @@ export class ApiModule {
       controllers: [
         SecurityActionsController,
         BatchController,
+        SubscriptionsController,
+        DeadLettersController,
         NativeActionsController,
         EventsController,
         OverviewController,
@@ -134,6 +143,8 @@ export class ApiModule {
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: OUTLOOKS, useValue: parts.outlooks },
         { provide: EVENT_STREAMS, useValue: parts.events },
+        { provide: SUBSCRIPTIONS, useValue: parts.subscriptions },
+        { provide: DEAD_LETTERS, useValue: parts.deadLetters },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

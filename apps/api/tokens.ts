@@ -25,3 +25,5 @@ export const TENANT_PEOPLE = Symbol('TenantPeople');
 export const SIGN_IN_WAYS = Symbol('SignInWays');
 export const FEEDS = Symbol('Feeds');
 export const RATE_LIMIT = Symbol('RateLimit');
+export const SUBSCRIPTIONS = Symbol('ManageSubscriptions');
+export const DEAD_LETTERS = Symbol('DeadLetters');

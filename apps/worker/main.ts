@@ -8,6 +8,7 @@ import {
   InstanceCalls,
   LiftEffects,
   MaintainInstances,
+  Notify,
   Retention,
   RevertAction,
   RunAction,
@@ -164,6 +165,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
+  const notify = new Notify({
+    store: database.subscriptions,
+    lease: database.lease('notifications'),
+    owner: workerId,
+    seal,
+    network: config.notifications.network,
+    giveUpAfterMs: config.notifications.tryMinutes * 60_000,
+    log,
+  });
   const facts = (): WorkerFacts => ({
     running: runner.running,
     instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
@@ -181,6 +191,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   health.start();
   maintenance.start();
   overload.start();
+  notify.start();
   return async () => {
     clearInterval(beats);
     overload.stop();
@@ -193,6 +204,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       answers.stop().catch(onError),
       health.stop().catch(onError),
       maintenance.stop().catch(onError),
+      notify.stop().catch(onError),
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
