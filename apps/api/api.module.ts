@@ -24,6 +24,8 @@ import { HealthController } from './health/health.controller.js';
 import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
+import type { ApplicationNames } from './native/application-names.js';
+import { ApplicationsController } from './native/applications.controller.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { ExportActions } from './native/export-actions.js';
 import { OverviewController } from './native/overview.controller.js';
@@ -42,6 +44,7 @@ import { SubscriptionsController } from './subscriptions/subscriptions.controlle
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
+  APPLICATION_NAMES,
   ASK_PROVIDER,
   CALLERS,
   CANCEL_ACTION,
@@ -79,6 +82,7 @@ export interface ApiParts {
   readonly views: ViewStore;
   readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
+  readonly applicationNames: ApplicationNames;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
@@ -122,6 +126,7 @@ export class ApiModule {
         ViewsController,
         FeedsController,
         WorkersController,
+        ApplicationsController,
         SessionController,
         OperatorsController,
         HealthController,
@@ -135,6 +140,7 @@ export class ApiModule {
         { provide: VIEWS, useValue: parts.views },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
         { provide: WORKERS, useValue: parts.workers },
+        { provide: APPLICATION_NAMES, useValue: parts.applicationNames },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },

@@ -7,6 +7,7 @@ import {
   ClientCredentials,
   ConsoleIssuer,
   ConsoleSessions,
+  KnownDevices,
   LocalSignIn,
   PendingSignIns,
   TenantPeople,
@@ -15,6 +16,7 @@ import {
 } from '#auth';
 import {
   backlogBoundsOf,
+  appNamesOf,
   blastLimitsOf,
   configFileOf,
   consoleIssuersOf,
@@ -59,6 +61,7 @@ import { createServer } from './http/server.js';
 import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
+import { ApplicationNames } from './native/application-names.js';
 import { Providers } from './native/providers.js';
 import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
@@ -109,7 +112,9 @@ await runProcess(log, stopWithin, async () => {
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
   const { plainHttp, session: lasts } = config.console;
-  const localSignIn = usesLocalAccounts(config) ? new LocalSignIn(database.operators) : null;
+  const localSignIn = usesLocalAccounts(config)
+    ? new LocalSignIn(database.operators, new KnownDevices(await database.sharedKey('device', seal)))
+    : null;
   const sessions = new ConsoleSessions(
     database.sessions,
     { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
@@ -141,7 +146,14 @@ await runProcess(log, stopWithin, async () => {
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const revert = new RevertAction({ store, queue, registry, admission, log });
-  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
+  const waiting = new LiveWaiting({
+    store,
+    registry,
+    permits,
+    places: queue,
+    workers: database.workers,
+    records: database.instances,
+  });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -183,6 +195,10 @@ await runProcess(log, stopWithin, async () => {
       views: database.views,
       registry,
       workers: database.workers,
+      applicationNames: new ApplicationNames(
+        appNamesOf(config),
+        builtin === null ? null : database.applications,
+      ),
       submit: new SubmitAction({
         store,
         keys: database.idempotencyKeys,

@@ -1,5 +1,6 @@
 /** What Nest injects by: the parts `main.ts` puts together. */
 export const ACTION_STORE = Symbol('ActionStore');
+export const APPLICATION_NAMES = Symbol('ApplicationNames');
 export const WORKERS = Symbol('Workers');
 export const SUBMIT_ACTION = Symbol('SubmitAction');
 export const CANCEL_ACTION = Symbol('CancelAction');
