@@ -8,7 +8,8 @@ import {
   type SubscriptionSecrets,
   type SubscriptionStore,
 } from '#domain';
-import { ProviderError, vendorHttp, type NetworkPolicy } from '#provider-sdk';
+import { ProviderError, type NetworkPolicy } from '#provider-sdk';
+import { receiverHttp } from './receiver-http.js';
 import { openSubscription, placeOfSubscription } from './subscription-secrets.js';
 
 /** Graph's limit for security alerts, in minutes: https://learn.microsoft.com/graph/api/resources/subscription. */
@@ -127,13 +128,7 @@ export class ManageSubscriptions {
     const token = `Validation: Riposte ${randomUUID()}`;
     const failed = (why: string): UserError =>
       new UserError('invalidRequest', `Subscription validation request failed: ${name} ${why}`);
-    const http = vendorHttp({
-      network: this.#network,
-      signal: AbortSignal.timeout(VALIDATED_WITHIN_MS + 1000),
-      spend: () => Promise.resolve(),
-      secrets: [],
-    });
-    const answer = await http
+    const answer = await receiverHttp(this.#network, VALIDATED_WITHIN_MS)
       .request({
         method: 'POST',
         url,

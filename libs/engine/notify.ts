@@ -9,8 +9,9 @@ import {
   type SubscriptionSecrets,
   type SubscriptionStore,
 } from '#domain';
-import { ProviderError, vendorHttp, type NetworkPolicy } from '#provider-sdk';
+import { ProviderError, type NetworkPolicy } from '#provider-sdk';
 import type { Logger } from '#telemetry';
+import { receiverHttp } from './receiver-http.js';
 import { openSubscription } from './subscription-secrets.js';
 
 export interface NotifyOptions {
@@ -159,12 +160,8 @@ export class Notify {
     const body = JSON.stringify({ value: [contentOf(notification, subscription, secrets)] });
     const t = String(Math.floor(this.#options.store.now().getTime() / 1000));
     const v1 = createHmac('sha256', secrets.signingSecret).update(`${t}.${body}`).digest('hex');
-    await vendorHttp({
-      network: this.#options.network,
-      signal: AbortSignal.timeout(ANSWERED_WITHIN_MS + 1000),
-      spend: () => Promise.resolve(),
-      secrets: [url, secrets.clientState ?? '', secrets.signingSecret],
-    }).request({
+    const told = [url, secrets.clientState ?? '', secrets.signingSecret];
+    await receiverHttp(this.#options.network, ANSWERED_WITHIN_MS, told).request({
       method: 'POST',
       url,
       headers: {

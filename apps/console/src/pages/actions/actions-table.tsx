@@ -121,17 +121,17 @@ export function ActionsTable({
 
   const open = rows.filter(({ status }) => !isFinal(status));
   const chosen = open.filter(({ id }) => selected?.has(id));
+  const selectsAll = {
+    isSelected: open.length > 0 && chosen.length === open.length,
+    isIndeterminate: chosen.length > 0 && chosen.length < open.length,
+    isDisabled: open.length === 0,
+    onChange: (all: boolean) => onSelect?.(new Set(all ? open.map(({ id }) => id) : [])),
+  };
   return (
     <>
       {selected !== undefined && open.length > 0 && (
         <div className={styles['selectAll']}>
-          <Checkbox
-            isSelected={chosen.length === open.length}
-            isIndeterminate={chosen.length > 0 && chosen.length < open.length}
-            onChange={(all) => onSelect?.(new Set(all ? open.map(({ id }) => id) : []))}
-          >
-            Select all that are not finished
-          </Checkbox>
+          <Checkbox {...selectsAll}>Select all that are not finished</Checkbox>
         </div>
       )}
       <div
@@ -148,13 +148,7 @@ export function ActionsTable({
           <div role="row" className={styles['row']} aria-rowindex={1}>
             {selected !== undefined && (
               <div role="columnheader" className={styles['select']}>
-                <Checkbox
-                  aria-label="Select all loaded actions that are not finished"
-                  isSelected={open.length > 0 && chosen.length === open.length}
-                  isIndeterminate={chosen.length > 0 && chosen.length < open.length}
-                  isDisabled={open.length === 0}
-                  onChange={(all) => onSelect?.(new Set(all ? open.map(({ id }) => id) : []))}
-                />
+                <Checkbox {...selectsAll} aria-label="Select all loaded actions that are not finished" />
               </div>
             )}
             {table.getHeaderGroups()[0]?.headers.map(({ id, column: { columnDef } }) => (
