@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
+import type { AuditReader } from '#audit';
 import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit } from '#domain';
 import type {
@@ -12,6 +13,8 @@ import type {
 } from '#engine';
 import type { ActionFigures, ActionSearch, ViewStore, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
+import type { AuditTrail } from './audit/audit-trail.js';
+import { AuditController } from './audit/audit.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
@@ -40,6 +43,8 @@ import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
+  AUDIT,
+  AUDIT_TRAIL,
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
@@ -75,6 +80,8 @@ export interface ApiParts {
   readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
   readonly submit: SubmitAction;
+  readonly audit: AuditReader;
+  readonly trail: AuditTrail;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
   readonly revert: RevertAction;
@@ -115,6 +122,7 @@ export class ApiModule {
         WorkersController,
         SessionController,
         OperatorsController,
+        AuditController,
         HealthController,
       ],
       providers: [
@@ -127,6 +135,8 @@ export class ApiModule {
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
         { provide: WORKERS, useValue: parts.workers },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
+        { provide: AUDIT, useValue: parts.audit },
+        { provide: AUDIT_TRAIL, useValue: parts.trail },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: REVERT_ACTION, useValue: parts.revert },

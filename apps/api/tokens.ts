@@ -1,6 +1,8 @@
 /** What Nest injects by: the parts `main.ts` puts together. */
 export const ACTION_STORE = Symbol('ActionStore');
 export const WORKERS = Symbol('Workers');
+export const AUDIT = Symbol('Audit');
+export const AUDIT_TRAIL = Symbol('AuditTrail');
 export const SUBMIT_ACTION = Symbol('SubmitAction');
 export const CANCEL_ACTION = Symbol('CancelAction');
 export const RESOLVE_OUTCOME = Symbol('ResolveOutcome');

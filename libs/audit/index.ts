@@ -9,6 +9,7 @@ export {
   type WaitingEvent,
 } from './chainer.js';
 export { CheckpointSigner, auditKey, type AuditKey, type Checkpoint } from './checkpoint.js';
+export { configurationSeen } from './configuration.js';
 export {
   AUDIT_KINDS,
   EMPTY,

@@ -118,6 +118,12 @@ const schema = Type.Object(
     ),
     auth: Type.Optional(authSchema),
     console: consoleSchema,
+    audit: Type.Optional(
+      Type.Object(
+        { headsFile: Type.Optional(Type.String({ pattern: '^/', examples: ['/mnt/worm/riposte-heads'] })) },
+        { additionalProperties: false },
+      ),
+    ),
     retention: Type.Optional(
       Type.Object(
         {

@@ -98,6 +98,7 @@ function retentionOf(
       },
     },
     archive: options.archive ?? null,
+    audited: options.audited ?? ((ids) => Promise.resolve(ids)),
     log: log as unknown as Logger,
     ...(options.periodMs === undefined ? {} : { periodMs: options.periodMs }),
   });
@@ -332,6 +333,7 @@ describe('the lease on the work', () => {
           owner,
           rules: { keepMs: () => DAY_MS },
           archive: new ArchiveFiles(dir),
+          audited: (ids) => Promise.resolve(ids),
           log,
         }),
     );
