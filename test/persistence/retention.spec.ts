@@ -81,6 +81,7 @@ function retentionOf(
     readonly owner?: string;
     readonly keepDays?: (tenant: string) => number | null;
     readonly periodMs?: number;
+    readonly audited?: (ids: readonly string[]) => Promise<readonly string[]>;
   } = {},
 ) {
   const lines: Line[] = [];

@@ -10,7 +10,7 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { INSTALLATION } from '#audit';
-import { SignInRefusedError, type BegunSession, type LocalSignIn } from '#auth';
+import { SignInRefusedError, type BegunSession, type LocalSignIn, type Origin } from '#auth';
 import { CONSOLE_APP_ID, DefectError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
 import type { AuditTrail, Doing } from '../audit/audit-trail.js';
@@ -20,7 +20,7 @@ import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import { BODY_LIMITS } from '../http/limits.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
 import { AUDIT_TRAIL, CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
-import { SESSION_COOKIE, isSameOrigin, writeCookie } from './console-site.js';
+import { SESSION_COOKIE, isSameOrigin, readCookie, writeCookie, type ConsoleCookie } from './console-site.js';
 import {
   PasswordBodyDto,
   SESSION_ANSWER,
@@ -31,6 +31,11 @@ import {
   toSignedIn,
   type SignInWays,
 } from './session.dto.js';
+
+/** That the account has signed in with this browser before. */
+const DEVICE_COOKIE: ConsoleCookie = { name: 'riposte-device', sameSite: 'Strict' };
+/** Half a year after the last sign-in. */
+const DEVICE_SECONDS = 180 * 86_400;
 
 /** Bytes: nobody is known yet who sends it. */
 const SIGN_IN_LIMITS = { ...BODY_LIMITS, bytes: 8 * 1024 };
@@ -96,7 +101,7 @@ export class SessionController {
       throw new UserError('accessDenied', 'The request was not sent by a page of the console.');
     const before = await this.callers.bySession(request);
     try {
-      const account = await this.local.check(name, password, request.ip);
+      const account = await this.local.check(name, password, this.#originOf(request));
       await this.trail.note(
         { appId: CONSOLE_APP_ID, user: account.name, address: request.ip },
         {
@@ -109,6 +114,8 @@ export class SessionController {
       if (before !== null) await this.console.sessions.end(before.session);
       await this.local.noteSignIn(account);
       this.log.info({ requestId: request.id, person: begun.session.person.id }, 'signed in');
+      const device = this.local.proofFor(account);
+      writeCookie(reply, this.console.sites.of(request), DEVICE_COOKIE, device, DEVICE_SECONDS);
       return this.#answer(begun, request, reply);
     } catch (error) {
       if (error instanceof SignInRefusedError) await this.#noteRefused(error, request);
@@ -198,7 +205,7 @@ export class SessionController {
     const { local } = this;
     const { name } = session.who.account;
     const account = await this.trail.doing(request, this.#about('operator.passwordChanged', request), () =>
-      local.changePassword(name, given, request.ip),
+      local.changePassword(name, given, this.#originOf(request)),
     );
     this.log.info({ requestId: request.id, person: session.person.id }, 'password changed');
     return this.#answer(
@@ -230,6 +237,11 @@ export class SessionController {
     void reply.header('cache-control', 'no-store');
     writeCookie(reply, this.console.sites.of(request), SESSION_COOKIE, begun.secret);
     return toSignedIn(begun, this.console.tenantNames);
+  }
+
+  #originOf(request: FastifyRequest): Origin {
+    const site = this.console.sites.find(request);
+    return { address: request.ip, device: site === null ? null : readCookie(request, site, DEVICE_COOKIE) };
   }
 
   #forget(request: FastifyRequest, reply: FastifyReply): void {
