@@ -20,6 +20,10 @@ export interface AuditProgress {
   readonly upTo: Date | null;
   /** Raised by what has all of them looked through again. */
   readonly round: number;
+  /** Their last change of status. */
+  readonly changedAt: Date;
+  /** Whether there was a resolution since the time asked for. */
+  readonly isResolved: boolean;
 }
 
 /** Events that were recorded, and are in no chain yet. */
@@ -31,10 +35,10 @@ export interface WaitingEvent {
 /** What appending needs of the database. Reads tell what a majority has, and what is written a majority has then. */
 export interface AuditChains {
   now(): Date;
-  /** Of each tenant that has actions. */
-  progress(): Promise<readonly AuditProgress[]>;
+  /** Of each tenant that has actions. Costs the same whatever their number. */
+  progress(resolvedSince: Date): Promise<readonly AuditProgress[]>;
   /** Notes how far it is now; does nothing where another round has begun since. */
-  noteProgress(of: AuditProgress, upTo: Date): Promise<void>;
+  noteProgress(of: Pick<AuditProgress, 'tenantId' | 'round'>, upTo: Date): Promise<void>;
   /** A tenant's actions that changed at `since` or later, behind `after`, in order. */
   changed(
     by: ChangeTime,
@@ -100,6 +104,13 @@ const SHORT_LOOK_BACK_MS = 1000;
 const REMEMBERED_MS = 2 * LOOK_BACK_MS;
 /** Each so many passes all of {@link LOOK_BACK_MS} is looked through. */
 const PASSES_A_LOOK_BACK = 10;
+/** A tenant of which nothing changed for so long is looked at in these passes only. */
+const LATELY_MS = 10_000;
+
+/** Whether a tenant has, or had lately, something for its chain. */
+function hasChanged({ upTo, changedAt, isResolved }: AuditProgress, lately: Date): boolean {
+  return isResolved || upTo === null || changedAt > upTo || changedAt >= lately;
+}
 
 interface Known {
   head: ChainHead;
@@ -174,9 +185,10 @@ export class AuditChainer {
     }
     const isDeep = this.#passes % PASSES_A_LOOK_BACK === 0;
     let appended = await this.#takeWaiting();
-    for (const progress of await chains.progress()) {
+    const lately = new Date(chains.now().getTime() - LATELY_MS);
+    for (const progress of await chains.progress(lately)) {
       if (this.#stopped) return appended;
-      appended += await this.#takeChanges(progress, isDeep);
+      if (isDeep || hasChanged(progress, lately)) appended += await this.#takeChanges(progress, isDeep);
     }
     for (const chain of this.#known.keys()) await this.#sign(chain, false);
     if (isDeep) this.#forgetOld();

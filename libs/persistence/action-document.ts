@@ -54,8 +54,8 @@ export const CHANGED_INDEX = { tenantId: 1, lastActionAt: -1, _id: -1 } as const
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
-/** A tenant's actions by when somebody said what became of them: few ever are. */
-export const RESOLVED_INDEX = { tenantId: 1, 'resolution.at': 1, _id: 1 } as const;
+/** Actions by when somebody said what became of them: few ever are. */
+export const RESOLVED_INDEX = { 'resolution.at': 1, _id: 1, tenantId: 1 } as const;
 
 /** The index of open actions at a target, in the order they were asked for. */
 export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;

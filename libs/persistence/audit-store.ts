@@ -112,19 +112,36 @@ export class MongoAuditStore implements AuditChains, AuditReader, AuditRecorder 
     );
   }
 
-  async progress(): Promise<readonly AuditProgress[]> {
-    const [tenants, known] = await Promise.all([
-      repeatedRead(this.#budgetMs, () => this.#actions.distinct('tenantId')),
+  async progress(resolvedSince: Date): Promise<readonly AuditProgress[]> {
+    const [tenants, known, resolved] = await Promise.all([
+      // One seek of the index for each tenant: a DISTINCT_SCAN, whatever they have.
+      repeatedRead(this.#budgetMs, () =>
+        this.#actions
+          .aggregate<{ readonly _id: string; readonly changedAt: Date }>(
+            [
+              { $sort: CHANGED_INDEX },
+              { $group: { _id: '$tenantId', changedAt: { $first: '$lastActionAt' } } },
+            ],
+            { hint: CHANGED_INDEX },
+          )
+          .toArray(),
+      ),
       repeatedRead(this.#budgetMs, () => this.#progress.find().toArray()),
+      repeatedRead(this.#budgetMs, () =>
+        this.#actions.distinct('tenantId', { 'resolution.at': { $gte: resolvedSince } }),
+      ),
     ]);
     const byTenant = new Map(known.map((one) => [one._id, one]));
-    return tenants.map((tenantId) => {
+    return tenants.map(({ _id: tenantId, changedAt }) => {
       const { upTo = null, round = 0 } = byTenant.get(tenantId) ?? {};
-      return { tenantId, upTo, round };
+      return { tenantId, upTo, round, changedAt, isResolved: resolved.includes(tenantId) };
     });
   }
 
-  async noteProgress({ tenantId, round }: AuditProgress, upTo: Date): Promise<void> {
+  async noteProgress(
+    { tenantId, round }: Pick<AuditProgress, 'tenantId' | 'round'>,
+    upTo: Date,
+  ): Promise<void> {
     await repeatedWrite(this.#budgetMs, () =>
       this.#progress
         .updateOne({ _id: tenantId, round }, { $set: { upTo } }, { upsert: round === 0 })
