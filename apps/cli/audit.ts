@@ -11,6 +11,7 @@ import {
   type AuditVerdict,
   type BrokenLink,
 } from '#audit';
+import type { Database } from '#persistence';
 import { CommandError, EXIT } from './api-client.js';
 import { recordCommand } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
@@ -32,11 +33,11 @@ function exportCommand(): Command {
     .option('--tenant <guid>', 'of one tenant only', guid)
     .option('--installation', 'only of what has no tenant')
     .action(async ({ tenant, installation }: { tenant?: string; installation?: true }) => {
-      const chains = [
-        ...(tenant === undefined ? [] : [tenant]),
-        ...(installation === true ? [INSTALLATION] : []),
-      ];
       await withDatabase(process.env, async (database) => {
+        const chains = [
+          ...(tenant === undefined ? [] : [await spelt(database, tenant)]),
+          ...(installation === true ? [INSTALLATION] : []),
+        ];
         const wanted = chains.length === 0 ? null : chains;
         await recordCommand(
           database,
@@ -49,6 +50,11 @@ function exportCommand(): Command {
         await pipeline(Readable.from(exportLines(database.audit, wanted)), process.stdout, { end: false });
       });
     });
+}
+
+/** A chain's tenant is spelt as in the tokens. */
+async function spelt({ audit }: Database, tenant: string): Promise<string> {
+  return (await audit.chains()).find((known) => known.toLowerCase() === tenant) ?? tenant;
 }
 
 function keyCommand(): Command {

@@ -135,7 +135,7 @@ actionSchema.index(CHANGED_INDEX);
 // What waits for somebody to find out, last ended first.
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
 // What an audit finds findings by: they change nothing else of the record, its last change included.
-actionSchema.index(RESOLVED_INDEX, { partialFilterExpression: { 'resolution.at': { $type: 'date' } } });
+actionSchema.index(RESOLVED_INDEX, { partialFilterExpression: { 'resolution.at': { $exists: true } } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
 

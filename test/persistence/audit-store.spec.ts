@@ -214,6 +214,37 @@ describe('the audit record', () => {
     expect(entries).toHaveLength(3);
   });
 
+  it('hears at once of a resolution where nothing else changes, and looks at no history of who does nothing', async () => {
+    const { database, raw } = await opened();
+    const [quiet, busy] = [randomUUID(), randomUUID()];
+    const unknown = await unknownOutcome(database, quiet);
+    for (let index = 0; index < 50; index += 1)
+      await database.actions.create(newAction({ caller: { tenantId: busy, appId: APP, user: null } }));
+    const db = await raw();
+    const longAgo = new Date(Date.now() - 3_600_000);
+    await db.collection('actions').updateMany({}, { $set: { createdAt: longAgo, lastActionAt: longAgo } });
+    const one = chainer(database.audit);
+    await one.pass();
+    await db.command({ profile: 2 });
+    await one.pass();
+    await db.command({ profile: 0 });
+    const reads = await db
+      .collection('system.profile')
+      .find({ ns: `${db.databaseName}.actions` })
+      .toArray();
+    expect(reads.length).toBeGreaterThan(0);
+    for (const { keysExamined, docsExamined } of reads)
+      // A seek for each of the two tenants.
+      expect([Number(keysExamined ?? 0) <= 4, Number(docsExamined ?? 0)]).toEqual([true, 0]);
+
+    await database.actions.resolve({ tenantId: quiet, appId: APP, user: null }, unknown, {
+      verdict: 'applied',
+      note: 'I looked.',
+    });
+    await one.pass();
+    expect(kinds(await verified(database), unknown)).toContain('action.resolved');
+  });
+
   it('takes what was recorded once, however often it is given', async () => {
     const { database } = await opened();
     const event = { ...paused('mock'), id: randomUUID(), at: new Date().toISOString() };

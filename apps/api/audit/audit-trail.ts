@@ -1,8 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import type { AuditActor, AuditRecorder, NewAuditEvent } from '#audit';
-import { RiposteError } from '#domain';
+import { OperationalError, RiposteError } from '#domain';
 import type { Logger } from '#telemetry';
 import { callerOf } from '../auth.guard.js';
+
+const RETRY_AFTER_SECONDS = 5;
 
 /** What somebody asks for, as it is recorded. */
 export type Doing = Omit<NewAuditEvent, 'by'>;
@@ -22,7 +24,14 @@ export class AuditTrail {
 
   /** @throws OperationalError (503) when it could not be recorded */
   async note(by: AuditActor, ...events: readonly Doing[]): Promise<void> {
-    await this.#recorder.record(events.map((event) => ({ ...event, by })));
+    await this.#recorder.record(events.map((event) => ({ ...event, by }))).catch((cause: unknown) => {
+      throw new OperationalError(
+        'serviceNotAvailable',
+        'It was not done, for it could not be recorded in the audit record. Try again.',
+        RETRY_AFTER_SECONDS,
+        { cause },
+      );
+    });
   }
 
   /** As {@link note}, but what it tells of happens all the same: where something else tells of it, too. */
