@@ -259,6 +259,7 @@ await runProcess(log, stopWithin, async () => {
     callers,
     sites: console.sites,
     writable: config.console.queues.writable,
+    trail,
     log,
   });
   if (builtin !== null) {

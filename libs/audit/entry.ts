@@ -15,6 +15,7 @@ export const AUDIT_KINDS = [
   'actions.imported',
   'provider.paused',
   'provider.resumed',
+  'queues.changed',
   'subscription.created',
   'subscription.renewed',
   'subscription.removed',

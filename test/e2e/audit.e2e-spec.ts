@@ -95,6 +95,7 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
       { by: ADA, about: { instance: 'mock' }, details: { reason: 'Upgrade.', tenantId: TENANT_A } },
     ],
     ['provider.resumed', INSTALLATION, { by: ADA, about: { instance: 'mock' } }],
+    ['queues.changed', INSTALLATION, { by: ADA, details: { method: 'PUT', path: '/api/queues/none/pause' } }],
     ['subscription.created', TENANT_A, { by: US, details: { resource: 'security/securityActions' } }],
     ['subscription.renewed', TENANT_A, { by: US }],
     ['subscription.removed', TENANT_A, { by: US }],
@@ -135,6 +136,7 @@ beforeAll(async () => {
 providers:
   - { id: mock, plugin: mock }
   - { id: silent, plugin: mock, subProvider: silent, settings: { mode: none, faultRates: { unknown: 1 } } }
+console: { queues: { writable: true } }
 audit: { headsFile: '${path.join(dir, 'heads')}' }
 notifications: { network: { allow: ['127.0.0.0/8'] }, tryMinutes: 0.01 }
 `,
@@ -175,6 +177,7 @@ async function peopleDo(): Promise<void> {
   };
   await did(ada, 'POST', 'providers/mock/pause', { reason: 'Upgrade.' });
   await did(ada, 'POST', 'providers/mock/resume');
+  await ada.send('PUT', '/ops/queues/api/queues/none/pause?key=x');
   const made = await did(ada, 'POST', 'operators', { name: 'bob', displayName: 'Bob', role: 'Viewer' });
   await did(ada, 'PATCH', 'operators/bob', { role: 'Operator' });
   const bob = new ConsoleClient(stack.baseUrl);
