@@ -4,7 +4,7 @@ import { AuditSpool, INSTALLATION, type AuditActor, type NewAuditEvent } from '#
 import type { Database } from '#persistence';
 
 /** Whoever runs a command on the installation's own machine, as that machine knows them. */
-export function commandActor(): AuditActor {
+function commandActor(): AuditActor {
   return { appId: null, user: `${userName()}@${hostname()}`, address: null };
 }
 

@@ -88,7 +88,7 @@ function verifyCommand(): Command {
     .option(
       '--key <file>',
       'public keys in PEM, kept from `audit key`; may be repeated. Without, the export vouches for itself',
-      (file: string, before: readonly string[] = []) => [...before, file],
+      (file: string, before?: readonly string[]) => [...(before ?? []), file],
     )
     .option(
       '--heads <file>',

@@ -322,6 +322,6 @@ export class AuditChainer {
     this.#failures += 1;
     // What is known of the chains may be wrong after a write of which nobody knows.
     this.#known.clear();
-    if (this.#failures === 1) this.#options.log.warn({ error: String(error) }, 'the audit record waits');
+    if (this.#failures === 1) this.#options.log.warn({ err: error }, 'the audit record waits');
   }
 }

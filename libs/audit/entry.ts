@@ -86,7 +86,7 @@ export interface ChainHead {
 }
 
 /** The hash that a first entry follows. */
-export const NOTHING = '0'.repeat(64);
+const NOTHING = '0'.repeat(64);
 /** The head of a chain without entries. */
 export const EMPTY: ChainHead = { seq: 0, hash: NOTHING };
 

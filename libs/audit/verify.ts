@@ -11,7 +11,7 @@ export interface BrokenLink {
 }
 
 /** What became of a chain. */
-export interface ChainVerdict {
+interface ChainVerdict {
   readonly chain: string;
   /** Entries that were read, as far as they hold together. */
   readonly entries: number;

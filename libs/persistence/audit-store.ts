@@ -131,7 +131,7 @@ export class MongoAuditStore implements AuditChains, AuditReader, AuditRecorder 
         this.#actions.distinct('tenantId', { 'resolution.at': { $gte: resolvedSince } }),
       ),
     ]);
-    const byTenant = new Map(known.map((one) => [one._id, one]));
+    const byTenant = new Map(known.map(({ _id: tenantId, ...one }) => [tenantId, one]));
     return tenants.map(({ _id: tenantId, changedAt }) => {
       const { upTo = null, round = 0 } = byTenant.get(tenantId) ?? {};
       return { tenantId, upTo, round, changedAt, isResolved: resolved.includes(tenantId) };

@@ -10,7 +10,7 @@ import { CONSOLE_APP_ID } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 import { riposte } from '../support/cli.js';
-import { Client, type GraphError } from '../support/client.js';
+import type { Client, GraphError } from '../support/client.js';
 import { ConsoleClient } from '../support/console-client.js';
 import { APP, TENANT_A, TENANT_B } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -172,7 +172,7 @@ async function peopleDo(): Promise<void> {
   expect((await ada.signIn('ada', PASSWORD)).status).toBe(200);
   const did = async (who: ConsoleClient, method: string, to: string, body?: object): Promise<unknown> => {
     const answer = await who.send(method, `/api/v1/${to}`, { body });
-    expect({ to, ...answer }).toMatchObject({ status: expect.toSatisfy((status: number) => status < 300) });
+    expect([to, answer.status]).toEqual([to, [200, 201, 204].find((one) => one === answer.status)]);
     return answer.body;
   };
   await did(ada, 'POST', 'providers/mock/pause', { reason: 'Upgrade.' });
@@ -357,9 +357,10 @@ describe('riposte audit', () => {
     const record = audit.collection('audit');
     const edited = await record.findOne({ chain: TENANT_A, kind: 'action.created' });
     if (edited === null) throw new Error('it is not there');
-    await record.updateOne({ _id: edited._id }, { $set: { 'by.appId': randomUUID() } });
+    const { _id } = edited;
+    await record.updateOne({ _id }, { $set: { 'by.appId': randomUUID() } });
     const afterEdit = await exported(auditor);
-    await record.replaceOne({ _id: edited._id }, edited);
+    await record.replaceOne({ _id }, edited);
     const signed = await database.audit.lastCheckpoint(TENANT_A);
     const cut = { chain: TENANT_A, seq: { $gte: signed?.seq } };
     await record.deleteMany(cut);

@@ -23,8 +23,8 @@ const HELD = { take: () => Promise.resolve(true), giveBack: () => Promise.resolv
 interface Opened {
   readonly database: Database;
   /** Another connection to the same one. */
-  another(): Promise<Database>;
-  raw(): Promise<mongoose.mongo.Db>;
+  readonly another: () => Promise<Database>;
+  readonly raw: () => Promise<mongoose.mongo.Db>;
 }
 
 async function opened(): Promise<Opened> {
@@ -130,7 +130,7 @@ describe('the audit record', () => {
     const caller = { tenantId, appId: APP, user: null };
     const appenders = [chainer(database.audit), chainer((await another()).audit)];
     const mortal = (await another()).audit;
-    let isDead = false;
+    const seen = { isDead: false, isDone: false };
     // Dies with the first half of what it appends on record, and is asked no more.
     const dying = chainer(
       new Proxy(mortal, {
@@ -138,7 +138,7 @@ describe('the audit record', () => {
           if (name === 'append')
             return async (entries: readonly AuditEntry[]) => {
               await target.append(entries.slice(0, Math.ceil(entries.length / 2)));
-              isDead = true;
+              seen.isDead = true;
               throw new Error('killed');
             };
           const method = target[name] as (...given: readonly unknown[]) => unknown;
@@ -158,14 +158,13 @@ describe('the audit record', () => {
       }
     })();
     const appending = [...appenders, dying].map(async (one) => {
-      let done = false;
-      void work.finally(() => (done = true));
-      while (!done && !(one === dying && isDead)) await one.pass().catch(() => undefined);
+      const isOver = (): boolean => seen.isDone || (one === dying && seen.isDead);
+      while (!isOver()) await one.pass().catch(() => undefined);
     });
-    await work;
+    await work.finally(() => (seen.isDone = true));
     await Promise.all(appending);
     for (const one of appenders) await one.pass();
-    expect(isDead).toBe(true);
+    expect(seen.isDead).toBe(true);
 
     const entries = await verified(database);
     const expected = (await database.audit.actions(ids)).flatMap(eventsOf).map(({ source }) => source);
@@ -178,7 +177,7 @@ describe('the audit record', () => {
     expect(expected).toHaveLength(150 + 75 + 75);
     const pauses = entries
       .filter(({ chain }) => chain === INSTALLATION)
-      .map(({ about }) => about['instance']);
+      .map(({ about }) => about['instance'] ?? '');
     expect(pauses.toSorted()).toEqual(Array.from({ length: 15 }, (_, round) => `mock-${round}`).toSorted());
   });
 

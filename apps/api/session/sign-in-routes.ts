@@ -109,13 +109,7 @@ export async function mountSignIn(
       log.info({ requestId: request.id, address: request.ip, problem, ...told }, 'sign-in refused');
       // What was begun nowhere is refused before anybody is asked; anyone could send it.
       const isOfSomebody = problem !== 'expired' && problem !== 'insecure' && problem !== 'unavailable';
-      const isRecorded =
-        isOfSomebody &&
-        (await recordable.consume(request.ip).then(
-          () => true,
-          () => false,
-        ));
-      if (isRecorded)
+      if (isOfSomebody && (await hasRoom(recordable, request.ip)))
         await trail.noteIfPossible(
           { appId: CONSOLE_APP_ID, user: null, address: request.ip },
           { chain: INSTALLATION, kind: 'session.refused', details: { problem } },
@@ -162,4 +156,13 @@ function leadOn(reply: FastifyReply, path: string): FastifyReply {
     .send(
       `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${address}"><title>Signed in</title><p><a href="${address}">Go on</a></p></html>\n`,
     );
+}
+
+async function hasRoom(limiter: RateLimiterMemory, key: string): Promise<boolean> {
+  try {
+    await limiter.consume(key);
+    return true;
+  } catch {
+    return false;
+  }
 }
