@@ -176,6 +176,26 @@ export default {
       to: { path: npm(['bullmq', 'ioredis']) },
     },
     {
+      name: 'opentelemetry-only-in-telemetry',
+      severity: 'error',
+      from: { path: OURS, pathNot: libs(['telemetry']) },
+      to: { path: npm(['@opentelemetry']) },
+    },
+    {
+      name: 'opentelemetry-sdk-only-where-traces-are-wanted',
+      comment: 'Only its API, which does nothing by itself, is loaded in any case.',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^libs/telemetry/tracing-sdk\\.ts$' },
+      to: { path: npm(['@opentelemetry/(?!api/)[^/]+']) },
+    },
+    {
+      name: 'opentelemetry-sdk-is-loaded-when-needed',
+      comment: 'By `await import(…)`.',
+      severity: 'error',
+      from: { path: OURS },
+      to: { path: '^libs/telemetry/tracing-sdk\\.ts$', dynamic: false },
+    },
+    {
       name: 'nest-only-in-apps',
       severity: 'error',
       from: { path: OURS, pathNot: '^apps/' },

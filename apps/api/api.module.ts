@@ -1,10 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
 import type { LocalSignIn, TenantPeople } from '#auth';
-import type { ActionStore, RateLimit } from '#domain';
+import type { ActionStore, RateLimit, SubscriptionStore } from '#domain';
 import type {
   AskProvider,
   CancelAction,
+  ManageSubscriptions,
   ProviderRegistry,
   ResolveOutcome,
   RevertAction,
@@ -23,6 +24,8 @@ import { HealthController } from './health/health.controller.js';
 import type { Health } from './health/health.js';
 import { GraphExceptionFilter } from './http/graph-exception.filter.js';
 import type { LinkBase } from './http/link-base.js';
+import type { ApplicationNames } from './native/application-names.js';
+import { ApplicationsController } from './native/applications.controller.js';
 import { NativeActionsController } from './native/actions.controller.js';
 import { ExportActions } from './native/export-actions.js';
 import { OverviewController } from './native/overview.controller.js';
@@ -36,13 +39,17 @@ import { SessionController } from './session/session.controller.js';
 import type { SignInWays } from './session/session.dto.js';
 import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
+import { DeadLettersController } from './subscriptions/dead-letters.controller.js';
+import { SubscriptionsController } from './subscriptions/subscriptions.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
+  APPLICATION_NAMES,
   ASK_PROVIDER,
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
+  DEAD_LETTERS,
   EVENT_STREAMS,
   EXPORT_ACTIONS,
   FEEDS,
@@ -61,6 +68,7 @@ import {
   SEARCH,
   SIGN_IN_WAYS,
   SUBMIT_ACTION,
+  SUBSCRIPTIONS,
   TENANT_PEOPLE,
   VIEWS,
   WORKERS,
@@ -74,6 +82,7 @@ export interface ApiParts {
   readonly views: ViewStore;
   readonly registry: ProviderRegistry;
   readonly workers: WorkerRegistry;
+  readonly applicationNames: ApplicationNames;
   readonly submit: SubmitAction;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
@@ -82,6 +91,8 @@ export interface ApiParts {
   readonly providers: Providers;
   readonly outlooks: Outlooks;
   readonly events: EventStreams;
+  readonly subscriptions: ManageSubscriptions;
+  readonly deadLetters: Pick<SubscriptionStore, 'deadLetters' | 'replay'>;
   readonly feeds: Feeds;
   readonly health: Health;
   readonly callers: Callers;
@@ -106,6 +117,8 @@ export class ApiModule {
       controllers: [
         SecurityActionsController,
         BatchController,
+        SubscriptionsController,
+        DeadLettersController,
         NativeActionsController,
         EventsController,
         OverviewController,
@@ -113,6 +126,7 @@ export class ApiModule {
         ViewsController,
         FeedsController,
         WorkersController,
+        ApplicationsController,
         SessionController,
         OperatorsController,
         HealthController,
@@ -126,6 +140,7 @@ export class ApiModule {
         { provide: VIEWS, useValue: parts.views },
         { provide: LIST_ACTIONS, useValue: new ListActions(parts) },
         { provide: WORKERS, useValue: parts.workers },
+        { provide: APPLICATION_NAMES, useValue: parts.applicationNames },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
@@ -134,6 +149,8 @@ export class ApiModule {
         { provide: PROVIDERS, useValue: parts.providers },
         { provide: OUTLOOKS, useValue: parts.outlooks },
         { provide: EVENT_STREAMS, useValue: parts.events },
+        { provide: SUBSCRIPTIONS, useValue: parts.subscriptions },
+        { provide: DEAD_LETTERS, useValue: parts.deadLetters },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },
         { provide: LOG, useValue: parts.log },

@@ -7,6 +7,7 @@ import {
   ClientCredentials,
   ConsoleIssuer,
   ConsoleSessions,
+  KnownDevices,
   LocalSignIn,
   PendingSignIns,
   TenantPeople,
@@ -15,6 +16,7 @@ import {
 } from '#auth';
 import {
   backlogBoundsOf,
+  appNamesOf,
   blastLimitsOf,
   configFileOf,
   consoleIssuersOf,
@@ -29,6 +31,7 @@ import {
   Backlog,
   BlastRadius,
   CancelAction,
+  ManageSubscriptions,
   ResolveOutcome,
   RevertAction,
   SubmitAction,
@@ -39,7 +42,7 @@ import { configuredProviders } from '#plugin-host';
 import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess } from '#telemetry';
+import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
@@ -58,6 +61,7 @@ import { createServer } from './http/server.js';
 import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
 import { mountIssuer } from './issuer/issuer-routes.js';
 import { NestLog } from './nest-log.js';
+import { ApplicationNames } from './native/application-names.js';
 import { Providers } from './native/providers.js';
 import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
@@ -84,6 +88,7 @@ await runProcess(log, stopWithin, async () => {
   const publicUrl = settings.publicUrl ?? settings.listenUrl;
   const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
+  const tracing = await startTracing({ env: process.env, service: 'riposte-api', log });
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
@@ -107,7 +112,9 @@ await runProcess(log, stopWithin, async () => {
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
   const { plainHttp, session: lasts } = config.console;
-  const localSignIn = usesLocalAccounts(config) ? new LocalSignIn(database.operators) : null;
+  const localSignIn = usesLocalAccounts(config)
+    ? new LocalSignIn(database.operators, new KnownDevices(await database.sharedKey('device', seal)))
+    : null;
   const sessions = new ConsoleSessions(
     database.sessions,
     { idleMs: lasts.idleMinutes * 60_000, lastsMs: lasts.hours * 3_600_000 },
@@ -139,7 +146,14 @@ await runProcess(log, stopWithin, async () => {
   const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
   const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
   const revert = new RevertAction({ store, queue, registry, admission, log });
-  const waiting = new LiveWaiting({ store, registry, permits, places: queue, workers: database.workers });
+  const waiting = new LiveWaiting({
+    store,
+    registry,
+    permits,
+    places: queue,
+    workers: database.workers,
+    records: database.instances,
+  });
   const health = new Health(database, queue);
   const fetches = new FetchRecord(database.feeds, log);
   const feeds = new Feeds({
@@ -169,7 +183,7 @@ await runProcess(log, stopWithin, async () => {
     positions: skipTokens,
     log,
   });
-  const server = await createServer(log, tls, isTrustedProxy);
+  const server = await createServer(log, tls, isTrustedProxy, tracing.isOn);
   const drain = drainable(server);
   const routes = servedRoutes(server);
   authenticateBeforeBodies(server, callers);
@@ -181,6 +195,10 @@ await runProcess(log, stopWithin, async () => {
       views: database.views,
       registry,
       workers: database.workers,
+      applicationNames: new ApplicationNames(
+        appNamesOf(config),
+        builtin === null ? null : database.applications,
+      ),
       submit: new SubmitAction({
         store,
         keys: database.idempotencyKeys,
@@ -199,6 +217,12 @@ await runProcess(log, stopWithin, async () => {
       providers: providerViews,
       outlooks: new Outlooks({ registry, revert, waiting, places: queue }),
       events,
+      subscriptions: new ManageSubscriptions({
+        store: database.subscriptions,
+        seal,
+        network: config.notifications.network,
+      }),
+      deadLetters: database.subscriptions,
       feeds,
       health,
       callers,
@@ -270,6 +294,7 @@ await runProcess(log, stopWithin, async () => {
     bell.close();
     permits.close();
     await database.close();
+    await tracing.stop();
   };
 });
 

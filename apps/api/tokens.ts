@@ -1,5 +1,6 @@
 /** What Nest injects by: the parts `main.ts` puts together. */
 export const ACTION_STORE = Symbol('ActionStore');
+export const APPLICATION_NAMES = Symbol('ApplicationNames');
 export const WORKERS = Symbol('Workers');
 export const SUBMIT_ACTION = Symbol('SubmitAction');
 export const CANCEL_ACTION = Symbol('CancelAction');
@@ -25,3 +26,5 @@ export const TENANT_PEOPLE = Symbol('TenantPeople');
 export const SIGN_IN_WAYS = Symbol('SignInWays');
 export const FEEDS = Symbol('Feeds');
 export const RATE_LIMIT = Symbol('RateLimit');
+export const SUBSCRIPTIONS = Symbol('ManageSubscriptions');
+export const DEAD_LETTERS = Symbol('DeadLetters');

@@ -105,7 +105,7 @@ function addFirstCommand(): Command {
         name,
         displayName: 'Administrator',
         password,
-        mustChangePassword: false,
+        mustChangePassword: true,
         operates: true,
         grant: { tenantId, role: 'Administrator' },
       });

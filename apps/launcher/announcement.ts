@@ -43,7 +43,7 @@ function signInOf(operator: FirstOperator, dataDir: string): string {
   switch (operator.kind) {
     case 'made':
       return `
-               sign in as ${operator.name} with the password ${operator.password}   (shown only now)`;
+               sign in as ${operator.name} with the password ${operator.password}   (shown only now, for one sign-in)`;
     case 'before':
       return `
                who forgot the password: ${ofDataDir(dataDir)}npm run --silent riposte -- operators reset-password NAME`;

@@ -8,6 +8,7 @@ import {
   InstanceCalls,
   LiftEffects,
   MaintainInstances,
+  Notify,
   Retention,
   RevertAction,
   RunAction,
@@ -21,7 +22,7 @@ import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess } from '#telemetry';
+import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
 const BEAT_MS = 5000;
@@ -41,6 +42,7 @@ const log = createLogger('riposte-worker');
 
 await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+  const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
@@ -85,8 +87,20 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const asked = IS_SCHEDULED ? { permits } : {};
   const ledger = (instance: string) => database.entryLedger(instance);
-  const calls = new InstanceCalls({ ...asked, ledger, log });
-  const runner = new RunAction({ store, queue, registry, ...asked, calls, ledger, seal, log, workerId });
+  const propagatesTrace = config.tracing.propagateToVendors;
+  const calls = new InstanceCalls({ ...asked, ledger, log, propagatesTrace });
+  const runner = new RunAction({
+    store,
+    queue,
+    registry,
+    ...asked,
+    calls,
+    ledger,
+    seal,
+    log,
+    workerId,
+    propagatesTrace,
+  });
   const health = new CheckHealth({
     registry,
     calls,
@@ -151,6 +165,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
+  const notify = new Notify({
+    store: database.subscriptions,
+    lease: database.lease('notifications'),
+    owner: workerId,
+    seal,
+    network: config.notifications.network,
+    giveUpAfterMs: config.notifications.tryMinutes * 60_000,
+    log,
+  });
   const facts = (): WorkerFacts => ({
     running: runner.running,
     instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
@@ -168,6 +191,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   health.start();
   maintenance.start();
   overload.start();
+  notify.start();
   return async () => {
     clearInterval(beats);
     overload.stop();
@@ -180,6 +204,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       answers.stop().catch(onError),
       health.stop().catch(onError),
       maintenance.stop().catch(onError),
+      notify.stop().catch(onError),
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
@@ -188,6 +213,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     bell.close();
     permits.close();
     await database.close();
+    await tracing.stop();
   };
 });
 

@@ -204,12 +204,14 @@ export class ConsoleIssuer {
         `${claims.sub} has no role here (it has ${roles.join(', ') || 'none'})`,
       );
     const named = places.name === undefined ? ['preferred_username', 'upn', 'email'] : [places.name];
-    const name = firstText(named.map((place) => claimAt(claims, stepsOf(place)))) ?? claims.sub;
+    const said = firstText(named.map((place) => claimAt(claims, stepsOf(place)))) ?? claims.sub;
+    // Names of accounts that are kept here have no `@`: nobody is taken for one of them.
+    const name = said.includes('@') ? said : `${said}@${id}`;
     return {
       kind: 'issuer',
       id: `${id}:${claims.sub}`,
       name,
-      displayName: firstText([claimAt(claims, stepsOf(places.displayName ?? 'name'))]) ?? name,
+      displayName: firstText([claimAt(claims, stepsOf(places.displayName ?? 'name'))]) ?? said,
       grants,
       // Whoever administers a tenant gives its people their roles: only of the named ones may they operate all.
       operates:

@@ -1,6 +1,7 @@
 import { BulkheadRejectedError, bulkhead } from 'cockatiel';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { OperationalError, UserError, type AccountDirectory, type OperatorAccount } from '#domain';
+import type { KnownDevices } from './known-devices.js';
 import { networkOf } from './network-of.js';
 import { checkNewPassword, hashOfPassword, isPasswordOf } from './password.js';
 
@@ -10,6 +11,13 @@ export interface FailureLimits {
   readonly ofName: number;
   /** From an address altogether. Default 50. */
   readonly ofAddress: number;
+}
+
+/** Where an attempt comes from. */
+export interface Origin {
+  readonly address: string;
+  /** What the browser keeps of an earlier sign-in, see `KnownDevices`; null: nothing. */
+  readonly device: string | null;
 }
 
 const DEFAULT_LIMITS: FailureLimits = { ofName: 10, ofAddress: 50 };
@@ -25,31 +33,37 @@ const LONGEST_NAME = 64;
 
 /**
  * Lets people sign in by name and password. Who guesses is slowed down per name and address, and per address, by each
- * API process; nobody is kept from signing in by what others try from elsewhere. Of an unknown name, a disabled account
+ * API process; nobody is kept from signing in by what others try from elsewhere, and, in a browser where they have signed in
+ * before, by what others try from the same address. Of an unknown name, a disabled account
  * and a wrong password all get the same answer after the same work.
  */
 export class LocalSignIn {
   readonly #accounts: AccountDirectory;
+  readonly #devices: KnownDevices;
   readonly #ofName: RateLimiterMemory;
   readonly #ofAddress: RateLimiterMemory;
   readonly #hashing = bulkhead(HASHES_AT_ONCE, HASHES_WAITING);
   readonly #waiting = new Map<string, number>();
 
-  constructor(accounts: AccountDirectory, { ofName, ofAddress }: FailureLimits = DEFAULT_LIMITS) {
+  constructor(
+    accounts: AccountDirectory,
+    devices: KnownDevices,
+    { ofName, ofAddress }: FailureLimits = DEFAULT_LIMITS,
+  ) {
     this.#accounts = accounts;
+    this.#devices = devices;
     this.#ofName = new RateLimiterMemory({ points: ofName, duration: WINDOW_SECONDS });
     this.#ofAddress = new RateLimiterMemory({ points: ofAddress, duration: WINDOW_SECONDS });
   }
 
   /**
    * The account with this name and password.
-   * @param address of whoever tries
    * @throws UserError `unauthenticated`
    * @throws OperationalError `tooManyRequests` after too many failures, or when too many sign in at once
    */
-  async check(name: string, password: string, address: string): Promise<OperatorAccount> {
+  async check(name: string, password: string, origin: Origin): Promise<OperatorAccount> {
     const known = name.trim().toLowerCase();
-    const network = networkOf(address);
+    const network = this.#placeOf(known, origin);
     const place = `${known.slice(0, LONGEST_NAME)} ${network}`;
     // Before the password is looked at: of many guesses at the same time no more than these are.
     await this.#spend(this.#ofAddress, network);
@@ -67,6 +81,11 @@ export class LocalSignIn {
     return account;
   }
 
+  /** For the browser to keep and to send with later attempts, see {@link Origin}. */
+  proofFor({ name }: OperatorAccount): string {
+    return this.#devices.proofFor(name);
+  }
+
   /** Notes the time, for people. */
   noteSignIn({ name }: OperatorAccount): Promise<void> {
     return this.#accounts.noteSignIn(name);
@@ -82,17 +101,17 @@ export class LocalSignIn {
   async changePassword(
     name: string,
     given: { readonly current: string; readonly next: string },
-    address: string,
+    origin: Origin,
   ): Promise<OperatorAccount> {
     checkNewPassword(given.next, name);
     if (given.next === given.current)
       throw new UserError('invalidRequest', 'The new password is the one you have.');
-    const { generation } = await this.check(name, given.current, address).catch((error: unknown) => {
+    const { generation } = await this.check(name, given.current, origin).catch((error: unknown) => {
       // Not that nobody has signed in: the session goes on.
       if (!(error instanceof UserError)) throw error;
       throw new UserError('accessDenied', 'The current password is wrong.', { cause: error });
     });
-    const hash = await this.#hashed(networkOf(address), () => hashOfPassword(given.next));
+    const hash = await this.#hashed(this.#placeOf(name, origin), () => hashOfPassword(given.next));
     const account = await this.#accounts.setPassword(name, { hash, mustChange: false, generation });
     if (account === null)
       throw new UserError('unauthenticated', 'The account was changed at the same time. Sign in again.');
@@ -102,6 +121,12 @@ export class LocalSignIn {
   /** Hashes a password that was made here, in its turn. */
   hash(password: string): Promise<string> {
     return this.#hashed('', () => hashOfPassword(password));
+  }
+
+  /** By what failures are counted: a device that is known for the account, else the network. */
+  #placeOf(account: string, { address, device }: Origin): string {
+    const id = device === null ? null : this.#devices.idOf(account, device);
+    return id === null ? networkOf(address) : `device ${id}`;
   }
 
   /** That nobody can say is no failure of whoever asks. */

@@ -1,6 +1,7 @@
 import { UserError } from '#domain';
 
-const NAME = /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/;
+/** Without `@`: that tells those whom an issuer vouches for, see `ConsoleIssuer`. */
+const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 const LONGEST_DISPLAY_NAME = 120;
 
 /**
@@ -12,7 +13,7 @@ export function operatorName(text: string): string {
   if (!NAME.test(name))
     throw new UserError(
       'invalidRequest',
-      'A name has 1 to 64 characters out of a-z, 0-9, ".", "_", "-" and "@"; the first and the last are letters or digits.',
+      'A name has 1 to 64 characters out of a-z, 0-9, ".", "_" and "-"; the first and the last are letters or digits. Names with "@" are those of people for whom an issuer vouches.',
     );
   return name;
 }

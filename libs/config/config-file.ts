@@ -48,6 +48,24 @@ const outsidePlugin = Type.Object(
   { additionalProperties: false },
 );
 
+/** Minutes for which a notification is tried; as Graph does. */
+const DEFAULT_NOTIFY_MINUTES = 240;
+
+const notificationsSchema = Type.Object(
+  {
+    /** Where notifications may go besides public addresses over TLS. */
+    network: Type.Object(
+      {
+        allow: Type.Array(Type.String({ format: 'cidr', examples: ['10.20.0.0/16'] }), { default: [] }),
+        ports: Type.Array(Type.Integer({ minimum: 1, maximum: 65_535 }), { default: [] }),
+      },
+      { additionalProperties: false, default: {} },
+    ),
+    tryMinutes: Type.Number({ minimum: 0.01, maximum: 10_080, default: DEFAULT_NOTIFY_MINUTES }),
+  },
+  { additionalProperties: false, default: {} },
+);
+
 const schema = Type.Object(
   {
     plugins: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' }), outsidePlugin, {
@@ -118,6 +136,11 @@ const schema = Type.Object(
     ),
     auth: Type.Optional(authSchema),
     console: consoleSchema,
+    tracing: Type.Object(
+      { propagateToVendors: Type.Boolean({ default: false }) },
+      { additionalProperties: false, default: {} },
+    ),
+    notifications: notificationsSchema,
     retention: Type.Optional(
       Type.Object(
         {
@@ -155,6 +178,8 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
   ],
   limits: { perApp: DEFAULT_PER_APP, blastRadius: { isolation: { perHour: DEFAULT_ISOLATIONS } } },
   console: CONSOLE_DEFAULT,
+  tracing: { propagateToVendors: false },
+  notifications: { network: { allow: [], ports: [] }, tryMinutes: DEFAULT_NOTIFY_MINUTES },
 };
 
 const FILE_NAME = 'riposte.config.yaml';

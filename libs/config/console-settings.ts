@@ -61,6 +61,10 @@ export const consoleSchema = Type.Object(
       ...closed,
       default: {},
     }),
+    apps: Type.Record(Type.String({ pattern: GUID }), Type.String({ minLength: 1, maxLength: 100 }), {
+      ...closed,
+      default: {},
+    }),
     queues: Type.Object({ writable: Type.Boolean({ default: false }) }, { ...closed, default: {} }),
   },
   { ...closed, default: {} },
@@ -75,12 +79,22 @@ export const CONSOLE_DEFAULT: ConsoleConfig = {
   plainHttp: false,
   firstTenant: '11111111-1111-4111-8111-111111111111',
   tenants: {},
+  apps: {},
   queues: { writable: false },
 };
 
 /** What the console calls tenants, by their ids in small letters. */
 export function tenantNamesOf({ console }: { readonly console: ConsoleConfig }): ReadonlyMap<string, string> {
-  return new Map(Object.entries(console.tenants).map(([id, label]) => [id.toLowerCase(), label]));
+  return namesIn(console.tenants);
+}
+
+/** What the console calls applications, by their ids in small letters. */
+export function appNamesOf({ console }: { readonly console: ConsoleConfig }): ReadonlyMap<string, string> {
+  return namesIn(console.apps);
+}
+
+function namesIn(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  return new Map(Object.entries(labels).map(([id, label]) => [id.toLowerCase(), label]));
 }
 
 /** An issuer with its secret in place of the reference to it; null: it takes none. */

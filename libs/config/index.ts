@@ -8,6 +8,7 @@ export {
   type RiposteConfig,
 } from './config-file.js';
 export {
+  appNamesOf,
   consoleIssuersOf,
   tenantNamesOf,
   usesLocalAccounts,

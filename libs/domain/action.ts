@@ -218,6 +218,8 @@ export interface SecurityAction extends StoredParameters {
   readonly resolution: Resolution | null;
   /** The action that undoes, or undid, this one. */
   readonly revertedBy: string | null;
+  /** The span that submitted it (W3C Trace Context), which carrying it out is part of; null: it is not traced. */
+  readonly traceparent: string | null;
 }
 
 /** What carrying an action out needs of its record: half of it, which is read with each claim. */
@@ -243,6 +245,7 @@ export type ClaimedAction = Pick<
   | 'intent'
   | 'attempts'
   | 'cancel'
+  | 'traceparent'
 >;
 
 /** What a submitter decides; the store adds ids of time and state. */
@@ -274,6 +277,8 @@ export interface NewAction {
   readonly effectUntil?: Date | null;
   /** True: an idempotency key leads to it, so retention leaves it on record while the key lives. Default false. */
   readonly keyed?: boolean;
+  /** Default null: it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 /** The action as it was when it was created, whatever became of it since. */

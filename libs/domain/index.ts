@@ -148,3 +148,13 @@ export {
   type TransitionName,
 } from './transitions.js';
 export { ROLES, type Role } from './roles.js';
+export {
+  CHANGE_TYPES,
+  type ChangeType,
+  type LifecycleEvent,
+  type Notification,
+  type Subscriber,
+  type Subscription,
+  type SubscriptionSecrets,
+  type SubscriptionStore,
+} from './subscriptions.js';

@@ -189,6 +189,14 @@ export interface ActionStore {
    * Null: nobody. `id` is null where that is another tenant's.
    */
   aheadAtTarget(id: string): Promise<{ readonly id: string | null } | null>;
+  /**
+   * How many of the tenant's own actions at the instance are to be started before this one, which was not started; at
+   * most `atMost` are counted. Null: they could not be counted in time.
+   */
+  ownAhead(
+    action: Pick<SecurityAction, 'id' | 'tenantId' | 'instance' | 'lane' | 'createdAt'>,
+    atMost: number,
+  ): Promise<number | null>;
   /** Makes the action due that waits the longest for this target; null: none waits. */
   wakeNext(mutexKey: string): Promise<DueAction | null>;
   /** Cancels before issue, or records the wish; the answer is true at the moment it is given. */

@@ -32,7 +32,8 @@ import {
   type ProviderErrorClass,
   type StepOutcome,
 } from '#provider-sdk';
-import { withoutSecrets, type Logger } from '#telemetry';
+import { clientSpans, withoutSecrets, type Logger } from '#telemetry';
+import { withCallSpan, type CallName } from './action-spans.js';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
 import { noteCall } from './call-notes.js';
 import { KeptSecrets } from './kept-secrets.js';
@@ -79,6 +80,8 @@ export interface ActionRunParts {
   readonly claim: Claim;
   readonly claimedAt: number;
   readonly leaseMs: number;
+  /** Whether vendors are told of the trace that a request is part of. Default false. */
+  readonly propagatesTrace?: boolean;
 }
 
 /** What a run needs to know of the action's provider, once it has been found to be configured. */
@@ -125,6 +128,9 @@ export class ActionRun {
   #leaveAloneMs = 0;
   #stopping = false;
   #draining = false;
+  readonly #propagatesTrace: boolean;
+  /** Names of the plugin's calls that were made under this claim. */
+  readonly #called = new Set<CallName>();
   /** Calls of the plugin, and requests that these sent by `http`. */
   #calls = 0;
   #requests = 0;
@@ -138,6 +144,7 @@ export class ActionRun {
     this.#seal = parts.seal;
     this.#permits = parts.permits;
     this.#permit = parts.permit;
+    this.#propagatesTrace = parts.propagatesTrace ?? false;
     this.#ledger = parts.ledger;
     this.#log = parts.log;
     this.#claim = parts.claim;
@@ -326,7 +333,8 @@ export class ActionRun {
     const timeoutMs = Math.min(target.instance.attemptTimeoutMs(target.manifest), this.#remainingMs());
     let saved: VendorOperation | null = null;
     const doubtful = !unsent && !neverSent;
-    const result = await this.#run(target, timeoutMs, async (context) => {
+    const name = target.original === null ? 'execute' : 'revert';
+    const result = await this.#run(target, name, timeoutMs, async (context) => {
       this.#sent = true;
       const execution: ExecutionContext = {
         ...context,
@@ -439,6 +447,7 @@ export class ActionRun {
     }
     const result = await this.#run(
       target,
+      'poll',
       this.#listening(SHORT_CALL_TIMEOUT_MS * (pollMany === undefined ? 1 : 2)),
       (context) => this.#poll(target, operation, context),
     );
@@ -516,8 +525,11 @@ export class ActionRun {
     const { reconcile } = target.instance.provider.calls;
     if (reconcile === undefined) return this.#fail('outcomeUnknown', unknownBecause(why));
     let said = why;
-    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
-      checkedOutcome(await reconcile(context, target.request)),
+    const result = await this.#run(
+      target,
+      'reconcile',
+      this.#listening(SHORT_CALL_TIMEOUT_MS),
+      async (context) => checkedOutcome(await reconcile(context, target.request)),
     );
     if (result === null || (await this.#interrupted(target, result, null))) return;
     if (result.kind === 'returned') {
@@ -666,8 +678,11 @@ export class ActionRun {
     if (!target.manifest.cancellable) return 'notSupported';
     const { cancel } = target.instance.provider.calls;
     this.#cancellable = false;
-    const result = await this.#run(target, this.#listening(SHORT_CALL_TIMEOUT_MS), async (context) =>
-      checkedCancelOutcome(await cancel(context, operation, target.request)),
+    const result = await this.#run(
+      target,
+      'cancel',
+      this.#listening(SHORT_CALL_TIMEOUT_MS),
+      async (context) => checkedCancelOutcome(await cancel(context, operation, target.request)),
     );
     if (result === null || (result.kind === 'stopped' && result.why === 'leaseLost')) return null;
     if (result.kind === 'returned') return result.value;
@@ -883,6 +898,7 @@ export class ActionRun {
   /** One call of the plugin; null when it must not be made because the lease may be gone. */
   async #run<T>(
     target: Target,
+    name: CallName,
     timeoutMs: number,
     call: (context: CallContext) => Promise<T>,
   ): Promise<CallResult<T> | null> {
@@ -892,11 +908,15 @@ export class ActionRun {
     this.#call = providerCall;
     if (this.#stopping) providerCall.stop('shutdown');
     if (this.#cancellable && this.#wishUntold()) providerCall.stop('cancel');
+    const isFirst = !this.#called.has(name);
+    this.#called.add(name);
     try {
-      const result = await providerCall.run(timeoutMs, (signal) => {
-        this.#calls += 1;
-        return call(this.#context(target, signal));
-      });
+      const result = await withCallSpan(name, this.#action, isFirst, () =>
+        providerCall.run(timeoutMs, (signal) => {
+          this.#calls += 1;
+          return call(this.#context(target, signal));
+        }),
+      );
       if (this.#permits !== undefined) noteCall(this.#permits, target.instance.id, result);
       return result;
     } finally {
@@ -932,6 +952,7 @@ export class ActionRun {
           this.#requests += 1;
         },
         secrets: target.secrets,
+        watch: clientSpans(this.#propagatesTrace),
       }),
       ...(this.#ledger === undefined ? {} : { ledger: this.#ledger(config.id) }),
       deadlineAt: this.#action.deadlineAt,

@@ -22,3 +22,5 @@ export { Sweep, type SweepFigures } from './sweep.js';
 export { Watchdog } from './watchdog.js';
 export { KeptSecrets } from './kept-secrets.js';
 export { TellOverload } from './tell-overload.js';
+export { ManageSubscriptions, type OpenedSubscription } from './manage-subscriptions.js';
+export { Notify, resourceOf } from './notify.js';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntryLedger, Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
 import { vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
-import { withoutSecrets, type Logger } from '#telemetry';
+import { clientSpans, withoutSecrets, type Logger } from '#telemetry';
+import { withGroupSpan } from './action-spans.js';
 import { noteCall } from './call-notes.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance } from './registry.js';
@@ -22,6 +23,8 @@ export interface InstanceCall {
   /** Its abort stops the call. */
   readonly shutdown: AbortSignal;
   readonly facts: Readonly<Record<string, unknown>>;
+  /** Spans of the actions that are asked about, as `traceparent`. Default none: the call is not traced. */
+  readonly asking?: readonly string[];
 }
 
 /**
@@ -32,6 +35,7 @@ export class InstanceCalls {
   readonly #permits: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> | null;
   readonly #log: Logger;
   readonly #ledger: ((instance: string) => EntryLedger) | undefined;
+  readonly #propagatesTrace: boolean;
 
   constructor(parts: {
     /** Default: nobody limits them. */
@@ -39,7 +43,10 @@ export class InstanceCalls {
     readonly log: Logger;
     /** Default: plugins have none. */
     readonly ledger?: (instance: string) => EntryLedger;
+    /** Whether vendors are told of the trace that a request is part of. Default false. */
+    readonly propagatesTrace?: boolean;
   }) {
+    this.#propagatesTrace = parts.propagatesTrace ?? false;
     this.#ledger = parts.ledger;
     this.#permits = parts.permits ?? null;
     this.#log = parts.log;
@@ -62,12 +69,14 @@ export class InstanceCalls {
     shutdown.addEventListener('abort', stop, { once: true });
     let spent = 0;
     try {
-      const result = await providerCall.run(Math.max(1, endsAt - performance.now()), (signal) =>
-        made(
-          this.#context(call, signal, async (until) => {
-            await granted?.spend(until);
-            spent += 1;
-          }),
+      const result = await withGroupSpan(call.asking ?? [], instance.id, () =>
+        providerCall.run(Math.max(1, endsAt - performance.now()), (signal) =>
+          made(
+            this.#context(call, signal, async (until) => {
+              await granted?.spend(until);
+              spent += 1;
+            }),
+          ),
         ),
       );
       if (this.#permits !== null) noteCall(this.#permits, instance.id, result);
@@ -111,7 +120,13 @@ export class InstanceCalls {
       settings: config.settings,
       secrets: config.secrets,
       signal,
-      http: vendorHttp({ network, signal, spend, secrets }),
+      http: vendorHttp({
+        network,
+        signal,
+        spend,
+        secrets,
+        watch: clientSpans(this.#propagatesTrace),
+      }),
       ...(this.#ledger === undefined ? {} : { ledger: this.#ledger(config.id) }),
       log,
     };

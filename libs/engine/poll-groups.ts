@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { PendingOperation, StepOutcome } from '#provider-sdk';
+import { activeTraceparent } from '#telemetry';
 import type { InstanceCallResult, InstanceCalls } from './instance-calls.js';
 import { checkedShare } from './plugin-answer.js';
 import type { ProviderInstance } from './registry.js';
@@ -21,6 +22,8 @@ export interface GroupMember extends PendingOperation<{
 
 interface Waiting {
   readonly member: GroupMember;
+  /** The span that asks; null: it is not traced. */
+  readonly traceparent: string | null;
   readonly signal: AbortSignal;
   /** Ends its wait with what this returns or throws. */
   readonly answer: (share: () => Share) => void;
@@ -62,9 +65,10 @@ export class PollGroups {
           reject(error instanceof Error ? error : new Error(String(error)));
         }
       };
+      const one = { member, traceparent: activeTraceparent(), signal, answer };
       const waiting = this.#gathering.get(instance.id);
-      if (waiting === undefined) this.#gathering.set(instance.id, [{ member, signal, answer }]);
-      else waiting.push({ member, signal, answer });
+      if (waiting === undefined) this.#gathering.set(instance.id, [one]);
+      else waiting.push(one);
       // While one call is under way, the next group gathers behind it.
       if (waiting === undefined && !this.#underWay.has(instance.id))
         setTimeout(() => void this.#askTogether(instance), GATHER_MS);
@@ -103,6 +107,7 @@ export class PollGroups {
         secrets: group.flatMap(({ member }) => member.secrets),
         shutdown: abandoned.signal,
         facts: { polled: group.length },
+        asking: group.flatMap(({ traceparent }) => traceparent ?? []),
       },
       (context) => {
         if (pollMany === undefined) throw new TypeError('the plugin has no pollMany');

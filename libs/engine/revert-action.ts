@@ -13,7 +13,7 @@ import {
   type SecurityAction,
 } from '#domain';
 import { secretParameterNames, type ActionManifest } from '#provider-sdk';
-import type { Logger } from '#telemetry';
+import { activeTraceparent, withSpan, type Logger } from '#telemetry';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 import { withoutSecretValues } from './secret-parameters.js';
 
@@ -104,14 +104,15 @@ export class RevertAction {
     if (!isLift) await this.#admission.admit(original.instance);
     // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action.
     if (before !== null && earlier === null)
-      return { action: await this.#record(before, wanted), repeated: true };
+      return { action: await this.#record(before, wanted, original), repeated: true };
     const ours = uuidv7();
     const stands =
       (await this.#store.reserveRevert(caller.tenantId, id, ours, before, isLift))?.revertedBy ?? null;
     if (stands === null) throw new UserError('itemNotFound', 'No such action exists.');
-    if (stands === ours) return { action: asCreated(await this.#record(ours, wanted)), repeated: false };
+    if (stands === ours)
+      return { action: asCreated(await this.#record(ours, wanted, original)), repeated: false };
     const theirs = await this.#store.find(caller.tenantId, stands);
-    return { action: theirs ?? (await this.#record(stands, wanted)), repeated: true };
+    return { action: theirs ?? (await this.#record(stands, wanted, original)), repeated: true };
   }
 
   #check(caller: Caller, original: SecurityAction, actionReason: string): Omit<NewAction, 'id'> {
@@ -175,15 +176,32 @@ export class RevertAction {
     return { instance, manifest };
   }
 
-  async #record(id: string, wanted: Omit<NewAction, 'id'>): Promise<SecurityAction> {
-    const action = await this.#store.create({ id, ...wanted });
-    const { tenantId, instance, actionName, lane, epoch, reverts } = action;
-    this.#log.info(
-      { actionId: id, tenant: tenantId, appId: wanted.caller.appId, action: actionName, instance, reverts },
-      'revert submitted',
-    );
-    void this.#queue.hint({ actionId: id, tenantId, instance, lane, actionName, epoch });
-    return action;
+  #record(
+    id: string,
+    wanted: Omit<NewAction, 'id'>,
+    { traceparent: ofOriginal }: SecurityAction,
+  ): Promise<SecurityAction> {
+    const facts = {
+      attributes: {
+        'riposte.action.id': id,
+        'riposte.action.name': wanted.actionName,
+        'riposte.instance': wanted.instance,
+        'riposte.tenant': wanted.caller.tenantId,
+      },
+      links: ofOriginal === null ? [] : [ofOriginal],
+      // The engine lifts an effect on nobody's request; what was traced is so to its end.
+      begins: ofOriginal !== null,
+    };
+    return withSpan('submit', facts, async () => {
+      const action = await this.#store.create({ id, ...wanted, traceparent: activeTraceparent() });
+      const { tenantId, instance, actionName, lane, epoch, reverts } = action;
+      this.#log.info(
+        { actionId: id, tenant: tenantId, appId: wanted.caller.appId, action: actionName, instance, reverts },
+        'revert submitted',
+      );
+      void this.#queue.hint({ actionId: id, tenantId, instance, lane, actionName, epoch });
+      return action;
+    });
   }
 }
 

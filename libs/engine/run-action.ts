@@ -11,6 +11,7 @@ import type {
 } from '#domain';
 import type { Logger } from '#telemetry';
 import { ActionRun } from './action-run.js';
+import { withDispatchSpan } from './action-spans.js';
 import { InstanceCalls } from './instance-calls.js';
 import { PollGroups } from './poll-groups.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
@@ -33,6 +34,8 @@ export interface RunActionOptions {
   readonly ledger?: (instance: string) => EntryLedger;
   /** Milliseconds a claim holds without a heartbeat. Default 15,000; heartbeats come three times as often. */
   readonly leaseMs?: number;
+  /** Whether vendors are told of the trace that a request is part of. Default false. */
+  readonly propagatesTrace?: boolean;
 }
 
 const DEFAULT_LEASE_MS = 15_000;
@@ -79,7 +82,8 @@ export class RunAction {
    */
   async look(hint: HintInHand, shutdown: AbortSignal): Promise<HintAnswer> {
     const { actionId } = hint;
-    this.#lookedAt.set(hint.instance, performance.now());
+    const lookedAt = performance.now();
+    this.#lookedAt.set(hint.instance, lookedAt);
     if (this.#running.has(actionId)) {
       this.hearCancel(actionId);
       return undefined;
@@ -93,7 +97,7 @@ export class RunAction {
     try {
       const permit = instance === null ? null : await this.#permit(hint, instance);
       if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit.waitMs);
-      return await this.#claimAndRun(hint, instance, permit, shutdown);
+      return await this.#claimAndRun(hint, instance, permit, shutdown, lookedAt);
     } finally {
       this.#countInHand(hint, -1);
     }
@@ -160,10 +164,11 @@ export class RunAction {
   }
 
   async #claimAndRun(
-    { actionId, actionName }: HintInHand,
+    { actionId, actionName, why }: HintInHand,
     instance: ProviderInstance | null,
     permit: Permit | null,
     shutdown: AbortSignal,
+    lookedAt: number,
   ): Promise<HintAnswer> {
     const { store, workerId } = this.#options;
     let made: number | undefined = 0;
@@ -179,8 +184,11 @@ export class RunAction {
         { inTurn: (instance?.findAction(actionName)?.manifest.mutexKey ?? []).length > 0 },
       );
       if (answer.kind !== 'claimed') return undefined;
-      if (answer.claim.lease.epoch === 1 && instance !== null) this.#starts.note(instance.id);
-      made = await this.#run(answer.claim, claimedAt, permit, shutdown);
+      const { claim } = answer;
+      if (claim.lease.epoch === 1 && instance !== null) this.#starts.note(instance.id);
+      made = await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
+        this.#run(claim, claimedAt, permit, shutdown),
+      );
     } finally {
       permit?.settle(made);
     }

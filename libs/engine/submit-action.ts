@@ -15,7 +15,7 @@ import {
   type SecurityAction,
 } from '#domain';
 import { canonicalName } from '#provider-sdk';
-import { REDACTED, type Logger } from '#telemetry';
+import { REDACTED, activeTraceparent, withSpan, type Logger } from '#telemetry';
 import type { BlastRadius } from './blast-radius.js';
 import { checkSubmission, type CheckedSubmission, type Submission } from './check-submission.js';
 import { fingerprintOf, isFingerprintOf } from './fingerprint.js';
@@ -111,11 +111,26 @@ export class SubmitAction {
    *   to wait; nothing was written
    * @throws OutcomeUnknownError, OperationalError as `ActionStore.create` and `IdempotencyKeys`
    */
-  async submit(
+  submit(
     caller: Caller,
     submission: Submission,
     key: string | null = null,
     isWanted = (): boolean => true,
+  ): Promise<Submitted> {
+    const attributes = { 'riposte.tenant': caller.tenantId };
+    return withSpan('submit', { attributes }, async (span) => {
+      const submitted = await this.#submit(caller, submission, key, isWanted);
+      const { id, instance, actionName } = submitted.action;
+      span.set({ 'riposte.action.id': id, 'riposte.action.name': actionName, 'riposte.instance': instance });
+      return submitted;
+    });
+  }
+
+  async #submit(
+    caller: Caller,
+    submission: Submission,
+    key: string | null,
+    isWanted: () => boolean,
   ): Promise<Submitted> {
     if (key === null) {
       const id = uuidv7();
@@ -220,7 +235,8 @@ export class SubmitAction {
     const { caller, instance, actionName } = wanted;
     const place = placeOfAction({ tenantId: caller.tenantId, id });
     const stored = await sealParameters(this.#seal, place, secret, wanted.parameters);
-    const action = await this.#store.create({ id, ...wanted, ...stored, keyed });
+    const traceparent = activeTraceparent();
+    const action = await this.#store.create({ id, ...wanted, ...stored, keyed, traceparent });
     this.#log.info(
       {
         actionId: action.id,

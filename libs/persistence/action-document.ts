@@ -24,7 +24,7 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly keptUntil?: Date;
   };
 
-/** Records of the time before there was such a thing have none; nor has one without secrets what is sealed. */
+/** Records of the time before there was such a thing have none; nor has one without secrets or a trace what is for these. */
 type AddedLater =
   | 'resolution'
   | 'lane'
@@ -34,7 +34,8 @@ type AddedLater =
   | 'effect'
   | 'effectUntil'
   | 'revertedBy'
-  | 'sealed';
+  | 'sealed'
+  | 'traceparent';
 
 /** The collection of the actions. */
 export const ACTIONS = 'actions';
@@ -75,6 +76,7 @@ export const actionSchema = new mongoose.Schema(
     clientContext: text,
     parameters: [{ _id: false, name: String, value: String }],
     sealed: String,
+    traceparent: String,
     vendorInformation: {
       _id: false,
       vendor: String,
@@ -155,6 +157,7 @@ const NONE_OF_THESE = {
   effectUntil: null,
   revertedBy: null,
   sealed: null,
+  traceparent: null,
 } as const;
 
 /** The record as the rest of the product sees it. */
@@ -195,6 +198,7 @@ export const CLAIMED_FIELDS = {
   intent: 1,
   attempts: 1,
   cancel: 1,
+  traceparent: 1,
 } as const satisfies Readonly<Record<Exclude<keyof ClaimedAction, 'id'> | 'open', 1>>;
 
 /** A record as it is read by {@link CLAIMED_FIELDS}. */
@@ -223,5 +227,6 @@ export function toClaimed({ _id, ...document }: ClaimedDocument): ClaimedAction 
     intent: document.intent,
     attempts: document.attempts,
     cancel: document.cancel,
+    traceparent: document.traceparent ?? null,
   };
 }

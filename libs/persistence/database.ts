@@ -25,6 +25,7 @@ import { ReadTurns } from './read-turns.js';
 import { ServerClock } from './server-clock.js';
 import { MongoSessionStore } from './session-store.js';
 import { sharedKey, type SharedKeyName } from './shared-key.js';
+import { MongoSubscriptionStore } from './mongo-subscription-store.js';
 import { ViewStore } from './view-store.js';
 import { WorkerRegistry } from './worker-registry.js';
 
@@ -56,6 +57,8 @@ export interface Database {
   /** Lists that people look at often. */
   readonly views: ViewStore;
   readonly idempotencyKeys: MongoIdempotencyKeys;
+  /** Who is told of changes by a call to an address of theirs. */
+  readonly subscriptions: MongoSubscriptionStore;
   /** What applications have asked for in the last hour, where that is limited. */
   readonly blastCounts: MongoBlastCounts;
   readonly workers: WorkerRegistry;
@@ -145,6 +148,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const feeds = new FeedStore(native, options.retryBudgetMs, turns);
     const clock = await ServerClock.start(connection.getClient());
     const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
+    const subscriptions = new MongoSubscriptionStore(native, clock, options.retryBudgetMs);
     await MongoEntryLedger.ensureIndexes(native);
     await Promise.all(
       [
@@ -158,6 +162,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
         questions,
         feeds,
         figures,
+        subscriptions,
       ].map((one) => one.ensureIndexes()),
     );
     return {
@@ -166,6 +171,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       figures,
       views: new ViewStore(native, options.retryBudgetMs),
       idempotencyKeys,
+      subscriptions,
       blastCounts,
       workers,
       questions,

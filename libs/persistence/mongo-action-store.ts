@@ -1,6 +1,7 @@
 import type mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
+  LANES,
   MESSAGE_LIMIT,
   TRANSITIONS,
   OperationalError,
@@ -38,6 +39,7 @@ import { CLAIM, COMPLETE, PARK, RECORD_INTENT, SAVE_OPERATION, dueAgain, failing
 import {
   ACTIONS,
   CLAIMED_FIELDS,
+  STATUS_INDEX,
   WAITING_INDEX,
   toAction,
   toClaimed,
@@ -85,6 +87,8 @@ interface ShownWrite {
 const KNOWLEDGE_BUDGET_MS = 600_000;
 /** Milliseconds the database may count what waits. A hundred thousand took it 200 on a machine with much else to do. */
 const COUNT_MS = 1000;
+/** Milliseconds in which a tenant's own backlog is counted, for people. */
+const OWN_AHEAD_MS = 300;
 /** Milliseconds until an action looks again whether its target is free, should nobody wake it. */
 const TARGET_BUSY_MS = 15_000;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set(['takeBack', 'noteCancelOutcome', 'retry']);
@@ -137,6 +141,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       reverts = null,
       effectUntil = null,
       sealed = null,
+      traceparent = null,
       ...given
     } = action;
     const createdAt = this.#clock.now();
@@ -144,6 +149,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       _id: uuidOf(id),
       ...given,
       ...(sealed === null ? {} : { sealed }),
+      ...(traceparent === null ? {} : { traceparent }),
       lane,
       mutexKey,
       reverts,
@@ -656,6 +662,31 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       async () => (await this.#targets.aheadOf(uuidOf(id))) ?? (await this.#targets.holderAt(uuidOf(id))),
     );
     return ahead && { id: ahead.id?.toString() ?? null };
+  }
+
+  async ownAhead(
+    {
+      id,
+      tenantId,
+      instance,
+      lane,
+      createdAt,
+    }: Pick<SecurityAction, 'id' | 'tenantId' | 'instance' | 'lane' | 'createdAt'>,
+    atMost: number,
+  ): Promise<number | null> {
+    const before = { $or: [{ createdAt: { $lt: createdAt } }, { createdAt, _id: { $lt: uuidOf(id) } }] };
+    const moreUrgent = LANES.slice(0, LANES.indexOf(lane));
+    return this.#actions
+      .countDocuments(
+        {
+          tenantId,
+          status: 'NotStarted',
+          instance,
+          $or: [{ lane: { $in: moreUrgent } }, { lane, ...before }],
+        },
+        { limit: atMost, maxTimeMS: OWN_AHEAD_MS, hint: STATUS_INDEX },
+      )
+      .catch(() => null);
   }
 
   async #targetBusy(id: string, before: Ahead | null): Promise<ClaimAnswer> {

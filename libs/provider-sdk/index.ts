@@ -80,5 +80,10 @@ export { refusalError } from './refusal.js';
 export { readSurroundings, type Surroundings } from './surroundings.js';
 export { vendorHttp } from './vendor-http-client.js';
 export { plainWords } from './vendor-words.js';
-export { vendorHttpOrigin, type VendorHttpOptions } from './vendor-http-origin.js';
+export {
+  vendorHttpOrigin,
+  type SentRequest,
+  type VendorHttpOptions,
+  type WatchedRequest,
+} from './vendor-http-origin.js';
 export { TokenCache, type KeptToken } from './token-cache.js';

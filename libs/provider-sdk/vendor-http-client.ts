@@ -83,6 +83,8 @@ class VendorCall<Answer extends TSchema> {
   #endAt: number | null = null;
   /** Why it is sent again. */
   #failure: ProviderError | null = null;
+  /** How often it was sent. */
+  #sends = 0;
 
   constructor(request: VendorRequest<Answer>, options: VendorHttpOptions) {
     this.#request = request;
@@ -164,13 +166,19 @@ class VendorCall<Answer extends TSchema> {
     const now = performance.now();
     this.#endAt ??= now + (this.#request.timeoutMs ?? TIMEOUT_MS);
     if (this.#failure !== null && this.#endAt <= now) throw this.#failure;
+    const watched = this.#options.watch?.({ method: this.#request.method, url, resend: this.#sends });
+    this.#sends += 1;
+    const headers = { ...wire.headers, ...watched?.headers };
     let sent = false;
     let raw: RawAnswer;
     try {
-      raw = await this.#exchange(url, wire, this.#endAt - now, () => (sent = true));
+      raw = await this.#exchange(url, { ...wire, headers }, this.#endAt - now, () => (sent = true));
     } catch (error) {
-      throw this.#broken(error, sent, url.hostname);
+      const broken = this.#broken(error, sent, url.hostname);
+      watched?.ended({ errorType: classOf(broken) });
+      throw broken;
     }
+    watched?.ended({ status: raw.status });
     return this.#judge(raw);
   }
 
@@ -401,6 +409,12 @@ function mayBeJson(contentType: string | undefined): boolean {
 
 function parsed(text: string): unknown {
   return parseStrangersJson(text.replace(/^\ufeff/, '')) ?? null;
+}
+
+/** The class of a failure; `stopped` where the call itself was. */
+function classOf(error: Error): string {
+  const failure = error instanceof MayPass ? error.failure : error;
+  return failure instanceof ProviderError ? failure.errorClass : 'stopped';
 }
 
 /** The code alone: messages of a connection may name more than is to be shown. */

@@ -1,6 +1,23 @@
 import type { ResolveName } from './network-guard.js';
 import type { NetworkPolicy, VendorHttp } from './vendor-http.js';
 
+/** A request that is about to be sent. */
+export interface SentRequest {
+  readonly method: string;
+  /** Its path may hold what is not to be shown. */
+  readonly url: URL;
+  /** How often it was sent before. */
+  readonly resend: number;
+}
+
+/** What who watches a request does for it. */
+export interface WatchedRequest {
+  /** Sent along; they go before the plugin's own. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Called once: with the answer's status, or the class of the failure. Neither throws. */
+  readonly ended: (answer: { readonly status?: number; readonly errorType?: string }) => void;
+}
+
 /** Of what a plugin's way to the vendor is made. */
 export interface VendorHttpOptions {
   readonly network: NetworkPolicy;
@@ -10,6 +27,8 @@ export interface VendorHttpOptions {
   readonly spend: (signal: AbortSignal) => Promise<void>;
   /** Values that never appear in an error. */
   readonly secrets: readonly string[];
+  /** Told of each request before it is sent, for the host's traces. Default: nobody. */
+  readonly watch?: ((request: SentRequest) => WatchedRequest) | undefined;
   /** How names are resolved. Default: by the system. */
   readonly resolve?: ResolveName;
 }

@@ -3,6 +3,7 @@ import { Queue, type Job } from 'bullmq';
 import { ReplyError, type Redis } from 'ioredis';
 import type { ActionQueue, DueTime, Hint, HintPlace, QueuePlaces, SecurityAction } from '#domain';
 import { grouped } from '#grouping';
+import { withSpan } from '#telemetry';
 import { PREFIX, URGENT_SUFFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
@@ -125,10 +126,22 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
   }
 
   async hint(hint: Hint, due?: DueTime): Promise<boolean> {
-    const add = this.#add.get(queueOf(hint));
+    const queue = queueOf(hint);
+    const add = this.#add.get(queue);
     // An instance that was taken out of the configuration has no queue; the sweep closes its actions in time.
     if (add === undefined) return false;
-    return succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, due)));
+    const attributes = {
+      'messaging.system': 'bullmq',
+      'messaging.operation.type': 'send',
+      'messaging.operation.name': 'add',
+      'messaging.destination.name': queue,
+      'riposte.action.id': hint.actionId,
+    };
+    return withSpan('enqueue', { kind: 'producer', attributes }, async (span) => {
+      const added = await succeedsWithin(HINT_BUDGET_MS, add(jobOf(hint, due)));
+      if (!added) span.failed('notAdded');
+      return added;
+    });
   }
 
   async hintMany(hints: readonly Hint[]): Promise<boolean> {

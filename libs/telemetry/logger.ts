@@ -1,6 +1,8 @@
 import { pino, type DestinationStream, type LoggerOptions, type Logger as PinoLogger } from 'pino';
 import { ConfigurationError } from '#domain';
 import { anyOf, secretForms } from './secret-forms.js';
+import { traceFields } from './spans.js';
+import { isTracingConfigured } from './tracing-variables.js';
 
 export type Logger = Pick<PinoLogger, 'info' | 'warn' | 'error' | 'debug' | 'fatal'>;
 
@@ -15,7 +17,7 @@ const LEVELS: readonly string[] = [...Object.values(pino.levels.labels), 'silent
 /**
  * The process's structured log: one JSON object a line on stdout, `level` as a word, ISO times.
  * `RIPOSTE_LOG_LEVEL` sets the level (default `info`); under one that there is not it is the default, so that
- * `checkLogLevel` can be heard.
+ * `checkLogLevel` can be heard. Where traces are on, lines within a span have its `trace_id` and `span_id`.
  */
 export function createLogger(
   name: string,
@@ -31,6 +33,8 @@ export function createLogger(
     // On the finished line: pino's own `redact` copies every object it may be in, which was half of all the memory that
     // an API process allocated, and looks no deeper than it has paths.
     hooks: { streamWrite: withoutSecretFields },
+    // With one, even an idle one, pino copies the fields of every line.
+    ...(isTracingConfigured(process.env) ? { mixin: traceFields } : {}),
   };
   return pino(options, to);
 }

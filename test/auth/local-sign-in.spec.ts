@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { LocalSignIn, checkNewPassword, newPassword } from '#auth';
+import { KnownDevices, LocalSignIn, checkNewPassword, newPassword } from '#auth';
 import { OperationalError, UserError } from '#domain';
 import type { Database } from '#persistence';
 import { freshDatabase } from '../support/database.js';
@@ -14,7 +14,9 @@ beforeAll(async () => {
 
 /** Few, for each attempt costs a fifth of a second; by default they are 10 and 50. */
 const LIMITS = { ofName: 3, ofAddress: 6 };
-const signIns = (): LocalSignIn => new LocalSignIn(database.operators, LIMITS);
+const DEVICES = new KnownDevices(new Uint8Array(32));
+const signIns = (): LocalSignIn => new LocalSignIn(database.operators, DEVICES, LIMITS);
+const at = (address: string, device: string | null = null) => ({ address, device });
 const WRONG = 'wrong wrong wrong';
 
 /** What somebody is answered: the code of the refusal, or `in`. */
@@ -31,7 +33,7 @@ async function outcome(asked: Promise<unknown>): Promise<string> {
 async function inTurn(signIn: LocalSignIn, name: string, address: string, times: number): Promise<string[]> {
   const outcomes: string[] = [];
   for (let index = 0; index < times; index += 1)
-    outcomes.push(await outcome(signIn.check(name, WRONG, address)));
+    outcomes.push(await outcome(signIn.check(name, WRONG, at(address))));
   return outcomes;
 }
 
@@ -44,8 +46,8 @@ describe('who guesses passwords', () => {
       'tooManyRequests',
       'tooManyRequests',
     ]);
-    expect(await outcome(signIn.check('ann', PASSWORD, '192.0.2.1'))).toBe('tooManyRequests');
-    expect(await outcome(signIn.check('ann', PASSWORD, '192.0.2.2'))).toBe('in');
+    expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.1')))).toBe('tooManyRequests');
+    expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.2')))).toBe('in');
   });
 
   it('is told when to try again, and computes nothing meanwhile', async () => {
@@ -54,7 +56,7 @@ describe('who guesses passwords', () => {
     const begun = performance.now();
     const refusals = await Promise.all(
       Array.from({ length: 500 }, () =>
-        signIn.check('nobody', WRONG, '192.0.2.3').catch((error: unknown) => error),
+        signIn.check('nobody', WRONG, at('192.0.2.3')).catch((error: unknown) => error),
       ),
     );
     // A hash for each would take minutes.
@@ -71,7 +73,7 @@ describe('who guesses passwords', () => {
     const signIn = signIns();
     const guesses = Array.from({ length: 12 }, (_, index) => async () => {
       const address = `2001:db8:1:2::${index.toString(16)}`;
-      return outcome(signIn.check(`name-${index}`, WRONG, address));
+      return outcome(signIn.check(`name-${index}`, WRONG, at(address)));
     });
     const outcomes: string[] = [];
     // Four at a time, as many as wait for one address.
@@ -85,16 +87,37 @@ describe('who guesses passwords', () => {
     const signIn = signIns();
     for (let round = 0; round < 4; round += 1) {
       await inTurn(signIn, 'ann', '192.0.2.4', 1);
-      expect(await outcome(signIn.check('ann', PASSWORD, '192.0.2.4'))).toBe('in');
+      expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.4')))).toBe('in');
     }
+  });
+
+  it('keeps nobody out of a browser where they signed in before, and gets in by no other account’s', async () => {
+    const signIn = signIns();
+    const device = DEVICES.proofFor('ann');
+    for (const name of ['ann', 'x1', 'x2']) await inTurn(signIn, name, '192.0.2.8', 3);
+    expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.8')))).toBe('tooManyRequests');
+    for (const foreign of [
+      DEVICES.proofFor('x1'),
+      new KnownDevices(Buffer.alloc(32, 1)).proofFor('ann'),
+      'x',
+    ])
+      expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.8', foreign)))).toBe('tooManyRequests');
+    expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.8', device)))).toBe('in');
+    // There one guesses no more than elsewhere.
+    const guesses = [1, 2, 3, 4].map(
+      () => () => outcome(signIn.check('ann', WRONG, at('192.0.2.8', device))),
+    );
+    const outcomes = [];
+    for (const guess of guesses) outcomes.push(await guess());
+    expect(outcomes.at(-1)).toBe('tooManyRequests');
   });
 
   it('keeps nobody waiting: what one address floods is refused, and another gets its turn', async () => {
     const signIn = signIns();
     const flood = Array.from({ length: 40 }, (_, index) =>
-      outcome(signIn.check(`flood-${index}`, WRONG, '192.0.2.5')),
+      outcome(signIn.check(`flood-${index}`, WRONG, at('192.0.2.5'))),
     );
-    const other = outcome(signIn.check('ann', PASSWORD, '192.0.2.6'));
+    const other = outcome(signIn.check('ann', PASSWORD, at('192.0.2.6')));
     expect(await other).toBe('in');
     const outcomes = await Promise.all(flood);
     expect(outcomes.filter((one) => one === 'unauthenticated')).toHaveLength(4);
@@ -104,11 +127,11 @@ describe('who guesses passwords', () => {
 
 describe('a name that nobody has', () => {
   it('costs as much as one that somebody has', async () => {
-    const signIn = new LocalSignIn(database.operators);
-    await signIn.check(randomUUID(), WRONG, '192.0.2.7').catch(() => undefined);
+    const signIn = new LocalSignIn(database.operators, DEVICES);
+    await signIn.check(randomUUID(), WRONG, at('192.0.2.7')).catch(() => undefined);
     const cost = async (name: string): Promise<number> => {
       const before = process.cpuUsage();
-      await signIn.check(name, WRONG, '192.0.2.7').catch(() => undefined);
+      await signIn.check(name, WRONG, at('192.0.2.7')).catch(() => undefined);
       const { user, system } = process.cpuUsage(before);
       return user + system;
     };

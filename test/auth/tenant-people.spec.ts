@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { ConsoleSessions, LocalSignIn, TenantPeople } from '#auth';
+import { ConsoleSessions, KnownDevices, LocalSignIn, TenantPeople } from '#auth';
 import { TENANT_A, TENANT_B, freshDatabase } from '../support/database.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 
@@ -20,6 +20,7 @@ describe("an administrator's reset of a password", () => {
       return 'of another password';
     });
     await expect(people.resetPassword(session, name)).rejects.toMatchObject({ code: 'notAllowed' });
-    expect((await new LocalSignIn(operators).check(name, PASSWORD, '192.0.2.1')).name).toBe(name);
+    const signIn = new LocalSignIn(operators, new KnownDevices(new Uint8Array(32)));
+    expect((await signIn.check(name, PASSWORD, { address: '192.0.2.1', device: null })).name).toBe(name);
   });
 });

@@ -84,14 +84,21 @@ describeInBrowser('the list of actions', () => {
     const { page, client } = await visitors.person();
     const ids = await Promise.all([1, 2].map(() => client.act('LongRunning', { durationMs: 600_000 })));
     await Promise.all(ids.map((id) => client.inPhase(id, 'waitingOnVendor')));
+    await page.setViewportSize({ width: 390, height: 860 });
     await page.goto('/actions');
-    await page.getByRole('checkbox', { name: /^Select all/ }).click({ force: true });
+    await page
+      .getByText(/^The provider has been working on it since/)
+      .nth(1)
+      .waitFor();
+    await page.getByText('Select all that are not finished').click();
     await page.getByRole('button', { name: 'Cancel them …' }).click();
     const dialog = page.getByRole('alertdialog');
     await dialog.getByText('The provider is asked to stop').waitFor();
     await dialog.getByRole('button', { name: 'Cancel 2 actions' }).click();
     await dialog.getByText('2 cancels were accepted.').waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
+    // What opened it is gone with the selection.
+    await page.locator('main:focus').waitFor();
     // Nobody has loaded anything anew.
     await page.getByText('Cancelled at the vendor').nth(1).waitFor();
   });

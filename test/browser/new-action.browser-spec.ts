@@ -55,6 +55,7 @@ describeInBrowser('a new action', () => {
     const why = form.getByRole('region', { name: 'Why is this waiting?' });
     await why.getByText('The provider is paused').waitFor();
     await why.getByText('Firewall upgrade until 18:00.').waitFor();
+    await why.getByText(/has been paused since .*, by person-/).waitFor();
     await page.getByRole('button', { name: 'Resume …' }).click();
     await page.getByRole('button', { name: 'Resume', exact: true }).click();
     await form.getByText('Completed', { exact: true }).first().waitFor();

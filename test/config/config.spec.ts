@@ -26,6 +26,7 @@ describe('riposte.config.yaml', () => {
       network: { allow: [], ports: [] },
     });
     expect(config.limits).toEqual({ perApp: 100, blastRadius: { isolation: { perHour: 50 } } });
+    expect(config.tracing).toEqual({ propagateToVendors: false });
   });
 
   it.each([

@@ -140,14 +140,16 @@ describe('npm start', () => {
     expect(answer.status).toBe('NotStarted');
     const client = await clientOf(first);
     expect((await client.ended(answer.id)).status).toBe('Completed');
-    // The first account signs in by a password that is on the terminal alone.
+    // The first account signs in by a password that is on the terminal alone, and good for one sign-in.
     const [, name = '', password = ''] = /sign in as (\S+) with the password (\S+)/.exec(first.output) ?? [];
-    const signedIn = await new ConsoleClient(first.baseUrl).signIn(name, password);
+    const administrator = new ConsoleClient(first.baseUrl);
+    const signedIn = await administrator.signIn(name, password);
     expect(signedIn.body).toMatchObject({
       tenant: { id: TENANT_A, role: 'Administrator' },
       operates: true,
-      mustChangePassword: false,
+      mustChangePassword: true,
     });
+    expect((await administrator.send('GET', '/api/v1/actions')).status).toBe(403);
     const logs = path.join(env['RIPOSTE_DATA_DIR'] ?? '', 'logs');
     for (const file of await readdir(logs))
       expect(await readFile(path.join(logs, file), 'utf8')).not.toContain(password);

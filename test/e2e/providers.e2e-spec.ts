@@ -288,7 +288,9 @@ describe('the command line', () => {
     await riposte(own, 'providers', 'pause', `other-${SETTING}`, '--reason', 'Upgrade', ...as);
     const asked = [...create, 'BlockIp', '--param', 'IP=203.0.113.21', '-o', 'table'];
     const created = await riposte(own, ...asked, ...as);
-    expect(created.stdout).toMatch(/NotStarted +throttled .*The provider instance is paused/);
+    expect(created.stdout).toMatch(
+      /NotStarted +throttled .*The provider instance has been paused since .*: Upgrade\./,
+    );
   });
 
   it('tells wrong usage (2) from an API that is not there (5)', async () => {

@@ -110,6 +110,9 @@ describe('what one tenant can see of another', () => {
         });
       else if (operation.path.endsWith('/export'))
         expect(String(answer.body).trim().split('\n')).toHaveLength(1);
+      // The console is everybody's.
+      else if (operation.path.endsWith('/applications'))
+        expect(answer.body).toMatchObject({ value: [{ name: 'Console' }] });
       else if (typeof answer.body === 'string') expect(answer.body).toBe('0');
       else expect((answer.body as { value: unknown[] }).value).toEqual([]);
     }

@@ -50,8 +50,8 @@ describe('an action that waits for the quota', () => {
     const allows = 'the provider allows 3 calls a minute.';
     const places = [
       `It is the next one to start: ${allows}`,
-      `It is behind 1 other: ${allows}`,
-      ...[2, 3, 4, 5].map((ahead) => `It is behind ${ahead} others: ${allows}`),
+      `It is behind 1 other of this tenant: ${allows}`,
+      ...[2, 3, 4, 5].map((ahead) => `It is behind ${ahead} others of this tenant: ${allows}`),
     ];
     let told: readonly Waits['waiting'][] = [];
     await eventually(async () => {
@@ -88,7 +88,7 @@ describe('an action whose own quota is used up', () => {
 });
 
 describe('an action that waits for its turn alone', () => {
-  it('says how many are before it, and when it starts if that goes on as it does', async () => {
+  it('says how many of its tenant are before it, and when it starts if that goes on as it does', async () => {
     const started = await client.act('BlockIp', { IP: '10.0.4.0' }, at('single'));
     expect(await client.ended(started)).toMatchObject({ status: 'Completed' });
     const busy = await client.act('Hang', {}, at('single'));
@@ -108,9 +108,15 @@ describe('an action that waits for its turn alone', () => {
     // Workers tell what they start with their beats.
     await eventually(async () => {
       const { waiting } = await waits(ids[2] ?? '');
-      expect(waiting?.message).toMatch(/^It is behind 2 others; \d+ start per minute right now\.$/);
+      expect(waiting?.message).toBe('It is behind 2 others of this tenant.');
       return Date.parse(waiting?.expectedStartDateTime ?? '') > Date.now();
     });
+    // How many others have there is their affair.
+    const foreign = await stranger.act('BlockIp', { IP: '10.0.4.9' }, at('single'));
+    expect((await stranger.native(foreign)) as Waits).toMatchObject({
+      waiting: { reason: 'queued', message: 'It is the next one of this tenant.' },
+    });
+    await stranger.cancel(foreign);
     for (const id of [...ids, busy]) await client.cancel(id);
   });
 });
@@ -151,7 +157,12 @@ describe('a pause', () => {
     const held = await client.act('BlockIp', { IP: '10.0.1.1' }, at('free'));
     const before = (await waits(held)).waiting;
     expect(before).toMatchObject({ reason: 'paused', expectedStartDateTime: null });
-    expect(before?.message).toContain('continues when someone resumes it');
+    expect(before?.message).toMatch(
+      /^The provider instance has been paused since .* UTC: Upgrade\. The action continues when someone resumes it\.$/,
+    );
+    const both = await stack.client({ roles: ['SecurityActions.Read.All', 'Riposte.Operator'] });
+    const { waiting } = (await both.native(held)) as Waits;
+    expect(waiting?.message).toMatch(/UTC, by application [0-9a-f-]{36}: Upgrade\./);
     expect(await client.ended(running)).toMatchObject({ status: 'Completed' });
     expect(await waits(held)).toMatchObject({
       status: 'NotStarted',

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ConsoleSessions, LocalSignIn } from '#auth';
+import { ConsoleSessions, KnownDevices, LocalSignIn } from '#auth';
 import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
@@ -121,8 +121,11 @@ describe('signing in while the database is in trouble', () => {
   it('counts as no failure of whoever tries', async () => {
     const name = randomUUID();
     await makeOperator(database, name);
-    const signIn = new LocalSignIn(hasty.operators, { ofName: 1, ofAddress: 1 });
-    const tried = () => signIn.check(name, PASSWORD, '192.0.2.1');
+    const signIn = new LocalSignIn(hasty.operators, new KnownDevices(new Uint8Array(32)), {
+      ofName: 1,
+      ofAddress: 1,
+    });
+    const tried = () => signIn.check(name, PASSWORD, { address: '192.0.2.1', device: null });
     await failCommands('alwaysOn', { failCommands: ['find'], errorCode: 11_602 });
     await expect(tried()).rejects.toMatchObject({ code: 'serviceNotAvailable' });
     await expect(tried()).rejects.toMatchObject({ code: 'serviceNotAvailable' });

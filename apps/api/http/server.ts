@@ -21,6 +21,7 @@ import {
 } from './limits.js';
 import type { IsTrustedProxy } from './link-base.js';
 import { answerWithIds, newRequestId } from './request-ids.js';
+import { traceRequests } from './trace-requests.js';
 import { answerWrongMethods } from './wrong-methods.js';
 
 declare module 'fastify' {
@@ -43,11 +44,14 @@ const HTTP_LIMITS = {
 /**
  * The HTTP server below Nest: limits, strict bodies, security headers, ids on every response, and Graph's error
  * body for what fails before a route is reached. A request's `ip` is what trusted proxies say of it.
+ *
+ * @param isTraced whether requests have spans
  */
 export async function createServer(
   log: Logger,
   tls: Tls | null,
   isTrustedProxy: IsTrustedProxy,
+  isTraced: boolean,
 ): Promise<FastifyInstance> {
   const server = fastify({
     ...(tls === null ? { http: HTTP_LIMITS } : { https: { ...HTTP_LIMITS, ...TLS_LIMITS, ...tls } }),
@@ -70,6 +74,7 @@ export async function createServer(
   server.server.maxConnections = CONNECTION_LIMITS.maxConnections;
   // All are counted and none is dropped; there cannot be many in as few bytes.
   server.server.maxHeadersCount = 0;
+  if (isTraced) traceRequests(server);
   answerWithIds(server);
   // Made once: Fastify's own plugin makes it anew for every request.
   const setSecurityHeaders = helmet({

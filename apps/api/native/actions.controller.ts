@@ -232,7 +232,8 @@ export class NativeActionsController {
     const { tenantId, roles } = callerOf(request);
     const action = await this.store.find(tenantId, id);
     if (action === null) throw new UserError('itemNotFound', 'No such action exists.');
-    return toDetails(action, await this.outlooks.of(action), satisfies(roles, 'operate'));
+    const operates = satisfies(roles, 'operate');
+    return toDetails(action, await this.outlooks.of(action, operates), operates);
   }
 
   @Post(':id/resolve')
@@ -254,7 +255,8 @@ export class NativeActionsController {
   ): Promise<NativeActionDetailsDto> {
     const caller = callerOf(request);
     const action = await this.resolveOutcome.resolve(caller, id, { verdict, note });
-    return toDetails(action, await this.outlooks.of(action), satisfies(caller.roles, 'operate'));
+    const operates = satisfies(caller.roles, 'operate');
+    return toDetails(action, await this.outlooks.of(action, operates), operates);
   }
 
   @Post(':id/revert')

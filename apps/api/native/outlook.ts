@@ -49,10 +49,13 @@ export class Outlooks {
     this.#places = parts.places;
   }
 
-  /** @throws OperationalError when the database cannot be reached in time */
-  async of(action: SecurityAction): Promise<Outlook> {
+  /**
+   * @param operates whether the reader operates the installation
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  async of(action: SecurityAction, operates: boolean): Promise<Outlook> {
     const [waiting, job, reversal] = await Promise.all([
-      this.#waiting.of(action),
+      this.#waiting.of(action, operates),
       isFinal(action.status) ? null : this.#places.hintOf(action),
       this.#revert.reversal(action),
     ]);

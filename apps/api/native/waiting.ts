@@ -3,6 +3,8 @@ import {
   WAIT_REASONS,
   isFinal,
   type ActionStore,
+  type InstanceRecord,
+  type InstanceRecords,
   type QueuePlaces,
   type RateWindow,
   type SecurityAction,
@@ -35,6 +37,8 @@ interface Workers {
   carriers(instance: string, withinMs: number): Promise<Carriers>;
 }
 
+/** Actions of the tenant that are counted before one. */
+const OWN_COUNTED = 1000;
 /** Milliseconds after which a worker that says nothing counts as gone: three of its beats. */
 const WORKER_ALIVE_MS = 15_000;
 
@@ -60,7 +64,10 @@ export function storedWaiting(action: SecurityAction): WaitingNow {
   if (status === 'Running') return { phase, waiting: underWay(action) };
   return {
     phase,
-    waiting: waiting === null ? inQueue(null, 0) : { ...waiting, message: WAITS_FOR[waiting.reason] },
+    waiting:
+      waiting === null
+        ? inQueue({ ahead: null, own: null }, 0)
+        : { ...waiting, message: WAITS_FOR[waiting.reason] },
   };
 }
 
@@ -135,28 +142,34 @@ export function cancelWords({ cancel, intent }: SecurityAction): string {
 
 /** What an action waits for, as it is now: its place in the queue, how the vendor fares, whether workers are there. */
 export class LiveWaiting {
-  readonly #store: Pick<ActionStore, 'aheadAtTarget'>;
+  readonly #store: Pick<ActionStore, 'aheadAtTarget' | 'ownAhead'>;
   readonly #registry: ProviderRegistry;
   readonly #permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
   readonly #places: QueuePlaces;
   readonly #workers: Workers;
+  readonly #records: Pick<InstanceRecords, 'list'>;
 
   constructor(parts: {
-    readonly store: Pick<ActionStore, 'aheadAtTarget'>;
+    readonly store: Pick<ActionStore, 'aheadAtTarget' | 'ownAhead'>;
     readonly registry: ProviderRegistry;
     readonly permits: Pick<VendorPermits, 'state' | 'expectedMs'>;
     readonly places: QueuePlaces;
     readonly workers: Workers;
+    readonly records: Pick<InstanceRecords, 'list'>;
   }) {
     this.#store = parts.store;
     this.#registry = parts.registry;
     this.#permits = parts.permits;
     this.#places = parts.places;
     this.#workers = parts.workers;
+    this.#records = parts.records;
   }
 
-  /** As it is stored where nothing better is known, as while Redis is away. */
-  async of(action: SecurityAction): Promise<WaitingNow> {
+  /**
+   * As it is stored where nothing better is known, as while Redis is away.
+   * @param operates whether the reader operates the installation, and is told who paused an instance
+   */
+  async of(action: SecurityAction, operates: boolean): Promise<WaitingNow> {
     const { status, phase } = action;
     if (isFinal(status)) return storedWaiting(action);
     const instance = this.#registry.byId(action.instance);
@@ -169,10 +182,14 @@ export class LiveWaiting {
     const isAtTarget = action.waiting?.reason === 'targetBusy';
     const ahead = isAtTarget ? await this.#store.aheadAtTarget(action.id) : null;
     if (ahead !== null) return atTarget(ahead.id);
-    return this.#inTurn(action, instance, isAtTarget);
+    return this.#inTurn(action, instance, { isFreed: isAtTarget, operates });
   }
 
-  async #inTurn(action: SecurityAction, instance: ProviderInstance, isFreed: boolean): Promise<WaitingNow> {
+  async #inTurn(
+    action: SecurityAction,
+    instance: ProviderInstance,
+    { isFreed, operates }: { readonly isFreed: boolean; readonly operates: boolean },
+  ): Promise<WaitingNow> {
     const [{ waiting: vendor }, ahead, carriers] = await Promise.all([
       this.#permits.state(instance.id),
       this.#places.ahead(instance.id, action.id),
@@ -188,7 +205,8 @@ export class LiveWaiting {
       : await this.#permits.expectedMs(instance.id, ahead ?? 0, action.actionName);
     if (!isHeld && quotaMs === 0) {
       if (ahead === null && action.waiting !== null && !isFreed) return storedWaiting(action);
-      return { phase: 'queued', waiting: inQueue(ahead, carriers.startsPerMinute) };
+      const place = await this.#placeOf(action, ahead);
+      return { phase: 'queued', waiting: inQueue(place, carriers.startsPerMinute) };
     }
     const waitMs = Math.max(isHeld ? vendor.waitMs : 0, quotaMs);
     const reason = isHeld ? vendor.reason : 'quota';
@@ -196,12 +214,55 @@ export class LiveWaiting {
       phase: 'throttled',
       waiting: {
         reason,
-        message: messageOf(reason, ahead ?? 0, instance.rateLimits, action.actionName),
+        message:
+          reason === 'paused'
+            ? pausedWords(await this.#pauseOf(instance.id), operates)
+            : messageOf(
+                reason,
+                await this.#placeOf(action, ahead ?? 0),
+                instance.rateLimits,
+                action.actionName,
+              ),
         until: reason === 'paused' ? null : new Date(Date.now() + waitMs),
         blockedBy: null,
       },
     };
   }
+
+  /** How many other tenants' actions are before it is not told: that is their load. */
+  async #placeOf(action: SecurityAction, ahead: number | null): Promise<Place> {
+    if (ahead === null || ahead === 0) return { ahead, own: ahead };
+    return { ahead, own: await this.#store.ownAhead(action, OWN_COUNTED) };
+  }
+
+  /** Null: it is not paused any more, or nobody can say. */
+  async #pauseOf(instance: string): Promise<InstanceRecord['paused']> {
+    const records = await this.#records.list().catch(() => []);
+    return records.find((record) => record.instance === instance)?.paused ?? null;
+  }
+}
+
+/** Where an action stands in the queue. */
+interface Place {
+  /** How many are before it, of any tenant: for reckoning only. Null: nobody can say. */
+  readonly ahead: number | null;
+  /** How many of its own tenant's are, up to {@link OWN_COUNTED}. Null: nobody can say. */
+  readonly own: number | null;
+}
+
+function pausedWords(paused: InstanceRecord['paused'], operates: boolean): string {
+  if (paused === null) return WAITS_FOR.paused;
+  const { by, at, reason } = paused;
+  const who = operates ? `, by ${by.user ?? `application ${by.appId}`}` : '';
+  return `The provider instance has been paused since ${words(at)}${who}: ${/[.!?]$/.test(reason) ? reason : `${reason}.`} The action continues when someone resumes it.`;
+}
+
+/** Of one that is not the next: what is before it. */
+function behindWords({ own }: Place): string {
+  if (own === null) return 'It is behind others';
+  if (own === 0) return 'It is the next one of this tenant';
+  const atLeast = own >= OWN_COUNTED ? 'at least ' : '';
+  return `It is behind ${atLeast}${own} ${own === 1 ? 'other' : 'others'} of this tenant`;
 }
 
 function atTarget(blockedBy: string | null): WaitingNow {
@@ -209,23 +270,23 @@ function atTarget(blockedBy: string | null): WaitingNow {
   return { phase: 'throttled', waiting: { reason, message: WAITS_FOR[reason], until: null, blockedBy } };
 }
 
-/** @param ahead null: nobody can say how many are */
-function inQueue(ahead: number | null, startsPerMinute: number): ToldWaiting {
-  const place = { reason: 'queued', blockedBy: null } as const;
+function inQueue(place: Place, startsPerMinute: number): ToldWaiting {
+  const { ahead } = place;
+  const queued = { reason: 'queued', blockedBy: null } as const;
   if (ahead === null)
     return {
-      ...place,
+      ...queued,
       message: 'It is queued; the number of actions ahead of it is not known right now.',
       until: null,
     };
   if (ahead === 0)
-    return { ...place, message: 'It is next, and starts as soon as a worker is free.', until: null };
-  const behind = `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}`;
+    return { ...queued, message: 'It is next, and starts as soon as a worker is free.', until: null };
+  const behind = behindWords(place);
   if (startsPerMinute === 0)
-    return { ...place, message: `${behind}; none started in the last minute.`, until: null };
+    return { ...queued, message: `${behind}; none started in the last minute.`, until: null };
   return {
-    ...place,
-    message: `${behind}; ${startsPerMinute} ${startsPerMinute === 1 ? 'starts' : 'start'} per minute right now.`,
+    ...queued,
+    message: `${behind}.`,
     until: new Date(Date.now() + (ahead / startsPerMinute) * 60_000),
   };
 }
@@ -254,11 +315,12 @@ function isOfTheVendor(reason: WaitReason): boolean {
 
 function messageOf(
   reason: WaitReason,
-  ahead: number,
+  place: Place,
   windows: readonly RateWindow[],
   actionName: string,
 ): string {
-  const behind = ahead === 0 ? '' : ` It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}.`;
+  const isNext = place.ahead === 0;
+  const behind = isNext ? '' : ` ${behindWords(place)}.`;
   const bounds = windows
     .filter(({ actions }) => actions === undefined || actions.includes(actionName))
     .map(
@@ -267,9 +329,7 @@ function messageOf(
     );
   if (reason !== 'quota' || bounds.length === 0) return `${WAITS_FOR[reason]}${behind}`;
   const allows = `the provider allows ${bounds.join(' and ')}`;
-  return ahead === 0
-    ? `It is the next one to start: ${allows}.`
-    : `It is behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: ${allows}.`;
+  return `${isNext ? 'It is the next one to start' : behindWords(place)}: ${allows}.`;
 }
 
 /** As `in 10 minutes`, in the largest unit that it is whole in. */

@@ -9,7 +9,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { BegunSession, LocalSignIn } from '#auth';
+import type { BegunSession, LocalSignIn, Origin } from '#auth';
 import { DefectError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
 import { Requires, sessionOf } from '../auth.guard.js';
@@ -18,7 +18,7 @@ import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import { BODY_LIMITS } from '../http/limits.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
 import { CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
-import { SESSION_COOKIE, isSameOrigin, writeCookie } from './console-site.js';
+import { SESSION_COOKIE, isSameOrigin, readCookie, writeCookie, type ConsoleCookie } from './console-site.js';
 import {
   PasswordBodyDto,
   SESSION_ANSWER,
@@ -29,6 +29,11 @@ import {
   toSignedIn,
   type SignInWays,
 } from './session.dto.js';
+
+/** That the account has signed in with this browser before. */
+const DEVICE_COOKIE: ConsoleCookie = { name: 'riposte-device', sameSite: 'Strict' };
+/** Half a year after the last sign-in. */
+const DEVICE_SECONDS = 180 * 86_400;
 
 /** Bytes: nobody is known yet who sends it. */
 const SIGN_IN_LIMITS = { ...BODY_LIMITS, bytes: 8 * 1024 };
@@ -93,11 +98,13 @@ export class SessionController {
       throw new UserError('accessDenied', 'The request was not sent by a page of the console.');
     const before = await this.callers.bySession(request);
     try {
-      const account = await this.local.check(name, password, request.ip);
+      const account = await this.local.check(name, password, this.#originOf(request));
       const begun = await this.console.sessions.begin({ kind: 'local', account }, account.grants);
       if (before !== null) await this.console.sessions.end(before.session);
       await this.local.noteSignIn(account);
       this.log.info({ requestId: request.id, person: begun.session.person.id }, 'signed in');
+      const device = this.local.proofFor(account);
+      writeCookie(reply, this.console.sites.of(request), DEVICE_COOKIE, device, DEVICE_SECONDS);
       return this.#answer(begun, request, reply);
     } catch (error) {
       if (error instanceof UserError)
@@ -170,7 +177,7 @@ export class SessionController {
     if (this.local === null || session.who.kind !== 'local')
       throw new UserError('notAllowed', 'Your password is not kept here: change it at your issuer.');
     const given = { current: body.current, next: body.new };
-    const account = await this.local.changePassword(session.who.account.name, given, request.ip);
+    const account = await this.local.changePassword(session.who.account.name, given, this.#originOf(request));
     this.log.info({ requestId: request.id, person: session.person.id }, 'password changed');
     return this.#answer(
       await this.console.sessions.renew(session, { kind: 'local', account }),
@@ -183,6 +190,11 @@ export class SessionController {
     void reply.header('cache-control', 'no-store');
     writeCookie(reply, this.console.sites.of(request), SESSION_COOKIE, begun.secret);
     return toSignedIn(begun, this.console.tenantNames);
+  }
+
+  #originOf(request: FastifyRequest): Origin {
+    const site = this.console.sites.find(request);
+    return { address: request.ip, device: site === null ? null : readCookie(request, site, DEVICE_COOKIE) };
   }
 
   #forget(request: FastifyRequest, reply: FastifyReply): void {

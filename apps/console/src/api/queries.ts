@@ -2,6 +2,7 @@ import { queryOptions } from '@tanstack/react-query';
 import { request, setCsrfToken, withQuery } from './client.ts';
 import type {
   ActionDetails,
+  NamedApplication,
   Operator,
   Overview,
   OverviewWindow,
@@ -46,6 +47,14 @@ export const actionQuery = (id: string) =>
     queryKey: ['action', id],
     queryFn: ({ signal }) => request<ActionDetails>(`/api/v1/actions/${encodeURIComponent(id)}`, { signal }),
   });
+
+/** What applications are called; it changes seldom. */
+export const applicationsQuery = queryOptions({
+  queryKey: ['applications'],
+  queryFn: async ({ signal }) =>
+    (await request<Page<NamedApplication>>('/api/v1/applications', { signal })).value,
+  staleTime: 5 * 60_000,
+});
 
 export const viewsQuery = queryOptions({
   queryKey: ['views'],

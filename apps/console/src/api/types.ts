@@ -191,6 +191,13 @@ export interface ActionDetails extends NativeAction {
   readonly advice: string | null;
 }
 
+/** `POST /api/v1/actions/observe`: whether the effect of an action is in place. */
+export interface ObservedState {
+  /** Null: the vendor does not tell. */
+  readonly inPlace: boolean | null;
+  readonly message: string;
+}
+
 /** `POST /api/v1/actions/plan`: what an action would do. */
 export interface Plan {
   readonly summary: string;
@@ -347,6 +354,12 @@ export interface Overview {
       readonly ageMs: number;
     } | null;
   };
+}
+
+/** What an application is called. */
+export interface NamedApplication {
+  readonly appId: string;
+  readonly name: string;
 }
 
 /** A saved view of the list of actions: a name and the query of its address. */

@@ -1,5 +1,5 @@
 import { X } from 'lucide-react';
-import { useState, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 import { Dialog as AriaDialog } from 'react-aria-components/Dialog';
 import { Heading } from 'react-aria-components/Heading';
 import { Modal, ModalOverlay } from 'react-aria-components/Modal';
@@ -21,7 +21,7 @@ export interface DialogProps {
   readonly children: ReactNode;
 }
 
-/** Something to read or to answer before one goes on. Escape closes it, and the focus goes back to where it was. */
+/** Something to read or to answer before one goes on. Escape closes it, and the focus goes back to where it was, or, where that is gone, to the page. */
 export function Dialog({
   title,
   isOpen,
@@ -52,12 +52,35 @@ export function Dialog({
               </IconButton>
             )}
           </div>
+          <FocusOnceGone />
           <div className={styles['body']}>{children}</div>
           {actions !== undefined && <div className={styles['actions']}>{actions}</div>}
         </AriaDialog>
       </Modal>
     </ModalOverlay>
   );
+}
+
+/** Frames after a dialog in which what opened it may go: it has a second, for what was done shows then. */
+const FRAMES_WATCHED = 60;
+
+/** Once it is gone, hands the focus to the page where nothing has it: what opened the dialog is no more. */
+function FocusOnceGone() {
+  useEffect(
+    () => () => {
+      let frames = 0;
+      const look = (): void => {
+        // What gave the focus back has had its turn: it does that a frame after the dialog is gone.
+        if (frames > 2 && (document.activeElement ?? document.body) === document.body)
+          document.getElementById('main')?.focus({ preventScroll: true });
+        frames += 1;
+        if (frames < FRAMES_WATCHED) requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    },
+    [],
+  );
+  return null;
 }
 
 export interface ConfirmDialogProps {

@@ -1,12 +1,12 @@
 import { Gate } from '../../shell/gate.tsx';
 import { PasswordForm } from './password-form.tsx';
 
-/** Before anything else: the password was given by somebody else, who knows it. */
+/** Before anything else: the password was printed or given by somebody else, and is good for one sign-in. */
 export function ForcedPasswordChange() {
   return (
     <Gate
       title="Choose a password"
-      note="Someone else knows the password you signed in with. Choose one that only you know."
+      note="The password you signed in with was good for this once. Choose one that only you know."
     >
       <PasswordForm submit="Save and continue" />
     </Gate>

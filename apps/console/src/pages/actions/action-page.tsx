@@ -23,10 +23,12 @@ import { AbsoluteTime, RelativeTime, useNow } from '../../ui/time.tsx';
 import { toast } from '../../ui/toast.tsx';
 import styles from './action-page.module.css';
 import { isFinal } from './live-rows.ts';
+import { Observation } from './observation.tsx';
 import { ResolveDialog } from './resolve-dialog.tsx';
 import { timelineOf } from './timeline.ts';
 import { Timeline } from './timeline-list.tsx';
 import { WaitingCard } from './waiting-card.tsx';
+import { ApplicationFact, Who, useApplicationNames } from './who.tsx';
 import { providerOf, took } from './words.ts';
 
 /** Milliseconds after which what an action waits for is asked again: its place moves without a change of its own. */
@@ -66,6 +68,7 @@ export function ActionPage() {
 
 function Shown({ action, problem }: { readonly action: ActionDetails; readonly problem: Error | null }) {
   const { waiting, errorInfo, resolution } = action;
+  const nameOf = useApplicationNames();
   return (
     <Page
       title={action.name}
@@ -74,7 +77,7 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
       note={
         <>
           {providerOf(action)} · requested <RelativeTime at={action.createdDateTime} isPast /> by{' '}
-          {action.user ?? action.appId ?? 'an unknown caller'}
+          <Who {...action} />
         </>
       }
       actions={<WhatCanBeDone action={action} />}
@@ -95,15 +98,15 @@ function Shown({ action, problem }: { readonly action: ActionDetails; readonly p
                 resolution.verdict === 'applied' ? 'Checked: it was applied' : 'Checked: it was not applied'
               }
             >
-              {resolution.note} ({resolution.by.user ?? resolution.by.appId},{' '}
-              <RelativeTime at={resolution.at} isPast />)
+              {resolution.note} (<Who {...resolution.by} />, <RelativeTime at={resolution.at} isPast />)
             </Banner>
           )}
           <div className={styles['story']}>
             <Card title="What happened">
-              <Timeline entries={timelineOf(action)} />
+              <Timeline entries={timelineOf(action, nameOf)} />
             </Card>
             <Answers action={action} />
+            <Observation action={action} />
           </div>
           <div className={styles['record']}>
             <Card>
@@ -271,8 +274,8 @@ function Facts({ action }: { readonly action: ActionDetails }) {
           </Link>,
         ],
         ['Plugin', action.providerVersion],
-        ['Requested by', user ?? appId],
-        ['Application', user === null ? null : appId],
+        ['Requested by', <Who key="who" user={user} appId={appId} />],
+        ['Application', appId === null ? null : <ApplicationFact key="app" appId={appId} />],
         ['Client context', action.clientContext],
         ['Lane', action.lane],
         ['Created', <AbsoluteTime key="created" at={action.createdDateTime} />],

@@ -16,7 +16,8 @@ import { Checkbox } from '../../ui/toggle.tsx';
 import styles from './actions-table.module.css';
 import type { ListSearch, Sort } from './list-search.ts';
 import { isFinal } from './live-rows.ts';
-import { noteOf, parametersInShort, providerOf, took, whoOf } from './words.ts';
+import { Who } from './who.tsx';
+import { noteOf, parametersInShort, providerOf, took } from './words.ts';
 
 /** Pixels of a row before it is measured. */
 const ROW_HEIGHT = 54;
@@ -49,7 +50,7 @@ const columns = column.columns([
   column.display({ id: 'status', header: 'Status', cell: ({ row }) => <StatusCell action={row.original} /> }),
   column.display({ id: 'name', header: 'Action', cell: ({ row }) => <NameCell action={row.original} /> }),
   column.accessor(providerOf, { id: 'provider', header: 'Provider' }),
-  column.accessor(whoOf, { id: 'who', header: 'Requested by' }),
+  column.display({ id: 'who', header: 'Requested by', cell: ({ row }) => <Who {...row.original} /> }),
   column.accessor('createdDateTime', {
     header: 'Created',
     cell: ({ getValue }) => <RelativeTime at={getValue()} isPast />,
@@ -120,95 +121,102 @@ export function ActionsTable({
 
   const open = rows.filter(({ status }) => !isFinal(status));
   const chosen = open.filter(({ id }) => selected?.has(id));
+  const selectsAll = {
+    isSelected: open.length > 0 && chosen.length === open.length,
+    isIndeterminate: chosen.length > 0 && chosen.length < open.length,
+    isDisabled: open.length === 0,
+    onChange: (all: boolean) => onSelect?.(new Set(all ? open.map(({ id }) => id) : [])),
+  };
   return (
-    <div
-      className={classNames(
-        styles['table'],
-        selected !== undefined && styles['selectable'],
-        isDimmed && styles['dimmed'],
-      )}
-      role="table"
-      aria-label="Actions"
-      aria-rowcount={more.hasNextPage ? -1 : rows.length + 1}
-    >
-      <div role="rowgroup" className={styles['head']}>
-        <div role="row" className={styles['row']} aria-rowindex={1}>
-          {selected !== undefined && (
-            <div role="columnheader" className={styles['select']}>
-              <Checkbox
-                aria-label="Select all loaded actions that are not finished"
-                isSelected={open.length > 0 && chosen.length === open.length}
-                isIndeterminate={chosen.length > 0 && chosen.length < open.length}
-                isDisabled={open.length === 0}
-                onChange={(all) => onSelect?.(new Set(all ? open.map(({ id }) => id) : []))}
-              />
-            </div>
-          )}
-          {table.getHeaderGroups()[0]?.headers.map(({ id, column: { columnDef } }) => (
-            <Heading key={id} id={id} title={String(columnDef.header)} search={search} onSort={onSort} />
-          ))}
+    <>
+      {selected !== undefined && open.length > 0 && (
+        <div className={styles['selectAll']}>
+          <Checkbox {...selectsAll}>Select all that are not finished</Checkbox>
         </div>
-      </div>
+      )}
       <div
-        role="rowgroup"
-        className={styles['body']}
-        ref={body}
-        style={{ height: virtualizer.getTotalSize() }}
+        className={classNames(
+          styles['table'],
+          selected !== undefined && styles['selectable'],
+          isDimmed && styles['dimmed'],
+        )}
+        role="table"
+        aria-label="Actions"
+        aria-rowcount={more.hasNextPage ? -1 : rows.length + 1}
       >
-        {items.map(({ index, start }) => {
-          const row = tableRows[index];
-          if (row === undefined) return null;
-          const action = row.original;
-          return (
-            <div
-              key={row.id}
-              ref={virtualizer.measureElement}
-              role="row"
-              data-index={index}
-              aria-rowindex={index + 2}
-              className={classNames(styles['row'], selected?.has(action.id) && styles['chosen'])}
-              style={{ transform: `translateY(${start - scrollMargin}px)` }}
-            >
-              {selected !== undefined && (
-                <div role="cell" className={styles['select']}>
-                  {!isFinal(action.status) && (
-                    <Checkbox
-                      aria-label={`Select ${action.name} of ${action.createdDateTime}`}
-                      isSelected={selected.has(action.id)}
-                      onChange={() => toggle(action.id)}
-                    />
-                  )}
-                </div>
-              )}
-              {row.getAllCells().map((cell) => (
-                <div
-                  key={cell.id}
-                  role="cell"
-                  className={classNames(styles['cell'], styles[cell.column.id])}
-                  title={titleOf(cell.column.id, action)}
-                >
-                  {flexRender(cell.column.columnDef.cell, cell.getContext())}
-                </div>
-              ))}
-            </div>
-          );
-        })}
-      </div>
-      {more.hasNextPage && (
-        <div className={styles['more']}>
-          {more.isFetchNextPageError ? (
-            <>
-              <span role="alert">{more.error?.message}</span>
-              <Button size="small" onPress={() => void more.fetchNextPage()}>
-                Try again
-              </Button>
-            </>
-          ) : (
-            <Skeleton height="1.25rem" width="100%" />
-          )}
+        <div role="rowgroup" className={styles['head']}>
+          <div role="row" className={styles['row']} aria-rowindex={1}>
+            {selected !== undefined && (
+              <div role="columnheader" className={styles['select']}>
+                <Checkbox {...selectsAll} aria-label="Select all loaded actions that are not finished" />
+              </div>
+            )}
+            {table.getHeaderGroups()[0]?.headers.map(({ id, column: { columnDef } }) => (
+              <Heading key={id} id={id} title={String(columnDef.header)} search={search} onSort={onSort} />
+            ))}
+          </div>
         </div>
-      )}
-    </div>
+        <div
+          role="rowgroup"
+          className={styles['body']}
+          ref={body}
+          style={{ height: virtualizer.getTotalSize() }}
+        >
+          {items.map(({ index, start }) => {
+            const row = tableRows[index];
+            if (row === undefined) return null;
+            const action = row.original;
+            return (
+              <div
+                key={row.id}
+                ref={virtualizer.measureElement}
+                role="row"
+                data-index={index}
+                aria-rowindex={index + 2}
+                className={classNames(styles['row'], selected?.has(action.id) && styles['chosen'])}
+                style={{ transform: `translateY(${start - scrollMargin}px)` }}
+              >
+                {selected !== undefined && (
+                  <div role="cell" className={styles['select']}>
+                    {!isFinal(action.status) && (
+                      <Checkbox
+                        aria-label={`Select ${action.name} of ${action.createdDateTime}`}
+                        isSelected={selected.has(action.id)}
+                        onChange={() => toggle(action.id)}
+                      />
+                    )}
+                  </div>
+                )}
+                {row.getAllCells().map((cell) => (
+                  <div
+                    key={cell.id}
+                    role="cell"
+                    className={classNames(styles['cell'], styles[cell.column.id])}
+                    title={titleOf(cell.column.id, action)}
+                  >
+                    {flexRender(cell.column.columnDef.cell, cell.getContext())}
+                  </div>
+                ))}
+              </div>
+            );
+          })}
+        </div>
+        {more.hasNextPage && (
+          <div className={styles['more']}>
+            {more.isFetchNextPageError ? (
+              <>
+                <span role="alert">{more.error?.message}</span>
+                <Button size="small" onPress={() => void more.fetchNextPage()}>
+                  Try again
+                </Button>
+              </>
+            ) : (
+              <Skeleton height="1.25rem" width="100%" />
+            )}
+          </div>
+        )}
+      </div>
+    </>
   );
 }
 
@@ -271,7 +279,7 @@ function TookCell({ action }: { readonly action: NativeAction }) {
 function titleOf(id: string, action: NativeAction): string | undefined {
   if (id === 'name') return parametersInShort(action);
   if (id === 'note') return noteOf(action);
-  if (id === 'who') return action.user ?? action.appId ?? undefined;
+  if (id === 'who') return action.user ?? undefined;
   return undefined;
 }
 

@@ -29,13 +29,19 @@ const WISH_OUTCOMES: Readonly<Record<NonNullable<NonNullable<NativeAction['cance
   unknown: 'It is not known what the provider did.',
 };
 
-/** What happened to an action, and what is to come, by time: states, attempts, the wish to stop it, its resolution. */
-export function timelineOf(action: ActionDetails): readonly TimelineEntry[] {
+/**
+ * What happened to an action, and what is to come, by time: states, attempts, the wish to stop it, its resolution.
+ * @param nameOf what an application is called; null: it is not known
+ */
+export function timelineOf(
+  action: ActionDetails,
+  nameOf: (appId: string) => string | null = () => null,
+): readonly TimelineEntry[] {
   const past: readonly Omit<TimelineEntry, 'isAhead'>[] = [
-    ...statesOf(action),
+    ...statesOf(action, nameOf),
     ...attemptsOf(action),
     ...wishOf(action),
-    ...resolutionOf(action),
+    ...resolutionOf(action, nameOf),
   ];
   // In one millisecond, the order in which they are told is that in which they happen.
   const happened = past.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
@@ -47,10 +53,13 @@ export function timelineOf(action: ActionDetails): readonly TimelineEntry[] {
 }
 
 type Entry = Omit<TimelineEntry, 'isAhead'>;
+type NameOf = (appId: string) => string | null;
 
-function statesOf(action: ActionDetails): readonly Entry[] {
+function statesOf(action: ActionDetails, nameOf: NameOf): readonly Entry[] {
   return action.states.map((state, index): Entry => {
-    const by = state.user ?? (state.appId === null ? undefined : `application ${state.appId}`);
+    const by =
+      state.user ??
+      (state.appId === null ? undefined : (nameOf(state.appId) ?? `application ${state.appId}`));
     const id = `state ${index}`;
     const at = state.updatedDateTime;
     switch (state.status) {
@@ -136,14 +145,14 @@ function wishOf({ cancel }: ActionDetails): readonly Entry[] {
   ];
 }
 
-function resolutionOf({ resolution }: ActionDetails): readonly Entry[] {
+function resolutionOf({ resolution }: ActionDetails, nameOf: NameOf): readonly Entry[] {
   if (resolution === null) return [];
   const { at, verdict, note, by } = resolution;
   return [
     {
       id: 'resolution',
       at,
-      title: `${verdict === 'applied' ? 'Found applied' : 'Found not applied'} by ${by.user ?? `application ${by.appId}`}`,
+      title: `${verdict === 'applied' ? 'Found applied' : 'Found not applied'} by ${by.user ?? nameOf(by.appId) ?? `application ${by.appId}`}`,
       detail: note,
       tone: verdict === 'applied' ? 'success' : 'neutral',
     },

@@ -1,6 +1,4 @@
-import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { providersQuery } from '../../api/queries.ts';
 import type { ActionDetails, WaitReason } from '../../api/types.ts';
 import { Banner } from '../../ui/banner.tsx';
 import type { Tone } from '../../ui/badge.tsx';
@@ -21,7 +19,7 @@ const REASONS: Readonly<
   paused: {
     title: 'The provider is paused',
     tone: 'warning',
-    hint: 'Nothing starts there until someone resumes it. The provider’s page shows who paused it and why.',
+    hint: 'The provider’s page shows how it fares.',
   },
   targetBusy: { title: 'Another action is using this target', tone: 'warning' },
   workerMissing: { title: 'No worker is available', tone: 'danger' },
@@ -41,15 +39,10 @@ export function WaitingCard({
   const { title, tone, hint } = REASONS[waiting.reason];
   const { expectedStartDateTime: expected, blockedBy } = waiting;
   const isBegun = action.status === 'Running';
-  const { data: providers } = useQuery({ ...providersQuery, enabled: waiting.reason === 'paused' });
-  const pause = providers?.find(({ id }) => id === action.providerInstance)?.paused ?? null;
   return (
     <section className={styles['waiting']} aria-label="Why is this waiting?">
       <Banner tone={tone} title={title}>
         <p className={styles['message']}>{waiting.message}</p>
-        {waiting.reason === 'paused' && pause !== null && (
-          <p className={styles['message']}>Why: {pause.reason}</p>
-        )}
         {hint !== undefined && (
           <p className={styles['advice']}>
             {hint}{' '}

@@ -6,11 +6,6 @@ export function parametersInShort({ parameters }: Pick<NativeAction, 'parameters
   return parameters.map(({ name, value }) => `${name} ${value ?? '(hidden)'}`).join(' · ');
 }
 
-/** Who asked for an action: the person, else the application. */
-export function whoOf({ user, appId }: Pick<NativeAction, 'user' | 'appId'>): string {
-  return user ?? (appId === null ? 'unknown' : `app ${appId.slice(0, 8)}…`);
-}
-
 /** Milliseconds that the page's clock says nothing about. */
 const CLOCK_MS = 5000;
 

@@ -15,7 +15,8 @@ import { Page } from '../../ui/page.tsx';
 import { EmptyState, ErrorState, SkeletonLines } from '../../ui/states.tsx';
 import { AbsoluteTime, RelativeTime } from '../../ui/time.tsx';
 import { ResolveDialog } from '../actions/resolve-dialog.tsx';
-import { parametersInShort, whoOf } from '../actions/words.ts';
+import { Who } from '../actions/who.tsx';
+import { parametersInShort } from '../actions/words.ts';
 import styles from './inbox.module.css';
 
 const FIRST = '/api/v1/actions?unresolved=true&top=25';
@@ -147,7 +148,7 @@ function Unresolved({
         <KeyValue
           facts={[
             ['Sent', issued === undefined ? null : <AbsoluteTime key="issued" at={issued} />],
-            ['Requested by', whoOf(action)],
+            ['Requested by', <Who key="who" {...action} />],
             ['Reason', action.actionReason],
             ['Effect until', effectUntil === null ? null : <AbsoluteTime key="until" at={effectUntil} />],
           ]}

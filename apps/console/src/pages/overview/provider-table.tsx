@@ -28,6 +28,7 @@ export function ProviderTable({ overview: { providers } }: { readonly overview: 
       ) : (
         <Table
           label="By provider"
+          stacks
           rows={rows}
           rowKey={({ instance }) => instance}
           columns={[

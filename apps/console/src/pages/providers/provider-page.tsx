@@ -17,6 +17,7 @@ import { EmptyState, ErrorState, SkeletonLines } from '../../ui/states.tsx';
 import { RelativeTime } from '../../ui/time.tsx';
 import { toast } from '../../ui/toast.tsx';
 import { fieldsOf, type FormField } from '../actions/form-model.ts';
+import { Who } from '../actions/who.tsx';
 import { Figures } from './figures.tsx';
 import { PauseButton } from './pause-button.tsx';
 import { nameOf, stateOf } from './provider-state.ts';
@@ -81,7 +82,12 @@ function Shown({ provider, problem }: { readonly provider: Provider; readonly pr
       {paused !== null ? (
         <Banner tone="warning" title="Paused: nothing starts here">
           {paused.reason} (<RelativeTime at={paused.at} isPast />
-          {paused.by !== undefined && `, by ${paused.by.user ?? `application ${paused.by.appId}`}`})
+          {paused.by !== undefined && (
+            <>
+              , by <Who {...paused.by} />
+            </>
+          )}
+          )
         </Banner>
       ) : (
         (tone === 'warning' || tone === 'danger') && words !== null && <Banner tone={tone}>{words}</Banner>

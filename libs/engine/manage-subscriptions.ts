@@ -1,0 +1,164 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import {
+  UserError,
+  type ChangeType,
+  type SecretSeal,
+  type Subscriber,
+  type Subscription,
+  type SubscriptionSecrets,
+  type SubscriptionStore,
+} from '#domain';
+import { ProviderError, type NetworkPolicy } from '#provider-sdk';
+import { receiverHttp } from './receiver-http.js';
+import { openSubscription, placeOfSubscription } from './subscription-secrets.js';
+
+/** Graph's limit for security alerts, in minutes: https://learn.microsoft.com/graph/api/resources/subscription. */
+const LONGEST_MINUTES = 43_200;
+/** Milliseconds in which an address has to prove itself, as Graph gives. */
+const VALIDATED_WITHIN_MS = 10_000;
+const MOST_VALIDATION_BYTES = 4096;
+/** Subscriptions of one application in a tenant. */
+const MOST_SUBSCRIPTIONS = 100;
+
+/** What an application asks to be told of. */
+export interface SubscriptionWish {
+  /** Null: every action of the tenant. */
+  readonly actionId: string | null;
+  readonly changeTypes: readonly ChangeType[];
+  readonly notificationUrl: string;
+  readonly lifecycleNotificationUrl: string | null;
+  readonly clientState: string | null;
+  readonly expiresAt: Date;
+}
+
+/** A subscription with what of it is sealed. */
+export interface OpenedSubscription {
+  readonly subscription: Subscription;
+  readonly secrets: SubscriptionSecrets;
+}
+
+/** Makes, shows, renews and removes subscriptions of an application. */
+export class ManageSubscriptions {
+  readonly #store: SubscriptionStore;
+  readonly #seal: SecretSeal;
+  readonly #network: NetworkPolicy;
+
+  /** @param parts `network`: where notifications may go */
+  constructor(parts: {
+    readonly store: SubscriptionStore;
+    readonly seal: SecretSeal;
+    readonly network: NetworkPolicy;
+  }) {
+    this.#store = parts.store;
+    this.#seal = parts.seal;
+    this.#network = parts.network;
+  }
+
+  /**
+   * Asks the addresses to prove that they want notifications, then records the subscription. Not safe to repeat: each
+   * call makes another one.
+   * @throws UserError `invalidRequest` where it lasts too long or is over, or an address did not prove itself;
+   *   `notAllowed` beyond 100 of an application
+   */
+  async create(subscriber: Subscriber, wish: SubscriptionWish): Promise<OpenedSubscription> {
+    const { notificationUrl, lifecycleNotificationUrl, clientState, ...rest } = wish;
+    this.#requireLifetime(wish.expiresAt);
+    if ((await this.#store.of(subscriber)).length >= MOST_SUBSCRIPTIONS)
+      throw new UserError(
+        'notAllowed',
+        `The application has ${MOST_SUBSCRIPTIONS} subscriptions; delete one first.`,
+      );
+    const urls = new Map([['notificationUrl', notificationUrl]]);
+    if (lifecycleNotificationUrl !== null) urls.set('lifecycleNotificationUrl', lifecycleNotificationUrl);
+    await Promise.all([...urls].map(([name, url]) => this.#validate(name, url)));
+    const id = randomUUID();
+    const signingSecret = randomBytes(32).toString('base64url');
+    const secrets = { notificationUrl, lifecycleNotificationUrl, clientState, signingSecret };
+    const place = placeOfSubscription({ id, tenantId: subscriber.tenantId });
+    const { tenantId, appId } = subscriber;
+    const subscription = await this.#store.create({
+      id,
+      tenantId,
+      appId,
+      ...rest,
+      hasLifecycleUrl: lifecycleNotificationUrl !== null,
+      sealed: await this.#seal.seal(JSON.stringify(secrets), place),
+    });
+    return { subscription, secrets };
+  }
+
+  /** Those of the application that have not expired, oldest first. */
+  async list(subscriber: Subscriber): Promise<readonly OpenedSubscription[]> {
+    return Promise.all((await this.#store.of(subscriber)).map((one) => this.#opened(one)));
+  }
+
+  /** @throws UserError `itemNotFound` */
+  async get(subscriber: Subscriber, id: string): Promise<OpenedSubscription> {
+    return this.#opened(await this.#store.find(subscriber, id));
+  }
+
+  /** @throws UserError `itemNotFound`; `invalidRequest` for a time that is over or too far away */
+  async renew(subscriber: Subscriber, id: string, expiresAt: Date): Promise<OpenedSubscription> {
+    await this.get(subscriber, id);
+    this.#requireLifetime(expiresAt);
+    return this.#opened(await this.#store.renew(subscriber, id, expiresAt));
+  }
+
+  /** @throws UserError `itemNotFound` */
+  async remove(subscriber: Subscriber, id: string): Promise<void> {
+    if (!(await this.#store.remove(subscriber, id))) throw notFound();
+  }
+
+  async #opened(subscription: Subscription | null): Promise<OpenedSubscription> {
+    if (subscription === null) throw notFound();
+    return { subscription, secrets: await openSubscription(this.#seal, subscription) };
+  }
+
+  #requireLifetime(expiresAt: Date): void {
+    const ms = expiresAt.getTime() - this.#store.now().getTime();
+    if (ms <= 0) throw new UserError('invalidRequest', 'expirationDateTime has to be in the future.');
+    if (ms > LONGEST_MINUTES * 60_000)
+      throw new UserError(
+        'invalidRequest',
+        `expirationDateTime may be ${LONGEST_MINUTES} minutes from now at most.`,
+      );
+  }
+
+  async #validate(name: string, url: string): Promise<void> {
+    const token = `Validation: Riposte ${randomUUID()}`;
+    const failed = (why: string): UserError =>
+      new UserError('invalidRequest', `Subscription validation request failed: ${name} ${why}`);
+    const answer = await receiverHttp(this.#network, VALIDATED_WITHIN_MS)
+      .request({
+        method: 'POST',
+        url,
+        query: { validationToken: token },
+        headers: { accept: 'text/plain', 'content-type': 'text/plain; charset=utf-8' },
+        body: '',
+        timeoutMs: VALIDATED_WITHIN_MS,
+        maxBytes: MOST_VALIDATION_BYTES,
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof ProviderError)) throw error;
+        // Nothing of an answer is shown: who asks may not be allowed to read what is there.
+        if (error.errorClass === 'permanent')
+          throw failed(
+            `may not be called. ${error.message.replaceAll('network.', 'notifications.network.')}`,
+          );
+        throw failed(
+          error.httpStatus === undefined
+            ? 'did not answer within 10 seconds, or cannot be reached.'
+            : 'has to answer with 200 OK.',
+        );
+      });
+    if (answer.status !== 200) throw failed('has to answer with 200 OK.');
+    if (!/^text\/plain\b/i.test(answer.headers['content-type'] ?? ''))
+      throw failed('has to answer with the content type text/plain.');
+    if (answer.text !== token)
+      throw failed('has to answer with the validationToken, decoded, and nothing else.');
+  }
+}
+
+function notFound(): UserError {
+  return new UserError('itemNotFound', 'The application has no such subscription.');
+}
