@@ -86,6 +86,7 @@ const EVERYTHING = {
   ingress: { enabled: true, tlsSecret: 'riposte-tls', className: 'nginx' },
   metrics: { enabled: true, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
   worker: { archiveClaim: 'riposte-archive' },
+  env: [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.monitoring:4318' }],
   podLabels: { team: 'soc' },
 };
 
@@ -96,9 +97,18 @@ const CASES: readonly [string, object][] = [
   ['no network policies', { networkPolicy: { enabled: false } }],
 ];
 
-async function render(values: object): Promise<Manifest[]> {
-  const text = await renderChart(helm ?? '', CHART, JSON.stringify(values), RELEASE);
-  return parseAllDocuments(text, { schema: 'core' })
+const rendered = new Map<string, Promise<Manifest[]>>();
+
+/** What helm makes of the chart with these values: once, however often it is asked for. */
+function render(values: object): Promise<Manifest[]> {
+  const key = JSON.stringify(values);
+  const manifests = rendered.get(key) ?? manifestsOf(key);
+  rendered.set(key, manifests);
+  return manifests;
+}
+
+async function manifestsOf(values: string): Promise<Manifest[]> {
+  return parseAllDocuments(await renderChart(helm ?? '', CHART, values, RELEASE), { schema: 'core' })
     .map((document) => {
       expect(document.errors).toEqual([]);
       return document.toJS() as Manifest | null;
@@ -211,18 +221,31 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
         expect(selected).toHaveLength(/-(?:api|worker)$/.test(metadata.name) ? 1 : 2);
       }
       if (kind === 'Service') {
-        const { ports } = container(all, 'api');
-        expect(selects(spec.selector, deployment(all, 'api').spec.template.metadata.labels)).toBe(true);
-        expect(spec.ports.map(({ targetPort }) => targetPort)).toEqual(ports?.map(({ name }) => name));
+        const components = metadata.name.endsWith('-metrics')
+          ? (['api', 'worker'] as const)
+          : (['api'] as const);
+        expect(labelsOfPods.filter((labels) => selects(spec.selector, labels))).toHaveLength(
+          components.length,
+        );
+        for (const component of components) {
+          const ports = container(all, component).ports?.map(({ name }) => name);
+          expect(ports).toContain(only(spec.ports).targetPort);
+        }
       }
       if (kind === 'HorizontalPodAutoscaler' || kind === 'ScaledObject') {
         expect(spec.scaleTargetRef.name).toBe(deployment(all, 'worker').metadata.name);
       }
     }
     for (const ingress of ofKind(all, 'Ingress')) {
-      expect(JSON.stringify(ingress.spec)).toContain(
-        `"name":"${only(ofKind(all, 'Service')).metadata.name}"`,
+      const [{ metadata }] = ofKind(all, 'Service') as [Manifest];
+      expect(metadata.name).toBe(`${RELEASE}-riposte-api`);
+      expect(JSON.stringify(ingress.spec)).toContain(`"name":"${metadata.name}"`);
+    }
+    for (const { spec } of ofKind(all, 'ServiceMonitor')) {
+      const monitored = ofKind(all, 'Service').filter(({ metadata }) =>
+        selects(spec.selector.matchLabels, metadata.labels),
       );
+      expect(only(monitored).metadata.name).toBe(`${RELEASE}-riposte-metrics`);
     }
   });
 
@@ -278,6 +301,37 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     expect(sums.map((both) => new Set(both).size)).toEqual([1, 1]);
   });
 
+  it('tells metrics on one port, to whom they are opened', async () => {
+    const metrics = { enabled: true, port: 9999 };
+    const networkPolicy = { metricsFrom: [{ podSelector: { matchLabels: { app: 'prometheus' } } }] };
+    const all = await render({ metrics, networkPolicy });
+    for (const component of ['api', 'worker'] as const) {
+      const { env, ports } = container(all, component);
+      const name = component === 'api' ? 'RIPOSTE_METRICS_PORT' : 'RIPOSTE_WORKER_METRICS_PORT';
+      expect(env).toContainEqual({ name, value: '9999' });
+      expect(env).toContainEqual({ name: 'RIPOSTE_METRICS_HOST', value: '0.0.0.0' });
+      expect(ports).toContainEqual({ name: 'metrics', containerPort: 9999 });
+    }
+    const opened = ofKind(all, 'NetworkPolicy').filter(({ spec }) =>
+      spec.ingress?.some(({ ports }) => ports?.some(({ port }) => port === 'metrics')),
+    );
+    expect(only(opened).spec.ingress).toMatchObject([{ from: networkPolicy.metricsFrom }]);
+    expect(JSON.stringify(await render({ networkPolicy }))).not.toMatch(/metrics/i);
+  });
+
+  it('gives API and workers variables of yours', async () => {
+    const env = [
+      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector:4318' },
+      {
+        name: 'OTEL_EXPORTER_OTLP_HEADERS',
+        valueFrom: { secretKeyRef: { name: 'collector', key: 'headers' } },
+      },
+    ];
+    const all = await render({ env });
+    for (const component of ['api', 'worker'] as const)
+      expect(container(all, component).env).toEqual(expect.arrayContaining(env));
+  });
+
   it('lets the autoscaler alone decide how many workers there are', async () => {
     expect(
       deployment(await render({ autoscaling: { mode: 'hpa' } }), 'worker').spec.replicas,
@@ -312,7 +366,14 @@ describe.skipIf(helm === null)('the Helm chart', () => {
   it('opens nothing to everybody where nobody is named', async () => {
     const policies = ofKind(
       await render({
-        networkPolicy: { api: { from: [] }, mongodb: { to: [] }, redis: { to: [] }, vendors: [] },
+        metrics: { enabled: true },
+        networkPolicy: {
+          api: { from: [] },
+          metricsFrom: [],
+          mongodb: { to: [] },
+          redis: { to: [] },
+          vendors: [],
+        },
       }),
       'NetworkPolicy',
     );

@@ -186,7 +186,7 @@ describe.skipIf(version === null)('stopping an installation and starting it with
     expect(action).toMatchObject({ status: 'Failed', phase: 'outcomeUnknown', errorInfo: { code: 520 } });
     expect(ledger('executed', 'unknowable')).toBe(1);
     const { status } = await client.post(
-      { outcome: 'applied', note: 'It is there.' },
+      { verdict: 'applied', note: 'It is there.' },
       `/api/v1/actions/${id('unknowable')}/resolve`,
     );
     expect(status).toBe(200);

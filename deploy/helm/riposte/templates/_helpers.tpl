@@ -104,6 +104,17 @@ securityContext:
   value: /run/riposte-keys/secrets.keys
 - name: RIPOSTE_LOG_LEVEL
   value: {{ .Values.logLevel }}
+{{- if .Values.metrics.enabled }}
+- name: RIPOSTE_METRICS_HOST
+  value: 0.0.0.0
+- name: RIPOSTE_METRICS_PORT
+  value: {{ .Values.metrics.port | toString | quote }}
+- name: RIPOSTE_WORKER_METRICS_PORT
+  value: {{ .Values.metrics.port | toString | quote }}
+{{- end }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "riposte.mounts" -}}
