@@ -235,6 +235,7 @@ export type ClaimedAction = Pick<
   | 'mutexKey'
   | 'reverts'
   | 'progress'
+  | 'createdAt'
   | 'deadlineAt'
   | 'effectUntil'
   | 'epoch'

@@ -13,3 +13,6 @@ export {
   type ServerSpan,
 } from './spans.js';
 export { startTracing } from './tracing.js';
+export { CATALOGUE, type MetricDefinition } from './metrics/catalogue.js';
+export { NO_METRICS, openMetrics, type Metrics, type MetricsRegistry } from './metrics/metrics.js';
+export { serveMetrics, type MetricsServer } from './metrics/metrics-server.js';
