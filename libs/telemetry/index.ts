@@ -14,5 +14,6 @@ export {
 } from './spans.js';
 export { startTracing } from './tracing.js';
 export { CATALOGUE, type MetricDefinition } from './metrics/catalogue.js';
-export { NO_METRICS, openMetrics, type Metrics, type MetricsRegistry } from './metrics/metrics.js';
+export { NO_METRICS, type Metrics, type MetricsRegistry } from './metrics/metrics.js';
+export { openMetrics } from './metrics/open-metrics.js';
 export { serveMetrics, type MetricsServer } from './metrics/metrics-server.js';

@@ -71,9 +71,3 @@ export interface MetricsRegistry {
   /** All of it in Prometheus' text format. */
   text(): Promise<string>;
 }
-
-/** Opens the process's metrics, those of Node.js included. Once in a process. */
-export async function openMetrics(options: MetricsOptions): Promise<MetricsRegistry> {
-  const { PrometheusRegistry } = await import('./prometheus.js');
-  return new PrometheusRegistry(options);
-}
