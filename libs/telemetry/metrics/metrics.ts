@@ -9,18 +9,18 @@ import { CATALOGUE, type Catalogue, type MetricName, type MetricsProcess } from 
 type Values<Labels extends readonly string[]> = { readonly [Index in keyof Labels]: string };
 
 /** Something that only grows, from the start of the process. */
-export interface Count<Labels extends readonly string[]> {
+interface Count<Labels extends readonly string[]> {
   /** @param by how much; 0 makes it be there, so that what comes first is seen as a change */
   add(by: number, ...labels: Values<Labels>): void;
 }
 
 /** How long things took. */
-export interface Durations<Labels extends readonly string[]> {
+interface Durations<Labels extends readonly string[]> {
   observe(ms: number, ...labels: Values<Labels>): void;
 }
 
 /** Something that is as it is. */
-export interface Level<Labels extends readonly string[]> {
+interface Level<Labels extends readonly string[]> {
   /** What there is now, in place of all that was told before. */
   show(rows: readonly (readonly [value: number, ...labels: Values<Labels>])[]): void;
 }
