@@ -198,6 +198,24 @@ export default {
       to: { path: '^libs/telemetry/tracing-sdk\\.ts$', dynamic: false },
     },
     {
+      name: 'prometheus-client-only-where-metrics-are-wanted',
+      comment: 'Command line tools, and workers that nobody scrapes, do without.',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^libs/telemetry/metrics/prometheus\\.ts$' },
+      to: { path: npm(['prom-client']) },
+    },
+    {
+      name: 'prometheus-client-is-loaded-when-needed',
+      comment: 'By `await import(…)`.',
+      severity: 'error',
+      from: { path: OURS },
+      to: {
+        path: '^libs/telemetry/metrics/prometheus\\.ts$',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'nest-only-in-apps',
       severity: 'error',
       from: { path: OURS, pathNot: '^apps/' },
