@@ -1,13 +1,13 @@
 import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
 import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
-import { actionSchema } from './action-document.js';
 import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoEntryLedger } from './entry-ledger.js';
 import { FeedStore } from './feed-store.js';
+import { ensureIndexes } from './indexes.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
@@ -101,10 +101,11 @@ export interface Database {
 }
 
 /**
- * Connects to MongoDB and makes the indexes. Writes wait for a majority and its journal; a frozen primary is
+ * Connects to MongoDB and makes the indexes that are not there. Writes wait for a majority and its journal; a frozen primary is
  * noticed by the monitor's `connectTimeoutMS` (2 s), which the driver would otherwise not do.
  *
- * @throws the driver's error when no server can be reached in `serverSelectionMs`
+ * @throws ConfigurationError as {@link ensureIndexes}; the driver's error when no server can be reached in
+ *   `serverSelectionMs`
  */
 export async function connectDatabase(uri: string, options: DatabaseOptions): Promise<Database> {
   const connection = mongoose.createConnection(uri, {
@@ -129,10 +130,9 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
   connection.on('error', () => undefined);
   try {
     await connection.asPromise();
-    const model = connection.model('SecurityAction', actionSchema);
-    await model.createIndexes();
     const native = connection.getClient().db(connection.name);
-    const workers = new WorkerRegistry(native.collection('workers'));
+    await ensureIndexes(native);
+    const workers = new WorkerRegistry(native);
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
     const signInBudgetMs = Math.min(
@@ -149,22 +149,6 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const clock = await ServerClock.start(connection.getClient());
     const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     const subscriptions = new MongoSubscriptionStore(native, clock, options.retryBudgetMs);
-    await MongoEntryLedger.ensureIndexes(native);
-    await Promise.all(
-      [
-        workers,
-        idempotencyKeys,
-        blastCounts,
-        applications,
-        issuerKeys,
-        operators,
-        sessions,
-        questions,
-        feeds,
-        figures,
-        subscriptions,
-      ].map((one) => one.ensureIndexes()),
-    );
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),

@@ -38,3 +38,4 @@ export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
 export { serverDataPath } from './server-data-path.js';
 export type { ExactDocument } from './exact-record.js';
+export { INDEXES, ensureIndexes, indexStates, type IndexState } from './indexes.js';

@@ -1,4 +1,5 @@
 import type mongoose from 'mongoose';
+import { indexesOf } from './index-declaration.js';
 import { repeatable, repeatedRead } from './write-retry.js';
 
 /** What a worker says of itself with a beat. */
@@ -47,6 +48,12 @@ interface WorkerDocument extends Omit<WorkerReport, 'id'> {
 
 /** Seconds after which a silent worker's entry is removed. */
 const FORGET_AFTER_SECONDS = 3600;
+const WORKERS = 'workers';
+/** MongoDB removes the entry of a worker that was not heard of for an hour. */
+export const WORKER_INDEXES = indexesOf(WORKERS, {
+  key: { seenAt: 1 },
+  expireAfterSeconds: FORGET_AFTER_SECONDS,
+});
 const LIST_MOST = 1000;
 /** Milliseconds a list may go on being asked for through an election. */
 const LIST_BUDGET_MS = 8000;
@@ -57,12 +64,8 @@ const BEAT_BUDGET_MS = 15_000;
 export class WorkerRegistry {
   readonly #workers: mongoose.mongo.Collection<WorkerDocument>;
 
-  constructor(workers: mongoose.mongo.Collection<WorkerDocument>) {
-    this.#workers = workers;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#workers.createIndex({ seenAt: 1 }, { expireAfterSeconds: FORGET_AFTER_SECONDS });
+  constructor(db: mongoose.mongo.Db) {
+    this.#workers = db.collection<WorkerDocument>(WORKERS);
   }
 
   /**
