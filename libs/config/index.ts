@@ -14,5 +14,5 @@ export {
   usesLocalAccounts,
   type ConsoleIssuerConfig,
 } from './console-settings.js';
-export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
+export { backlogBoundsOf, blastLimitsOf, instanceOf, instancesOf } from './instances.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

@@ -158,3 +158,4 @@ export {
   type SubscriptionSecrets,
   type SubscriptionStore,
 } from './subscriptions.js';
+export { VERSION } from './version.js';
