@@ -40,7 +40,7 @@ const ALL: readonly string[] = Object.values(CODES).flat();
 export type FindingCode = (typeof CODES)[Section][number];
 
 /** `unknown`: could not be looked at, which is nobody's fault. */
-export type Level = 'ok' | 'unknown' | 'warning' | 'problem';
+type Level = 'ok' | 'unknown' | 'warning' | 'problem';
 
 /** What was found of one thing. */
 export interface Finding {

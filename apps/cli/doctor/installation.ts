@@ -2,12 +2,13 @@ import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { configFileOf, loadConfig, type RiposteConfig } from '#config';
 import { connectDatabase, type Database } from '#persistence';
-import { inspectRedis } from '#queue';
+import { inspectRedis, type RedisFacts } from '#queue';
 import { RefusedError, databaseUri } from '../database.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const ANSWER_WITHIN_MS = 5000;
+const REDIS_WITHIN_MS = 3000;
 
 /** What is looked at: what environment and configuration lead to. Each thing is looked up once, when first needed. */
 export class Installation {
@@ -19,6 +20,7 @@ export class Installation {
   #config: Promise<RiposteConfig> | undefined;
   #mongodbUri: Promise<string> | undefined;
   #redisUrl: Promise<string> | undefined;
+  #redis: Promise<RedisFacts> | undefined;
   #database: Promise<Database> | undefined;
 
   constructor(
@@ -47,6 +49,11 @@ export class Installation {
     return (this.#redisUrl ??= this.#findRedis());
   }
 
+  /** @throws RefusedError when there is none, Error in words when it cannot be used */
+  redis(): Promise<RedisFacts> {
+    return (this.#redis ??= this.redisUrl().then((url) => inspectRedis(url, REDIS_WITHIN_MS)));
+  }
+
   /** The database as the product uses it; nothing is made in it. @throws RefusedError, or the driver's error */
   database(): Promise<Database> {
     return (this.#database ??= this.mongodbUri().then((uri) =>
@@ -72,7 +79,7 @@ export class Installation {
     }
     const url = `redis://127.0.0.1:${port}`;
     // The port may have become somebody else's since.
-    const served = (await inspectRedis(url, ANSWER_WITHIN_MS).catch(() => null))?.dataDir ?? null;
+    const served = (await inspectRedis(url, REDIS_WITHIN_MS).catch(() => null))?.dataDir ?? null;
     if (served === null || (await realpath(served).catch(() => served)) !== (await realpath(folder))) {
       throw new RefusedError(
         `The Redis of ${this.dataDir} does not answer: run "npm start" there, or set REDIS_URL.`,

@@ -1,7 +1,7 @@
 import { CheckHealth, InstanceCalls, quotasOf, type ProviderInstance } from '#engine';
 import { tryProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
-import { RedisVendorPermits, inspectRedis } from '#queue';
+import { RedisVendorPermits } from '#queue';
 import { createLogger } from '#telemetry';
 import { within } from './within.js';
 import type { Findings } from './finding.js';
@@ -71,11 +71,8 @@ async function tellHealth(
   const [database, url] = await Promise.all([
     installation.database().catch(() => null),
     installation
-      .redisUrl()
-      .then(
-        (found) => inspectRedis(found, REACH_WITHIN_MS).then(() => found),
-        () => null,
-      )
+      .redis()
+      .then(() => installation.redisUrl())
       .catch(() => null),
   ]);
   if (database === null || url === null) {

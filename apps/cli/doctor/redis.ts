@@ -1,11 +1,10 @@
-import { REDIS_VERSIONS, inspectRedis, type RedisFacts } from '#queue';
+import { REDIS_VERSIONS, type RedisFacts } from '#queue';
 import { RefusedError } from '../database.js';
 import { tellClock } from './clock.js';
 import { reasonOf, type Findings } from './finding.js';
 import type { Installation } from './installation.js';
 import { isOlder } from './machine.js';
 
-const ANSWER_WITHIN_MS = 5000;
 /** Milliseconds: a hint has 300 for all that it takes. */
 const SLOW_MS = 20;
 const TOO_SLOW_MS = 100;
@@ -18,7 +17,7 @@ const NOT_TOLD = 'this user may not ask (INFO)';
 export async function checkRedis(installation: Installation, findings: Findings): Promise<void> {
   let facts: RedisFacts;
   try {
-    facts = await inspectRedis(await installation.redisUrl(), ANSWER_WITHIN_MS);
+    facts = await installation.redis();
   } catch (error) {
     findings.problem(
       'redis.reachable',
