@@ -6,6 +6,9 @@ const { MongoClient } = mongoose.mongo;
 /** Unauthorized; AtlasError, as which Atlas refuses a command. */
 const REFUSED = new Set<unknown>([13, 8000]);
 
+/** Also where there is no primary. Commands do not have it from their client. */
+const ANY_MEMBER = { readPreference: 'nearest' } as const;
+
 /** What answers at an address. */
 export type Topology =
   | { readonly kind: 'standalone' | 'sharded' }
@@ -59,11 +62,10 @@ export class DatabaseInspection {
       socketTimeoutMS: withinMs,
       retryReads: false,
       retryWrites: false,
-      // Also where there is no primary.
-      readPreference: 'nearest',
+      ...ANY_MEMBER,
     });
     try {
-      const hello = await client.db('admin').command({ hello: 1 });
+      const hello = await client.db('admin').command({ hello: 1 }, ANY_MEMBER);
       return new DatabaseInspection(client, withinMs, topologyOf(hello));
     } catch (error) {
       await client.close().catch(() => undefined);
@@ -72,13 +74,13 @@ export class DatabaseInspection {
   }
 
   async version(): Promise<string> {
-    const { version } = await this.#client.db('admin').command({ buildInfo: 1 });
+    const { version } = await this.#client.db('admin').command({ buildInfo: 1 }, ANY_MEMBER);
     return String(version);
   }
 
   /** Of the members those that are neither primary, secondary nor arbiter, with what they are instead. */
   async unwellMembers(): Promise<readonly string[] | null> {
-    const status = await permitted(this.#client.db('admin').command({ replSetGetStatus: 1 }));
+    const status = await permitted(this.#client.db('admin').command({ replSetGetStatus: 1 }, ANY_MEMBER));
     if (status === null) return null;
     const members = status['members'] as readonly { readonly name: string; readonly stateStr: string }[];
     return members
@@ -88,7 +90,7 @@ export class DatabaseInspection {
 
   /** Whether what a majority has is on their disks: the setting by which a majority write waits for the journal. */
   async journalsMajority(): Promise<boolean | null> {
-    const answer = await permitted(this.#client.db('admin').command({ replSetGetConfig: 1 }));
+    const answer = await permitted(this.#client.db('admin').command({ replSetGetConfig: 1 }, ANY_MEMBER));
     if (answer === null) return null;
     const { config } = answer as {
       readonly config?: { readonly writeConcernMajorityJournalDefault?: boolean };
@@ -114,12 +116,13 @@ export class DatabaseInspection {
     return written === null ? null : performance.now() - startedAt;
   }
 
+  /** Asks the primary. */
   indexes(): Promise<readonly IndexState[] | null> {
     return permitted(indexStates(this.#client.db(), this.#withinMs));
   }
 
   async disk(): Promise<DiskSpace | null> {
-    const stats = await permitted(this.#client.db().command({ dbStats: 1 }));
+    const stats = await permitted(this.#client.db().command({ dbStats: 1 }, ANY_MEMBER));
     if (stats === null) return null;
     const { fsUsedSize, fsTotalSize } = stats as {
       readonly fsUsedSize?: number;
@@ -139,7 +142,11 @@ export class DatabaseInspection {
         .limit(1)
         .next();
     const found = await permitted(
-      Promise.all([end(1), end(-1), local.command({ collStats: 'oplog.rs', maxTimeMS: this.#withinMs })]),
+      Promise.all([
+        end(1),
+        end(-1),
+        local.command({ collStats: 'oplog.rs', maxTimeMS: this.#withinMs }, ANY_MEMBER),
+      ]),
     );
     if (found === null) return null;
     const [first, last, { size, maxSize }] = found as unknown as readonly [
@@ -152,7 +159,7 @@ export class DatabaseInspection {
     return { hours: (last.wall.getTime() - first.wall.getTime()) / 3_600_000, isFull: size > 0.9 * maxSize };
   }
 
-  /** Milliseconds that its clock is ahead of this machine's; less than the time of a round trip is not told apart. */
+  /** Milliseconds that the primary's clock is ahead of this machine's; less than the time of a round trip is not told apart. */
   async clockAheadMs(): Promise<number> {
     const offsetMs = await sampleOffsetMs(this.#client.db('admin'));
     return performance.now() + offsetMs - Date.now();

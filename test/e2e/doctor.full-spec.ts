@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import { MongoReplicaSet, findMongod, freePort } from '#embedded-servers';
+import { MongoReplicaSet, findMongod, freePort, type MongoReplicaSetOptions } from '#embedded-servers';
 import { connectDatabase } from '#persistence';
 import { newKey } from '#secrets';
 import { riposte } from '../support/cli.js';
@@ -24,13 +24,17 @@ interface Finding {
   readonly message: string;
 }
 
-async function startSet(name: string, members: number, parameters: readonly string[] = []) {
+async function startSet(
+  name: string,
+  members: number,
+  options: Pick<MongoReplicaSetOptions, 'parameters' | 'electionTimeoutMs'> = {},
+) {
   const set = await MongoReplicaSet.start({
     binary: await findMongod(() => undefined),
     dir: path.join(dir, name),
     members,
     cacheSizeGB: 0.25,
-    parameters,
+    ...options,
     report: () => undefined,
   });
   onTestFinished(() => set.stop());
@@ -84,7 +88,8 @@ describe('riposte doctor on a replica set', () => {
   });
 
   it('tells a majority write that does not end, in time', async () => {
-    const set = await startSet('two', 2);
+    // Longer than this takes: the primary stays one.
+    const set = await startSet('two', 2, { electionTimeoutMs: 60_000 });
     const primary = await set.primary();
     const frozen = set.members.find((member) => member !== primary);
     frozen?.signal('SIGSTOP');
@@ -96,7 +101,7 @@ describe('riposte doctor on a replica set', () => {
   });
 
   it('tells an index that is still being built', async () => {
-    const set = await startSet('one', 1, ['enableTestCommands=1']);
+    const set = await startSet('one', 1, { parameters: ['enableTestCommands=1'] });
     const database = await connectDatabase(set.uri, { appName: 'riposte-test' });
     await database.close();
     const client = new mongoose.mongo.MongoClient(set.uri, { serverSelectionTimeoutMS: SELECT_WITHIN_MS });
@@ -113,7 +118,7 @@ describe('riposte doctor on a replica set', () => {
     );
     const found = await eventually(async () => {
       const seen = (await doctor(set.uri)).get('mongodb.indexes');
-      return seen?.level === 'warning' && seen;
+      return seen?.level === 'warning' ? seen : null;
     }, 30_000);
     expect(found.message).toBe('being built: actions.instance_1_status_1');
     await failPoint('off');

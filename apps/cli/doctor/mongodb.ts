@@ -42,12 +42,16 @@ export async function checkMongodb(installation: Installation, findings: Finding
             ask(findings, 'mongodb.oplog', () => tellOplog(found, findings)),
           ]
         : []),
-      ...(canWrite ? [tellWrite(found, findings)] : []),
-      ask(findings, 'mongodb.indexes', () => tellIndexes(found, findings)),
       ask(findings, 'mongodb.disk', () => tellDisk(found, findings)),
-      ask(findings, 'mongodb.clock', async () =>
-        tellClock(findings, 'mongodb.clock', 'MongoDB', await found.clockAheadMs()),
-      ),
+      ...(canWrite
+        ? [
+            tellWrite(found, findings),
+            ask(findings, 'mongodb.indexes', () => tellIndexes(found, findings)),
+            ask(findings, 'mongodb.clock', async () =>
+              tellClock(findings, 'mongodb.clock', 'MongoDB', await found.clockAheadMs()),
+            ),
+          ]
+        : []),
     ]);
   } finally {
     await found.close();
