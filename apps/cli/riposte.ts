@@ -8,6 +8,7 @@ import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
 import { completeCommand, completionCommand } from './completion.js';
+import { doctorCommand } from './doctor.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
@@ -34,6 +35,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(secretsCommand())
   .addCommand(auditCommand())
   .addCommand(pluginsCommand())
+  .addCommand(doctorCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
 tellUsage(program);

@@ -221,6 +221,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     metrics,
   });
   const facts = (): WorkerFacts => ({
+    version: VERSION,
     running: runner.running,
     instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
     lastSweep: sweep.last,

@@ -1,7 +1,6 @@
 import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
 import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
-import { actionSchema } from './action-document.js';
 import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { MongoAuditStore } from './audit-store.js';
@@ -9,6 +8,7 @@ import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoEntryLedger } from './entry-ledger.js';
 import { FeedStore } from './feed-store.js';
+import { ensureIndexes } from './indexes.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
@@ -48,6 +48,8 @@ export interface DatabaseOptions {
   readonly figuresAtOnce?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
   readonly readsBeginMs?: number;
+  /** Whether the indexes that are not there are made. Default true. */
+  readonly makesIndexes?: boolean;
 }
 
 export interface Database {
@@ -104,10 +106,11 @@ export interface Database {
 }
 
 /**
- * Connects to MongoDB and makes the indexes. Writes wait for a majority and its journal; a frozen primary is
+ * Connects to MongoDB and makes the indexes that are not there. Writes wait for a majority and its journal; a frozen primary is
  * noticed by the monitor's `connectTimeoutMS` (2 s), which the driver would otherwise not do.
  *
- * @throws the driver's error when no server can be reached in `serverSelectionMs`
+ * @throws ConfigurationError as {@link ensureIndexes}; the driver's error when no server can be reached in
+ *   `serverSelectionMs`
  */
 export async function connectDatabase(uri: string, options: DatabaseOptions): Promise<Database> {
   const connection = mongoose.createConnection(uri, {
@@ -132,10 +135,9 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
   connection.on('error', () => undefined);
   try {
     await connection.asPromise();
-    const model = connection.model('SecurityAction', actionSchema);
-    await model.createIndexes();
     const native = connection.getClient().db(connection.name);
-    const workers = new WorkerRegistry(native.collection('workers'));
+    if (options.makesIndexes ?? true) await ensureIndexes(native);
+    const workers = new WorkerRegistry(native);
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
     const signInBudgetMs = Math.min(
@@ -153,23 +155,6 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const audit = new MongoAuditStore(native, clock, options.retryBudgetMs);
     const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     const subscriptions = new MongoSubscriptionStore(native, clock, options.retryBudgetMs);
-    await MongoEntryLedger.ensureIndexes(native);
-    await Promise.all(
-      [
-        workers,
-        idempotencyKeys,
-        blastCounts,
-        applications,
-        issuerKeys,
-        operators,
-        sessions,
-        questions,
-        feeds,
-        figures,
-        audit,
-        subscriptions,
-      ].map((one) => one.ensureIndexes()),
-    );
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),

@@ -9,6 +9,7 @@ import type {
   TenantChange,
   TenantRole,
 } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal } from './pipeline.js';
 import { repeatedRead, repeatedWrite } from './write-retry.js';
 
@@ -22,6 +23,8 @@ type Update = Readonly<Record<string, unknown>>;
 export const OPERATORS = 'operators';
 /** One document for each tenant, which whatever may take its last administrator writes. */
 const TENANTS = 'operatorTenants';
+/** The accounts of a tenant. */
+export const OPERATOR_INDEXES = indexesOf(OPERATORS, { key: { 'grants.tenantId': 1 } });
 const LIST_MOST = 10_000;
 const DUPLICATE_KEY = 11_000;
 /** What ends every session of the account, in the same write as what it is done for. */
@@ -40,10 +43,6 @@ export class OperatorStore implements OperatorAccounts {
     this.#budgetMs = budgetMs;
     this.#operators = db.collection<OperatorDocument>(OPERATORS);
     this.#tenants = db.collection<{ readonly _id: string }>(TENANTS);
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#operators.createIndex({ 'grants.tenantId': 1 });
   }
 
   async find(name: string): Promise<OperatorAccount | null> {
