@@ -14,7 +14,9 @@ import { issuerCommand } from './issuer.js';
 import { operatorsCommand } from './operators.js';
 import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
+import { retentionCommand } from './retention.js';
 import { secretsCommand } from './secrets.js';
+import { setupCommand } from './setup.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
@@ -31,6 +33,8 @@ const program = new Command(commandName('riposte'))
   .addCommand(issuerCommand(requireBuiltinIssuer))
   .addCommand(operatorsCommand())
   .addCommand(secretsCommand())
+  .addCommand(setupCommand())
+  .addCommand(retentionCommand())
   .addCommand(pluginsCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });

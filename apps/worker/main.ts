@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { retentionOf } from '#config';
+import { redisSettingsOf, retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -43,7 +43,7 @@ const log = createLogger('riposte-worker');
 await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
-  const redisUrl = requiredEnv('REDIS_URL');
+  const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
@@ -61,7 +61,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   await database.sharedKey('fingerprint', seal);
   const onError = throttledWarning();
   const queue = new BullActionQueue(
-    redisUrl,
+    redis,
     registry.instances.map(({ id }) => id),
     onError,
     IS_SCHEDULED,
@@ -74,7 +74,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     alive = Math.max(1, await database.workers.countAlive(ALIVE_MS));
   };
   const permits = new RedisVendorPermits({
-    url: redisUrl,
+    redis,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
@@ -117,7 +117,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     owner: workerId,
     log,
   });
-  const bell = new RedisBell(redisUrl, onError);
+  const bell = new RedisBell(redis, onError);
   const answers = new AnswerQuestions({
     questions: database.questions,
     bell,
@@ -128,18 +128,24 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const rules = retentionOf(config);
+  const mayRemove = rules !== null && (await database.retention.mayRemove());
+  if (rules !== null && !mayRemove)
+    log.warn(
+      'the user of MONGODB_URI may not remove actions: none is removed unless "riposte retention" is run as one who may',
+    );
   const retention =
-    rules &&
-    new Retention({
-      store: database.retention,
-      lease: database.lease('retention'),
-      owner: workerId,
-      rules,
-      archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
-      log,
-    });
+    rules === null || !mayRemove
+      ? null
+      : new Retention({
+          store: database.retention,
+          lease: database.lease('retention'),
+          owner: workerId,
+          rules,
+          archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+          log,
+        });
   const consumer = new HintConsumer({
-    url: redisUrl,
+    redis,
     instances: registry.instances.map(({ id, concurrency, provider }) => ({
       id,
       concurrency,

@@ -5,6 +5,7 @@ import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { DatabaseUsers } from './database-users.js';
 import { MongoEntryLedger } from './entry-ledger.js';
 import { FeedStore } from './feed-store.js';
 import { ensureIndexes } from './indexes.js';
@@ -95,6 +96,8 @@ export interface Database {
   sharedKey(name: SharedKeyName, seal: SecretSeal): Promise<Buffer>;
   /** What is stored sealed, to be brought under another key. */
   readonly secretRecords: MongoSecretRecords;
+  /** Who may do what in the database. */
+  readonly users: DatabaseUsers;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -174,6 +177,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name, seal) => sharedKey(native, name, seal),
       secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
+      users: new DatabaseUsers(native),
       checkMajorityWrite: (timeoutMs) => majorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

@@ -4,3 +4,4 @@ export { BullActionQueue } from './bull-action-queue.js';
 export { HintConsumer, type ConsumerOptions, type TakenHint } from './hint-consumer.js';
 export { RedisVendorPermits, type VendorPermitsOptions } from './vendor-permits.js';
 export type { Quota } from './quota-windows.js';
+export type { RedisAddress } from './redis-connection.js';

@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly mongodbUri?: string;
   /** Variables of the processes besides those that the stack sets. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Those of the workers alone. */
+  readonly workerEnv?: Readonly<Record<string, string>>;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -41,6 +43,7 @@ export class Stack {
     readonly mongodbUri: string,
     readonly env: Readonly<Record<string, string>>,
     readonly redis: RedisServer,
+    private readonly workerEnv: Readonly<Record<string, string>>,
   ) {}
 
   static async start(options: StackOptions = {}): Promise<Stack> {
@@ -79,6 +82,7 @@ export class Stack {
         ...(options.tls === undefined ? {} : tlsEnv),
       },
       redis,
+      options.workerEnv ?? {},
     );
     stack.api = new ProductProcess(API_COMMAND, stack.env);
     for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker();
@@ -94,7 +98,7 @@ export class Stack {
   }
 
   startWorker(): ProductProcess {
-    const worker = new ProductProcess(WORKER_COMMAND, this.env);
+    const worker = new ProductProcess(WORKER_COMMAND, { ...this.env, ...this.workerEnv });
     this.workers.push(worker);
     return worker;
   }
