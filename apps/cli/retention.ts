@@ -11,13 +11,12 @@ export function retentionCommand(): Command {
       'Archive and remove finished actions whose time is over, as the configuration says, and end. For where the workers may not remove any.',
     )
     .action(async () => {
-      const [{ loadConfig, retentionOf }, engine, { ArchiveFiles }, { createLogger }] =
-        await Promise.all([
-          import('#config'),
-          import('#engine'),
-          import('#persistence'),
-          import('#telemetry'),
-        ]);
+      const [{ loadConfig, retentionOf }, engine, { ArchiveFiles }, { createLogger }] = await Promise.all([
+        import('#config'),
+        import('#engine'),
+        import('#persistence'),
+        import('#telemetry'),
+      ]);
       const rules = retentionOf(await loadConfig({ ...process.env, RIPOSTE_EMBEDDED: '1' }, process.cwd()));
       if (rules === null)
         throw new RefusedError('The configuration has no "retention": finished actions are kept for ever.');

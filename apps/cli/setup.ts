@@ -64,7 +64,10 @@ function described(database: string, made: readonly MadeUser[]): string {
     ({ user, role, password }) =>
       `${user.padEnd(18)}  ${role.padEnd(16)}  ${password ?? '(its password stays; see --new-passwords)'}`,
   );
-  return [...lines, '', `MONGODB_URI=mongodb://USER:PASSWORD@HOST/${database}?authSource=${database}&…`, ''].join(
-    '\n',
-  );
+  return [
+    ...lines,
+    '',
+    `MONGODB_URI=mongodb://USER:PASSWORD@HOST/${database}?authSource=${database}&…`,
+    '',
+  ].join('\n');
 }

@@ -22,6 +22,8 @@ export interface RedisOptions {
   readonly startTimeoutMs?: number;
   /** Further arguments, for tests: `--aclfile` and the like. */
   readonly args?: readonly string[];
+  /** Who asks whether it serves, where `args` leave nobody in without a name. */
+  readonly user?: { readonly username: string; readonly password: string };
   /** Told of each start, before it serves. */
   readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
@@ -116,8 +118,7 @@ export class RedisServer {
       maxRetriesPerRequest: 0,
       connectTimeout: 1000,
       commandTimeout: 1000,
-      // That asks for INFO, which one who has not signed in does not get; PING says, too, that it reads its data.
-      enableReadyCheck: false,
+      ...this.#options.user,
     });
     client.on('error', () => undefined);
     try {
@@ -129,8 +130,7 @@ export class RedisServer {
           if (client.status !== 'ready') await client.connect();
           await client.ping();
           return;
-        } catch (error) {
-          if ((error as Error).message.startsWith('NOAUTH')) return;
+        } catch {
           await sleep(20);
         }
       }

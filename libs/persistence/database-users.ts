@@ -28,10 +28,7 @@ export class DatabaseUsers {
    * @param renewed also the passwords of those that are there are made anew
    * @throws the driver's error, where this connection's user may not do so
    */
-  async setUp(
-    passwordOf: (name: string) => string,
-    renewed: boolean,
-  ): Promise<readonly DatabaseUser[]> {
+  async setUp(passwordOf: (name: string) => string, renewed: boolean): Promise<readonly DatabaseUser[]> {
     for (const [role, privileges] of Object.entries(DATABASE_ROLES)) await this.#makeRole(role, privileges);
     const users: DatabaseUser[] = [];
     for (const [name, role] of Object.entries(DATABASE_USERS)) {

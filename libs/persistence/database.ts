@@ -170,7 +170,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       operators,
       sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),
-      recentCalls: new MongoRecentCalls(native),
+      recentCalls: new MongoRecentCalls(native, clock),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
       changes: (changesOptions) => new ActionChanges(native, changesOptions),

@@ -9,8 +9,7 @@ export const URGENT_SUFFIX = '.urgent';
 
 /** Where Redis is: its URL, with whom it is trusted by where that is not as Node.js does. */
 export type RedisAddress =
-  | string
-  | { readonly url: string; readonly tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> };
+  string | { readonly url: string; readonly tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> };
 
 /** Told of connection errors. They are expected while Redis is away, and must never end the process. */
 export type OnConnectionError = (error: Error) => void;
