@@ -10,7 +10,7 @@ export interface RedisSettings {
 }
 
 /** PEM. */
-export interface RedisTls {
+interface RedisTls {
   /** The authorities of Redis' certificate; absent: those that Node.js trusts. */
   readonly ca?: Buffer;
   /** What this process shows, with its key; both or neither. */

@@ -4,7 +4,7 @@ import { OPERATORS, OPERATOR_TENANTS } from './operator-store.js';
 import { SHARED_KEYS } from './shared-key.js';
 
 /** What MongoDB calls what a user may do with a collection. */
-export type CollectionPrivilege =
+type CollectionPrivilege =
   'find' | 'insert' | 'update' | 'remove' | 'listIndexes' | 'changeStream' | 'dbStats';
 
 /** Collections of the product's database; `''`: each of them. */
