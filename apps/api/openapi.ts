@@ -1,12 +1,11 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { ERROR_STATUS } from '#domain';
+import { ERROR_STATUS, VERSION } from '#domain';
 import { SESSION_SCHEME, takesSessions } from './auth.guard.js';
 import { GraphErrorDto } from './http/api-graph-errors.js';
 import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
-import { VERSION } from './version.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Response = Extract<NonNullable<Operation['responses'][string]>, { description: string }>;

@@ -7,6 +7,7 @@ import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
 import { completeCommand, completionCommand } from './completion.js';
+import { doctorCommand } from './doctor.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
@@ -36,6 +37,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(setupCommand())
   .addCommand(retentionCommand())
   .addCommand(pluginsCommand())
+  .addCommand(doctorCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
 tellUsage(program);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { redisSettingsOf, retentionOf } from '#config';
+import { VERSION } from '#domain';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -181,6 +182,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const facts = (): WorkerFacts => ({
+    version: VERSION,
     running: runner.running,
     instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
     lastSweep: sweep.last,

@@ -26,7 +26,7 @@ const roles = {
     views: ['find', 'insert', 'update'],
   },
   riposteWorker: {
-    '': ['listIndexes'],
+    '': ['listIndexes', 'dbStats'],
     actions: ['find', 'insert', 'update'],
     audit: ['find', 'insert'],
     auditCheckpoints: ['find', 'insert'],
@@ -35,6 +35,7 @@ const roles = {
     auditKeys: ['find', 'insert', 'update'],
     auditProgress: ['find', 'insert', 'update'],
     entries: ['find', 'insert', 'update'],
+    health: ['find', 'insert', 'update'],
     instances: ['find', 'insert', 'update'],
     keys: ['find', 'insert'],
     leases: ['find', 'insert', 'update', 'remove'],

@@ -14,6 +14,6 @@ export {
   usesLocalAccounts,
   type ConsoleIssuerConfig,
 } from './console-settings.js';
-export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
+export { backlogBoundsOf, blastLimitsOf, instanceOf, instancesOf } from './instances.js';
 export { redisSettingsOf, type RedisSettings } from './redis-settings.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

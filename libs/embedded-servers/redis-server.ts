@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { GuardedProcess } from './guarded-process.js';
-import { freePort } from './port.js';
+import { rememberedPort } from './port.js';
 import { stillReporting, type Report } from './report.js';
 
 const START_TIMEOUT_MS = 30_000;
@@ -14,7 +14,7 @@ export interface RedisOptions {
   readonly binary: string;
   /** Directory of its append-only file; made if missing. */
   readonly dir: string;
-  /** Default: a free one. */
+  /** Default: a free one, remembered in `<dir>.port`. */
   readonly port?: number;
   /** Default: beside the data, `<dir>.log`. */
   readonly logFile?: string;
@@ -48,7 +48,7 @@ export class RedisServer {
   static async start(options: RedisOptions): Promise<RedisServer> {
     await makeDir(options.dir);
     for (let choice = 1; ; choice += 1) {
-      const port = options.port ?? (await freePort());
+      const port = options.port ?? (await rememberedPort(`${options.dir}.port`));
       const server = new RedisServer(options, port, await launch(options, port));
       try {
         await server.#answering();

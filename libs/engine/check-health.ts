@@ -7,7 +7,7 @@ import { checkedHealth } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
 export interface CheckHealthOptions {
-  readonly registry: ProviderRegistry;
+  readonly registry: Pick<ProviderRegistry, 'instances'>;
   readonly calls: InstanceCalls;
   readonly records: Pick<InstanceRecords, 'reportHealth'>;
   /** The lease of this name: one worker asks an instance for all. */

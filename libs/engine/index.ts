@@ -8,7 +8,13 @@ export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';
 export { InstanceCalls } from './instance-calls.js';
 export { MaintainInstances } from './maintain-instances.js';
-export { ProviderRegistry, quotasOf, type InstanceConfig, type ProviderInstance } from './registry.js';
+export {
+  ProviderRegistry,
+  checkedInstance,
+  quotasOf,
+  type InstanceConfig,
+  type ProviderInstance,
+} from './registry.js';
 export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reversal, type Reverted } from './revert-action.js';

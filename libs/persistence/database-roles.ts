@@ -44,7 +44,7 @@ export const DATABASE_ROLES = {
   },
   /** A worker: nothing of who signs in, which applications there are, or the keys that tokens are signed with. */
   riposteWorker: {
-    '': ['listIndexes'],
+    '': ['listIndexes', 'dbStats'],
     [ACTIONS]: KEEP,
     audit: ADD,
     auditCheckpoints: ADD,
@@ -53,6 +53,7 @@ export const DATABASE_ROLES = {
     auditKeys: KEEP,
     auditProgress: KEEP,
     [ENTRIES]: KEEP,
+    health: KEEP,
     [INSTANCES]: KEEP,
     [SHARED_KEYS]: ADD,
     leases: KEEP_AND_REMOVE,

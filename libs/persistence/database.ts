@@ -48,6 +48,8 @@ export interface DatabaseOptions {
   readonly figuresAtOnce?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
   readonly readsBeginMs?: number;
+  /** Whether the indexes that are not there are made. Default true. */
+  readonly makesIndexes?: boolean;
 }
 
 export interface Database {
@@ -134,7 +136,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
   try {
     await connection.asPromise();
     const native = connection.getClient().db(connection.name);
-    await ensureIndexes(native);
+    if (options.makesIndexes ?? true) await ensureIndexes(native);
     const workers = new WorkerRegistry(native);
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);

@@ -37,6 +37,7 @@ export type { View, ViewStore } from './view-store.js';
 export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
+export { DatabaseInspection, type DiskSpace, type OplogWindow, type Topology } from './inspect-database.js';
 export { serverDataPath } from './server-data-path.js';
 export type { ExactDocument } from './exact-record.js';
 export { INDEXES, ensureIndexes, indexStates, type IndexState } from './indexes.js';

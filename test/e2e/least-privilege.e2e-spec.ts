@@ -214,6 +214,23 @@ describe('API and worker, each as a user of its own, by TLS', () => {
     expect(answer.status).toBe(200);
   });
 
+  it('are found well by the doctor, as far as a worker may look', async () => {
+    const env = {
+      ...stack.env,
+      MONGODB_URI: uris['riposte-worker'],
+      REDIS_URL: redisByTls.url('riposte-worker'),
+    };
+    const { stdout } = await riposte(env, 'doctor', '--json');
+    const { findings } = JSON.parse(stdout) as {
+      findings: { level: string; code: string; message: string }[];
+    };
+    const ofDatabases = findings.filter(({ code }) =>
+      /^(mongodb|redis|issuers|workers|doctor|secrets)\./.test(code),
+    );
+    expect(ofDatabases.length).toBeGreaterThan(10);
+    expect(ofDatabases.filter(({ level }) => level === 'problem')).toEqual([]);
+  });
+
   it('leave the removing to a command that is run as another, who may do nothing else', async () => {
     const id = await client.act('BlockIp', { IP: '192.0.2.4' });
     await client.ended(id);
