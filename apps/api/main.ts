@@ -25,6 +25,8 @@ import {
   tenantNamesOf,
   inFile,
   metricsSettingsOf,
+  redisSettingsOf,
+  type RedisSettings,
   usesBuiltinIssuer,
   usesLocalAccounts,
 } from '#config';
@@ -106,7 +108,7 @@ await runProcess(log, stopWithin, async () => {
   const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
   const tracing = await startTracing({ env: process.env, service: 'riposte-api', log });
-  const redisUrl = requiredEnv('REDIS_URL');
+  const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
@@ -158,15 +160,15 @@ await runProcess(log, stopWithin, async () => {
   const callers = new Callers(verifier, console);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
   const queue = new BullActionQueue(
-    redisUrl,
+    redis,
     registry.instances.map(({ id }) => id),
     onRedisError,
     // For `npm run bench -- --only scheduler` alone, as in the worker.
     process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off',
   );
-  const bell = new RedisBell(redisUrl, onRedisError);
+  const bell = new RedisBell(redis, onRedisError);
   const permits = new RedisVendorPermits({
-    url: redisUrl,
+    redis,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
@@ -175,7 +177,7 @@ await runProcess(log, stopWithin, async () => {
   const store = database.actions;
   const bounds = backlogBoundsOf(config);
   const admission = new Backlog({ counter: store, bounds, bell, log });
-  const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
+  const rateLimiter = rateLimiterOf(config.limits.perApp, redis);
   const revert = new RevertAction({ store, queue, registry, admission, log, metrics });
   const waiting = new LiveWaiting({
     store,
@@ -401,10 +403,10 @@ function dataDirOf(env: Readonly<Record<string, string | undefined>>): string {
 }
 
 /** Null: nobody is limited. */
-function rateLimiterOf(perSecond: number, url: string): RedisRateLimiter | null {
+function rateLimiterOf(perSecond: number, redis: RedisSettings): RedisRateLimiter | null {
   if (perSecond === 0) return null;
   return new RedisRateLimiter({
-    url,
+    redis,
     perSecond,
     onError: (error) => log.debug({ error: error.message }, 'redis did not answer'),
     onLocal: (isLocal) =>

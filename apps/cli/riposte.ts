@@ -16,7 +16,9 @@ import { issuerCommand } from './issuer.js';
 import { operatorsCommand } from './operators.js';
 import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
+import { retentionCommand } from './retention.js';
 import { secretsCommand } from './secrets.js';
+import { setupCommand } from './setup.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
@@ -34,6 +36,8 @@ const program = new Command(commandName('riposte'))
   .addCommand(operatorsCommand())
   .addCommand(secretsCommand())
   .addCommand(auditCommand())
+  .addCommand(setupCommand())
+  .addCommand(retentionCommand())
   .addCommand(pluginsCommand())
   .addCommand(doctorCommand())
   .addCommand(completionCommand());

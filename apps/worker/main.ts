@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { AuditChainer, CheckpointSigner, HeadsFile, configurationSeen } from '#audit';
-import { metricsSettingsOf, retentionOf } from '#config';
+import { metricsSettingsOf, redisSettingsOf, retentionOf } from '#config';
 import { VERSION } from '#domain';
 import {
   AnswerQuestions,
@@ -54,7 +54,7 @@ const log = createLogger('riposte-worker');
 await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
-  const redisUrl = requiredEnv('REDIS_URL');
+  const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
@@ -92,7 +92,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const onError = throttledWarning();
   const queue = new BullActionQueue(
-    redisUrl,
+    redis,
     registry.instances.map(({ id }) => id),
     onError,
     IS_SCHEDULED,
@@ -105,7 +105,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     alive = Math.max(1, await database.workers.countAlive(ALIVE_MS));
   };
   const permits = new RedisVendorPermits({
-    url: redisUrl,
+    redis,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
@@ -154,7 +154,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     owner: workerId,
     log,
   });
-  const bell = new RedisBell(redisUrl, onError);
+  const bell = new RedisBell(redis, onError);
   const answers = new AnswerQuestions({
     questions: database.questions,
     bell,
@@ -165,19 +165,25 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const rules = retentionOf(config);
+  const mayRemove = rules !== null && (await database.retention.mayRemove());
+  if (rules !== null && !mayRemove)
+    log.warn(
+      'the user of MONGODB_URI may not remove actions: none is removed unless "riposte retention" is run as one who may',
+    );
   const retention =
-    rules &&
-    new Retention({
-      store: database.retention,
-      lease: database.lease('retention'),
-      owner: workerId,
-      rules,
-      archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
-      audited: (ids) => database.audit.inChain(ids),
-      log,
-    });
+    rules === null || !mayRemove
+      ? null
+      : new Retention({
+          store: database.retention,
+          lease: database.lease('retention'),
+          owner: workerId,
+          rules,
+          archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+          audited: (ids) => database.audit.inChain(ids),
+          log,
+        });
   const consumer = new HintConsumer({
-    url: redisUrl,
+    redis,
     instances: registry.instances.map(({ id, concurrency, provider }) => ({
       id,
       concurrency,

@@ -20,6 +20,10 @@ export interface RedisOptions {
   readonly logFile?: string;
   /** Milliseconds it may take to serve. Default 30 000; reading a large append-only file can take longer. */
   readonly startTimeoutMs?: number;
+  /** Further arguments, for tests: `--aclfile` and the like. */
+  readonly args?: readonly string[];
+  /** Who asks whether it serves, where `args` leave nobody in without a name. */
+  readonly user?: { readonly username: string; readonly password: string };
   /** Told of each start, before it serves. */
   readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
@@ -114,6 +118,7 @@ export class RedisServer {
       maxRetriesPerRequest: 0,
       connectTimeout: 1000,
       commandTimeout: 1000,
+      ...this.#options.user,
     });
     client.on('error', () => undefined);
     try {
@@ -145,6 +150,7 @@ async function launch(options: RedisOptions, port: number): Promise<GuardedProce
     [
       '--bind', '127.0.0.1', '--port', String(port), '--dir', options.dir, '--save', '',
       '--appendonly', 'yes', '--appendfsync', 'everysec', '--aof-load-truncated', 'yes', '--maxmemory-policy', 'noeviction',
+      ...(options.args ?? []),
     ],
     options.logFile ?? `${options.dir}.log`,
   );

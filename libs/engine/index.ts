@@ -18,7 +18,7 @@ export {
 export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reversal, type Reverted } from './revert-action.js';
-export { Retention } from './retention.js';
+export { Retention, type RetentionPass } from './retention.js';
 export { RotateSecrets, type Rotation, type SecretsReport } from './rotate-secrets.js';
 export { StartRates } from './start-rates.js';
 export { RunAction } from './run-action.js';

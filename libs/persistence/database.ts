@@ -6,6 +6,7 @@ import { ActionSearch } from './action-search.js';
 import { MongoAuditStore } from './audit-store.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { DatabaseUsers } from './database-users.js';
 import { MongoEntryLedger } from './entry-ledger.js';
 import { FeedStore } from './feed-store.js';
 import { ensureIndexes } from './indexes.js';
@@ -100,6 +101,8 @@ export interface Database {
   sharedKey(name: SharedKeyName, seal: SecretSeal): Promise<Buffer>;
   /** What is stored sealed, to be brought under another key. */
   readonly secretRecords: MongoSecretRecords;
+  /** Who may do what in the database. */
+  readonly users: DatabaseUsers;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -174,13 +177,14 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       operators,
       sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),
-      recentCalls: new MongoRecentCalls(native),
+      recentCalls: new MongoRecentCalls(native, clock),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
       changes: (changesOptions) => new ActionChanges(native, changesOptions),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name, seal) => sharedKey(native, name, seal),
       secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
+      users: new DatabaseUsers(native),
       checkMajorityWrite: (timeoutMs) => majorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

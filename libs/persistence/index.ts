@@ -26,6 +26,7 @@ export {
   type CheckedBackup,
 } from './backup-format.js';
 export type { ChangedAction, TenantChanges } from './change-log.js';
+export { DATABASE_ROLES, DATABASE_USERS, type Privileges } from './database-roles.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
 export { OperatorStore } from './operator-store.js';

@@ -22,7 +22,7 @@ type Update = Readonly<Record<string, unknown>>;
 /** The collection of the accounts. */
 export const OPERATORS = 'operators';
 /** One document for each tenant, which whatever may take its last administrator writes. */
-const TENANTS = 'operatorTenants';
+export const OPERATOR_TENANTS = 'operatorTenants';
 /** The accounts of a tenant. */
 export const OPERATOR_INDEXES = indexesOf(OPERATORS, { key: { 'grants.tenantId': 1 } });
 const LIST_MOST = 10_000;
@@ -42,7 +42,7 @@ export class OperatorStore implements OperatorAccounts {
     this.#client = client;
     this.#budgetMs = budgetMs;
     this.#operators = db.collection<OperatorDocument>(OPERATORS);
-    this.#tenants = db.collection<{ readonly _id: string }>(TENANTS);
+    this.#tenants = db.collection<{ readonly _id: string }>(OPERATOR_TENANTS);
   }
 
   async find(name: string): Promise<OperatorAccount | null> {

@@ -5,7 +5,13 @@ import type { ActionQueue, DueTime, Hint, HintPlace, QueuePlaces, SecurityAction
 import { grouped } from '#grouping';
 import { withSpan } from '#telemetry';
 import { infoOf } from './redis-info.js';
-import { PREFIX, URGENT_SUFFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
+import {
+  PREFIX,
+  URGENT_SUFFIX,
+  promptConnection,
+  type OnConnectionError,
+  type RedisAddress,
+} from './redis-connection.js';
 import { tryWrite } from './try-write.js';
 import { succeedsWithin } from './within.js';
 
@@ -91,14 +97,14 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
   readonly #isFair: boolean;
 
   constructor(
-    url: string,
+    redis: RedisAddress,
     instances: readonly string[],
     onError: OnConnectionError,
     /** False: starts have their lane, and no place of their tenant in it. For measuring what that costs. */
     isFair = true,
   ) {
     this.#isFair = isFair;
-    this.#redis = promptConnection(url, onError);
+    this.#redis = promptConnection(redis, onError);
     this.#queues = new Map(
       instances
         .flatMap((instance) => [instance, `${instance}${URGENT_SUFFIX}`])

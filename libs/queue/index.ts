@@ -5,3 +5,4 @@ export { HintConsumer, type ConsumerOptions, type TakenHint } from './hint-consu
 export { RedisVendorPermits, type VendorPermitsOptions } from './vendor-permits.js';
 export { REDIS_VERSIONS, inspectRedis, type RedisFacts } from './inspect-redis.js';
 export type { Quota } from './quota-windows.js';
+export type { RedisAddress } from './redis-connection.js';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisConnection } from 'bullmq';
 import { ReplyError, type Redis } from 'ioredis';
 import { infoOf } from './redis-info.js';
-import { promptConnection } from './redis-connection.js';
+import { promptConnection, type RedisAddress } from './redis-connection.js';
 import { tryWrite } from './try-write.js';
 
 /** Versions that BullMQ needs, and that it is best with. */
@@ -42,9 +42,9 @@ export interface RedisFacts {
  * @param withinMs milliseconds to reach it; each command has 800 after that
  * @throws Error in words when it cannot be reached or refuses the credentials
  */
-export async function inspectRedis(url: string, withinMs: number): Promise<RedisFacts> {
+export async function inspectRedis(address: RedisAddress, withinMs: number): Promise<RedisFacts> {
   let last: Error | undefined;
-  const redis = promptConnection(url, (error) => (last = error));
+  const redis = promptConnection(address, (error) => (last = error));
   try {
     await connected(redis, withinMs, () => last);
     const latencies: number[] = [];

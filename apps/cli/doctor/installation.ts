@@ -1,8 +1,8 @@
 import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { configFileOf, loadConfig, type RiposteConfig } from '#config';
+import { configFileOf, loadConfig, redisSettingsOf, type RiposteConfig } from '#config';
 import { connectDatabase, type Database } from '#persistence';
-import { inspectRedis, type RedisFacts } from '#queue';
+import { inspectRedis, type RedisAddress, type RedisFacts } from '#queue';
 import { RefusedError, databaseUri } from '../database.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -19,7 +19,7 @@ export class Installation {
   readonly secrets = new Set<string>();
   #config: Promise<RiposteConfig> | undefined;
   #mongodbUri: Promise<string> | undefined;
-  #redisUrl: Promise<string> | undefined;
+  #redisAddress: Promise<RedisAddress> | undefined;
   #redis: Promise<RedisFacts> | undefined;
   #database: Promise<Database> | undefined;
 
@@ -44,14 +44,14 @@ export class Installation {
     return (this.#mongodbUri ??= databaseUri({ ...this.env, RIPOSTE_DATA_DIR: this.dataDir }));
   }
 
-  /** @throws RefusedError when there is none */
-  redisUrl(): Promise<string> {
-    return (this.#redisUrl ??= this.#findRedis());
+  /** @throws RefusedError when there is none, ConfigurationError when its certificates cannot be used */
+  redisAddress(): Promise<RedisAddress> {
+    return (this.#redisAddress ??= this.#findRedis());
   }
 
   /** @throws RefusedError when there is none, Error in words when it cannot be used */
   redis(): Promise<RedisFacts> {
-    return (this.#redis ??= this.redisUrl().then((url) => inspectRedis(url, REDIS_WITHIN_MS)));
+    return (this.#redis ??= this.redisAddress().then((address) => inspectRedis(address, REDIS_WITHIN_MS)));
   }
 
   /** The database as the product uses it; nothing is made in it. @throws RefusedError, or the driver's error */
@@ -66,9 +66,8 @@ export class Installation {
     ));
   }
 
-  async #findRedis(): Promise<string> {
-    const given = this.env['REDIS_URL'];
-    if (given) return given;
+  async #findRedis(): Promise<RedisAddress> {
+    if (this.env['REDIS_URL']) return redisSettingsOf(this.env);
     // As the launcher has it, and libs/embedded-servers remembers its port.
     const folder = path.join(this.dataDir, 'redis');
     const port = Number((await readFile(`${folder}.port`, 'utf8').catch(() => '')).trim());

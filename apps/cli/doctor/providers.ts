@@ -68,14 +68,14 @@ async function tellHealth(
   for (const { id } of instances.filter((one) => !asked.includes(one)))
     findings.unknown('providers.health', 'its plugin has no health check', id);
   if (asked.length === 0) return;
-  const [database, url] = await Promise.all([
+  const [database, redis] = await Promise.all([
     installation.database().catch(() => null),
     installation
       .redis()
-      .then(() => installation.redisUrl())
+      .then(() => installation.redisAddress())
       .catch(() => null),
   ]);
-  if (database === null || url === null) {
+  if (database === null || redis === null) {
     for (const { id } of asked)
       findings.unknown(
         'providers.health',
@@ -85,7 +85,7 @@ async function tellHealth(
     return;
   }
   const permits = new RedisVendorPermits({
-    url,
+    redis,
     quotas: quotasOf({ instances }),
     recentCalls: database.recentCalls,
     records: database.instances,
