@@ -105,7 +105,8 @@ export function mountOpenApi(
     .addTag('feeds', 'Lists of what is blocked, for firewalls to fetch.');
   builder
     .addTag('session', 'Signing in to the console, and out.')
-    .addTag('operators', 'The people of a tenant, for its administrators.');
+    .addTag('operators', 'The people of a tenant, for its administrators.')
+    .addTag('audit', 'What anybody did, on a record that shows when it was changed.');
   builder.addTag('health', 'Probes; no token is asked for.');
   // Made when it is first asked for, which most processes never are.
   const document = (): OpenAPIObject => {

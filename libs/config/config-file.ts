@@ -137,6 +137,12 @@ const schema = Type.Object(
     ),
     auth: Type.Optional(authSchema),
     console: consoleSchema,
+    audit: Type.Optional(
+      Type.Object(
+        { headsFile: Type.Optional(Type.String({ pattern: '^/', examples: ['/mnt/worm/riposte-heads'] })) },
+        { additionalProperties: false },
+      ),
+    ),
     metrics: metricsSchema,
     tracing: Type.Object(
       { propagateToVendors: Type.Boolean({ default: false }) },
