@@ -137,7 +137,7 @@ describe('riposte doctor on a vendor that does not answer', () => {
   it('tells so when its time is over, and all else', async () => {
     const vendor = createServer(() => undefined);
     await new Promise<void>((resolve) => void vendor.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void vendor.close().closeAllConnections());
+    onTestFinished(() => vendor.close().closeAllConnections());
     const { port } = vendor.address() as AddressInfo;
     const hanging = {
       id: 'mock',
