@@ -8,11 +8,12 @@ const LIBS = {
   domain: [],
   'provider-sdk': ['domain'],
   telemetry: ['domain'],
+  audit: ['domain', 'telemetry'],
   auth: ['domain'],
   grouping: [],
   odata: [],
   secrets: ['domain'],
-  persistence: ['domain', 'grouping', 'odata'],
+  persistence: ['audit', 'domain', 'grouping', 'odata'],
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
@@ -22,6 +23,7 @@ const LIBS = {
 
 /** The libs an app may import. */
 const APP_LIBS = [
+  'audit',
   'domain',
   'engine',
   'persistence',
@@ -194,6 +196,24 @@ export default {
       severity: 'error',
       from: { path: OURS },
       to: { path: '^libs/telemetry/tracing-sdk\\.ts$', dynamic: false },
+    },
+    {
+      name: 'prometheus-client-only-where-metrics-are-wanted',
+      comment: 'Command line tools, and workers that nobody scrapes, do without.',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^libs/telemetry/metrics/prometheus\\.ts$' },
+      to: { path: npm(['prom-client']) },
+    },
+    {
+      name: 'prometheus-client-is-loaded-when-needed',
+      comment: 'By `await import(…)`.',
+      severity: 'error',
+      from: { path: OURS },
+      to: {
+        path: '^libs/telemetry/metrics/prometheus\\.ts$',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'nest-only-in-apps',

@@ -15,4 +15,5 @@ export {
   type ConsoleIssuerConfig,
 } from './console-settings.js';
 export { backlogBoundsOf, blastLimitsOf, instanceOf, instancesOf } from './instances.js';
+export { metricsSettingsOf, type MetricsSettings } from './metrics.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

@@ -23,6 +23,7 @@ export { RotateSecrets, type Rotation, type SecretsReport } from './rotate-secre
 export { StartRates } from './start-rates.js';
 export { RunAction } from './run-action.js';
 export { SubmitAction } from './submit-action.js';
+export { beginCounts } from './note-end.js';
 export { HintMemory } from './hint-memory.js';
 export { Sweep, type SweepFigures } from './sweep.js';
 export { Watchdog } from './watchdog.js';

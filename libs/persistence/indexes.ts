@@ -9,6 +9,7 @@ import { FEED_CONSUMER_INDEXES } from './feed-store.js';
 import { IDEMPOTENCY_KEY_INDEXES } from './idempotency-store.js';
 import { nameOf, type CollectionIndexes, type IndexDeclaration } from './index-declaration.js';
 import { ISSUER_KEY_INDEXES } from './issuer-key-store.js';
+import { AUDIT_CHECKPOINT_INDEXES, AUDIT_INBOX_INDEXES, AUDIT_INDEXES } from './audit-store.js';
 import { BLAST_COUNT_INDEXES } from './mongo-blast-counts.js';
 import { NOTIFICATION_INDEXES, SUBSCRIPTION_INDEXES } from './mongo-subscription-store.js';
 import { OPERATOR_INDEXES } from './operator-store.js';
@@ -21,6 +22,9 @@ export const INDEXES: readonly CollectionIndexes[] = [
   ACTION_INDEXES,
   FIGURE_INDEXES,
   APPLICATION_INDEXES,
+  AUDIT_CHECKPOINT_INDEXES,
+  AUDIT_INBOX_INDEXES,
+  AUDIT_INDEXES,
   BLAST_COUNT_INDEXES,
   ENTRY_INDEXES,
   FEED_CONSUMER_INDEXES,
