@@ -1,4 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
@@ -7,9 +9,10 @@ import { MongoReplicaSet, findMongod, freePort, type MongoReplicaSetOptions } fr
 import { connectDatabase } from '#persistence';
 import { newKey } from '#secrets';
 import { riposte } from '../support/cli.js';
+import { freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
-/** What `riposte doctor` finds of a MongoDB that is in trouble: servers of its own, to be hurt. */
+/** What `riposte doctor` finds of what is in trouble: servers of its own, to be hurt. */
 
 const SELECT_WITHIN_MS = 2000;
 let dir: string;
@@ -42,11 +45,14 @@ async function startSet(
 }
 
 /** Its findings, by code. */
-async function doctor(mongodbUri: string): Promise<ReadonlyMap<string, Finding>> {
+async function doctor(
+  mongodbUri: string,
+  providers: readonly object[] = [{ id: 'mock', plugin: 'mock' }],
+): Promise<ReadonlyMap<string, Finding>> {
   const dataDir = path.join(dir, `data-${await freePort()}`);
   await mkdir(dataDir, { mode: 0o700 });
   const config = path.join(dataDir, 'riposte.config.yaml');
-  await writeFile(config, 'providers: [{ id: mock, plugin: mock }]');
+  await writeFile(config, JSON.stringify({ providers }));
   const { stdout } = await riposte(
     {
       MONGODB_URI: mongodbUri,
@@ -124,5 +130,27 @@ describe('riposte doctor on a replica set', () => {
     await built;
     expect((await doctor(set.uri)).get('mongodb.indexes')?.level).toBe('ok');
     await client.close();
+  });
+});
+
+describe('riposte doctor on a vendor that does not answer', () => {
+  it('tells so when its time is over, and all else', async () => {
+    const vendor = createServer(() => undefined);
+    await new Promise<void>((resolve) => void vendor.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => vendor.close().closeAllConnections());
+    const { port } = vendor.address() as AddressInfo;
+    const hanging = {
+      id: 'mock',
+      plugin: 'mock',
+      settings: { baseUrl: `http://127.0.0.1:${port}` },
+      network: { allow: ['127.0.0.0/8'] },
+    };
+    const found = await doctor(freshDatabaseUri(), [hanging]);
+    expect(found.get('providers.instance')?.level).toBe('ok');
+    expect(found.get('providers.health')).toMatchObject({
+      level: 'problem',
+      message: 'The vendor did not answer within 10 s.',
+    });
+    expect(found.get('mongodb.topology')?.level).toBe('ok');
   });
 });

@@ -43,5 +43,9 @@ export async function examine(
     check('providers', checkProviders, PROVIDERS_WITHIN_MS),
     check('workers', checkWorkers),
   ]);
-  return findings.map((finding) => withoutSecrets(finding, [...installation.secrets]) as Finding);
+  const secrets = [...installation.secrets];
+  return findings.map(({ about, message, fix, ...rest }) => ({
+    ...rest,
+    ...(withoutSecrets({ about, message, fix }, secrets) as Pick<Finding, 'about' | 'message' | 'fix'>),
+  }));
 }
