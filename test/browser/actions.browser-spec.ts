@@ -163,6 +163,17 @@ describeInBrowser('the page of an action', () => {
     expect(await client.native(id)).toMatchObject({ phase: 'cancelledAtProvider' });
   });
 
+  it('has the vendor asked whether its effect is in place now, and shows what it says', async ({
+    visitors,
+  }) => {
+    const { page, client } = await visitors.person();
+    const id = await client.act('BlockIp', { IP: '203.0.113.41' });
+    await client.ended(id);
+    await page.goto(`/actions/${id}`);
+    await page.getByRole('button', { name: 'Ask the vendor now' }).click();
+    await page.getByText('The mock keeps no state of what it did.').waitFor();
+  });
+
   it('has an outcome that nobody knows resolved', async ({ visitors }) => {
     const { page, client, name } = await visitors.person();
     const id = await client.act('BlockIp', { IP: '203.0.113.7' }, at('silent'));
