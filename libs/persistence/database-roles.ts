@@ -71,7 +71,7 @@ export const DATABASE_ROLES = {
     audit: ['find'],
     leases: KEEP_AND_REMOVE,
   },
-  /** The other commands on the database: `apps`, `operators`, `issuer`, `secrets`, `export`, `import`. */
+  /** The other commands on the database: `apps`, `operators`, `issuer`, `secrets`, `export`, `import`, `audit`. */
   riposteOperator: {
     '': ['find', 'listIndexes', 'dbStats'],
     [ACTIONS]: KEEP,

@@ -86,7 +86,9 @@ beforeAll(async () => {
       retention: FINISHED,
     }),
   });
-  client = await stack.client({ roles: ['SecurityActions.ReadWrite.All', 'Riposte.Operator'] });
+  client = await stack.client({
+    roles: ['SecurityActions.ReadWrite.All', 'Riposte.Operator', 'Audit.Read.All'],
+  });
 });
 afterAll(async () => {
   await stack?.stop();
@@ -153,6 +155,8 @@ describe('API and worker, each as a user of its own, by TLS', () => {
         statusOf('GET', '/api/v1/workers'),
         statusOf('GET', '/api/v1/applications'),
         statusOf('GET', '/api/v1/feeds'),
+        statusOf('GET', '/api/v1/audit'),
+        statusOf('GET', '/metrics'),
         statusOf('GET', '/api/v1/notifications/deadLetters'),
         statusOf('GET', '/ops/queues/api/queues'),
         statusOf('POST', '/api/v1/actions/observe', block),
@@ -163,7 +167,9 @@ describe('API and worker, each as a user of its own, by TLS', () => {
         statusOf('POST', `/api/v1/actions/${created.body.id}/revert`),
         statusOf('POST', '/api/v1/providers/feed/pause', { reason: 'Test' }),
       ]),
-    ).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 200]);
+    ).toEqual([
+      200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 200,
+    ]);
     expect(await statusOf('POST', '/api/v1/providers/feed/resume')).toBe(200);
   });
 
