@@ -6,6 +6,7 @@ import type {
   AskProvider,
   CancelAction,
   ManageSubscriptions,
+  ManageWebhooks,
   ProviderRegistry,
   ResolveOutcome,
   RevertAction,
@@ -41,6 +42,7 @@ import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import { DeadLettersController } from './subscriptions/dead-letters.controller.js';
 import { SubscriptionsController } from './subscriptions/subscriptions.controller.js';
+import { WebhooksController } from './subscriptions/webhooks.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
@@ -71,6 +73,7 @@ import {
   SUBSCRIPTIONS,
   TENANT_PEOPLE,
   VIEWS,
+  WEBHOOKS,
   WORKERS,
 } from './tokens.js';
 
@@ -92,6 +95,7 @@ export interface ApiParts {
   readonly outlooks: Outlooks;
   readonly events: EventStreams;
   readonly subscriptions: ManageSubscriptions;
+  readonly webhooks: ManageWebhooks;
   readonly deadLetters: Pick<SubscriptionStore, 'deadLetters' | 'replay'>;
   readonly feeds: Feeds;
   readonly health: Health;
@@ -119,6 +123,7 @@ export class ApiModule {
         BatchController,
         SubscriptionsController,
         DeadLettersController,
+        WebhooksController,
         NativeActionsController,
         EventsController,
         OverviewController,
@@ -150,6 +155,7 @@ export class ApiModule {
         { provide: OUTLOOKS, useValue: parts.outlooks },
         { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: SUBSCRIPTIONS, useValue: parts.subscriptions },
+        { provide: WEBHOOKS, useValue: parts.webhooks },
         { provide: DEAD_LETTERS, useValue: parts.deadLetters },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },

@@ -32,6 +32,7 @@ import {
   BlastRadius,
   CancelAction,
   ManageSubscriptions,
+  ManageWebhooks,
   ResolveOutcome,
   RevertAction,
   SubmitAction,
@@ -220,7 +221,13 @@ await runProcess(log, stopWithin, async () => {
       subscriptions: new ManageSubscriptions({
         store: database.subscriptions,
         seal,
-        network: config.notifications.network,
+        network: { policy: config.notifications.network },
+      }),
+      webhooks: new ManageWebhooks({
+        store: database.subscriptions,
+        seal,
+        network: { policy: config.notifications.network },
+        registry,
       }),
       deadLetters: database.subscriptions,
       feeds,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { retentionOf } from '#config';
+import { publicUrlOf, retentionOf } from '#config';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -45,6 +45,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
   const redisUrl = requiredEnv('REDIS_URL');
   const mongodbUri = requiredEnv('MONGODB_URI');
+  const publicUrl = publicUrlOf(process.env);
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
     env: process.env,
@@ -167,10 +168,12 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
   const notify = new Notify({
     store: database.subscriptions,
+    actions: store,
     lease: database.lease('notifications'),
     owner: workerId,
     seal,
-    network: config.notifications.network,
+    network: { policy: config.notifications.network },
+    publicUrl,
     giveUpAfterMs: config.notifications.tryMinutes * 60_000,
     log,
   });

@@ -15,4 +15,5 @@ export {
   type ConsoleIssuerConfig,
 } from './console-settings.js';
 export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
+export { publicUrlOf } from './public-url.js';
 export { retentionOf, type RetentionSettings } from './retention.js';
