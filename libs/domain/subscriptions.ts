@@ -133,14 +133,17 @@ export interface SubscriptionStore {
   /** With what is to be delivered for it still. False: as `find` where that is null. */
   remove(subscriber: Subscriber, id: string): Promise<boolean>;
 
-  /** @throws OperationalError when the database did not confirm it */
-  createWebhook(webhook: Omit<Webhook, 'createdAt'>): Promise<Webhook>;
+  /**
+   * @param pauseMs milliseconds until it may be told something
+   * @throws OperationalError when the database did not confirm it
+   */
+  createWebhook(webhook: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook>;
   /** A tenant's, oldest first. */
   webhooksOf(tenantId: string): Promise<readonly Webhook[]>;
   /** Null: the tenant has none of this id. */
   findWebhook(tenantId: string, id: string): Promise<Webhook | null>;
-  /** Gives it another address, where what waits goes as well, at once. Null: as `findWebhook`. */
-  moveWebhook(tenantId: string, id: string, sealed: string): Promise<Webhook | null>;
+  /** Gives it another address, where what waits goes as well, after a pause. Null: as `findWebhook`. */
+  moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null>;
   /** With what is to be told to it still. False: as `findWebhook` where that is null. */
   removeWebhook(tenantId: string, id: string): Promise<boolean>;
 

@@ -11,7 +11,7 @@ import {
 } from '#domain';
 import { AddressRefused, ProviderError } from '#provider-sdk';
 import type { Told } from './messages/message.js';
-import { IS_SIGNED, tellWebhook } from './messages/tell-webhook.js';
+import { IS_SIGNED, PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
 import { plainLine } from './plain-text.js';
 import { problemOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened, placeOf, type Opened } from './recipient-secrets.js';
@@ -74,7 +74,8 @@ export class ManageWebhooks {
     await this.#greet(name, form, secrets);
     const made = { kind: 'webhook', id: randomUUID(), tenantId, appId } as const;
     const sealed = await this.#seal.seal(JSON.stringify(secrets), placeOf(made));
-    const recipient = await this.#store.createWebhook({ ...made, name, form, filter, sealed });
+    const webhook = { ...made, name, form, filter, sealed };
+    const recipient = await this.#store.createWebhook(webhook, PAUSE_MS[form.template]);
     return { recipient, secrets, problem: null };
   }
 
@@ -101,7 +102,7 @@ export class ManageWebhooks {
     const secrets = { url, authorization, signingSecret };
     await this.#greet(webhook.name, webhook.form, secrets);
     const sealed = await this.#seal.seal(JSON.stringify(secrets), placeOf(webhook));
-    const moved = await this.#store.moveWebhook(tenantId, id, sealed);
+    const moved = await this.#store.moveWebhook(tenantId, id, sealed, PAUSE_MS[webhook.form.template]);
     if (moved === null) throw notFound();
     return { recipient: moved, secrets, problem: null };
   }

@@ -10,7 +10,7 @@ import {
 } from '#domain';
 
 /** What is sealed of a recipient. */
-export type SecretsOf<R extends Recipient> = R extends Webhook ? WebhookSecrets : SubscriptionSecrets;
+type SecretsOf<R extends Recipient> = R extends Webhook ? WebhookSecrets : SubscriptionSecrets;
 
 /** A recipient with what of it is sealed; or why that can never be had again. */
 export type Opened<R extends Recipient> =

@@ -154,9 +154,10 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     return removed !== null;
   }
 
-  async createWebhook({ id, ...given }: Omit<Webhook, 'createdAt'>): Promise<Webhook> {
+  async createWebhook({ id, ...given }: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook> {
     const now = this.now();
-    const document = { _id: id, ...given, createdAt: now, seenAt: now };
+    const heldUntil = new Date(now.getTime() + pauseMs);
+    const document = { _id: id, ...given, createdAt: now, seenAt: now, heldUntil };
     await this.#insert(document);
     return recipientOf(document);
   }
@@ -175,11 +176,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     return found && recipientOf(found);
   }
 
-  async moveWebhook(tenantId: string, id: string, sealed: string): Promise<Webhook | null> {
+  async moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null> {
     const moved = await repeatedWrite(this.#budgetMs, () =>
       this.#webhooks.findOneAndUpdate(
         { tenantId, kind: 'webhook', _id: id.toLowerCase() },
-        { $set: { sealed, heldUntil: null } },
+        [{ $set: { sealed: { $literal: sealed }, heldUntil: inMs(wholeMs(pauseMs)) } }],
         { returnDocument: 'after' },
       ),
     );

@@ -1,7 +1,7 @@
 import mongoose from 'mongoose';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { ResolveName } from '../../libs/provider-sdk/network-guard.js';
 import { connectDatabase, type Database } from '#persistence';
+import type { VendorHttpOptions } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
 import { APP, TENANT_A, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -121,7 +121,7 @@ describe('a name that stands for another address when it is called', () => {
     const policy = { allow: ['127.0.0.2/32'], ports: [] };
     let address = '127.0.0.1';
     const lookUp =
-      (addressOf: () => string): ResolveName =>
+      (addressOf: () => string): Required<VendorHttpOptions>['resolve'] =>
       (_name, _options, callback) =>
         callback(null, [{ address: addressOf(), family: 4 }]);
     const manage = subscriptionsOf(database, { network: { policy, resolve: lookUp(() => '127.0.0.2') } });

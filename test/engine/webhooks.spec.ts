@@ -131,8 +131,9 @@ describe('a webhook', () => {
     for (let index = 0; index < 25; index += 1) ids.push(await completedAction(database));
     await told(() => toldInSlack().length >= ids.length, [notifierOf(database), notifierOf(database)]);
     expect(toldInSlack()).toEqual(ids);
-    // The first message, and three of ten at most.
-    expect(slack.messages).toHaveLength(4);
+    // Of ten at most; fewer only where some were found after the others.
+    expect(slack.messages.length).toBeLessThan(ids.length / 2);
+    expect(slack.tooSoon).toBe(0);
   });
 
   it('waits where its receiver says so, and goes on in order', async () => {
@@ -152,8 +153,12 @@ describe('a webhook whose receiver is gone', () => {
     await expect(moved).rejects.toThrow('answered with HTTP 429');
     slack.renewAddress();
     const id = await completedAction(database);
-    await notifierOf(database, { giveUpAfterMs: 0 }).pass();
-    const [letter] = await database.subscriptions.deadLetters(TENANT_A);
+    const letters = () => database.subscriptions.deadLetters(TENANT_A);
+    await eventually(async () => {
+      await notifierOf(database, { giveUpAfterMs: 0 }).pass();
+      return (await letters()).length > 0;
+    });
+    const [letter] = await letters();
     expect(letter).toMatchObject({
       actionId: id,
       subscriptionId: recipient.id,
