@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
+import type { AuditReader } from '#audit';
 import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit, SubscriptionStore } from '#domain';
 import type {
@@ -14,6 +15,8 @@ import type {
 } from '#engine';
 import type { ActionFigures, ActionSearch, ViewStore, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
+import type { AuditTrail } from './audit/audit-trail.js';
+import { AuditController } from './audit/audit.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
@@ -48,6 +51,8 @@ import {
   ACTION_STORE,
   APPLICATION_NAMES,
   ASK_PROVIDER,
+  AUDIT,
+  AUDIT_TRAIL,
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
@@ -87,6 +92,8 @@ export interface ApiParts {
   readonly workers: WorkerRegistry;
   readonly applicationNames: ApplicationNames;
   readonly submit: SubmitAction;
+  readonly audit: AuditReader;
+  readonly trail: AuditTrail;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
   readonly revert: RevertAction;
@@ -134,6 +141,7 @@ export class ApiModule {
         ApplicationsController,
         SessionController,
         OperatorsController,
+        AuditController,
         HealthController,
       ],
       providers: [
@@ -147,6 +155,8 @@ export class ApiModule {
         { provide: WORKERS, useValue: parts.workers },
         { provide: APPLICATION_NAMES, useValue: parts.applicationNames },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
+        { provide: AUDIT, useValue: parts.audit },
+        { provide: AUDIT_TRAIL, useValue: parts.trail },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: REVERT_ACTION, useValue: parts.revert },

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   UserError,
   type ChangeFilter,
@@ -23,6 +23,8 @@ const MOST_NAME = 100;
 
 /** What an operator sets up. */
 export interface WebhookWish {
+  /** Of the webhook that is to be: a new UUID. */
+  readonly id: string;
   readonly name: string;
   readonly form: MessageForm;
   readonly filter: ChangeFilter;
@@ -61,18 +63,18 @@ export class ManageWebhooks {
   }
 
   /**
-   * Sends the first message, then records the webhook. Not safe to repeat: each call makes another one.
+   * Sends the first message, then records the webhook. Not safe to repeat.
    * @throws UserError `invalidRequest` where the message was not taken, or for a provider that the tenant does not have;
    *   `notAllowed` beyond 50 of a tenant
    */
   async create({ tenantId, appId }: Subscriber, wish: WebhookWish): Promise<MadeWebhook> {
-    const { name, form, filter, url, authorization } = wish;
+    const { id, name, form, filter, url, authorization } = wish;
     this.#requireProviders(tenantId, filter.providers);
     if ((await this.#store.webhooksOf(tenantId)).length >= MOST_WEBHOOKS)
       throw new UserError('notAllowed', `The tenant has ${MOST_WEBHOOKS} webhooks; delete one first.`);
     const secrets = { url, authorization, signingSecret: newSigningSecret(form) };
     await this.#greet(name, form, secrets);
-    const made = { kind: 'webhook', id: randomUUID(), tenantId, appId } as const;
+    const made = { kind: 'webhook', id, tenantId, appId } as const;
     const sealed = await this.#seal.seal(JSON.stringify(secrets), placeOf(made));
     const webhook = { ...made, name, form, filter, sealed };
     const recipient = await this.#store.createWebhook(webhook, PAUSE_MS[form.template]);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase, type Database } from '#persistence';
@@ -32,6 +33,7 @@ const inMs = (ms: number): Date => new Date(Date.now() + ms);
 
 async function subscribe(given: object = {}, manage = subscriptionsOf(database)) {
   const { recipient } = await manage.create(SUBSCRIBER, {
+    id: randomUUID(),
     actionId: null,
     changeTypes: ['created', 'updated'],
     notificationUrl: receiver.url,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -195,8 +196,14 @@ describe('rotating', () => {
       clientState: 'canary',
       expiresAt: new Date(Date.now() + 60_000),
     } as const;
-    const { recipient } = await subscriptionsOf(database, { seal: before }).create(subscriber, wish);
-    const ended = await subscriptionsOf(database, { seal: before }).create(subscriber, wish);
+    const { recipient } = await subscriptionsOf(database, { seal: before }).create(subscriber, {
+      ...wish,
+      id: randomUUID(),
+    });
+    const ended = await subscriptionsOf(database, { seal: before }).create(subscriber, {
+      ...wish,
+      id: randomUUID(),
+    });
     await db()
       .collection<{ _id: string }>('subscriptions')
       .updateOne({ _id: ended.recipient.id }, { $set: { endedAt: new Date(), expiresAt: new Date(0) } });
@@ -204,6 +211,7 @@ describe('rotating', () => {
     onTestFinished(() => mail.stop());
     const { url, authorization } = mail;
     const webhook = await webhooksOf(database, before).create(subscriber, {
+      id: randomUUID(),
       name: 'SOC',
       form: { template: 'email', from: 'a@example.org', to: ['b@example.org'] },
       filter: { states: ['Failed'], phases: null, providers: null },

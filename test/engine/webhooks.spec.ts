@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ActionStatus, FailedPhase, MessageForm } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
@@ -41,7 +42,14 @@ function set(
   const url = { slack, teams, email: mail }[form.template].url;
   const authorization = form.template === 'email' ? mail.authorization : null;
   const filter = { states, phases, providers };
-  return webhooksOf(database).create(OPERATOR, { name: 'SOC', form, filter, url, authorization });
+  return webhooksOf(database).create(OPERATOR, {
+    id: randomUUID(),
+    name: 'SOC',
+    form,
+    filter,
+    url,
+    authorization,
+  });
 }
 
 const EMAIL: MessageForm = { template: 'email', from: 'riposte@example.org', to: ['soc@example.org'] };
@@ -181,6 +189,7 @@ describe('a webhook whose receiver is gone', () => {
 describe('a webhook that is set up', () => {
   it('is not recorded where its address does not take a first message', async () => {
     const wish = {
+      id: randomUUID(),
       name: 'SOC',
       form: EMAIL,
       filter: { states: ['Failed'], phases: null, providers: null },

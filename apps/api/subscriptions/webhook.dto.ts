@@ -206,9 +206,10 @@ export class WebhookListDto {
 }
 
 /** @throws UserError `invalidRequest` for addresses of mail where there is none, or none where there is */
-export function webhookWishOf(body: CreateWebhookDto): WebhookWish {
+export function webhookWishOf(id: string, body: CreateWebhookDto): WebhookWish {
   const { name, url, states, phases, providers, authorization } = body;
   return {
+    id,
     name,
     url,
     authorization: authorization ?? null,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Req } from '@nestjs/common';
 import {
   ApiBody,
@@ -10,10 +11,12 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import type { ManageWebhooks } from '#engine';
+import type { AuditTrail, Doing } from '../audit/audit-trail.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
-import { WEBHOOKS } from '../tokens.js';
+import { printableId } from '../http/printable-id.js';
+import { AUDIT_TRAIL, WEBHOOKS } from '../tokens.js';
 import {
   CreateWebhookDto,
   MoveWebhookDto,
@@ -31,7 +34,10 @@ const NOT_THERE = 'The tenant has no such webhook.';
 @Controller('api/v1/webhooks')
 @Requires('operate')
 export class WebhooksController {
-  constructor(@Inject(WEBHOOKS) private readonly webhooks: ManageWebhooks) {}
+  constructor(
+    @Inject(WEBHOOKS) private readonly webhooks: ManageWebhooks,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
+  ) {}
 
   @Post()
   @ApiOperation({
@@ -46,7 +52,15 @@ export class WebhooksController {
     @Body(new ParseBodyPipe(CreateWebhookDto, 'a webhook')) body: CreateWebhookDto,
     @Req() request: FastifyRequest,
   ): Promise<WebhookDto> {
-    return toMadeWebhook(await this.webhooks.create(callerOf(request), webhookWishOf(body)));
+    const wish = webhookWishOf(randomUUID(), body);
+    const doing = changing('webhook.created', request, wish.id, {
+      name: wish.name,
+      template: wish.form.template,
+      ...hostOf(wish.url),
+    });
+    return toMadeWebhook(
+      await this.trail.doing(request, doing, () => this.webhooks.create(callerOf(request), wish)),
+    );
   }
 
   @Get()
@@ -84,7 +98,12 @@ export class WebhooksController {
     @Req() request: FastifyRequest,
   ): Promise<WebhookDto> {
     const { tenantId } = callerOf(request);
-    return toMadeWebhook(await this.webhooks.move(tenantId, id, url, authorization ?? null));
+    const doing = changing('webhook.moved', request, id, hostOf(url));
+    return toMadeWebhook(
+      await this.trail.doing(request, doing, () =>
+        this.webhooks.move(tenantId, id, url, authorization ?? null),
+      ),
+    );
   }
 
   @Delete(':id')
@@ -95,6 +114,22 @@ export class WebhooksController {
   @ApiGraphErrors(401, 403, 500, 503)
   @ApiGraphError(404, NOT_THERE)
   async remove(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
-    await this.webhooks.remove(callerOf(request).tenantId, id);
+    await this.trail.doing(request, changing('webhook.removed', request, id), () =>
+      this.webhooks.remove(callerOf(request).tenantId, id),
+    );
   }
+}
+
+function changing(
+  kind: Doing['kind'],
+  request: FastifyRequest,
+  id: string,
+  details: Readonly<Record<string, string>> = {},
+): Doing {
+  return { chain: callerOf(request).tenantId, kind, about: { webhook: printableId(id) }, details };
+}
+
+/** Of an address not the rest: it is a secret. What is none is refused later. */
+function hostOf(url: string): Readonly<Record<string, string>> {
+  return URL.canParse(url) ? { host: new URL(url).host } : {};
 }
