@@ -26,6 +26,8 @@ export class NotificationReceiver {
   early = 0;
   /** Bodies that it took and does not answer. */
   held: string[] | null = null;
+  /** Of these, how many were given up. */
+  hungUp = 0;
   #busy: { readonly seconds: number; readonly until: number } | null = null;
   #server: SimulatorServer | undefined;
 
@@ -57,6 +59,7 @@ export class NotificationReceiver {
         this.came.push({ body, signature: String(headers['x-riposte-signature']) });
         if (this.held !== null) {
           this.held.push(body);
+          response.once('close', () => (this.hungUp += 1));
           return;
         }
         if (this.#busy !== null && performance.now() < this.#busy.until) {
