@@ -168,3 +168,4 @@ export {
   type Webhook,
   type WebhookSecrets,
 } from './subscriptions.js';
+export { VERSION } from './version.js';

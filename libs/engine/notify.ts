@@ -14,7 +14,7 @@ import type {
   WebhookSecrets,
 } from '#domain';
 import { ProviderError } from '#provider-sdk';
-import type { Logger } from '#telemetry';
+import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import type { Told } from './messages/message.js';
 import { PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
 import { toldChange } from './messages/told-change.js';
@@ -38,6 +38,8 @@ export interface NotifyOptions {
   /** Where the console is, for links; null: nobody knows. */
   readonly publicUrl: string | null;
   readonly log: Logger;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
 }
 
 const PERIOD_MS = 1000;
@@ -154,11 +156,12 @@ export class Notify {
   }
 
   async #deliver(delivery: Delivery): Promise<void> {
-    const { store, giveUpAfterMs, log } = this.#options;
+    const { store, giveUpAfterMs, log, metrics = NO_METRICS } = this.#options;
     const { recipient, notifications } = delivery;
     let failure: Failure;
     try {
       await this.#send(delivery);
+      metrics.notifications.add(notifications.length, 'delivered');
       return await store.delivered(
         delivery,
         recipient.kind === 'webhook' ? PAUSE_MS[recipient.form.template] : 0,
@@ -166,6 +169,7 @@ export class Notify {
     } catch (error) {
       failure = failureOf(error);
     }
+    metrics.notifications.add(notifications.length, 'failed');
     const { problem, retryAfterMs } = failure;
     const facts = { recipient: recipient.id, tenant: recipient.tenantId };
     const now = store.now().getTime();
@@ -174,6 +178,7 @@ export class Notify {
     if (old.length > 0) {
       const buried = await store.bury({ recipient, notifications: old }, problem);
       if (buried > 0) {
+        metrics.notifications.add(buried, 'dead');
         const letters = old.map(({ id }) => id);
         log.error({ ...facts, letters, problem }, 'notifications were given up; they are dead letters now');
         const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;

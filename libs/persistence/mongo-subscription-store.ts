@@ -12,6 +12,7 @@ import type {
   Webhook,
 } from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument, type Uuid } from './action-document.js';
+import { indexesOf } from './index-declaration.js';
 import { NOW, inMs, wholeMs } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
@@ -48,6 +49,28 @@ type NotificationDocument = Omit<Notification, 'id'> & {
   readonly purgeAt: Date | null;
 };
 
+const NOTIFICATIONS = 'notifications';
+/**
+ * Seconds that a subscription stays on record after its end: a notification may be tried for a week, and be a dead letter
+ * that can be replayed for 30 days then.
+ */
+const ENDED_KEPT_SECONDS = 40 * 86_400;
+export const SUBSCRIPTION_INDEXES = indexesOf(
+  RECIPIENTS,
+  { key: { tenantId: 1, appId: 1, createdAt: 1 } },
+  { key: { endedAt: 1 }, expireAfterSeconds: ENDED_KEPT_SECONDS },
+);
+const WAITING = { state: 'waiting' } as const;
+/** MongoDB removes a record some time after it was delivered. */
+export const NOTIFICATION_INDEXES = indexesOf(
+  NOTIFICATIONS,
+  // Who has something waiting, and what of it comes first.
+  { key: { state: 1, subscriptionId: 1, at: 1, step: 1 }, partialFilterExpression: WAITING },
+  { key: { subscriptionId: 1, actionId: 1, step: 1 }, partialFilterExpression: WAITING },
+  { key: { tenantId: 1, deadAt: -1 }, partialFilterExpression: { state: 'dead' } },
+  { key: { purgeAt: 1 }, expireAfterSeconds: 0 },
+);
+
 const COLLECTED_AT_ONCE = 500;
 /**
  * Milliseconds that are looked at again before the newest change seen. A change is stamped before it is written, so that
@@ -60,11 +83,6 @@ const THOROUGH_LOOK_BACK_MS = 900_000;
 const DELIVERED_KEPT_MS = 7_200_000;
 const DEAD_KEPT_MS = 30 * 86_400_000;
 const MOST_DEAD_LETTERS = 1000;
-/**
- * Seconds that a subscription stays on record after its end: a notification may be tried for a week, and be a dead letter
- * that can be replayed for 30 days then.
- */
-const ENDED_KEPT_SECONDS = 40 * 86_400;
 /** Changes that a webhook is told of with one message: people would not read each by itself. */
 const TOLD_TOGETHER = 10;
 /** Recipients that are looked at together for what is to be delivered. */
@@ -91,22 +109,10 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     this.#recipients = db.collection<RecipientDocument>(RECIPIENTS);
     this.#subscriptions = db.collection<SubscriptionDocument>(RECIPIENTS);
     this.#webhooks = db.collection<WebhookDocument>(RECIPIENTS);
-    this.#notifications = db.collection<NotificationDocument>('notifications');
+    this.#notifications = db.collection<NotificationDocument>(NOTIFICATIONS);
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#recipients.createIndex({ tenantId: 1, appId: 1, createdAt: 1 });
-    await this.#recipients.createIndex({ endedAt: 1 }, { expireAfterSeconds: ENDED_KEPT_SECONDS });
-    const waiting = { partialFilterExpression: { state: 'waiting' } } as const;
-    // Who has something waiting, and what of it comes first.
-    await this.#notifications.createIndex({ state: 1, subscriptionId: 1, at: 1, step: 1 }, waiting);
-    await this.#notifications.createIndex({ subscriptionId: 1, actionId: 1, step: 1 }, waiting);
-    const dead = { partialFilterExpression: { state: 'dead' } } as const;
-    await this.#notifications.createIndex({ tenantId: 1, deadAt: -1 }, dead);
-    await this.#notifications.createIndex({ purgeAt: 1 }, { expireAfterSeconds: 0 });
   }
 
   now(): Date {
@@ -265,7 +271,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
     const known = new Set(recipients.map(({ _id }) => _id));
     // Removed while it was looked for changes of theirs.
-    if (known.size < ids.length) await this.#forget(ids.filter((id) => !known.has(id)));
+    if (known.size < ids.length) await this.#drop(ids.filter((id) => !known.has(id)));
     // So that none is always the last.
     const order = recipients.map((one) => ({ one, at: Math.random() })).toSorted((a, b) => a.at - b.at);
     const taken: Delivery[] = [];
@@ -372,6 +378,15 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async #forget(ids: readonly string[]): Promise<void> {
     await repeatedWrite(this.#budgetMs, () =>
       this.#notifications.deleteMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }),
+    );
+  }
+
+  /** What waits for recipients that are gone is as good as delivered: a worker may remove nothing. */
+  async #drop(ids: readonly string[]): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#notifications.updateMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }, [
+        { $set: { state: 'delivered', purgeAt: NOW } },
+      ]),
     );
   }
 

@@ -19,7 +19,11 @@ let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-queue-'));
-  redis = await RedisServer.start({ binary: await findRedisServer(silent), dir, report: silent });
+  redis = await RedisServer.start({
+    binary: await findRedisServer(silent),
+    dir: path.join(dir, 'redis'),
+    report: silent,
+  });
 });
 afterAll(async () => {
   await redis.stop();
@@ -49,7 +53,7 @@ function consume(
   more: Partial<ConsumerOptions> = {},
 ): HintConsumer {
   const consumer = new HintConsumer({
-    url: redis.url,
+    redis: redis.url,
     instances: [{ id: instance, concurrency: 4 }],
     handle,
     onCancel: silent,

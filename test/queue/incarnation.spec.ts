@@ -15,7 +15,11 @@ let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-incarnation-'));
-  redis = await RedisServer.start({ binary: await findRedisServer(silent), dir, report: silent });
+  redis = await RedisServer.start({
+    binary: await findRedisServer(silent),
+    dir: path.join(dir, 'redis'),
+    report: silent,
+  });
 });
 afterAll(async () => {
   await redis.stop();
@@ -63,7 +67,7 @@ describe('listening to a queue anew', () => {
     const looked: string[] = [];
     let finish = silent;
     const consumer = new HintConsumer({
-      url: redis.url,
+      redis: redis.url,
       instances: [{ id: instance, concurrency: 2 }],
       handle: async ({ actionId }) => {
         looked.push(actionId);

@@ -28,14 +28,19 @@ afterAll(async () => {
 
 async function startRedis(port?: number): Promise<RedisServer> {
   const binary = await findRedisServer(silent);
-  return RedisServer.start({ binary, dir, report: silent, ...(port === undefined ? {} : { port }) });
+  return RedisServer.start({
+    binary,
+    dir: path.join(dir, 'redis'),
+    report: silent,
+    ...(port === undefined ? {} : { port }),
+  });
 }
 
 /** A limiter that speaks to Redis already, and says whether it limits by itself. */
 async function limiterFor(options: Partial<RateLimiterOptions> = {}) {
   const state = { isLocal: false };
   const limiter = new RedisRateLimiter({
-    url: redis.url,
+    redis: redis.url,
     perSecond: 5,
     // A busy machine is not a frozen Redis.
     waitMs: 5000,
