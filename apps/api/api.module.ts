@@ -7,6 +7,7 @@ import type {
   AskProvider,
   CancelAction,
   ManageSubscriptions,
+  ManageWebhooks,
   ProviderRegistry,
   ResolveOutcome,
   RevertAction,
@@ -44,6 +45,7 @@ import { ListActions } from './security-actions/list-actions.js';
 import { SecurityActionsController } from './security-actions/security-actions.controller.js';
 import { DeadLettersController } from './subscriptions/dead-letters.controller.js';
 import { SubscriptionsController } from './subscriptions/subscriptions.controller.js';
+import { WebhooksController } from './subscriptions/webhooks.controller.js';
 import type { SkipTokens } from './skip-tokens.js';
 import {
   ACTION_STORE,
@@ -76,6 +78,7 @@ import {
   SUBSCRIPTIONS,
   TENANT_PEOPLE,
   VIEWS,
+  WEBHOOKS,
   WORKERS,
 } from './tokens.js';
 
@@ -99,6 +102,7 @@ export interface ApiParts {
   readonly outlooks: Outlooks;
   readonly events: EventStreams;
   readonly subscriptions: ManageSubscriptions;
+  readonly webhooks: ManageWebhooks;
   readonly deadLetters: Pick<SubscriptionStore, 'deadLetters' | 'replay'>;
   readonly feeds: Feeds;
   readonly health: Health;
@@ -126,6 +130,7 @@ export class ApiModule {
         BatchController,
         SubscriptionsController,
         DeadLettersController,
+        WebhooksController,
         NativeActionsController,
         EventsController,
         OverviewController,
@@ -160,6 +165,7 @@ export class ApiModule {
         { provide: OUTLOOKS, useValue: parts.outlooks },
         { provide: EVENT_STREAMS, useValue: parts.events },
         { provide: SUBSCRIPTIONS, useValue: parts.subscriptions },
+        { provide: WEBHOOKS, useValue: parts.webhooks },
         { provide: DEAD_LETTERS, useValue: parts.deadLetters },
         { provide: FEEDS, useValue: parts.feeds },
         { provide: HEALTH, useValue: parts.health },

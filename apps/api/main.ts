@@ -37,6 +37,7 @@ import {
   BlastRadius,
   CancelAction,
   ManageSubscriptions,
+  ManageWebhooks,
   ResolveOutcome,
   RevertAction,
   SubmitAction,
@@ -272,7 +273,13 @@ await runProcess(log, stopWithin, async () => {
       subscriptions: new ManageSubscriptions({
         store: database.subscriptions,
         seal,
-        network: config.notifications.network,
+        network: { policy: config.notifications.network },
+      }),
+      webhooks: new ManageWebhooks({
+        store: database.subscriptions,
+        seal,
+        network: { policy: config.notifications.network },
+        registry,
       }),
       deadLetters: database.subscriptions,
       feeds,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { publicUrlOf } from '#config';
 import { ConfigurationError } from '#domain';
 import { trustedProxies, type IsTrustedProxy } from './http/link-base.js';
 
@@ -43,7 +44,7 @@ export async function readSettings(env: Readonly<Record<string, string | undefin
     port,
     tls,
     drainMs: drainMsOf(env['RIPOSTE_DRAIN_MS'] || String(DEFAULT_DRAIN_MS)),
-    publicUrl: publicUrlOf(env['PUBLIC_URL'] || null),
+    publicUrl: publicUrlOf(env),
     listenUrl: listenUrlOf(tls === null ? 'http' : 'https', host, port),
     isTrustedProxy: trustedProxies(env['RIPOSTE_TRUSTED_PROXIES'] ?? ''),
     trustsProxies: (env['RIPOSTE_TRUSTED_PROXIES'] ?? '').trim() !== '',
@@ -66,14 +67,6 @@ function drainMsOf(text: string): number {
     );
   }
   return drainMs;
-}
-
-function publicUrlOf(text: string | null): string | null {
-  if (text === null) return null;
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
-    throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
-  }
-  return text.replace(/\/+$/, '');
 }
 
 function listenUrlOf(scheme: string, host: string, port: number): string {

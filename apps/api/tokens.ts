@@ -30,3 +30,4 @@ export const FEEDS = Symbol('Feeds');
 export const RATE_LIMIT = Symbol('RateLimit');
 export const SUBSCRIPTIONS = Symbol('ManageSubscriptions');
 export const DEAD_LETTERS = Symbol('DeadLetters');
+export const WEBHOOKS = Symbol('ManageWebhooks');

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { AuditChainer, CheckpointSigner, HeadsFile, configurationSeen } from '#audit';
-import { metricsSettingsOf, redisSettingsOf, retentionOf } from '#config';
+import { metricsSettingsOf, publicUrlOf, redisSettingsOf, retentionOf } from '#config';
 import { VERSION } from '#domain';
 import {
   AnswerQuestions,
@@ -56,6 +56,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
   const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
+  const publicUrl = publicUrlOf(process.env);
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
     env: process.env,
@@ -218,10 +219,12 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts, metrics });
   const notify = new Notify({
     store: database.subscriptions,
+    actions: store,
     lease: database.lease('notifications'),
     owner: workerId,
     seal,
-    network: config.notifications.network,
+    network: { policy: config.notifications.network },
+    publicUrl,
     giveUpAfterMs: config.notifications.tryMinutes * 60_000,
     log,
     metrics,

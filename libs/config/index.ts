@@ -16,5 +16,6 @@ export {
 } from './console-settings.js';
 export { backlogBoundsOf, blastLimitsOf, instanceOf, instancesOf } from './instances.js';
 export { metricsSettingsOf, type MetricsSettings } from './metrics.js';
+export { publicUrlOf } from './public-url.js';
 export { redisSettingsOf, type RedisSettings } from './redis-settings.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

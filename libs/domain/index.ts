@@ -129,7 +129,7 @@ export {
   type TenantChange,
   type TenantRole,
 } from './operator.js';
-export type { SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
+export type { RecipientRecord, SecretRecord, SecretRecords, SharedKeyRecord } from './secret-records.js';
 export { UnsealError, type SealedPlace, type SecretKeys, type SecretSeal } from './secret-seal.js';
 export type { Bell, Question, QuestionAnswer, Questions, Rung } from './questions.js';
 export {
@@ -151,12 +151,21 @@ export {
 export { ROLES, type Role } from './roles.js';
 export {
   CHANGE_TYPES,
+  MESSAGE_TEMPLATES,
+  type ChangeFilter,
   type ChangeType,
+  type Delivery,
   type LifecycleEvent,
+  type MessageForm,
+  type MessageTemplate,
   type Notification,
+  type Recipient,
+  type Standing,
   type Subscriber,
   type Subscription,
   type SubscriptionSecrets,
   type SubscriptionStore,
+  type Webhook,
+  type WebhookSecrets,
 } from './subscriptions.js';
 export { VERSION } from './version.js';

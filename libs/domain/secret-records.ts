@@ -18,6 +18,12 @@ export interface SharedKeyRecord {
   readonly clear: string | null;
 }
 
+/** What is sealed of a subscription or a webhook. */
+export interface RecipientRecord {
+  readonly place: SealedPlace;
+  readonly sealed: string;
+}
+
 /** All that is stored sealed and stays. Questions are not among it: they are gone within minutes. */
 export interface SecretRecords {
   /** Actions of all tenants by id, at most `limit`, those after the id `after`. */
@@ -27,6 +33,10 @@ export interface SecretRecords {
    * @returns false: its parameters, or itself, are not there any more as given
    */
   replace(before: SecretRecord, after: StoredParameters): Promise<boolean>;
+  /** Subscriptions and webhooks of all tenants by id, at most `limit`, those after the id `after`. */
+  recipients(after: string | null, limit: number): Promise<readonly RecipientRecord[]>;
+  /** As `replace`, for a subscription or a webhook. */
+  replaceRecipient(before: RecipientRecord, sealed: string): Promise<boolean>;
   sharedKeys(): Promise<readonly SharedKeyRecord[]>;
   /** As `replace`, for a shared key. */
   replaceSharedKey(before: SharedKeyRecord, sealed: string): Promise<boolean>;

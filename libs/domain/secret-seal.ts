@@ -1,6 +1,6 @@
 /** What a sealed text belongs to. It opens there and nowhere else: not for another tenant, not for another record. */
 export interface SealedPlace {
-  readonly kind: 'action' | 'question' | 'sharedKey' | 'subscription';
+  readonly kind: 'action' | 'question' | 'sharedKey' | 'subscription' | 'webhook';
   /** Empty for what belongs to the installation. */
   readonly tenantId: string;
   readonly id: string;

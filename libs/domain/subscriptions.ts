@@ -1,3 +1,5 @@
+import type { ActionStatus, FailedPhase } from './action.js';
+
 /** What a change notification can tell of an action. Actions are never deleted by callers, so that is not among it. */
 export const CHANGE_TYPES = ['created', 'updated'] as const;
 export type ChangeType = (typeof CHANGE_TYPES)[number];
@@ -13,6 +15,7 @@ export interface Subscriber {
 
 /** An application's wish to be told of changes. */
 export interface Subscription extends Subscriber {
+  readonly kind: 'subscription';
   readonly id: string;
   /** Null: of every action of the tenant. */
   readonly actionId: string | null;
@@ -35,14 +38,70 @@ export interface SubscriptionSecrets {
   readonly signingSecret: string;
 }
 
+/** The forms a message can have: Slack's blocks, a card for Microsoft Teams, or what services that send mail take. */
+export const MESSAGE_TEMPLATES = ['slack', 'teams', 'email'] as const;
+export type MessageTemplate = (typeof MESSAGE_TEMPLATES)[number];
+
+/** In what form people are told, and for mail also whom. */
+export type MessageForm =
+  | { readonly template: Exclude<MessageTemplate, 'email'> }
+  | {
+      readonly template: 'email';
+      /** Null: the service that sends it knows. */
+      readonly from: string | null;
+      readonly to: readonly string[];
+    };
+
+/** Which changes of a tenant's actions a webhook is told of. */
+export interface ChangeFilter {
+  readonly states: readonly ActionStatus[];
+  /** Of the changes to `Failed`, those alone that ended so. Null: all. */
+  readonly phases: readonly FailedPhase[] | null;
+  /** Ids of provider instances. Null: all. */
+  readonly providers: readonly string[] | null;
+}
+
+/** An address where people are told of changes, in a form of its own. An operator's, of a tenant. */
+export interface Webhook extends Subscriber {
+  readonly kind: 'webhook';
+  readonly id: string;
+  readonly name: string;
+  readonly form: MessageForm;
+  readonly filter: ChangeFilter;
+  /** `WebhookSecrets` as JSON, sealed. */
+  readonly sealed: string;
+  readonly createdAt: Date;
+}
+
+/** What of a webhook nobody sees who reads the database. */
+export interface WebhookSecrets {
+  readonly url: string;
+  /** The value of the header `Authorization`. */
+  readonly authorization: string | null;
+  /** What messages are signed with. Null: the receiver could not check it. */
+  readonly signingSecret: string | null;
+}
+
+/** Who is told of changes. */
+export type Recipient = Subscription | Webhook;
+
+/** A recipient that has not ended, as it was read, with how far it has been told. */
+export type Standing<R extends Recipient = Recipient> = R & {
+  /** The newest change of an action that was seen for it. */
+  readonly seenAt: Date;
+};
+
 /** A notification that is to be delivered, or could not be. */
 export interface Notification extends Subscriber {
   /** The same for the same change, however often it is delivered. */
   readonly id: string;
+  /** Of the subscription or webhook. */
   readonly subscriptionId: string;
   /** Null for a lifecycle event. */
   readonly actionId: string | null;
   readonly event: ChangeType | LifecycleEvent;
+  /** Which of the action's changes, from 0; 0 for a lifecycle event. */
+  readonly step: number;
   /** Deliveries that were tried in vain. */
   readonly tries: number;
   readonly createdAt: Date;
@@ -52,7 +111,14 @@ export interface Notification extends Subscriber {
   readonly problem: string | null;
 }
 
-/** Subscriptions and their notifications, on record. Times are the database's. */
+/** What goes to a recipient with one call: a subscription's notification, or some that a webhook is told together. */
+export interface Delivery<R extends Recipient = Recipient> {
+  readonly recipient: R;
+  /** At least one, in order. */
+  readonly notifications: readonly Notification[];
+}
+
+/** Subscriptions, webhooks and their notifications, on record. Times are the database's. */
 export interface SubscriptionStore {
   /** Now, by the database's clock. */
   now(): Date;
@@ -67,25 +133,42 @@ export interface SubscriptionStore {
   /** With what is to be delivered for it still. False: as `find` where that is null. */
   remove(subscriber: Subscriber, id: string): Promise<boolean>;
 
+  /**
+   * @param pauseMs milliseconds until it may be told something
+   * @throws OperationalError when the database did not confirm it
+   */
+  createWebhook(webhook: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook>;
+  /** A tenant's, oldest first. */
+  webhooksOf(tenantId: string): Promise<readonly Webhook[]>;
+  /** Null: the tenant has none of this id. */
+  findWebhook(tenantId: string, id: string): Promise<Webhook | null>;
+  /** Gives it another address, where what waits goes as well, after a pause. Null: as `findWebhook`. */
+  moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null>;
+  /** With what is to be told to it still. False: as `findWebhook` where that is null. */
+  removeWebhook(tenantId: string, id: string): Promise<boolean>;
+
   /** All that have not ended, those that have expired included. */
-  standing(): Promise<readonly Subscription[]>;
-  /** The subscription of a notification, also one that has ended; null: it was removed. */
-  byId(id: string): Promise<Subscription | null>;
+  standing(): Promise<readonly Standing[]>;
   /** Puts on record what the actions' histories have since the last time. Safe to repeat, and at several places at once. */
-  collect(subscription: Subscription, isThorough: boolean): Promise<number>;
+  collect(recipient: Standing, isThorough: boolean): Promise<number>;
   /** Puts a lifecycle event on record. Safe to repeat with the same key. */
   addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void>;
-  /** It has expired, and all its history is on record. */
+  /** It has expired, and all its history is on record. It is removed 40 days later. */
   end(subscription: Subscription): Promise<void>;
-  /** Takes notifications whose time has come for `leaseMs`: at most one of an action and subscription, the oldest. */
-  take(limit: number, leaseMs: number): Promise<readonly Notification[]>;
-  delivered(notification: Notification): Promise<void>;
-  /** Tries it, and with it all of its subscription, again in so many milliseconds. */
-  postpone(notification: Notification, inMs: number, problem: string): Promise<void>;
-  /** Gives it up. False: somebody has delivered it meanwhile. */
-  bury(notification: Notification, problem: string): Promise<boolean>;
+  /**
+   * Takes what is to be delivered now, for `leaseMs`: of an action and subscription the oldest notification; of a webhook,
+   * which is told one message after the other, up to ten. No recipient's keep another's waiting.
+   * @param limit deliveries; it may be some more
+   */
+  take(limit: number, leaseMs: number): Promise<readonly Delivery[]>;
+  /** @param pauseMs milliseconds until a webhook may be told the next */
+  delivered(delivery: Delivery, pauseMs: number): Promise<void>;
+  /** Tries them again in so many milliseconds. Of changes, no other of the recipient is tried before. */
+  postpone(delivery: Delivery, inMs: number, problem: string): Promise<void>;
+  /** Gives them up. Returns how many; the others were delivered by somebody meanwhile. */
+  bury(delivery: Delivery, problem: string): Promise<number>;
   /** A tenant's notifications that were given up, last first; at most 1000. */
   deadLetters(tenantId: string): Promise<readonly Notification[]>;
-  /** Delivers it again from the beginning. False: the tenant has no dead letter of this id, or its subscription is gone. */
+  /** Delivers it again from the beginning. False: the tenant has no dead letter of this id, or its recipient is gone. */
   replay(tenantId: string, id: string): Promise<boolean>;
 }

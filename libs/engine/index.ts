@@ -30,4 +30,5 @@ export { Watchdog } from './watchdog.js';
 export { KeptSecrets } from './kept-secrets.js';
 export { TellOverload } from './tell-overload.js';
 export { ManageSubscriptions, type OpenedSubscription } from './manage-subscriptions.js';
+export { ManageWebhooks, type MadeWebhook, type OpenedWebhook, type WebhookWish } from './manage-webhooks.js';
 export { Notify, resourceOf } from './notify.js';

@@ -5,12 +5,11 @@ import {
   type SecretSeal,
   type Subscriber,
   type Subscription,
-  type SubscriptionSecrets,
   type SubscriptionStore,
 } from '#domain';
-import { ProviderError, type NetworkPolicy } from '#provider-sdk';
-import { receiverHttp } from './receiver-http.js';
-import { openSubscription, placeOfSubscription } from './subscription-secrets.js';
+import { AddressRefused, ProviderError } from '#provider-sdk';
+import { receiverHttp, type ReceiverNetwork } from './receiver-http.js';
+import { opened, placeOf, type Opened } from './recipient-secrets.js';
 
 /** Graph's limit for security alerts, in minutes: https://learn.microsoft.com/graph/api/resources/subscription. */
 const LONGEST_MINUTES = 43_200;
@@ -34,22 +33,22 @@ export interface SubscriptionWish {
 }
 
 /** A subscription with what of it is sealed. */
-export interface OpenedSubscription {
-  readonly subscription: Subscription;
-  readonly secrets: SubscriptionSecrets;
-}
+export type OpenedSubscription = Opened<Subscription>;
+
+/** A subscription that was just made. */
+export type NewSubscription = Extract<OpenedSubscription, { readonly problem: null }>;
 
 /** Makes, shows, renews and removes subscriptions of an application. */
 export class ManageSubscriptions {
   readonly #store: SubscriptionStore;
   readonly #seal: SecretSeal;
-  readonly #network: NetworkPolicy;
+  readonly #network: ReceiverNetwork;
 
   /** @param parts `network`: where notifications may go */
   constructor(parts: {
     readonly store: SubscriptionStore;
     readonly seal: SecretSeal;
-    readonly network: NetworkPolicy;
+    readonly network: ReceiverNetwork;
   }) {
     this.#store = parts.store;
     this.#seal = parts.seal;
@@ -61,7 +60,7 @@ export class ManageSubscriptions {
    * @throws UserError `invalidRequest` where it lasts too long or is over, or an address did not prove itself;
    *   `notAllowed` beyond 100 of an application
    */
-  async create(subscriber: Subscriber, wish: SubscriptionWish): Promise<OpenedSubscription> {
+  async create(subscriber: Subscriber, wish: SubscriptionWish): Promise<NewSubscription> {
     const { id, notificationUrl, lifecycleNotificationUrl, clientState, ...rest } = wish;
     this.#requireLifetime(wish.expiresAt);
     if ((await this.#store.of(subscriber)).length >= MOST_SUBSCRIPTIONS)
@@ -74,20 +73,18 @@ export class ManageSubscriptions {
     await Promise.all([...urls].map(([name, url]) => this.#validate(name, url)));
     const signingSecret = randomBytes(32).toString('base64url');
     const secrets = { notificationUrl, lifecycleNotificationUrl, clientState, signingSecret };
-    const place = placeOfSubscription({ id, tenantId: subscriber.tenantId });
     const { tenantId, appId } = subscriber;
-    const subscription = await this.#store.create({
-      id,
-      tenantId,
-      appId,
+    const made = { kind: 'subscription', id, tenantId, appId } as const;
+    const recipient = await this.#store.create({
+      ...made,
       ...rest,
       hasLifecycleUrl: lifecycleNotificationUrl !== null,
-      sealed: await this.#seal.seal(JSON.stringify(secrets), place),
+      sealed: await this.#seal.seal(JSON.stringify(secrets), placeOf(made)),
     });
-    return { subscription, secrets };
+    return { recipient, secrets, problem: null };
   }
 
-  /** Those of the application that have not expired, oldest first. */
+  /** Those of the application that have not expired, oldest first; also such as cannot be opened any more. */
   async list(subscriber: Subscriber): Promise<readonly OpenedSubscription[]> {
     return Promise.all((await this.#store.of(subscriber)).map((one) => this.#opened(one)));
   }
@@ -111,7 +108,7 @@ export class ManageSubscriptions {
 
   async #opened(subscription: Subscription | null): Promise<OpenedSubscription> {
     if (subscription === null) throw notFound();
-    return { subscription, secrets: await openSubscription(this.#seal, subscription) };
+    return opened(this.#seal, subscription);
   }
 
   #requireLifetime(expiresAt: Date): void {
@@ -141,12 +138,12 @@ export class ManageSubscriptions {
       .catch((error: unknown) => {
         if (!(error instanceof ProviderError)) throw error;
         // Nothing of an answer is shown: who asks may not be allowed to read what is there.
-        if (error.errorClass === 'permanent')
+        if (error instanceof AddressRefused)
           throw failed(
             `may not be called. ${error.message.replaceAll('network.', 'notifications.network.')}`,
           );
         throw failed(
-          error.httpStatus === undefined
+          error.httpStatus === 0
             ? 'did not answer within 10 seconds, or cannot be reached.'
             : 'has to answer with 200 OK.',
         );

@@ -1,30 +1,42 @@
-import { createHmac } from 'node:crypto';
-import {
-  UnsealError,
-  type LifecycleEvent,
-  type Notification,
-  type SecretSeal,
-  type SharedLease,
-  type Subscription,
-  type SubscriptionSecrets,
-  type SubscriptionStore,
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  ActionStore,
+  Delivery,
+  LifecycleEvent,
+  Notification,
+  SecretSeal,
+  SharedLease,
+  Standing,
+  Subscription,
+  SubscriptionSecrets,
+  SubscriptionStore,
+  Webhook,
+  WebhookSecrets,
 } from '#domain';
-import { ProviderError, type NetworkPolicy } from '#provider-sdk';
+import { ProviderError } from '#provider-sdk';
 import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
-import { receiverHttp } from './receiver-http.js';
-import { openSubscription } from './subscription-secrets.js';
+import type { Told } from './messages/message.js';
+import { PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
+import { toldChange } from './messages/told-change.js';
+import { deliver, problemOf, type ReceiverNetwork } from './receiver-http.js';
+import { opened } from './recipient-secrets.js';
+import { Rounds } from './rounds.js';
 
 export interface NotifyOptions {
   readonly store: SubscriptionStore;
+  /** What people are told of. */
+  readonly actions: Pick<ActionStore, 'find'>;
   /** On the finding of changes, which one worker does for all. */
   readonly lease: SharedLease;
   /** This worker, as the lease knows it. */
   readonly owner: string;
   readonly seal: SecretSeal;
   /** Where notifications may go. */
-  readonly network: NetworkPolicy;
+  readonly network: ReceiverNetwork;
   /** Milliseconds after which a notification is given up that could not be delivered. */
   readonly giveUpAfterMs: number;
+  /** Where the console is, for links; null: nobody knows. */
+  readonly publicUrl: string | null;
   readonly log: Logger;
   /** Default: nothing is counted. */
   readonly metrics?: Metrics;
@@ -34,150 +46,215 @@ const PERIOD_MS = 1000;
 const COLLECT_LEASE_MS = 15_000;
 /** Milliseconds between two looks far back. */
 const THOROUGH_EVERY_MS = 60_000;
-const BATCH = 200;
+/** Deliveries of a worker at the same time. */
 const TOGETHER = 20;
-const ANSWERED_WITHIN_MS = 10_000;
 /** Milliseconds a notification is one worker's: longer than a delivery takes. */
 const TURN_MS = 30_000;
-const MOST_ANSWER_BYTES = 65_536;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 600_000;
 /** A subscription is told of its end when a fifth of its time is left, and no sooner than a day before. */
 const WARNED_MOST_MS = 86_400_000;
 
 /**
- * Tells subscribers what changed. What is to be told is found in the actions' own histories and put on record before
- * anything is sent, so that neither Redis nor a change stream nor the life of a process decides whether it is. Every
- * worker delivers; of an action and subscription, one notification at a time and in order.
+ * Tells subscribers and webhooks what changed. What is to be told is found in the actions' own histories and put on record
+ * before anything is sent, so that neither Redis nor a change stream nor the life of a process decides whether it is.
+ * Every worker delivers; of an action and subscription, one notification at a time and in order; to a webhook one message.
  */
 export class Notify {
   readonly #options: NotifyOptions;
+  readonly #rounds: readonly Rounds[];
   #thoroughAt = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
   constructor(options: NotifyOptions) {
     this.#options = options;
+    const { log } = options;
+    // Each by itself: a receiver that takes its time keeps nobody's changes from being found.
+    this.#rounds = [
+      new Rounds({
+        periodMs: PERIOD_MS,
+        round: () => this.#collect(),
+        failed: 'changes to tell were not looked for',
+        log,
+      }),
+      new Rounds({
+        periodMs: PERIOD_MS,
+        round: () => this.#deliverDue(),
+        failed: 'notifications were not looked at',
+        log,
+      }),
+    ];
   }
 
   start(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#pass = this.pass()
-          .catch((error: unknown) =>
-            this.#options.log.warn({ error: String(error) }, 'notifications were not looked at'),
-          )
-          .then(() => this.start());
-      },
-      PERIOD_MS * (0.7 + 0.6 * Math.random()),
-    );
+    for (const rounds of this.#rounds) rounds.start();
   }
 
   /** Ends after what is being delivered. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#pass;
+    await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
     await this.#options.lease.giveBack(this.#options.owner);
   }
 
   /** Finds what is to be told, and delivers what is due. */
   async pass(): Promise<void> {
+    await this.#collect();
+    await this.#deliverDue();
+  }
+
+  async #collect(): Promise<void> {
     const { store, lease, owner } = this.#options;
     const standing = await store.standing();
     // Where nobody has subscribed it costs no write.
-    if (standing.length > 0 && (await lease.take(owner, COLLECT_LEASE_MS))) await this.#collect(standing);
-    for (;;) {
-      const due = await store.take(BATCH, TURN_MS);
-      for (let at = 0; at < due.length; at += TOGETHER)
-        await Promise.all(due.slice(at, at + TOGETHER).map((one) => this.#deliver(one)));
-      if (due.length === 0 || this.#stopped) return;
-    }
-  }
-
-  async #collect(standing: readonly Subscription[]): Promise<void> {
-    const { store } = this.#options;
+    if (standing.length === 0 || !(await lease.take(owner, COLLECT_LEASE_MS))) return;
     const isThorough = performance.now() >= this.#thoroughAt;
-    for (const subscription of standing) {
-      const { createdAt, renewedAt, expiresAt, hasLifecycleUrl } = subscription;
-      // Read before its history: what changed until then is told, too.
-      const now = store.now();
-      const isOver = expiresAt <= now;
-      await store.collect(subscription, isThorough || isOver);
-      if (isOver) {
-        if (hasLifecycleUrl) await store.addLifecycle(subscription, 'subscriptionRemoved', 'end');
-        await store.end(subscription);
-        continue;
-      }
-      const lastsMs = expiresAt.getTime() - Math.max(createdAt.getTime(), renewedAt.getTime());
-      const warnAt = expiresAt.getTime() - Math.min(WARNED_MOST_MS, lastsMs / 5);
-      if (hasLifecycleUrl && now.getTime() >= warnAt)
-        await store.addLifecycle(subscription, 'reauthorizationRequired', String(expiresAt.getTime()));
+    for (const recipient of standing) {
+      if (recipient.kind === 'webhook') await store.collect(recipient, isThorough);
+      else await this.#collectOf(recipient, isThorough);
     }
     if (isThorough) this.#thoroughAt = performance.now() + THOROUGH_EVERY_MS;
   }
 
-  async #deliver(notification: Notification): Promise<void> {
-    const { store, seal, giveUpAfterMs, log, metrics = NO_METRICS } = this.#options;
-    const subscription = await store.byId(notification.subscriptionId);
-    // It was removed meanwhile, with all that waited for it.
-    if (subscription === null) return store.delivered(notification);
-    const facts = { notification: notification.id, tenant: notification.tenantId };
-    let problem: string;
-    let retryAfterMs = 0;
-    try {
-      await this.#send(notification, subscription, await openSubscription(seal, subscription));
-      metrics.notifications.add(1, 'delivered');
-      return await store.delivered(notification);
-    } catch (error) {
-      if (error instanceof ProviderError) {
-        problem = problemOf(error);
-        retryAfterMs = error.retryAfterMs ?? 0;
-      } else if (error instanceof UnsealError) problem = error.message;
-      else throw error;
+  async #collectOf(subscription: Standing<Subscription>, isThorough: boolean): Promise<void> {
+    const { store } = this.#options;
+    const { createdAt, renewedAt, expiresAt, hasLifecycleUrl } = subscription;
+    // Read before its history: what changed until then is told, too.
+    const now = store.now();
+    const isOver = expiresAt <= now;
+    await store.collect(subscription, isThorough || isOver);
+    if (isOver) {
+      if (hasLifecycleUrl) await store.addLifecycle(subscription, 'subscriptionRemoved', 'end');
+      return store.end(subscription);
     }
-    metrics.notifications.add(1, 'failed');
-    const ageMs = store.now().getTime() - notification.createdAt.getTime();
-    if (ageMs < giveUpAfterMs) {
-      const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 3 ** Math.min(notification.tries, 10));
-      const inMs = Math.max(retryAfterMs, backoffMs * (0.5 + Math.random() / 2));
-      log.warn({ ...facts, problem, tries: notification.tries + 1 }, 'a notification was not delivered');
-      return store.postpone(notification, inMs, problem);
-    }
-    if (!(await store.bury(notification, problem))) return;
-    metrics.notifications.add(1, 'dead');
-    log.error({ ...facts, problem }, 'a notification was given up; it is a dead letter now');
-    if (notification.actionId !== null && subscription.hasLifecycleUrl)
-      // Once a minute, however many there were.
-      await store.addLifecycle(subscription, 'missed', String(Math.floor(store.now().getTime() / 60_000)));
+    const lastsMs = expiresAt.getTime() - Math.max(createdAt.getTime(), renewedAt.getTime());
+    const warnAt = expiresAt.getTime() - Math.min(WARNED_MOST_MS, lastsMs / 5);
+    if (hasLifecycleUrl && now.getTime() >= warnAt)
+      await store.addLifecycle(subscription, 'reauthorizationRequired', String(expiresAt.getTime()));
   }
 
-  /** @throws ProviderError where it was not taken by a 2xx in time */
-  async #send(
-    notification: Notification,
+  /** Until nothing is due. One that takes its time keeps a place, and no other delivery waiting. */
+  async #deliverDue(): Promise<void> {
+    const running = new Set<Promise<void>>();
+    for (;;) {
+      const free = this.#stopped ? 0 : TOGETHER - running.size;
+      for (const delivery of free > 0 ? await this.#options.store.take(free, TURN_MS) : []) {
+        const one = this.#deliver(delivery)
+          .catch((error: unknown) =>
+            // Its turn ends, and it is taken again.
+            this.#options.log.warn(
+              { error: String(error) },
+              'what became of a notification is not on record',
+            ),
+          )
+          .finally(() => running.delete(one));
+        running.add(one);
+      }
+      if (running.size === 0) return;
+      await Promise.race([...running, sleep(PERIOD_MS, undefined, { ref: false })]);
+    }
+  }
+
+  async #deliver(delivery: Delivery): Promise<void> {
+    const { store, giveUpAfterMs, log, metrics = NO_METRICS } = this.#options;
+    const { recipient, notifications } = delivery;
+    let failure: Failure;
+    try {
+      await this.#send(delivery);
+      metrics.notifications.add(notifications.length, 'delivered');
+      return await store.delivered(
+        delivery,
+        recipient.kind === 'webhook' ? PAUSE_MS[recipient.form.template] : 0,
+      );
+    } catch (error) {
+      failure = failureOf(error);
+    }
+    metrics.notifications.add(notifications.length, 'failed');
+    const { problem, retryAfterMs } = failure;
+    const facts = { recipient: recipient.id, tenant: recipient.tenantId };
+    const now = store.now().getTime();
+    const isOld = ({ createdAt }: Notification): boolean => now - createdAt.getTime() >= giveUpAfterMs;
+    const [old, young] = [notifications.filter(isOld), notifications.filter((one) => !isOld(one))];
+    if (old.length > 0) {
+      const buried = await store.bury({ recipient, notifications: old }, problem);
+      if (buried > 0) {
+        metrics.notifications.add(buried, 'dead');
+        const letters = old.map(({ id }) => id);
+        log.error({ ...facts, letters, problem }, 'notifications were given up; they are dead letters now');
+        const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;
+        if (isMissed && old.some(({ actionId }) => actionId !== null))
+          // Once a minute, however many there were.
+          await store.addLifecycle(recipient, 'missed', String(Math.floor(now / 60_000)));
+      }
+    }
+    if (young.length === 0) return;
+    const tries = Math.max(...young.map((one) => one.tries));
+    const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 3 ** Math.min(tries, 10));
+    const inMs = Math.max(retryAfterMs, backoffMs * (0.5 + Math.random() / 2));
+    log.warn({ ...facts, problem, tries: tries + 1 }, 'a notification was not delivered');
+    await store.postpone({ recipient, notifications: young }, inMs, problem);
+  }
+
+  /** @throws ProviderError where it was not taken by a 2xx in time, NotTellable where it cannot be told */
+  async #send({ recipient, notifications }: Delivery): Promise<void> {
+    const { seal } = this.#options;
+    if (recipient.kind === 'webhook') {
+      const { secrets, problem } = await opened(seal, recipient);
+      if (secrets === null) throw new NotTellable(problem);
+      return this.#tell(recipient, secrets, notifications);
+    }
+    const { secrets, problem } = await opened(seal, recipient);
+    if (secrets === null) throw new NotTellable(problem);
+    for (const notification of notifications) await this.#notify(recipient, secrets, notification);
+  }
+
+  async #notify(
     subscription: Subscription,
     secrets: SubscriptionSecrets,
+    notification: Notification,
   ): Promise<void> {
     const url = notification.actionId === null ? secrets.lifecycleNotificationUrl : secrets.notificationUrl;
     if (url === null) return;
+    const { clientState, signingSecret } = secrets;
     const body = JSON.stringify({ value: [contentOf(notification, subscription, secrets)] });
-    const t = String(Math.floor(this.#options.store.now().getTime() / 1000));
-    const v1 = createHmac('sha256', secrets.signingSecret).update(`${t}.${body}`).digest('hex');
-    const told = [url, secrets.clientState ?? '', secrets.signingSecret];
-    await receiverHttp(this.#options.network, ANSWERED_WITHIN_MS, told).request({
-      method: 'POST',
-      url,
-      headers: {
-        'content-type': 'application/json',
-        'x-riposte-signature': `t=${t},v1=${v1}`,
-      },
-      body,
-      timeoutMs: ANSWERED_WITHIN_MS,
-      maxBytes: MOST_ANSWER_BYTES,
-    });
+    const hidden = clientState === null ? [] : [clientState];
+    const { network, store } = this.#options;
+    await deliver(network, { url, body, signingSecret, secrets: hidden }, store.now());
   }
+
+  async #tell(
+    webhook: Webhook,
+    secrets: WebhookSecrets,
+    notifications: readonly Notification[],
+  ): Promise<void> {
+    const { actions, network, store, publicUrl } = this.#options;
+    const found = await Promise.all(
+      notifications.map(async ({ actionId, step }): Promise<Told | null> => {
+        const action = actionId === null ? null : await actions.find(webhook.tenantId, actionId);
+        return action === null ? null : toldChange(action, step, publicUrl);
+      }),
+    );
+    // What the retention has removed meanwhile is nothing that people can be told of.
+    const told = found.filter((one) => one !== null);
+    if (told.length > 0) await tellWebhook(network, webhook.form, secrets, told, store.now());
+  }
+}
+
+/** What is sealed of a recipient can never be had again. */
+class NotTellable extends Error {}
+
+interface Failure {
+  readonly problem: string;
+  /** What the receiver asked for. */
+  readonly retryAfterMs: number;
+}
+
+/** @throws what is none of the receiver's */
+function failureOf(error: unknown): Failure {
+  if (error instanceof ProviderError)
+    return { problem: problemOf(error), retryAfterMs: error.retryAfterMs ?? 0 };
+  if (error instanceof NotTellable) return { problem: error.message, retryAfterMs: 0 };
+  throw error;
 }
 
 const LIFECYCLE: ReadonlySet<string> = new Set([
@@ -212,13 +289,4 @@ function contentOf(
 /** Graph's path of an action, or of all. */
 export function resourceOf(actionId: string | null): string {
   return actionId === null ? 'security/securityActions' : `security/securityActions/${actionId}`;
-}
-
-/** Of the receiver's own words nothing: they are a stranger's. */
-function problemOf(error: ProviderError): string {
-  if (error.httpStatus !== undefined) return `The receiver answered with HTTP ${error.httpStatus}.`;
-  if (error.errorClass === 'permanent') return 'The address may not be called (notifications.network).';
-  return error.errorClass === 'unreachable'
-    ? 'The receiver cannot be reached.'
-    : 'The receiver did not answer in time, or broke the connection.';
 }

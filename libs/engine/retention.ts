@@ -6,6 +6,7 @@ import {
   type SharedLease,
 } from '#domain';
 import type { Logger } from '#telemetry';
+import { Rounds } from './rounds.js';
 
 /** For how long a tenant's finished actions are kept. */
 interface RetentionRules {
@@ -59,36 +60,30 @@ export class Retention {
   readonly #leaseMs: number;
   /** Per tenant, where the last pass stopped at its bound. */
   readonly #cursors = new Map<string, ListPosition>();
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Rounds;
   #stopped = false;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#leaseMs = LEASE_PERIODS * (options.periodMs ?? DEFAULT_PERIOD_MS);
+    const { periodMs = DEFAULT_PERIOD_MS, log } = options;
+    this.#leaseMs = LEASE_PERIODS * periodMs;
+    this.#rounds = new Rounds({
+      periodMs,
+      firstMs: SOON_MS,
+      round: async () => ((await this.pass()).more ? SOON_MS : undefined),
+      failed: 'retention failed',
+      log,
+    });
   }
 
-  start(delayMs = SOON_MS): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#pass = this.pass()
-          .then(({ more }) => (more ? SOON_MS : undefined))
-          .catch((error: unknown) => {
-            this.#options.log.warn({ error: String(error) }, 'retention failed');
-            return undefined;
-          })
-          .then((soon) => this.start(soon ?? this.#options.periodMs ?? DEFAULT_PERIOD_MS));
-      },
-      delayMs * (0.7 + 0.6 * Math.random()),
-    );
+  start(): void {
+    this.#rounds.start();
   }
 
   /** Ends after the batch in hand, and lets another worker go on. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#pass;
+    await this.#rounds.stop();
     await this.#options.lease.giveBack(this.#options.owner);
   }
 

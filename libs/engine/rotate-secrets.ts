@@ -1,5 +1,6 @@
 import {
   UnsealError,
+  type RecipientRecord,
   type SecretKeys,
   type SecretRecord,
   type SecretRecords,
@@ -18,7 +19,7 @@ const TOGETHER = 20;
 export interface SecretsReport {
   /** Actions looked at: all there are. */
   readonly actions: number;
-  /** How many actions and shared keys need each key, by its id. */
+  /** How many actions, subscriptions, webhooks and shared keys need each key, by its id. */
   readonly keys: ReadonlyMap<string, number>;
   /** How many actions and shared keys have something secret in clear. */
   readonly inClear: number;
@@ -43,7 +44,7 @@ export interface Rotation {
 /**
  * Brings all that is stored sealed under the current key, and seals what an earlier version stored in clear. It may run
  * beside all others and can be repeated: each record is changed by one conditional write, and one that is done is left
- * alone. Shared keys come last, so that no process starts without an old key while an action needs it.
+ * alone. Shared keys come last, so that no process starts without an old key while anything else needs it.
  */
 export class RotateSecrets {
   readonly #records: SecretRecords;
@@ -80,6 +81,7 @@ export class RotateSecrets {
         else if (hasInClear(record, secret)) inClear += 1;
       }
     }
+    for await (const page of this.#recipientPages()) for (const { sealed } of page) count(sealed);
     for (const { sealed } of await this.#records.sharedKeys()) {
       count(sealed);
       if (sealed === null) inClear += 1;
@@ -117,19 +119,31 @@ export class RotateSecrets {
       looked += page.length;
       onProgress(looked);
     }
+    for await (const page of this.#recipientPages())
+      for (const record of page) await change(() => this.#rotateRecipient(record));
     for (const key of await this.#records.sharedKeys())
       await change(() => this.#rotateSharedKey(key, renewLost));
     return { ...done, failed, after: await this.report() };
   }
 
-  async *#pages(): AsyncGenerator<readonly SecretRecord[]> {
-    let after: string | null = null;
-    for (;;) {
-      const page: readonly SecretRecord[] = await this.#records.page(after, PAGE);
-      if (page.length > 0) yield page;
-      if (page.length < PAGE) return;
-      after = page.at(-1)?.id ?? null;
-    }
+  #pages(): AsyncGenerator<readonly SecretRecord[]> {
+    return pages(
+      (after) => this.#records.page(after, PAGE),
+      ({ id }) => id,
+    );
+  }
+
+  #recipientPages(): AsyncGenerator<readonly RecipientRecord[]> {
+    return pages(
+      (after) => this.#records.recipients(after, PAGE),
+      ({ place }) => place.id,
+    );
+  }
+
+  async #rotateRecipient(record: RecipientRecord): Promise<'rewrapped' | null> {
+    if (this.#keys.keyOf(record.sealed) === this.#keys.current) return null;
+    const next = await this.#keys.rewrap(record.sealed, record.place);
+    return (await this.#records.replaceRecipient(record, next)) ? 'rewrapped' : null;
   }
 
   async #rotateAction(record: SecretRecord): Promise<'rewrapped' | 'sealed' | null> {
@@ -168,6 +182,21 @@ export class RotateSecrets {
   #secretNames({ instance, actionName }: SecretRecord): ReadonlySet<string> | null {
     const manifest = this.#registry.byId(instance)?.findAction(actionName)?.manifest;
     return manifest === undefined ? null : secretParameterNames(manifest);
+  }
+}
+
+/** All there are, one page after the other. */
+async function* pages<T>(
+  read: (after: string | null) => Promise<readonly T[]>,
+  idOf: (record: T) => string,
+): AsyncGenerator<readonly T[]> {
+  let after: string | null = null;
+  for (;;) {
+    const page: readonly T[] = await read(after);
+    if (page.length > 0) yield page;
+    const last = page.at(-1);
+    if (page.length < PAGE || last === undefined) return;
+    after = idOf(last);
   }
 }
 

@@ -10,6 +10,7 @@ import {
 import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
 import { noteEnd } from './note-end.js';
+import { Rounds } from './rounds.js';
 import { wakeNext } from './wake-next.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -78,36 +79,37 @@ export class Sweep {
   #cursor: DueAction | null = null;
   #unclosable = 0;
   #last: { readonly figures: SweepFigures; readonly endedAt: number } | null = null;
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Rounds;
   #stopped = false;
 
   constructor(options: SweepOptions) {
     this.#options = options;
     this.#memory = options.memory ?? new HintMemory();
     this.#metrics = options.metrics ?? NO_METRICS;
+    this.#rounds = new Rounds({
+      periodMs: options.periodMs ?? DEFAULT_PERIOD_MS,
+      round: () => this.#round(),
+      failed: 'sweep failed',
+      log: options.log,
+    });
   }
 
   start(): void {
-    if (this.#stopped) return;
-    const period = this.#options.periodMs ?? DEFAULT_PERIOD_MS;
-    this.#timer = setTimeout(
-      () => {
-        this.#pass = this.pass()
-          .catch((error: unknown) => {
-            this.#metrics.sweepPasses.add(1, 'failed');
-            this.#options.log.warn({ error: String(error) }, 'sweep failed');
-          })
-          .finally(() => this.start());
-      },
-      period * (0.7 + 0.6 * Math.random()),
-    );
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#pass;
+    await this.#rounds.stop();
+  }
+
+  async #round(): Promise<void> {
+    try {
+      await this.pass();
+    } catch (error) {
+      this.#metrics.sweepPasses.add(1, 'failed');
+      throw error;
+    }
   }
 
   /** The figures of the last pass, and milliseconds since it ended; null before the first. */

@@ -1,6 +1,14 @@
 import type mongoose from 'mongoose';
-import type { KeyValuePair, SecretRecord, SecretRecords, SharedKeyRecord, StoredParameters } from '#domain';
+import type {
+  KeyValuePair,
+  RecipientRecord,
+  SecretRecord,
+  SecretRecords,
+  SharedKeyRecord,
+  StoredParameters,
+} from '#domain';
 import { ACTIONS, type ActionDocument, type Uuid } from './action-document.js';
+import { RECIPIENTS } from './mongo-subscription-store.js';
 import { SHARED_KEYS, newSharedKey, placeOfSharedKey, type SharedKeyDocument } from './shared-key.js';
 import { uuidOf } from './uuid.js';
 import { repeatable } from './write-retry.js';
@@ -14,16 +22,25 @@ interface Fields {
   readonly sealed?: string;
 }
 
+interface RecipientFields {
+  readonly _id: string;
+  readonly kind: 'subscription' | 'webhook';
+  readonly tenantId: string;
+  readonly sealed: string;
+}
+
 const FIELDS = { tenantId: 1, instance: 1, actionName: 1, parameters: 1, sealed: 1 } as const;
 
 /** `SecretRecords` on MongoDB. It goes through all actions by their id, so that it needs no index and costs writes nothing. */
 export class MongoSecretRecords implements SecretRecords {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
+  readonly #recipients: mongoose.mongo.Collection<RecipientFields>;
   readonly #keys: mongoose.mongo.Collection<{ _id: string }>;
   readonly #budgetMs: number;
 
   constructor(db: mongoose.mongo.Db, retryBudgetMs: number) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
+    this.#recipients = db.collection<RecipientFields>(RECIPIENTS);
     this.#keys = db.collection<{ _id: string }>(SHARED_KEYS);
     this.#budgetMs = retryBudgetMs;
   }
@@ -56,6 +73,32 @@ export class MongoSecretRecords implements SecretRecords {
       if (matchedCount > 0 || !isRepeat || sealed === null) return matchedCount > 0;
       // The first try may have changed it, with its answer lost.
       return (await this.#actions.countDocuments({ _id: uuidOf(id), sealed })) > 0;
+    });
+  }
+
+  async recipients(after: string | null, limit: number): Promise<readonly RecipientRecord[]> {
+    const documents = await repeatable(this.#budgetMs, () =>
+      this.#recipients
+        .find(after === null ? {} : { _id: { $gt: after } })
+        .project<RecipientFields>({ kind: 1, tenantId: 1, sealed: 1 })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    return documents.map(({ _id: id, kind, tenantId, sealed }) => ({
+      place: { kind, tenantId, id },
+      sealed,
+    }));
+  }
+
+  async replaceRecipient({ place, ...before }: RecipientRecord, sealed: string): Promise<boolean> {
+    return repeatable(this.#budgetMs, async (isRepeat) => {
+      const { matchedCount } = await this.#recipients.updateOne(
+        { _id: place.id, sealed: before.sealed },
+        { $set: { sealed } },
+      );
+      if (matchedCount > 0 || !isRepeat) return matchedCount > 0;
+      return (await this.#recipients.countDocuments({ _id: place.id, sealed })) > 0;
     });
   }
 

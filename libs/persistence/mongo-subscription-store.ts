@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type mongoose from 'mongoose';
-import type { LifecycleEvent, Notification, Subscriber, Subscription, SubscriptionStore } from '#domain';
+import type {
+  Delivery,
+  LifecycleEvent,
+  Notification,
+  Recipient,
+  Standing,
+  Subscriber,
+  Subscription,
+  SubscriptionStore,
+  Webhook,
+} from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument, type Uuid } from './action-document.js';
 import { indexesOf } from './index-declaration.js';
 import { NOW, inMs, wholeMs } from './pipeline.js';
@@ -8,18 +18,29 @@ import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead, repeatedWrite } from './write-retry.js';
 
-type SubscriptionDocument = Omit<Subscription, 'id'> & {
-  readonly _id: string;
-  /** The newest change of an action that was seen for it. */
+/** The collection of subscriptions and webhooks. */
+export const RECIPIENTS = 'subscriptions';
+
+interface Progress {
   readonly seenAt: Date;
   /** Absent until it has expired and its history is on record. */
   readonly endedAt?: Date;
-};
+  /** Until then it is told of no change: it could not be reached, or a webhook is being told, or was just now. */
+  readonly heldUntil?: Date | null;
+  /** Who holds a webhook: another one each time. */
+  readonly turn?: string;
+}
+
+/** A recipient as it is stored. */
+type Stored<R extends Recipient> = Omit<R, 'id'> & Progress & { readonly _id: string };
+type SubscriptionDocument = Stored<Subscription>;
+type WebhookDocument = Stored<Webhook>;
+type RecipientDocument = SubscriptionDocument | WebhookDocument;
 
 type NotificationDocument = Omit<Notification, 'id'> & {
   readonly _id: string;
-  /** Which of the action's changes; 0 for a lifecycle event. */
-  readonly step: number;
+  /** When what it tells of happened: the order in which a recipient is told. */
+  readonly at: Date;
   readonly state: 'waiting' | 'delivered' | 'dead';
   /** Who may write what became of it: another one each time it is taken. */
   readonly turn: string | null;
@@ -28,16 +49,23 @@ type NotificationDocument = Omit<Notification, 'id'> & {
   readonly purgeAt: Date | null;
 };
 
-const SUBSCRIPTIONS = 'subscriptions';
 const NOTIFICATIONS = 'notifications';
-export const SUBSCRIPTION_INDEXES = indexesOf(SUBSCRIPTIONS, {
-  key: { tenantId: 1, appId: 1, createdAt: 1 },
-});
+/**
+ * Seconds that a subscription stays on record after its end: a notification may be tried for a week, and be a dead letter
+ * that can be replayed for 30 days then.
+ */
+const ENDED_KEPT_SECONDS = 40 * 86_400;
+export const SUBSCRIPTION_INDEXES = indexesOf(
+  RECIPIENTS,
+  { key: { tenantId: 1, appId: 1, createdAt: 1 } },
+  { key: { endedAt: 1 }, expireAfterSeconds: ENDED_KEPT_SECONDS },
+);
 const WAITING = { state: 'waiting' } as const;
 /** MongoDB removes a record some time after it was delivered. */
 export const NOTIFICATION_INDEXES = indexesOf(
   NOTIFICATIONS,
-  { key: { nextAt: 1, _id: 1 }, partialFilterExpression: WAITING },
+  // Who has something waiting, and what of it comes first.
+  { key: { state: 1, subscriptionId: 1, at: 1, step: 1 }, partialFilterExpression: WAITING },
   { key: { subscriptionId: 1, actionId: 1, step: 1 }, partialFilterExpression: WAITING },
   { key: { tenantId: 1, deadAt: -1 }, partialFilterExpression: { state: 'dead' } },
   { key: { purgeAt: 1 }, expireAfterSeconds: 0 },
@@ -55,14 +83,22 @@ const THOROUGH_LOOK_BACK_MS = 900_000;
 const DELIVERED_KEPT_MS = 7_200_000;
 const DEAD_KEPT_MS = 30 * 86_400_000;
 const MOST_DEAD_LETTERS = 1000;
+/** Changes that a webhook is told of with one message: people would not read each by itself. */
+const TOLD_TOGETHER = 10;
+/** Recipients that are looked at together for what is to be delivered. */
+const LOOKED_TOGETHER = 10;
+/** Per notification that may be taken, how many are looked at: later ones of the same action are not to be taken. */
+const LOOKED_PER_PLACE = 4;
 
 /**
- * `SubscriptionStore` on MongoDB. A notification has the id of its subscription, action and the change's place in the
+ * `SubscriptionStore` on MongoDB. A notification has the id of its recipient, action and the change's place in the
  * action's own history: whoever finds a change puts it on record at most once, and wherever a process dies the next one
  * finds what it had not.
  */
 export class MongoSubscriptionStore implements SubscriptionStore {
+  readonly #recipients: mongoose.mongo.Collection<RecipientDocument>;
   readonly #subscriptions: mongoose.mongo.Collection<SubscriptionDocument>;
+  readonly #webhooks: mongoose.mongo.Collection<WebhookDocument>;
   readonly #notifications: mongoose.mongo.Collection<NotificationDocument>;
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
   readonly #clock: ServerClock;
@@ -70,7 +106,9 @@ export class MongoSubscriptionStore implements SubscriptionStore {
 
   /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000 */
   constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
-    this.#subscriptions = db.collection<SubscriptionDocument>(SUBSCRIPTIONS);
+    this.#recipients = db.collection<RecipientDocument>(RECIPIENTS);
+    this.#subscriptions = db.collection<SubscriptionDocument>(RECIPIENTS);
+    this.#webhooks = db.collection<WebhookDocument>(RECIPIENTS);
     this.#notifications = db.collection<NotificationDocument>(NOTIFICATIONS);
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
@@ -84,24 +122,22 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async create({ id, ...given }: Omit<Subscription, 'createdAt' | 'renewedAt'>): Promise<Subscription> {
     const now = this.now();
     const document = { _id: id, ...given, createdAt: now, renewedAt: now, seenAt: now };
-    await repeatedWrite(this.#budgetMs, () =>
-      this.#subscriptions.updateOne({ _id: id }, { $setOnInsert: document }, { upsert: true }),
-    );
-    return toSubscription(document);
+    await this.#insert(document);
+    return recipientOf(document);
   }
 
   async of(subscriber: Subscriber): Promise<readonly Subscription[]> {
     const found = await repeatedRead(this.#budgetMs, () =>
       this.#subscriptions.find(this.#ofThe(subscriber)).sort({ createdAt: 1 }).toArray(),
     );
-    return found.map(toSubscription);
+    return found.map((one) => recipientOf(one));
   }
 
   async find(subscriber: Subscriber, id: string): Promise<Subscription | null> {
     const found = await repeatedRead(this.#budgetMs, () =>
       this.#subscriptions.findOne({ ...this.#ofThe(subscriber), _id: id.toLowerCase() }),
     );
-    return found && toSubscription(found);
+    return found && recipientOf(found);
   }
 
   async renew(subscriber: Subscriber, id: string, expiresAt: Date): Promise<Subscription | null> {
@@ -112,7 +148,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
         { returnDocument: 'after' },
       ),
     );
-    return renewed && toSubscription(renewed);
+    return renewed && recipientOf(renewed);
   }
 
   async remove(subscriber: Subscriber, id: string): Promise<boolean> {
@@ -120,31 +156,64 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     const removed = await repeatedWrite(this.#budgetMs, () =>
       this.#subscriptions.findOneAndDelete({ ...this.#ofThe(subscriber), _id: subscriptionId }),
     );
-    if (removed === null) return false;
-    await repeatedWrite(this.#budgetMs, () =>
-      this.#notifications.deleteMany({ subscriptionId, state: 'waiting' }),
-    );
-    return true;
+    if (removed !== null) await this.#forget([subscriptionId]);
+    return removed !== null;
   }
 
-  async standing(): Promise<readonly Subscription[]> {
+  async createWebhook({ id, ...given }: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook> {
+    const now = this.now();
+    const heldUntil = new Date(now.getTime() + pauseMs);
+    const document = { _id: id, ...given, createdAt: now, seenAt: now, heldUntil };
+    await this.#insert(document);
+    return recipientOf(document);
+  }
+
+  async webhooksOf(tenantId: string): Promise<readonly Webhook[]> {
     const found = await repeatedRead(this.#budgetMs, () =>
-      this.#subscriptions.find({ endedAt: { $exists: false } }).toArray(),
+      this.#webhooks.find({ tenantId, kind: 'webhook' }).sort({ createdAt: 1 }).toArray(),
     );
-    return found.map(toSubscription);
+    return found.map((one) => recipientOf(one));
   }
 
-  async byId(id: string): Promise<Subscription | null> {
-    const found = await repeatedRead(this.#budgetMs, () => this.#subscriptions.findOne({ _id: id }));
-    return found && toSubscription(found);
+  async findWebhook(tenantId: string, id: string): Promise<Webhook | null> {
+    const found = await repeatedRead(this.#budgetMs, () =>
+      this.#webhooks.findOne({ tenantId, kind: 'webhook', _id: id.toLowerCase() }),
+    );
+    return found && recipientOf(found);
   }
 
-  async collect(subscription: Subscription, isThorough: boolean): Promise<number> {
-    const { id, tenantId, actionId, createdAt } = subscription;
-    const document = await repeatedRead(this.#budgetMs, () => this.#subscriptions.findOne({ _id: id }));
-    if (document === null) return 0;
+  async moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null> {
+    const moved = await repeatedWrite(this.#budgetMs, () =>
+      this.#webhooks.findOneAndUpdate(
+        { tenantId, kind: 'webhook', _id: id.toLowerCase() },
+        [{ $set: { sealed: { $literal: sealed }, heldUntil: inMs(wholeMs(pauseMs)) } }],
+        { returnDocument: 'after' },
+      ),
+    );
+    return moved && recipientOf(moved);
+  }
+
+  async removeWebhook(tenantId: string, id: string): Promise<boolean> {
+    const webhookId = id.toLowerCase();
+    const removed = await repeatedWrite(this.#budgetMs, () =>
+      this.#webhooks.findOneAndDelete({ tenantId, kind: 'webhook', _id: webhookId }),
+    );
+    if (removed !== null) await this.#forget([webhookId]);
+    return removed !== null;
+  }
+
+  async standing(): Promise<readonly Standing[]> {
+    const found = await repeatedRead(this.#budgetMs, () =>
+      this.#recipients.find({ endedAt: { $exists: false } }).toArray(),
+    );
+    return found.map((document) => ({ ...recipientOf<Recipient>(document), seenAt: document.seenAt }));
+  }
+
+  async collect(recipient: Standing, isThorough: boolean): Promise<number> {
+    const { id, tenantId, createdAt, seenAt } = recipient;
+    const actionId = recipient.kind === 'subscription' ? recipient.actionId : null;
     const backMs = isThorough ? THOROUGH_LOOK_BACK_MS : LOOK_BACK_MS;
-    let from = new Date(Math.max(createdAt.getTime(), document.seenAt.getTime() - backMs));
+    let from = new Date(Math.max(createdAt.getTime(), seenAt.getTime() - backMs));
     let after: Uuid | null = null;
     let collected = 0;
     for (;;) {
@@ -156,7 +225,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
       const page = await repeatedRead(this.#budgetMs, () =>
         this.#actions
           .find({ $and: [{ tenantId }, one, position] })
-          .project<Pick<ActionDocument, '_id' | 'lastActionAt' | 'states'>>({ lastActionAt: 1, states: 1 })
+          .project<ChangedAction>(CHANGED_FIELDS)
           .sort({ lastActionAt: 1, _id: -1 })
           .hint(actionId === null ? CHANGED_INDEX : { _id: 1 })
           .limit(COLLECTED_AT_ONCE)
@@ -165,11 +234,12 @@ export class MongoSubscriptionStore implements SubscriptionStore {
       const last = page.at(-1);
       if (last === undefined) return collected;
       const { _id: lastId, lastActionAt } = last;
-      collected += await this.#record(subscription, page);
+      collected += await this.#record(recipient, page);
       // Not before they are on record: who dies between is followed by one that finds them again.
-      await repeatable(this.#budgetMs, () =>
-        this.#subscriptions.updateOne({ _id: id }, { $max: { seenAt: lastActionAt } }),
-      );
+      if (lastActionAt > seenAt)
+        await repeatable(this.#budgetMs, () =>
+          this.#recipients.updateOne({ _id: id }, { $max: { seenAt: lastActionAt } }),
+        );
       if (page.length < COLLECTED_AT_ONCE) return collected;
       from = lastActionAt;
       after = lastId;
@@ -178,80 +248,80 @@ export class MongoSubscriptionStore implements SubscriptionStore {
 
   async addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void> {
     const id = `${subscription.id}.${event}.${key}`;
-    await this.#add([this.#notification(subscription, { id, actionId: null, event, step: 0 })]);
+    const what = { id, actionId: null, event, step: 0, at: this.now() };
+    await this.#add([this.#notification(subscription, what)]);
   }
 
   async end({ id }: Subscription): Promise<void> {
     await repeatable(this.#budgetMs, () =>
       // Not one that was renewed meanwhile.
-      this.#subscriptions.updateOne({ _id: id, $expr: { $lte: ['$expiresAt', NOW] } }, [
+      this.#recipients.updateOne({ _id: id, $expr: { $lte: ['$expiresAt', NOW] } }, [
         { $set: { endedAt: NOW } },
       ]),
     );
   }
 
-  async take(limit: number, leaseMs: number): Promise<readonly Notification[]> {
+  async take(limit: number, leaseMs: number): Promise<readonly Delivery[]> {
+    const ids = await repeatedRead(this.#budgetMs, () =>
+      this.#notifications.distinct('subscriptionId', { state: 'waiting' }),
+    );
+    if (ids.length === 0) return [];
+    const recipients = await repeatedRead(this.#budgetMs, () =>
+      this.#recipients.find({ _id: { $in: ids } }).toArray(),
+    );
+    const known = new Set(recipients.map(({ _id }) => _id));
+    // Removed while it was looked for changes of theirs.
+    if (known.size < ids.length) await this.#drop(ids.filter((id) => !known.has(id)));
+    // So that none is always the last.
+    const order = recipients.map((one) => ({ one, at: Math.random() })).toSorted((a, b) => a.at - b.at);
+    const taken: Delivery[] = [];
     const now = this.now();
-    const due = await repeatedRead(this.#budgetMs, () =>
-      this.#notifications
-        .find({ state: 'waiting', nextAt: { $lte: now } })
-        .sort({ nextAt: 1, _id: 1 })
-        .limit(limit)
-        .project<Pick<NotificationDocument, 'subscriptionId' | 'actionId'>>({
-          subscriptionId: 1,
-          actionId: 1,
-        })
-        .toArray(),
-    );
-    const places = new Map(
-      due.map(({ subscriptionId, actionId }) => [
-        `${subscriptionId}/${actionId}`,
-        { subscriptionId, actionId },
-      ]),
-    );
-    const taken = await Promise.all([...places.values()].map((place) => this.#takeFirst(place, leaseMs)));
-    return taken.filter((one) => one !== null);
-  }
-
-  async delivered(notification: Notification): Promise<void> {
-    await this.#write(notification, {
-      state: 'delivered',
-      purgeAt: inMs(DELIVERED_KEPT_MS),
-    });
-    // What waited because of it does so no longer.
-    if (notification.tries > 0)
-      await repeatable(this.#budgetMs, () =>
-        this.#notifications.updateMany(
-          { subscriptionId: notification.subscriptionId, state: 'waiting', turn: null },
-          [{ $set: { nextAt: NOW } }],
-        ),
+    for (let at = 0; at < order.length && taken.length < limit; at += LOOKED_TOGETHER) {
+      const group = order.slice(at, at + LOOKED_TOGETHER).map(({ one }) => one);
+      const share = Math.ceil((limit - taken.length) / group.length);
+      const found = await Promise.all(
+        group.map(async (one) => {
+          const isHeld = one.heldUntil !== undefined && one.heldUntil !== null && one.heldUntil > now;
+          if (one.kind === 'subscription') return this.#takeOf(recipientOf(one), isHeld, share, leaseMs);
+          return isHeld ? [] : this.#takeTogether(recipientOf(one), leaseMs);
+        }),
       );
+      taken.push(...found.flat());
+    }
+    return taken;
   }
 
-  async postpone(notification: Notification, ms: number, problem: string): Promise<void> {
+  async delivered({ recipient, notifications }: Delivery, pauseMs: number): Promise<void> {
+    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(DELIVERED_KEPT_MS) });
+    const isWebhook = recipient.kind === 'webhook';
+    // What waited because of it does so no longer.
+    if (isWebhook || notifications.some(({ tries, actionId }) => tries > 0 && actionId !== null))
+      await this.#hold(recipient, isWebhook ? inMs(wholeMs(pauseMs)) : null);
+  }
+
+  async postpone({ recipient, notifications }: Delivery, ms: number, problem: string): Promise<void> {
     const nextAt = inMs(wholeMs(ms));
-    await this.#write(notification, {
-      nextAt,
+    const ofChanges = notifications.some(({ actionId }) => actionId !== null);
+    // First: who finds it waiting again has to find that it is held. The receiver is away for all of them.
+    if (ofChanges)
+      await this.#hold(recipient, recipient.kind === 'webhook' ? nextAt : { $max: ['$heldUntil', nextAt] });
+    await this.#write(notifications, {
+      nextAt: ofChanges ? NOW : nextAt,
       tries: { $add: ['$tries', 1] },
       problem: { $literal: problem },
     });
-    // The receiver is away for all of them; and what comes after it of its action has to wait for it.
-    await repeatable(this.#budgetMs, () =>
-      this.#notifications.updateMany(
-        { subscriptionId: notification.subscriptionId, state: 'waiting', turn: null },
-        [{ $set: { nextAt: { $max: ['$nextAt', nextAt] } } }],
-      ),
-    );
   }
 
-  bury(notification: Notification, problem: string): Promise<boolean> {
-    return this.#write(notification, {
+  async bury({ recipient, notifications }: Delivery, problem: string): Promise<number> {
+    const buried = await this.#write(notifications, {
       state: 'dead',
       deadAt: NOW,
       tries: { $add: ['$tries', 1] },
       problem: { $literal: problem },
       purgeAt: inMs(DEAD_KEPT_MS),
     });
+    if (recipient.kind === 'webhook') await this.#hold(recipient, null);
+    return buried;
   }
 
   async deadLetters(tenantId: string): Promise<readonly Notification[]> {
@@ -269,7 +339,13 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     const letter = await repeatedRead(this.#budgetMs, () =>
       this.#notifications.findOne({ tenantId, state: 'dead', _id: id }),
     );
-    if (letter === null || (await this.byId(letter.subscriptionId)) === null) return false;
+    if (letter === null) return false;
+    const { subscriptionId } = letter;
+    // Whoever replays it knows that the receiver is back.
+    const { matchedCount } = await repeatedWrite(this.#budgetMs, () =>
+      this.#recipients.updateOne({ _id: subscriptionId }, { $set: { heldUntil: null } }),
+    );
+    if (matchedCount === 0) return false;
     await repeatedWrite(this.#budgetMs, () =>
       this.#notifications.updateOne({ tenantId, state: 'dead', _id: id }, [
         {
@@ -289,20 +365,44 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   #ofThe({ tenantId, appId }: Subscriber): mongoose.mongo.Filter<SubscriptionDocument> {
-    return { tenantId, appId, $expr: { $gt: ['$expiresAt', NOW] } };
+    return { tenantId, appId, kind: 'subscription', $expr: { $gt: ['$expiresAt', NOW] } };
   }
 
-  async #record(
-    subscription: Subscription,
-    actions: readonly Pick<ActionDocument, '_id' | 'states'>[],
-  ): Promise<number> {
-    const { id, changeTypes, createdAt, expiresAt } = subscription;
-    const wanted = actions.flatMap(({ _id, states }) =>
-      states.flatMap(({ updatedAt }, step) => {
+  async #insert({ _id, ...document }: RecipientDocument): Promise<void> {
+    await repeatedWrite(this.#budgetMs, () =>
+      this.#recipients.updateOne({ _id }, { $setOnInsert: document }, { upsert: true }),
+    );
+  }
+
+  /** What waits for recipients that are gone goes, too. */
+  async #forget(ids: readonly string[]): Promise<void> {
+    await repeatedWrite(this.#budgetMs, () =>
+      this.#notifications.deleteMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }),
+    );
+  }
+
+  /** What waits for recipients that are gone is as good as delivered: a worker may remove nothing. */
+  async #drop(ids: readonly string[]): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#notifications.updateMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }, [
+        { $set: { state: 'delivered', purgeAt: NOW } },
+      ]),
+    );
+  }
+
+  async #hold({ id }: Recipient, heldUntil: unknown): Promise<void> {
+    await repeatable(this.#budgetMs, () =>
+      this.#recipients.updateOne({ _id: id }, [{ $set: { heldUntil } }]),
+    );
+  }
+
+  async #record(recipient: Recipient, actions: readonly ChangedAction[]): Promise<number> {
+    const wanted = actions.flatMap(({ _id, ...action }) =>
+      action.states.flatMap(({ updatedAt: at }, step) => {
+        if (!wants(recipient, action, step)) return [];
         const event = step === 0 ? ('created' as const) : ('updated' as const);
         const actionId = _id.toString();
-        const isWanted = changeTypes.includes(event) && updatedAt >= createdAt && updatedAt <= expiresAt;
-        return isWanted ? [{ id: `${id}.${actionId}.${step}`, actionId, event, step }] : [];
+        return [{ id: `${recipient.id}.${actionId}.${step}`, actionId, event, step, at }];
       }),
     );
     if (wanted.length === 0) return 0;
@@ -314,7 +414,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
     const known = new Set(there.map(({ _id }) => _id));
     const fresh = wanted.filter((one) => !known.has(one.id));
-    await this.#add(fresh.map((one) => this.#notification(subscription, one)));
+    await this.#add(fresh.map((one) => this.#notification(recipient, one)));
     return fresh.length;
   }
 
@@ -331,8 +431,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   #notification(
-    { id: subscriptionId, tenantId, appId }: Subscription,
-    { id, ...what }: Pick<Notification, 'id' | 'actionId' | 'event'> & { readonly step: number },
+    { id: subscriptionId, tenantId, appId }: Recipient,
+    {
+      id,
+      ...what
+    }: Pick<NotificationDocument, 'actionId' | 'event' | 'step' | 'at'> & { readonly id: string },
   ): NotificationDocument {
     const now = this.now();
     const begun = {
@@ -346,13 +449,45 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     return { _id: id, subscriptionId, tenantId, appId, ...what, ...begun, createdAt: now, nextAt: now };
   }
 
-  /** The oldest of its action, if its time has come and nobody else has it. */
+  /** Of each action the oldest, if its time has come and nobody else has it. */
+  async #takeOf(
+    subscription: Subscription,
+    isHeld: boolean,
+    limit: number,
+    leaseMs: number,
+  ): Promise<readonly Delivery[]> {
+    const due = await repeatedRead(this.#budgetMs, () =>
+      this.#notifications
+        .find({
+          state: 'waiting',
+          subscriptionId: subscription.id,
+          // What was postponed of them waits by itself: it goes to another address.
+          ...(isHeld ? { actionId: null } : {}),
+          $expr: { $lte: ['$nextAt', NOW] },
+        })
+        .sort({ at: 1, step: 1 })
+        .limit(limit * LOOKED_PER_PLACE)
+        .project<Pick<NotificationDocument, 'actionId'>>({ actionId: 1 })
+        .toArray(),
+    );
+    const places = [...new Set(due.map(({ actionId }) => actionId))].slice(0, limit);
+    const taken = await Promise.all(
+      places.map((actionId) => this.#takeFirst(subscription.id, actionId, leaseMs)),
+    );
+    return taken.flatMap((one) => (one === null ? [] : [{ recipient: subscription, notifications: [one] }]));
+  }
+
   async #takeFirst(
-    place: Pick<NotificationDocument, 'subscriptionId' | 'actionId'>,
+    subscriptionId: string,
+    actionId: string | null,
     leaseMs: number,
   ): Promise<Notification | null> {
     const first = await repeatedRead(this.#budgetMs, () =>
-      this.#notifications.findOne({ ...place, state: 'waiting' }, { sort: { step: 1 } }),
+      this.#notifications.findOne(
+        { subscriptionId, actionId, state: 'waiting' },
+        // Of lifecycle events, which are no history, the one that waits longest.
+        { sort: actionId === null ? { nextAt: 1 } : { step: 1 } },
+      ),
     );
     if (first === null) return null;
     const { _id } = first;
@@ -368,42 +503,95 @@ export class MongoSubscriptionStore implements SubscriptionStore {
         { returnDocument: 'after' },
       ),
     );
-    if (isTaken !== null) return toNotification(isTaken);
-    // It would be in the way of others again at once.
-    await repeatable(this.#budgetMs, () =>
-      this.#notifications.updateMany({ ...place, state: 'waiting', turn: null, step: { $gt: first.step } }, [
-        { $set: { nextAt: { $max: ['$nextAt', first.nextAt] } } },
-      ]),
-    );
-    return null;
+    return isTaken && toNotification(isTaken);
   }
 
-  /** Of whoever had the last turn alone. */
-  async #write(notification: Notification, changes: Readonly<Record<string, unknown>>): Promise<boolean> {
-    const turn = turns.get(notification) ?? null;
+  /** The oldest there are, of all actions, if nobody else tells it of some. */
+  async #takeTogether(webhook: Webhook, leaseMs: number): Promise<readonly Delivery[]> {
+    const turn = randomUUID();
     const { matchedCount } = await repeatable(this.#budgetMs, () =>
-      this.#notifications.updateOne({ _id: notification.id, state: 'waiting', turn }, [
-        { $set: { ...changes, turn: null } },
-      ]),
+      this.#recipients.updateOne(
+        {
+          _id: webhook.id,
+          $expr: { $or: [{ $lte: [{ $ifNull: ['$heldUntil', NOW] }, NOW] }, { $eq: ['$turn', turn] }] },
+        },
+        [{ $set: { turn, heldUntil: inMs(leaseMs) } }],
+      ),
     );
-    return matchedCount > 0;
+    if (matchedCount === 0) return [];
+    const oldest = await repeatedRead(this.#budgetMs, () =>
+      this.#notifications
+        .find({ state: 'waiting', subscriptionId: webhook.id })
+        .sort({ at: 1, step: 1 })
+        .limit(TOLD_TOGETHER)
+        .toArray(),
+    );
+    await repeatable(this.#budgetMs, () =>
+      this.#notifications.updateMany(
+        { _id: { $in: oldest.map(({ _id }) => _id) }, state: 'waiting' },
+        { $set: { turn } },
+      ),
+    );
+    if (oldest.length === 0) await this.#hold(webhook, null);
+    return oldest.length === 0
+      ? []
+      : [{ recipient: webhook, notifications: oldest.map((one) => toNotification({ ...one, turn })) }];
   }
+
+  /** Of whoever had the last turn alone. Returns how many it were. */
+  async #write(
+    notifications: readonly Notification[],
+    changes: Readonly<Record<string, unknown>>,
+  ): Promise<number> {
+    const of = new Map<string, string[]>();
+    for (const one of notifications) {
+      const turn = turns.get(one) ?? '';
+      of.set(turn, [...(of.get(turn) ?? []), one.id]);
+    }
+    let written = 0;
+    for (const [turn, ids] of of) {
+      const { matchedCount } = await repeatable(this.#budgetMs, () =>
+        this.#notifications.updateMany({ _id: { $in: ids }, state: 'waiting', turn }, [
+          { $set: { ...changes, turn: null } },
+        ]),
+      );
+      written += matchedCount;
+    }
+    return written;
+  }
+}
+
+/** What of an action decides who is told of its changes. */
+type ChangedAction = Pick<ActionDocument, '_id' | 'lastActionAt' | 'states' | 'phase' | 'instance'>;
+const CHANGED_FIELDS = { lastActionAt: 1, states: 1, phase: 1, instance: 1 } as const;
+
+function wants(
+  recipient: Recipient,
+  { states, phase, instance }: Omit<ChangedAction, '_id'>,
+  step: number,
+): boolean {
+  const state = states[step];
+  if (state === undefined || state.updatedAt < recipient.createdAt) return false;
+  if (recipient.kind === 'subscription') {
+    const { changeTypes, expiresAt } = recipient;
+    return changeTypes.includes(step === 0 ? 'created' : 'updated') && state.updatedAt <= expiresAt;
+  }
+  const { states: wanted, phases, providers } = recipient.filter;
+  if (!wanted.includes(state.status) || providers?.includes(instance) === false) return false;
+  // It is the last change there is, so that the phase is the one that it ended in.
+  return state.status !== 'Failed' || phases === null || phases.some((one) => one === phase);
 }
 
 /** The turn in which a notification was taken. */
 const turns = new WeakMap<Notification, string>();
 
-function toSubscription({
-  _id,
-  seenAt: _seenAt,
-  endedAt: _endedAt,
-  ...rest
-}: SubscriptionDocument): Subscription {
-  return { id: _id, ...rest };
+function recipientOf<R extends Recipient>(document: Stored<R>): R {
+  const { _id, seenAt: _seenAt, endedAt: _endedAt, heldUntil: _heldUntil, turn: _turn, ...rest } = document;
+  return { id: _id, ...rest } as unknown as R;
 }
 
 function toNotification(document: NotificationDocument): Notification {
-  const { _id, step: _step, state: _state, turn, nextAt: _nextAt, purgeAt: _purgeAt, ...rest } = document;
+  const { _id, at: _at, state: _state, turn, nextAt: _nextAt, purgeAt: _purgeAt, ...rest } = document;
   const notification = { id: _id, ...rest };
   if (turn !== null) turns.set(notification, turn);
   return notification;

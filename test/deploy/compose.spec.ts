@@ -144,7 +144,8 @@ describe('docker-compose.yml', () => {
     for (const [name, value] of named) expect(composeText).toContain(`\${${name}:-${value}}`);
     const passedOn = ['PUBLIC_URL', 'RIPOSTE_TRUSTED_PROXIES', 'RIPOSTE_DRAIN_MS', 'RIPOSTE_LOG_LEVEL'];
     expect(Object.keys(api.environment ?? {})).toEqual(expect.arrayContaining(passedOn));
-    expect(Object.keys(worker.environment ?? {})).toContain('RIPOSTE_LOG_LEVEL');
+    for (const name of ['PUBLIC_URL', 'RIPOSTE_LOG_LEVEL'])
+      expect(Object.keys(worker.environment ?? {})).toContain(name);
   });
 
   it('runs MongoDB 7 or later as a replica set of one', () => {

@@ -9,6 +9,7 @@ import { newClientSecret } from '#auth';
 import { CONSOLE_APP_ID } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
+import { TeamsWorkflow } from '../simulators/teams/workflow.js';
 import { riposte } from '../support/cli.js';
 import type { Client, GraphError } from '../support/client.js';
 import { ConsoleClient } from '../support/console-client.js';
@@ -39,6 +40,9 @@ const ROUTES: Readonly<Record<string, AuditKind | null>> = {
   'POST /beta/subscriptions': 'subscription.created',
   'PATCH /beta/subscriptions/{id}': 'subscription.renewed',
   'DELETE /beta/subscriptions/{id}': 'subscription.removed',
+  'POST /api/v1/webhooks': 'webhook.created',
+  'PATCH /api/v1/webhooks/{id}': 'webhook.moved',
+  'DELETE /api/v1/webhooks/{id}': 'webhook.removed',
   'POST /api/v1/notifications/deadLetters/{id}/replay': 'notification.replayed',
   'POST /api/v1/session': 'session.begun',
   'PUT /api/v1/session/tenant': 'session.tenantChanged',
@@ -99,6 +103,9 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
     ['subscription.created', TENANT_A, { by: US, details: { resource: 'security/securityActions' } }],
     ['subscription.renewed', TENANT_A, { by: US }],
     ['subscription.removed', TENANT_A, { by: US }],
+    ['webhook.created', TENANT_A, { by: US, details: { name: 'SOC', template: 'teams' } }],
+    ['webhook.moved', TENANT_A, { by: US, details: { host: expect.any(String) as string } }],
+    ['webhook.removed', TENANT_A, { by: US }],
     ['notification.replayed', TENANT_A, { by: US }],
     ['session.refused', TENANT_A, { by: { ...ADA, user: null }, about: { [OPERATOR]: 'ada' } }],
     ['session.begun', TENANT_A, { by: ADA, about: { [OPERATOR]: 'ada' } }],
@@ -124,6 +131,7 @@ let database: Database;
 let client: Client;
 let auditor: Client;
 let receiver: NotificationReceiver;
+let teams: TeamsWorkflow;
 let dir: string;
 /** Of both chains and tenants, once all is there. */
 let entries: readonly AuditEntry[];
@@ -131,6 +139,7 @@ let entries: readonly AuditEntry[];
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-audit-'));
   receiver = await NotificationReceiver.start();
+  teams = await TeamsWorkflow.start();
   stack = await Stack.start({
     config: `
 providers:
@@ -144,7 +153,7 @@ notifications: { network: { allow: ['127.0.0.0/8'] }, tryMinutes: 0.01 }
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   client = await stack.client();
   auditor = await stack.client({ roles: ['Audit.Read.All', 'Riposte.Operator'] });
-  await Promise.all([peopleDo(), actionsDo(), subscriptionsDo(), tokenIsIssued()]);
+  await Promise.all([peopleDo(), actionsDo(), subscriptionsDo(), webhooksDo(), tokenIsIssued()]);
   entries = await eventually(async () => {
     const found = await recorded();
     return ENTRIES.every(([kind, chain]) => found.some((one) => one.kind === kind && one.chain === chain))
@@ -156,6 +165,7 @@ afterAll(async () => {
   await database.close();
   await stack.stop();
   await receiver.stop();
+  await teams.stop();
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -229,6 +239,17 @@ async function subscriptionsDo(): Promise<void> {
   }, 30_000);
   expect((await client.request('POST', `${letters}/${letter?.id}/replay`)).status).toBe(204);
   expect((await client.request('DELETE', at)).status).toBe(204);
+}
+
+async function webhooksDo(): Promise<void> {
+  const url = `${teams.url}&key=${SECRET}`;
+  const wish = { name: 'SOC', template: 'teams', url, authorization: SECRET };
+  const made = await auditor.post<{ readonly id: string }>(wish, '/api/v1/webhooks');
+  expect(made).toMatchObject({ status: 201 });
+  const at = `/api/v1/webhooks/${made.body.id}`;
+  const moving = { body: JSON.stringify({ url }), headers: { 'content-type': 'application/json' } };
+  expect((await auditor.request('PATCH', at, moving)).status).toBe(200);
+  expect((await auditor.request('DELETE', at)).status).toBe(204);
 }
 
 async function tokenIsIssued(): Promise<void> {

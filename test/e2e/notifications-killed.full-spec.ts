@@ -4,6 +4,7 @@ import type { Client } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
+import { SlackChannel } from '../simulators/slack/channel.js';
 
 /** Workers that die while changes are to be told. */
 
@@ -17,20 +18,23 @@ notifications: { network: { allow: ['127.0.0.0/8'] } }
 
 let stack: Stack;
 let receiver: NotificationReceiver;
+let slack: SlackChannel;
 let client: Client;
 
 beforeAll(async () => {
   receiver = await NotificationReceiver.start();
+  slack = await SlackChannel.start();
   stack = await Stack.start({ config, workers: 2 });
   client = await stack.client();
 });
 afterAll(async () => {
   await stack.stop();
   await receiver.stop();
+  await slack.stop();
 });
 
-describe('a subscriber', () => {
-  it('is told every change of every action, in order, although workers are killed all the time', async () => {
+describe('a subscriber, and people in Slack,', () => {
+  it('are told every change of every action, in order, although workers are killed all the time', async () => {
     const { status } = await client.post(
       {
         changeType: 'created,updated',
@@ -41,6 +45,9 @@ describe('a subscriber', () => {
       '/beta/subscriptions',
     );
     expect(status).toBe(201);
+    const operator = await stack.client({ roles: ['Riposte.Operator'] });
+    const webhook = { name: 'SOC', template: 'slack', url: slack.url };
+    expect((await operator.post(webhook, '/api/v1/webhooks')).status).toBe(201);
     const ids: string[] = [];
     for (let kill = 0; kill < KILLS; kill += 1) {
       ids.push(
@@ -64,5 +71,7 @@ describe('a subscriber', () => {
     };
     await eventually(() => ids.every((id) => firstsOf(id).length === 3), 120_000);
     expect(ids.map(firstsOf)).toEqual(ids.map(() => ['created', 'updated', 'updated']));
-  }, 240_000);
+    const inSlack = (): ReadonlySet<string> => new Set(slack.seen.flatMap(({ code }) => code));
+    await eventually(() => ids.every((id) => inSlack().has(id)), 120_000);
+  }, 400_000);
 });

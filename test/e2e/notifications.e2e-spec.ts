@@ -1,9 +1,11 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import type { Answer, Client, GraphError } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 import { NotificationReceiver, isSignedWith } from '../simulators/notification-receiver/receiver.js';
+import { SlackChannel } from '../simulators/slack/channel.js';
 
 /** Change notifications after Microsoft Graph's, from the product as it runs to a receiver of their own. */
 
@@ -235,6 +237,18 @@ describe('what a subscriber is told', () => {
     expect(receiver.changesOf(id)).toEqual(['created', 'updated', 'updated']);
   });
 
+  it('comes although Redis forgot everything meanwhile', async () => {
+    await subscribed();
+    receiver.refusals = [503];
+    const id = await client.act('BlockIp', { IP: '1.2.3.9' });
+    await eventually(() => receiver.refusals.length === 0, 20_000);
+    const redis = new Redis(stack.redis.url);
+    await redis.flushall();
+    redis.disconnect();
+    await eventually(() => receiver.changesOf(id).length === 3, 20_000);
+    expect(receiver.changesOf(id)).toEqual(['created', 'updated', 'updated']);
+  });
+
   it('is a dead letter after its time, of which the subscriber hears, and which can be delivered again', async () => {
     const made = await subscribed({ changeType: 'created', lifecycleNotificationUrl: receiver.url });
     const { port } = receiver;
@@ -273,5 +287,73 @@ describe('what a subscriber is told', () => {
       receiver.taken.filter((one) => one.subscriptionId === made.id).map((one) => one.lifecycleEvent);
     await eventually(() => told().includes('subscriptionRemoved'), 20_000);
     expect((await client.request('GET', `/beta/subscriptions/${made.id}`)).status).toBe(404);
+  });
+});
+
+describe('a webhook of an operator', () => {
+  interface Webhook {
+    readonly id: string;
+    readonly [key: string]: unknown;
+  }
+  const WEBHOOKS = '/api/v1/webhooks';
+  let operator: Client;
+  let slack: SlackChannel;
+  beforeAll(async () => {
+    operator = await stack.client({ roles: ['Riposte.Operator'] });
+    slack = await SlackChannel.start();
+  });
+  afterAll(() => slack.stop());
+
+  it('tells a Slack channel of what became of actions, and is shown without its address', async () => {
+    const wish = { name: 'SOC', template: 'slack', url: slack.url, providers: ['mock'] };
+    const made = await operator.post<Webhook>(wish, WEBHOOKS);
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        template: 'slack',
+        host: new URL(slack.url).host,
+        states: ['Completed', 'Failed'],
+        phases: null,
+        providers: ['mock'],
+        problem: null,
+      },
+    });
+    const path = `${WEBHOOKS}/${made.body.id}`;
+    expect((await operator.request('GET', path)).body).toEqual(made.body);
+    expect((await operator.request('GET', WEBHOOKS)).body).toEqual({ value: [made.body] });
+    expect(JSON.stringify(made.body)).not.toContain('services');
+    const id = await client.act('BlockIp', { IP: '1.2.3.10' });
+    const seen = await eventually(() => slack.seen.find(({ code }) => code.includes(id)), 20_000);
+    expect(seen.code).toEqual(expect.arrayContaining(['BlockIp', 'IP', '1.2.3.10']));
+
+    const stranger = await stack.client({ tenant: TENANT_B, roles: ['Riposte.Operator'] });
+    for (const method of ['GET', 'DELETE']) expect((await stranger.request(method, path)).status).toBe(404);
+    expect((await stranger.request('GET', WEBHOOKS)).body).toEqual({ value: [] });
+    for (const role of ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All'])
+      expect((await (await stack.client({ roles: [role] })).request('GET', path)).status).toBe(403);
+    expect((await operator.request('DELETE', path)).status).toBe(204);
+    expect((await operator.request('GET', path)).status).toBe(404);
+  });
+
+  it.each([
+    ['mail to nobody', { template: 'email' }, 'to is needed'],
+    [
+      'mail to several lines',
+      { template: 'email', to: ['a@b.example\r\nBcc: c@d.example'] },
+      'mail addresses',
+    ],
+    ['addresses where there is no mail', { to: ['a@b.example'] }, 'are for the template email'],
+    ['a template that is not there', { template: 'pager' }, 'template'],
+    ['a state that is not there', { states: ['Done'] }, 'states'],
+    ['a provider that the tenant does not have', { providers: ['nowhere'] }, 'the tenant has no nowhere'],
+    ['an address that may not be called', { url: 'https://10.0.0.1/' }, 'notifications.network.allow'],
+    ['an address that does not take it', { url: 'elsewhere' }, 'answered with HTTP 404'],
+  ])('is refused for %s', async (_what, given: Record<string, unknown>, why) => {
+    const url = given['url'] === 'elsewhere' ? `${slack.url}/elsewhere` : (given['url'] ?? slack.url);
+    const wish = { name: 'SOC', template: 'slack', ...given, url };
+    expect(await operator.post<GraphError>(wish, WEBHOOKS)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalidRequest', message: expect.stringContaining(why) as string } },
+    });
   });
 });

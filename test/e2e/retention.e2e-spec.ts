@@ -32,6 +32,12 @@ describe('a worker with a retention', () => {
     const open = await client.act('LongRunning', { durationMs: 600_000 });
     const before = await client.ended(done);
     await client.inPhase(open, 'waitingOnVendor');
+    // What the audit record does not have yet stays, and the next pass after that is a minute away.
+    const auditor = await stack.client({ roles: ['Audit.Read.All'] });
+    await eventually(async () => {
+      const lines = (await auditor.request<string>('GET', '/api/v1/audit')).body.split('\n');
+      return lines.some((line) => line.includes('action.ended') && line.includes(done));
+    });
     // The next pass of this one is a minute away; a stopped worker gives the work to the next.
     await stack.workers[0]?.end();
     const worker = stack.startWorker();

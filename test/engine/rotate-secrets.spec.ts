@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -13,7 +14,10 @@ import { Type, defineProvider } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
 import { createLogger } from '#telemetry';
 import { CALLER, freshDatabaseUri, newAction } from '../support/database.js';
+import { subscriptionsOf, webhooksOf } from '../support/notifier.js';
 import { FINGERPRINT_KEY, localKey } from '../support/secrets.js';
+import { MailApi } from '../simulators/mail-api/mail-api.js';
+import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 
 /** Exchanging the key of an installation, on a database of its own each. */
 
@@ -179,6 +183,59 @@ describe('rotating', () => {
     expect((await database.actions.find(CALLER.tenantId, others))?.sealed).toBeNull();
   });
 
+  it('brings subscriptions and webhooks under it, the ended ones as well, which go on as before', async () => {
+    const receiver = await NotificationReceiver.start();
+    onTestFinished(() => receiver.stop());
+    const { tenantId, appId } = CALLER;
+    const subscriber = { tenantId, appId };
+    const wish = {
+      actionId: null,
+      changeTypes: ['created'],
+      notificationUrl: receiver.url,
+      lifecycleNotificationUrl: null,
+      clientState: 'canary',
+      expiresAt: new Date(Date.now() + 60_000),
+    } as const;
+    const { recipient } = await subscriptionsOf(database, { seal: before }).create(subscriber, {
+      ...wish,
+      id: randomUUID(),
+    });
+    const ended = await subscriptionsOf(database, { seal: before }).create(subscriber, {
+      ...wish,
+      id: randomUUID(),
+    });
+    await db()
+      .collection<{ _id: string }>('subscriptions')
+      .updateOne({ _id: ended.recipient.id }, { $set: { endedAt: new Date(), expiresAt: new Date(0) } });
+    const mail = await MailApi.start();
+    onTestFinished(() => mail.stop());
+    const { url, authorization } = mail;
+    const webhook = await webhooksOf(database, before).create(subscriber, {
+      id: randomUUID(),
+      name: 'SOC',
+      form: { template: 'email', from: 'a@example.org', to: ['b@example.org'] },
+      filter: { states: ['Failed'], phases: null, providers: null },
+      url,
+      authorization,
+    });
+    expect((await rotation(both).report()).keys).toEqual(new Map([[first.id, 3]]));
+    expect(await rotation(both).rotate(false)).toMatchObject({
+      rewrapped: 3,
+      failed: new Map(),
+      after: { keys: new Map([[second.id, 3]]) },
+    });
+    expect(await rotation(both).rotate(false)).toMatchObject({ rewrapped: 0 });
+    const manage = subscriptionsOf(database, { seal: after });
+    expect(await manage.get(subscriber, recipient.id)).toMatchObject({
+      secrets: { clientState: 'canary' },
+      problem: null,
+    });
+    expect(await webhooksOf(database, after).get(tenantId, webhook.recipient.id)).toMatchObject({
+      secrets: { url, authorization },
+      problem: null,
+    });
+  });
+
   it('again changes nothing', async () => {
     await database.sharedKey('fingerprint', before);
     await submitted(before, 'canary');
@@ -200,6 +257,8 @@ describe('rotating', () => {
         if (replaced > 2) throw new OperationalError('serviceNotAvailable', 'away', 5);
         return stored.replace(...args);
       },
+      recipients: (...args) => stored.recipients(...args),
+      replaceRecipient: (...args) => stored.replaceRecipient(...args),
       sharedKeys: () => stored.sharedKeys(),
       replaceSharedKey: (...args) => stored.replaceSharedKey(...args),
       newSharedKey: () => stored.newSharedKey(),

@@ -21,7 +21,7 @@ export interface Incoming {
 
 type Handler = (incoming: Incoming, response: ServerResponse) => void | Promise<void>;
 
-/** What all simulators are: a real HTTP server on 127.0.0.1, with TLS where it has a certificate. A handler that fails cuts its connection. */
+/** What all simulators are: a real HTTP server on 127.0.0.1, or another loopback address, with TLS where it has a certificate. A handler that fails cuts its connection. */
 export class SimulatorServer {
   readonly #server: Server;
 
@@ -51,11 +51,17 @@ export class SimulatorServer {
   /**
    * @param port 0 takes a free one
    * @param tls certificate and key. Default: plain HTTP
+   * @param host of 127.0.0.0/8. Default 127.0.0.1
    * @throws Error when the port is taken
    */
-  static async start(handle: Handler, port = 0, tls?: ServerOptions): Promise<SimulatorServer> {
+  static async start(
+    handle: Handler,
+    port = 0,
+    tls?: ServerOptions,
+    host = '127.0.0.1',
+  ): Promise<SimulatorServer> {
     const server = new SimulatorServer(handle, tls !== undefined, tls);
-    server.#server.listen(port, '127.0.0.1');
+    server.#server.listen(port, host);
     await once(server.#server, 'listening');
     return server;
   }

@@ -9,7 +9,7 @@ import { printableId } from '../http/printable-id.js';
 import { AUDIT_TRAIL, DEAD_LETTERS } from '../tokens.js';
 import { DeadLetterListDto, toDeadLetter } from './subscription.dto.js';
 
-/** Notifications that could not be delivered, of all applications of the tenant. */
+/** Notifications that could not be delivered, of all applications and webhooks of the tenant. */
 @ApiTags('notifications')
 @Controller('api/v1/notifications/deadLetters')
 export class DeadLettersController {
@@ -34,13 +34,16 @@ export class DeadLettersController {
   @ApiParam({ name: 'id', description: 'As the list has it.' })
   @ApiNoContentResponse({ description: 'It is tried again, as if it were new.' })
   @ApiGraphErrors(401, 403, 500, 503)
-  @ApiGraphError(404, 'The tenant has no such dead letter, or its subscription is gone.')
+  @ApiGraphError(404, 'The tenant has no such dead letter, or its subscription or webhook is gone.')
   async replay(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
     const { tenantId } = callerOf(request);
     const about = { notification: printableId(id) };
     await this.trail.doing(request, { chain: tenantId, kind: 'notification.replayed', about }, async () => {
       if (await this.letters.replay(tenantId, id)) return;
-      throw new UserError('itemNotFound', 'The tenant has no such dead letter, or its subscription is gone.');
+      throw new UserError(
+        'itemNotFound',
+        'The tenant has no such dead letter, or its subscription or webhook is gone.',
+      );
     });
   }
 }

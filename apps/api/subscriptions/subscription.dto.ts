@@ -80,8 +80,8 @@ export class SubscriptionDto {
   changeType!: string;
   @ApiProperty({ type: String, nullable: true, description: 'Never told again: null.' })
   clientState!: null;
-  @ApiProperty()
-  notificationUrl!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'Null where it cannot be opened any more.' })
+  notificationUrl!: string | null;
   @ApiProperty({ type: String, nullable: true })
   lifecycleNotificationUrl!: string | null;
   @ApiProperty({ format: 'date-time' })
@@ -95,6 +95,14 @@ export class SubscriptionDto {
     description: 'What notifications are signed with. Told once, in the answer to the create.',
   })
   '@riposte.signingSecret'?: string;
+  @ApiProperty({
+    name: '@riposte.problem',
+    type: String,
+    required: false,
+    description:
+      'Why nothing is delivered: the key is gone that its addresses are sealed with. Make it anew.',
+  })
+  '@riposte.problem'?: string;
 }
 
 export class SubscriptionListDto {
@@ -107,7 +115,7 @@ export class SubscriptionListDto {
 export class DeadLetterDto {
   @ApiProperty({ description: 'As in the notification itself.' })
   id!: string;
-  @ApiProperty({ format: 'uuid' })
+  @ApiProperty({ format: 'uuid', description: 'The subscription or webhook.' })
   subscriptionId!: string;
   @ApiProperty()
   appId!: string;
@@ -131,17 +139,22 @@ export class DeadLetterListDto {
 }
 
 /** A subscription as Graph shows it. */
-export function toSubscriptionEntity({ subscription, secrets }: OpenedSubscription): SubscriptionDto {
+export function toSubscriptionEntity({
+  recipient: subscription,
+  secrets,
+  problem,
+}: OpenedSubscription): SubscriptionDto {
   return {
     id: subscription.id,
     resource: resourceOf(subscription.actionId),
     applicationId: subscription.appId,
     changeType: subscription.changeTypes.join(','),
     clientState: null,
-    notificationUrl: secrets.notificationUrl,
-    lifecycleNotificationUrl: secrets.lifecycleNotificationUrl,
+    notificationUrl: secrets?.notificationUrl ?? null,
+    lifecycleNotificationUrl: secrets?.lifecycleNotificationUrl ?? null,
     expirationDateTime: subscription.expiresAt.toISOString(),
     creatorId: null,
+    ...(problem === null ? {} : { '@riposte.problem': problem }),
   };
 }
 

@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import mongoose from 'mongoose';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { connectDatabase, type Database } from '#persistence';
+import type { VendorHttpOptions } from '#provider-sdk';
+import { EnvelopeSeal } from '#secrets';
+import { APP, TENANT_A, freshDatabaseUri } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { LOOPBACK, completedAction, notifierOf, subscriptionsOf } from '../support/notifier.js';
+import { localKey } from '../support/secrets.js';
+import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
+
+/** When and where subscribers are told, on a database of its own each. */
+
+const SUBSCRIBER = { tenantId: TENANT_A, appId: APP };
+
+let database: Database;
+let connection: mongoose.Connection;
+let receiver: NotificationReceiver;
+beforeEach(async () => {
+  const uri = freshDatabaseUri();
+  database = await connectDatabase(uri, { appName: 'riposte-test' });
+  connection = await mongoose.createConnection(uri).asPromise();
+  receiver = await NotificationReceiver.start();
+});
+afterEach(async () => {
+  await receiver.stop();
+  await connection.close();
+  await database.close();
+});
+
+const inMs = (ms: number): Date => new Date(Date.now() + ms);
+
+async function subscribe(given: object = {}, manage = subscriptionsOf(database)) {
+  const { recipient } = await manage.create(SUBSCRIBER, {
+    id: randomUUID(),
+    actionId: null,
+    changeTypes: ['created', 'updated'],
+    notificationUrl: receiver.url,
+    lifecycleNotificationUrl: null,
+    clientState: null,
+    expiresAt: inMs(3_600_000),
+    ...given,
+  });
+  return recipient;
+}
+
+const subscriptions = () =>
+  connection.getClient().db(connection.name).collection<{ _id: string }>('subscriptions');
+
+describe('a subscriber whose time comes to an end', () => {
+  const told = (): readonly (string | undefined)[] =>
+    receiver.taken.map(({ lifecycleEvent }) => lifecycleEvent);
+
+  it('is asked once to renew it, again after a renewal, and told when it is over', async () => {
+    const { id: _id } = await subscribe({ lifecycleNotificationUrl: receiver.url, expiresAt: inMs(60_000) });
+    const notifier = notifierOf(database);
+    await notifier.pass();
+    expect(told()).toEqual([]);
+    // Of eleven minutes there is one left.
+    const began = { createdAt: inMs(-600_000), renewedAt: inMs(-600_000) };
+    await subscriptions().updateOne({ _id }, { $set: began });
+    await notifier.pass();
+    await notifier.pass();
+    expect(told()).toEqual(['reauthorizationRequired']);
+    await subscriptionsOf(database).renew(SUBSCRIBER, _id, inMs(120_000));
+    await notifier.pass();
+    expect(told()).toHaveLength(1);
+    await subscriptions().updateOne({ _id }, { $set: began });
+    await notifier.pass();
+    expect(told()).toEqual(['reauthorizationRequired', 'reauthorizationRequired']);
+    await subscriptions().updateOne({ _id }, { $set: { expiresAt: inMs(-1000) } });
+    await notifier.pass();
+    await notifier.pass();
+    expect(told().slice(2)).toEqual(['subscriptionRemoved']);
+  });
+});
+
+describe('a receiver that says when to come back', () => {
+  it('is left alone until then, also with what changes meanwhile', async () => {
+    await subscribe();
+    receiver.beBusy(3);
+    const notifier = notifierOf(database);
+    const first = await completedAction(database);
+    await notifier.pass();
+    const second = await completedAction(database);
+    await eventually(async () => {
+      await notifier.pass();
+      return [first, second].every((id) => receiver.changesOf(id).length === 3);
+    });
+    expect(receiver.early).toBe(0);
+    for (const id of [first, second])
+      expect(receiver.changesOf(id)).toEqual(['created', 'updated', 'updated']);
+  });
+});
+
+describe('a receiver that takes its time', () => {
+  it('keeps no other subscriber waiting', async () => {
+    const slow = await NotificationReceiver.start();
+    slow.held = [];
+    await subscribe({ notificationUrl: slow.url });
+    const notifier = notifierOf(database);
+    notifier.start();
+    try {
+      await completedAction(database);
+      await eventually(() => (slow.held?.length ?? 0) > 0);
+      await subscribe();
+      const id = await completedAction(database);
+      await eventually(() => receiver.changesOf(id).length === 3);
+      // Within the 10 seconds that the slow one has.
+      expect(slow.hungUp).toBe(0);
+    } finally {
+      // Cuts what it holds, so that nobody waits for it.
+      await slow.stop();
+      await notifier.stop();
+    }
+  });
+});
+
+describe('a name that stands for another address when it is called', () => {
+  it('gets nothing there where that may not be called, and what was due once it may', async () => {
+    const outside = await NotificationReceiver.start(receiver.port, '127.0.0.2');
+    onTestFinished(() => outside.stop());
+    const policy = { allow: ['127.0.0.2/32'], ports: [] };
+    let address = '127.0.0.1';
+    const lookUp =
+      (addressOf: () => string): Required<VendorHttpOptions>['resolve'] =>
+      (_name, _options, callback) =>
+        callback(null, [{ address: addressOf(), family: 4 }]);
+    const manage = subscriptionsOf(database, { network: { policy, resolve: lookUp(() => '127.0.0.2') } });
+    const notificationUrl = `http://receiver.test:${receiver.port}/hook`;
+    await subscribe({ notificationUrl, changeTypes: ['created'] }, manage);
+    const id = await completedAction(database);
+    const notifier = notifierOf(database, { network: { policy, resolve: lookUp(() => address) } });
+    await notifier.pass();
+    const waiting = await connection
+      .getClient()
+      .db(connection.name)
+      .collection('notifications')
+      .findOne({ actionId: id });
+    expect(waiting).toMatchObject({
+      problem: 'The address may not be called (notifications.network).',
+    });
+    expect([...receiver.came, ...outside.came]).toEqual([]);
+    address = '127.0.0.2';
+    await eventually(async () => {
+      await notifier.pass();
+      return outside.changesOf(id).length === 1;
+    });
+    expect(receiver.came).toEqual([]);
+  });
+});
+
+describe('a receiver that cannot be reached', () => {
+  it('is told of as such in the dead letter', async () => {
+    await subscribe({ changeTypes: ['created'] });
+    const { port } = receiver;
+    await receiver.stop();
+    await completedAction(database);
+    await notifierOf(database, { giveUpAfterMs: 0 }).pass();
+    await receiver.open(port);
+    expect(await database.subscriptions.deadLetters(TENANT_A)).toMatchObject([
+      { problem: 'The receiver cannot be reached.' },
+    ]);
+  });
+});
+
+describe('a subscription whose key is gone', () => {
+  it('is listed among the others and says so', async () => {
+    const other = new EnvelopeSeal({ current: localKey(), others: [] });
+    await subscribe({}, subscriptionsOf(database, { seal: other }));
+    await subscribe();
+    const [lost, whole] = await subscriptionsOf(database).list(SUBSCRIBER);
+    expect(lost).toMatchObject({
+      secrets: null,
+      problem: expect.stringContaining(`sealed with the key ${other.current}`) as string,
+    });
+    expect(whole).toMatchObject({ secrets: { notificationUrl: receiver.url }, problem: null });
+  });
+
+  it('is renewed and removed as any other', async () => {
+    const other = new EnvelopeSeal({ current: localKey(), others: [] });
+    const { id } = await subscribe({}, subscriptionsOf(database, { seal: other }));
+    const manage = subscriptionsOf(database);
+    expect((await manage.renew(SUBSCRIBER, id, inMs(60_000))).recipient.id).toBe(id);
+    await manage.remove(SUBSCRIBER, id);
+    expect(await manage.list(SUBSCRIBER)).toEqual([]);
+  });
+
+  it('has its notifications become dead letters that tell why', async () => {
+    const other = new EnvelopeSeal({ current: localKey(), others: [] });
+    await subscribe({ changeTypes: ['created'] }, subscriptionsOf(database, { seal: other }));
+    await completedAction(database);
+    await notifierOf(database, { giveUpAfterMs: 0 }).pass();
+    expect(await database.subscriptions.deadLetters(TENANT_A)).toMatchObject([
+      { problem: expect.stringContaining('sealed with the key') as string },
+    ]);
+  });
+});
+
+describe('a subscription that is removed', () => {
+  it('takes along what was found for it meanwhile', async () => {
+    const { id } = await subscribe();
+    await completedAction(database);
+    const [standing] = await database.subscriptions.standing();
+    await database.subscriptions.remove(SUBSCRIBER, id);
+    if (standing !== undefined) await database.subscriptions.collect(standing, false);
+    await notifierOf(database, { network: LOOPBACK }).pass();
+    expect(receiver.came).toEqual([]);
+    const left = connection.getClient().db(connection.name).collection('notifications');
+    expect(await left.countDocuments({ state: 'waiting' })).toBe(0);
+  });
+});
