@@ -179,12 +179,12 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
             capabilities: { drop: ['ALL'] },
           },
           resources: {
-            requests: { cpu: expect.any(String), memory: expect.any(String) },
-            limits: { cpu: expect.any(String), memory: expect.any(String) },
+            requests: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
+            limits: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
           },
-          startupProbe: expect.any(Object),
-          livenessProbe: expect.any(Object),
-          readinessProbe: expect.any(Object),
+          startupProbe: expect.any(Object) as Probe,
+          livenessProbe: expect.any(Object) as Probe,
+          readinessProbe: expect.any(Object) as Probe,
         });
       }
     }
