@@ -6,6 +6,7 @@ export {
   VERDICTS,
   WAIT_REASONS,
   asCreated,
+  begunAt,
   isFinal,
   isUnresolved,
   tookEffect,
@@ -158,3 +159,4 @@ export {
   type SubscriptionSecrets,
   type SubscriptionStore,
 } from './subscriptions.js';
+export { VERSION } from './version.js';

@@ -21,6 +21,8 @@ export interface RetentionOptions {
   readonly rules: RetentionRules;
   /** Null: what is removed is gone. */
   readonly archive: ActionArchive | null;
+  /** Of these actions those of which the audit record has all: no other may be removed, for it is read out of them. */
+  readonly audited: (ids: readonly string[]) => Promise<readonly string[]>;
   readonly log: Logger;
   /** Milliseconds between passes, give or take 30 %. Default 60,000. */
   readonly periodMs?: number;
@@ -32,6 +34,8 @@ export interface RetentionPass {
   readonly ours: boolean;
   readonly removed: number;
   readonly archived: number;
+  /** Tenants of which nothing could be archived, and so nothing was removed. */
+  readonly failed: number;
   /** True when it stopped at its bound: there may be more. */
   readonly more: boolean;
 }
@@ -91,7 +95,7 @@ export class Retention {
   /** One pass over all tenants, at most 5,000 actions of each. What it could not archive it leaves. */
   async pass(): Promise<RetentionPass> {
     const { store, rules, log } = this.#options;
-    const total = { ours: true, removed: 0, archived: 0, more: false };
+    const total = { ours: true, removed: 0, archived: 0, failed: 0, more: false };
     if (!(await this.#takeLease())) return { ...total, ours: false };
     const startedAt = performance.now();
     const failures: ArchiveError[] = [];
@@ -112,6 +116,7 @@ export class Retention {
         failures.push(error);
       }
     }
+    total.failed = failures.length;
     const [first] = failures;
     if (first !== undefined) {
       log.error(
@@ -136,11 +141,11 @@ export class Retention {
     tenant: string,
     keepMs: number,
   ): Promise<{ readonly removed: number; readonly archived: number; readonly more: boolean }> {
-    const { store, archive } = this.#options;
+    const { store, archive, audited } = this.#options;
     const { ids, next } = await store.expired(tenant, keepMs, BATCH, this.#cursors.get(tenant) ?? null);
-    let removable = ids;
-    if (archive !== null && ids.length > 0)
-      removable = await archive.append(tenant, store.records(tenant, ids));
+    let removable = ids.length === 0 ? ids : await audited(ids);
+    if (archive !== null && removable.length > 0)
+      removable = await archive.append(tenant, store.records(tenant, removable));
     const removed = removable.length === 0 ? 0 : await store.remove(tenant, keepMs, removable);
     if (next === null) this.#cursors.delete(tenant);
     else this.#cursors.set(tenant, next);

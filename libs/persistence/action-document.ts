@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import type { ClaimedAction, Json, SecurityAction } from '#domain';
+import { indexesOf, type IndexDeclaration } from './index-declaration.js';
 
 export type Uuid = mongoose.mongo.UUID;
 
@@ -54,6 +55,9 @@ export const CHANGED_INDEX = { tenantId: 1, lastActionAt: -1, _id: -1 } as const
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
+/** Actions by when somebody said what became of them: few ever are. */
+export const RESOLVED_INDEX = { 'resolution.at': 1, _id: 1, tenantId: 1 } as const;
+
 /** The index of open actions at a target, in the order they were asked for. */
 export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;
 /** The index of effects that are to be lifted. */
@@ -63,9 +67,9 @@ export const WAITING_INDEX = { instance: 1, status: 1 } as const;
 
 /**
  * The collection's shape and indexes. Every write goes through `MongoActionStore`, whose conditional
- * pipeline updates use the driver under Mongoose's connection; the schema documents, and makes the indexes.
+ * pipeline updates use the driver under Mongoose's connection; the schema documents, and declares the indexes.
  */
-export const actionSchema = new mongoose.Schema(
+const actionSchema = new mongoose.Schema(
   {
     _id: { type: mongoose.Schema.Types.UUID, required: true },
     tenantId: { type: String, required: true },
@@ -131,6 +135,8 @@ actionSchema.index(STATUS_INDEX);
 actionSchema.index(CHANGED_INDEX);
 // What waits for somebody to find out, last ended first.
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
+// What an audit finds findings by: they change nothing else of the record, its last change included.
+actionSchema.index(RESOLVED_INDEX, { partialFilterExpression: { 'resolution.at': { $exists: true } } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
 
@@ -146,6 +152,14 @@ actionSchema.index(LIFT_INDEX, { partialFilterExpression: { liftAt: { $exists: t
 
 // How many wait per instance: the status is in it so that a count reads the index alone.
 actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
+
+/** What the schema declares, without what Mongoose adds to it. */
+export const ACTION_INDEXES = indexesOf(
+  ACTIONS,
+  ...actionSchema
+    .indexes()
+    .map(([key, { background: _background, ...options }]) => ({ key, ...options }) as IndexDeclaration),
+);
 
 const NONE_OF_THESE = {
   resolution: null,
@@ -187,6 +201,7 @@ export const CLAIMED_FIELDS = {
   mutexKey: 1,
   reverts: 1,
   progress: 1,
+  createdAt: 1,
   deadlineAt: 1,
   effectUntil: 1,
   open: 1,
@@ -217,6 +232,7 @@ export function toClaimed({ _id, ...document }: ClaimedDocument): ClaimedAction 
     mutexKey: document.mutexKey ?? null,
     reverts: document.reverts ?? null,
     progress: document.progress,
+    createdAt: document.createdAt,
     deadlineAt: document.deadlineAt,
     effectUntil: document.effectUntil ?? null,
     epoch: document.epoch,

@@ -1,6 +1,14 @@
 import type mongoose from 'mongoose';
-import type { Attempt, CancelWish, Intent, RecentCall, RecentCalls } from '#domain';
+import {
+  begunAt,
+  type Attempt,
+  type CancelWish,
+  type Intent,
+  type RecentCall,
+  type RecentCalls,
+} from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument } from './action-document.js';
+import type { ServerClock } from './server-clock.js';
 import { repeatedRead } from './write-retry.js';
 
 const BUDGET_MS = 15_000;
@@ -23,16 +31,16 @@ interface CallFacts {
  */
 export class MongoRecentCalls implements RecentCalls {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
+  readonly #clock: ServerClock;
 
-  constructor(db: mongoose.mongo.Db) {
+  constructor(db: mongoose.mongo.Db, clock: ServerClock) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
+    this.#clock = clock;
   }
 
   async recentCalls(instance: string, withinMs: number): Promise<readonly RecentCall[]> {
     return repeatedRead(BUDGET_MS, async () => {
-      const [{ now }] = (await this.#actions.db
-        .aggregate([{ $documents: [{}] }, { $project: { now: '$$NOW' } }])
-        .toArray()) as [{ now: Date }];
+      const now = this.#clock.now();
       const since = new Date(now.getTime() - withinMs);
       const fields = { projection: { actionName: 1, intent: 1, attempts: 1, cancel: 1, completedAt: 1 } };
       const calls: RecentCall[] = [];
@@ -60,10 +68,11 @@ function callsOf(
   now: Date,
 ): RecentCall[] {
   // An intent stays on record when its attempt has ended, and is then the same call.
-  const isUnderWay = intent !== null && attempts.every(({ number }) => number !== intent.attempt);
+  const begun =
+    intent !== null && attempts.every(({ number }) => number !== intent.attempt) ? begunAt(intent) : null;
   const issued = [
     ...attempts.map(({ startedAt, endedAt }) => ({ from: startedAt, to: endedAt })),
-    ...(isUnderWay ? [{ from: intent.at, to: completedAt ?? now }] : []),
+    ...(begun === null ? [] : [{ from: begun, to: completedAt ?? now }]),
   ];
   const calls: RecentCall[] = [];
   for (const { from, to } of issued) {

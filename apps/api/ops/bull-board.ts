@@ -1,7 +1,9 @@
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { INSTALLATION } from '#audit';
 import { UserError, type HintPlace } from '#domain';
 import type { BullActionQueue } from '#queue';
 import type { Logger } from '#telemetry';
+import { actorOf, type AuditTrail, type Doing } from '../audit/audit-trail.js';
 import { authorise } from '../auth.guard.js';
 import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
@@ -54,6 +56,7 @@ export async function mountBullBoard(
     readonly callers: Callers;
     readonly sites: ConsoleSites;
     readonly writable: boolean;
+    readonly trail: AuditTrail;
     readonly log: Logger;
   },
 ): Promise<void> {
@@ -73,6 +76,7 @@ export async function mountBullBoard(
               throw new UserError('methodNotAllowed', 'The queues are read-only.');
             }
             requireBoard(request, parts.sites);
+            await parts.trail.note(actorOf(request), changing(request));
           }
         } catch (error) {
           if (error instanceof UserError && error.code === 'unauthenticated' && isVisit(request))
@@ -207,6 +211,17 @@ function requireBoard(request: FastifyRequest, sites: ConsoleSites): void {
   if (/^Bearer /i.test(request.headers.authorization ?? '')) return;
   if (!isSameOrigin(request, sites.of(request)))
     throw new UserError('accessDenied', 'The request was not sent by a page of the queues.');
+}
+
+/** Job and queue are in the path alone. */
+function changing({ method, url, caller }: FastifyRequest): Doing {
+  const path = url.replace(/[?#].*$/s, '').slice(PATH.length, PATH.length + 256);
+  const tenantId = caller?.identity.tenantId ?? '';
+  return {
+    chain: INSTALLATION,
+    kind: 'queues.changed',
+    details: { method, path, tenantId },
+  };
 }
 
 /** Somebody who opens the page in a browser and has not signed in yet. */
