@@ -4,6 +4,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { parseConfig } from '#config';
+import { CATALOGUE } from '#telemetry';
 import { findHelm, renderChart } from '../support/helm.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
@@ -328,6 +329,25 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     );
     expect(only(opened).spec.ingress).toMatchObject([{ from: networkPolicy.metricsFrom }]);
     expect(JSON.stringify(await render({ networkPolicy }))).not.toMatch(/metrics/i);
+  });
+
+  it('lets workers be users of their own, of MongoDB and of Redis', async () => {
+    const mongodb = { name: 'riposte-worker', key: 'mongodb' };
+    const all = await render({ secrets: { workers: { mongodb } } });
+    const referred = (component: 'api' | 'worker', name: string) =>
+      only(container(all, component).env.filter((each) => each.name === name)).valueFrom?.secretKeyRef;
+    expect(referred('worker', 'MONGODB_URI')).toEqual(mongodb);
+    expect(referred('worker', 'REDIS_URL')).toEqual({ name: 'riposte-redis', key: 'url' });
+    expect(referred('api', 'MONGODB_URI')).toEqual({ name: 'riposte-mongodb', key: 'uri' });
+  });
+
+  it('scales by a metric that API processes tell', async () => {
+    const scaler = only(ofKind(await render({ autoscaling: { mode: 'hpa' } }), 'HorizontalPodAutoscaler'));
+    const [metric] = scaler.spec['metrics'] as readonly [{ readonly external: { readonly metric: object } }];
+    const { name, labels, of } = CATALOGUE.backlog;
+    expect(metric.external.metric).toEqual({ name });
+    // As KEDA asks for it, and the rule of docs/deployment.md.
+    expect([labels, of]).toEqual([['provider_instance'], ['api']]);
   });
 
   it('gives API and workers variables of yours', async () => {
