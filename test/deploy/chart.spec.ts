@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import { describe, expect, it } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { parseConfig } from '#config';
+import { CATALOGUE } from '#telemetry';
 import { findHelm, renderChart } from '../support/helm.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
@@ -120,6 +121,22 @@ async function manifestsOf(values: string): Promise<Manifest[]> {
 }
 
 const kindOf = ({ apiVersion, kind }: Manifest): string => `${apiVersion}/${kind}`;
+
+const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
+const schemas = JSON.parse(
+  await readFile(path.join(PROJECT_DIR, 'test/deploy/kubernetes-schemas.json'), 'utf8'),
+) as { readonly kinds: Readonly<Record<string, object>>; readonly definitions: object };
+const validators = new Map<string, ValidateFunction>();
+
+/** The schema of Kubernetes for a kind; compiling one takes a while. */
+function validatorOf(kind: string): ValidateFunction {
+  const schema = schemas.kinds[kind];
+  if (schema === undefined) throw new Error(`there is no schema of ${kind}`);
+  const validate = validators.get(kind) ?? ajv.compile({ ...schema, definitions: schemas.definitions });
+  validators.set(kind, validate);
+  return validate;
+}
+
 const ofKind = (all: readonly Manifest[], kind: string): Manifest[] =>
   all.filter((manifest) => manifest.kind === kind);
 
@@ -138,14 +155,9 @@ const selects = (selector: Labels, labels: Labels): boolean =>
 
 describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, values) => {
   it('is valid by the schemas of Kubernetes, which know every key', async () => {
-    const schemas = parse(
-      await readFile(path.join(PROJECT_DIR, 'test/deploy/kubernetes-schemas.json'), 'utf8'),
-    ) as { readonly kinds: Readonly<Record<string, object>>; readonly definitions: object };
-    const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
     for (const manifest of await render(values)) {
       if (OF_OPERATORS.has(kindOf(manifest))) continue;
-      const validate = ajv.compile({ ...schemas.kinds[kindOf(manifest)], definitions: schemas.definitions });
-      expect(schemas.kinds, kindOf(manifest)).toHaveProperty([kindOf(manifest)]);
+      const validate = validatorOf(kindOf(manifest));
       expect(validate(manifest), JSON.stringify(validate.errors)).toBe(true);
     }
   });
@@ -320,6 +332,25 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     );
     expect(only(opened).spec.ingress).toMatchObject([{ from: networkPolicy.metricsFrom }]);
     expect(JSON.stringify(await render({ networkPolicy }))).not.toMatch(/metrics/i);
+  });
+
+  it('lets workers be users of their own, of MongoDB and of Redis', async () => {
+    const mongodb = { name: 'riposte-worker', key: 'mongodb' };
+    const all = await render({ secrets: { workers: { mongodb } } });
+    const referred = (component: 'api' | 'worker', name: string) =>
+      only(container(all, component).env.filter((each) => each.name === name)).valueFrom?.secretKeyRef;
+    expect(referred('worker', 'MONGODB_URI')).toEqual(mongodb);
+    expect(referred('worker', 'REDIS_URL')).toEqual({ name: 'riposte-redis', key: 'url' });
+    expect(referred('api', 'MONGODB_URI')).toEqual({ name: 'riposte-mongodb', key: 'uri' });
+  });
+
+  it('scales by a metric that API processes tell', async () => {
+    const scaler = only(ofKind(await render({ autoscaling: { mode: 'hpa' } }), 'HorizontalPodAutoscaler'));
+    const [metric] = scaler.spec['metrics'] as readonly [{ readonly external: { readonly metric: object } }];
+    const { name, labels, of } = CATALOGUE.backlog;
+    expect(metric.external.metric).toEqual({ name });
+    // As KEDA asks for it, and the rule of docs/deployment.md.
+    expect([labels, of]).toEqual([['provider_instance'], ['api']]);
   });
 
   it('gives API and workers variables of yours', async () => {

@@ -91,28 +91,28 @@ securityContext:
 - name: MONGODB_URI
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.secrets.mongodb.name }}
-      key: {{ .Values.secrets.mongodb.key }}
+      name: {{ .servers.mongodb.name }}
+      key: {{ .servers.mongodb.key }}
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.secrets.redis.name }}
-      key: {{ .Values.secrets.redis.key }}
+      name: {{ .servers.redis.name }}
+      key: {{ .servers.redis.key }}
 - name: RIPOSTE_CONFIG
   value: /etc/riposte/riposte.config.yaml
 - name: RIPOSTE_SECRETS_KEY_FILE
   value: /run/riposte-keys/secrets.keys
 - name: RIPOSTE_LOG_LEVEL
-  value: {{ .Values.logLevel }}
-{{- if .Values.metrics.enabled }}
+  value: {{ .root.Values.logLevel }}
+{{- if .root.Values.metrics.enabled }}
 - name: RIPOSTE_METRICS_HOST
   value: 0.0.0.0
 - name: RIPOSTE_METRICS_PORT
-  value: {{ .Values.metrics.port | toString | quote }}
+  value: {{ .root.Values.metrics.port | toString | quote }}
 - name: RIPOSTE_WORKER_METRICS_PORT
-  value: {{ .Values.metrics.port | toString | quote }}
+  value: {{ .root.Values.metrics.port | toString | quote }}
 {{- end }}
-{{- with .Values.env }}
+{{- with .root.Values.env }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
