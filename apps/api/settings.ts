@@ -70,7 +70,7 @@ function publicUrlOf(text: string | null): string | null {
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
     throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
   }
-  return text.replace(/\/+$/, '');
+  return text.replace(/(?<!\/)\/+$/, '');
 }
 
 function listenUrlOf(scheme: string, host: string, port: number): string {

@@ -13,7 +13,8 @@ import { isSameOrigin, type ConsoleSites } from '../session/console-site.js';
 const PATH = '/ops/queues';
 
 /** What the page loads is its own, but for fonts that it asks another site for; it does without them. */
-const OUTSIDE_FONTS = /<link[^>]+fonts\.googleapis\.com[^>]*>/g;
+const withoutOutsideFonts = (page: string): string =>
+  page.replaceAll(/<link[^<>]*>/g, (link) => (link.includes('fonts.googleapis.com') ? '' : link));
 
 /** What configures the page is data, and no script. Its styles are partly written into its elements. */
 const CONTENT_SECURITY_POLICY = [
@@ -99,7 +100,7 @@ export async function mountBullBoard(
       });
       scope.addHook('onSend', async (_request, reply, payload) =>
         String(reply.getHeader('content-type')).startsWith('text/html') && typeof payload === 'string'
-          ? payload.replaceAll(OUTSIDE_FONTS, '')
+          ? withoutOutsideFonts(payload)
           : payload,
       );
       scope.setNotFoundHandler((_request, _reply) => {
