@@ -8,11 +8,12 @@ const LIBS = {
   domain: [],
   'provider-sdk': ['domain'],
   telemetry: ['domain'],
+  audit: ['domain', 'telemetry'],
   auth: ['domain'],
   grouping: [],
   odata: [],
   secrets: ['domain'],
-  persistence: ['domain', 'grouping', 'odata'],
+  persistence: ['audit', 'domain', 'grouping', 'odata'],
   queue: ['domain', 'grouping', 'telemetry'],
   config: ['domain', 'provider-sdk'],
   engine: ['domain', 'provider-sdk', 'telemetry'],
@@ -22,6 +23,7 @@ const LIBS = {
 
 /** The libs an app may import. */
 const APP_LIBS = [
+  'audit',
   'domain',
   'engine',
   'persistence',

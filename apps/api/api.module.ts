@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, Reflector } from '@nestjs/core';
+import type { AuditReader } from '#audit';
 import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit, SubscriptionStore } from '#domain';
 import type {
@@ -13,6 +14,8 @@ import type {
 } from '#engine';
 import type { ActionFigures, ActionSearch, ViewStore, WorkerRegistry } from '#persistence';
 import type { Logger } from '#telemetry';
+import type { AuditTrail } from './audit/audit-trail.js';
+import { AuditController } from './audit/audit.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
@@ -46,6 +49,8 @@ import {
   ACTION_STORE,
   APPLICATION_NAMES,
   ASK_PROVIDER,
+  AUDIT,
+  AUDIT_TRAIL,
   CALLERS,
   CANCEL_ACTION,
   CONSOLE,
@@ -84,6 +89,8 @@ export interface ApiParts {
   readonly workers: WorkerRegistry;
   readonly applicationNames: ApplicationNames;
   readonly submit: SubmitAction;
+  readonly audit: AuditReader;
+  readonly trail: AuditTrail;
   readonly cancel: CancelAction;
   readonly resolve: ResolveOutcome;
   readonly revert: RevertAction;
@@ -129,6 +136,7 @@ export class ApiModule {
         ApplicationsController,
         SessionController,
         OperatorsController,
+        AuditController,
         HealthController,
       ],
       providers: [
@@ -142,6 +150,8 @@ export class ApiModule {
         { provide: WORKERS, useValue: parts.workers },
         { provide: APPLICATION_NAMES, useValue: parts.applicationNames },
         { provide: SUBMIT_ACTION, useValue: parts.submit },
+        { provide: AUDIT, useValue: parts.audit },
+        { provide: AUDIT_TRAIL, useValue: parts.trail },
         { provide: CANCEL_ACTION, useValue: parts.cancel },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: REVERT_ACTION, useValue: parts.revert },

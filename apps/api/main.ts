@@ -1,7 +1,9 @@
 import 'reflect-metadata';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AuditSpool, configurationSeen } from '#audit';
 import {
   BuiltinIssuer,
   ClientCredentials,
@@ -43,6 +45,8 @@ import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
 import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
+import { AuditTrail } from './audit/audit-trail.js';
+import { SpoolIntake } from './audit/spool-intake.js';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
 import { Callers } from './callers.js';
@@ -108,6 +112,10 @@ await runProcess(log, stopWithin, async () => {
     ),
   );
   const database = await connectDatabase(mongodbUri, { appName: 'riposte-api' });
+  const seen = configurationSeen('api', config, hostname());
+  await database.audit.noteConfiguration('api', seen.sha256, seen.event);
+  const trail = new AuditTrail(database.audit, log);
+  const intake = new SpoolIntake(new AuditSpool(dataDirOf(process.env)), database.audit, log);
   const fingerprintKey = await database.sharedKey('fingerprint', seal);
   const builtin = usesBuiltinIssuer(config) ? await openIssuer(database, publicUrl) : null;
   const verifier = new TokenVerifier([...(builtin === null ? [] : [builtin]), ...outside]);
@@ -191,6 +199,8 @@ await runProcess(log, stopWithin, async () => {
     ApiModule.with({
       store,
       search: database.search,
+      audit: database.audit,
+      trail,
       figures: database.figures,
       views: database.views,
       registry,
@@ -249,15 +259,29 @@ await runProcess(log, stopWithin, async () => {
     callers,
     sites: console.sites,
     writable: config.console.queues.writable,
+    trail,
     log,
   });
   if (builtin !== null) {
-    const clients = new ClientCredentials(database.applications, builtin);
+    const clients = new ClientCredentials(
+      database.applications,
+      builtin,
+      ({ appId, tenantId, roles }, address) =>
+        trail.note(
+          { appId, user: null, address },
+          {
+            chain: tenantId,
+            kind: 'token.issued',
+            about: { appId },
+            details: { roles: [...roles], by: 'issuer' },
+          },
+        ),
+    );
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
   if (consoleIssuers.length > 0) {
     const pending = new PendingSignIns(await database.sharedKey('sign-in', seal));
-    await mountSignIn(server, { issuers: consoleIssuers, pending, console, log });
+    await mountSignIn(server, { issuers: consoleIssuers, pending, console, trail, log });
   }
   await mountFeeds(server, feeds, log);
   await mountConsole(server, log);
@@ -278,6 +302,7 @@ await runProcess(log, stopWithin, async () => {
   }
   log.info({ host, port, publicUrl }, 'listening');
   log.debug({ routes }, 'routes served');
+  intake.start();
   for (const issuer of outside) void issuer.warmUp();
   return async () => {
     health.beginStop();
@@ -287,6 +312,7 @@ await runProcess(log, stopWithin, async () => {
     await app.close();
     changes.close();
     await fetches.close();
+    await intake.stop();
     builtin?.stop();
     rateLimiter?.close();
     await providers.close();
@@ -301,7 +327,7 @@ await runProcess(log, stopWithin, async () => {
 /** The issuer of this data dir, which shares its public keys, and who was revoked, with the other API processes. */
 async function openIssuer(database: Database, publicUrl: string): Promise<BuiltinIssuer> {
   let away = false;
-  const issuer = await BuiltinIssuer.open(path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte'), {
+  const issuer = await BuiltinIssuer.open(dataDirOf(process.env), {
     publicUrl,
     keys: database.issuerKeys,
     applications: database.applications,
@@ -318,6 +344,10 @@ async function openIssuer(database: Database, publicUrl: string): Promise<Builti
   });
   await issuer.start();
   return issuer;
+}
+
+function dataDirOf(env: Readonly<Record<string, string | undefined>>): string {
+  return path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte');
 }
 
 /** Null: nobody is limited. */

@@ -106,18 +106,17 @@ export function mountOpenApi(
     .addTag('feeds', 'Lists of what is blocked, for firewalls to fetch.');
   builder
     .addTag('session', 'Signing in to the console, and out.')
-    .addTag('operators', 'The people of a tenant, for its administrators.');
+    .addTag('operators', 'The people of a tenant, for its administrators.')
+    .addTag('audit', 'What anybody did, on a record that shows when it was changed.');
   builder.addTag('health', 'Probes; no token is asked for.');
-  const document = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
-  for (const [path, operations] of Object.entries(document.paths)) {
-    for (const method of METHODS) {
-      const operation = operations[method];
-      if (operation !== undefined) complete(operation, method, path);
-    }
-  }
-  closeBodies(document);
-  // As they are: their errors are not Graph's.
-  Object.assign(document.paths, others.issuer, others.feeds, others.signIn);
+  // Made when it is first asked for, which most processes never are.
+  const document = (): OpenAPIObject => {
+    const made = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
+    completeAll(made);
+    // As they are: their errors are not Graph's.
+    Object.assign(made.paths, others.issuer, others.feeds, others.signIn);
+    return made;
+  };
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     customSiteTitle: 'Riposte API',
@@ -126,6 +125,17 @@ export function mountOpenApi(
       servers: [{ url: linkBase(request as FastifyRequest) }],
     }),
   });
+}
+
+/** Adds to each operation what no route has to say by itself. */
+function completeAll(document: OpenAPIObject): void {
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const method of METHODS) {
+      const operation = operations[method];
+      if (operation !== undefined) complete(operation, method, path);
+    }
+  }
+  closeBodies(document);
 }
 
 /** A body may hold no property that is not known, but OData annotations, and what only the service sets is ignored. */

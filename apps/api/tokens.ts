@@ -2,6 +2,8 @@
 export const ACTION_STORE = Symbol('ActionStore');
 export const APPLICATION_NAMES = Symbol('ApplicationNames');
 export const WORKERS = Symbol('Workers');
+export const AUDIT = Symbol('Audit');
+export const AUDIT_TRAIL = Symbol('AuditTrail');
 export const SUBMIT_ACTION = Symbol('SubmitAction');
 export const CANCEL_ACTION = Symbol('CancelAction');
 export const RESOLVE_OUTCOME = Symbol('ResolveOutcome');

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { Command } from 'commander';
+import { recordSignedToken } from './audit-events.js';
 import { guid } from './guid.js';
 
 /** What a command on the HTTP API ends with. */
@@ -123,13 +124,15 @@ async function tokenFor(
     if (tenantId === undefined)
       throw new CommandError(EXIT.usage, '--app needs --tenant (or RIPOSTE_TENANT).');
     const { BuiltinIssuer } = await import('#auth');
-    const issuer = await BuiltinIssuer.open(path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte'));
-    return issuer.issue({
+    const dataDir = path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte');
+    const issuer = await BuiltinIssuer.open(dataDir);
+    const wanted = {
       tenantId,
       appId: options.app,
       roles: ['SecurityActions.ReadWrite.All', 'Riposte.Operator'],
-      expiresInSeconds: TOKEN_SECONDS,
-    });
+    };
+    await recordSignedToken(dataDir, wanted);
+    return issuer.issue({ ...wanted, expiresInSeconds: TOKEN_SECONDS });
   }
   const token = env['RIPOSTE_TOKEN'];
   if (token) return token;

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ROLES, type Application } from '#domain';
+import type { Database } from '#persistence';
+import { chainOfApplication, recordCommand } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 import { collectRoles } from './roles.js';
@@ -45,9 +47,15 @@ function addCommand(): Command {
       const { newClientSecret } = await import('#auth');
       const { secret, kept } = await newClientSecret();
       const application = { appId, tenantId: options.tenant, name: options.name, roles: options.role };
-      await withDatabase(process.env, ({ applications }) =>
-        applications.add(application, { ...kept, expiresInMs: options.expires ?? null }),
-      );
+      await withDatabase(process.env, async (database) => {
+        await recordCommand(database, {
+          chain: options.tenant,
+          kind: 'application.added',
+          about: { appId },
+          details: { name: options.name, roles: options.role, secretId: kept.id },
+        });
+        await database.applications.add(application, { ...kept, expiresInMs: options.expires ?? null });
+      });
       print(
         options,
         { tenantId: options.tenant, clientId: appId, clientSecret: secret, secretId: kept.id },
@@ -79,7 +87,7 @@ function newSecretCommand(): Command {
     .action(async (appId: string, options: Expiring) => {
       const { newClientSecret } = await import('#auth');
       const { secret, kept } = await newClientSecret();
-      const outcome = await withDatabase(process.env, ({ applications }) =>
+      const outcome = await changed(appId, 'application.changed', { addedSecret: kept.id }, (applications) =>
         applications.addSecret(appId, { ...kept, expiresInMs: options.expires ?? null }),
       );
       if (outcome === 'unknown') throw unknownApplication(appId);
@@ -102,8 +110,11 @@ function removeSecretCommand(): Command {
     .argument('<client-id>', 'the application', guid)
     .argument('<secret-id>', 'as `apps list` shows it')
     .action(async (appId: string, secretId: string) => {
-      const removed = await withDatabase(process.env, ({ applications }) =>
-        applications.removeSecret(appId, secretId),
+      const removed = await changed(
+        appId,
+        'application.changed',
+        { removedSecret: secretId },
+        (applications) => applications.removeSecret(appId, secretId),
       );
       if (!removed) {
         throw new RefusedError(
@@ -119,7 +130,7 @@ function revokeCommand(): Command {
     .description('End the tokens of an application, within 10 s, and give it no more.')
     .argument('<client-id>', 'the application', guid)
     .action(async (appId: string) => {
-      if (!(await withDatabase(process.env, ({ applications }) => applications.revoke(appId))))
+      if (!(await changed(appId, 'application.revoked', {}, (applications) => applications.revoke(appId))))
         throw unknownApplication(appId);
       process.stderr.write(`Revoked application ${appId}: its tokens end within 10 s.\n`);
     });
@@ -130,10 +141,24 @@ function restoreCommand(): Command {
     .description('Give a revoked application tokens again; those it had stay ended.')
     .argument('<client-id>', 'the application', guid)
     .action(async (appId: string) => {
-      if (!(await withDatabase(process.env, ({ applications }) => applications.restore(appId))))
+      if (!(await changed(appId, 'application.restored', {}, (applications) => applications.restore(appId))))
         throw unknownApplication(appId);
       process.stderr.write(`Restored application ${appId}: it can get new tokens.\n`);
     });
+}
+
+/** Does something to an application, once that is on record. */
+function changed<T>(
+  appId: string,
+  kind: 'application.changed' | 'application.revoked' | 'application.restored',
+  details: Readonly<Record<string, string>>,
+  change: (applications: Database['applications']) => Promise<T>,
+): Promise<T> {
+  return withDatabase(process.env, async (database) => {
+    const chain = await chainOfApplication(database, appId);
+    await recordCommand(database, { chain, kind, about: { appId }, details });
+    return change(database.applications);
+  });
 }
 
 function shown({ secrets, ...application }: Application): object {

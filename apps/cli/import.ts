@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import type { CheckedBackup, Database, ExactDocument, OpenActions } from '#persistence';
+import { recordCommand } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { linesOf } from './lines.js';
 
@@ -61,10 +62,16 @@ async function check(file: FileHandle, options: ImportOptions): Promise<CheckedB
 async function importFile(
   file: FileHandle,
   checked: CheckedBackup,
-  { backup }: Database,
+  database: Database,
   options: ImportOptions,
 ): Promise<void> {
   const { recordsOf } = await import('#persistence');
+  const { backup } = database;
+  await recordCommand(database, {
+    chain: checked.tenant,
+    kind: 'actions.imported',
+    details: { open: options.open, archive: options.archive === true },
+  });
   const restore = { open: options.open, exportedAt: checked.header?.exportedAt ?? null };
   const total = { inserted: 0, skipped: 0, conflicts: 0 };
   for await (const group of inGroups(recordsOf(linesOf(file), checked))) {
@@ -77,6 +84,8 @@ async function importFile(
     total.skipped += skipped;
     total.conflicts += conflicts.length;
   }
+  // What they tell happened at times that the audit record is past.
+  if (total.inserted > 0) await database.audit.lookAgain(checked.tenant);
   const { inserted, skipped, conflicts } = total;
   process.stderr.write(
     `Tenant ${checked.tenant}: ${inserted} imported, ${skipped} there already, ${conflicts} in conflict.\n`,

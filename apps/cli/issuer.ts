@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import type { IssuerKeyReport } from '#persistence';
+import { INSTALLATION } from '#audit';
+import { recordCommand } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 
 /**
@@ -35,8 +37,15 @@ function rotateCommand(): Command {
     .action(async ({ revokeOld }: { revokeOld?: true }) => {
       const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
       const { replaceSigningKey } = await import('#auth');
-      const { before, next } = await withDatabase(process.env, async ({ issuerKeys }) => {
+      const { before, next } = await withDatabase(process.env, async (database) => {
+        const { issuerKeys } = database;
         const replaced = await replaceSigningKey(dataDir, async (old, fresh) => {
+          await recordCommand(database, {
+            chain: INSTALLATION,
+            kind: 'issuer.keyRotated',
+            about: { before: old.kid, next: fresh.kid },
+            details: { revokeOld: revokeOld === true },
+          });
           // Whatever fails in between, no API process refuses the key that signs, unless it is to be refused.
           await issuerKeys.publish(old);
           await issuerKeys.publish(fresh);
@@ -62,8 +71,12 @@ function revokeCommand(): Command {
     )
     .argument('<key-id>', 'as `issuer keys` shows it')
     .action(async (kid: string) => {
-      if (!(await withDatabase(process.env, ({ issuerKeys }) => issuerKeys.revoke(kid))))
-        throw new RefusedError(`There is no key ${kid}; nothing was changed. See: issuer keys`);
+      const revoked = await withDatabase(process.env, async (database) => {
+        const about = { kid: kid.slice(0, 64) };
+        await recordCommand(database, { chain: INSTALLATION, kind: 'issuer.keyRevoked', about });
+        return database.issuerKeys.revoke(kid);
+      });
+      if (!revoked) throw new RefusedError(`There is no key ${kid}; nothing was changed. See: issuer keys`);
       process.stderr.write(`Revoked key ${kid}: its tokens end within 70 s.\n`);
     });
 }

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENANT_ROLES, UserError, type OperatorAccount, type TenantRole } from '#domain';
+import type { AuditKind } from '#audit';
 import type { OperatorStore } from '#persistence';
+import { chainsOfOperator, recordCommand } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 
@@ -144,16 +146,24 @@ function setRoleCommand(): Command {
     .action(async (name: string, { tenant, role, operates }: RoleOptions) => {
       if ((tenant === undefined) !== (role === undefined) || (role === undefined && operates === undefined))
         throw new RefusedError('Give --tenant together with --role, or --operates, or --no-operates.');
-      await changed(name, 'Changed', async (operators) => {
-        const steps = [
-          ...(tenant === undefined || role === undefined
-            ? []
-            : [() => operators.grant(name, { tenantId: tenant, role })]),
-          ...(operates === undefined ? [] : [() => operators.setOperates(name, operates)]),
-        ];
-        for (const step of steps) if (!(await step())) return false;
-        return true;
-      });
+      await changed(
+        name,
+        'Changed',
+        async (operators) => {
+          const steps = [
+            ...(tenant === undefined || role === undefined
+              ? []
+              : [() => operators.grant(name, { tenantId: tenant, role })]),
+            ...(operates === undefined ? [] : [() => operators.setOperates(name, operates)]),
+          ];
+          for (const step of steps) if (!(await step())) return false;
+          return true;
+        },
+        {
+          ...(tenant === undefined || role === undefined ? {} : { tenant, role }),
+          ...(operates === undefined ? {} : { operates }),
+        },
+      );
     });
 }
 
@@ -166,7 +176,7 @@ function resetPasswordCommand(): Command {
       const { hashOfPassword, newPassword } = await import('#auth');
       const password = newPassword();
       const hash = await hashOfPassword(password);
-      const account = await withDatabase(process.env, ({ operators }) =>
+      const account = await recorded(name, 'operator.passwordReset', {}, (operators) =>
         operators.setPassword(name, { hash, mustChange: true }),
       );
       if (account === null) throw unknownAccount(name);
@@ -180,7 +190,12 @@ function removeCommand(): Command {
     .argument('<name>')
     .option('--tenant <guid>', 'out of this tenant only', guid)
     .action(async (name: string, { tenant }: { tenant?: string }) =>
-      changed(name, 'Removed', (operators) => operators.remove(name, tenant ?? null)),
+      changed(
+        name,
+        'Removed',
+        (operators) => operators.remove(name, tenant ?? null),
+        tenant === undefined ? {} : { tenant },
+      ),
     );
 }
 
@@ -192,7 +207,9 @@ function simple(
   return new Command(command)
     .description(description)
     .argument('<name>')
-    .action((name: string) => changed(name, 'Changed', (operators) => change(operators, name)));
+    .action((name: string) =>
+      changed(name, 'Changed', (operators) => change(operators, name), { did: command }),
+    );
 }
 
 async function make({
@@ -201,9 +218,15 @@ async function make({
 }: Omit<Parameters<OperatorStore['add']>[0], 'passwordHash'> & { readonly password: string }): Promise<void> {
   const { hashOfPassword } = await import('#auth');
   const passwordHash = await hashOfPassword(password);
-  const made = await withDatabase(process.env, ({ operators }) =>
-    operators.add({ ...account, passwordHash }),
-  );
+  const made = await withDatabase(process.env, async (database) => {
+    await recordCommand(database, {
+      chain: account.grant.tenantId,
+      kind: 'operator.added',
+      about: { operator: account.name },
+      details: { role: account.grant.role, operates: account.operates },
+    });
+    return database.operators.add({ ...account, passwordHash });
+  });
   if (!made)
     throw new RefusedError(
       `There is an account ${account.name}; nothing was changed. A role in another tenant: operators set-role ${account.name}`,
@@ -212,11 +235,39 @@ async function make({
 
 async function changed(
   name: string,
-  what: string,
+  what: 'Changed' | 'Removed',
   change: (operators: OperatorStore) => Promise<boolean>,
+  details: Readonly<Record<string, string | boolean>>,
 ): Promise<void> {
-  if (!(await withDatabase(process.env, ({ operators }) => change(operators)))) throw unknownAccount(name);
+  const kind = what === 'Removed' ? 'operator.removed' : 'operator.changed';
+  if (!(await recorded(name, kind, details, change))) throw unknownAccount(name);
   process.stderr.write(`${what} the account ${name.toLowerCase()}. Its sessions have ended.\n`);
+}
+
+/** Does something to an account, once that is on record. */
+function recorded<T>(
+  name: string,
+  kind: AuditKind,
+  details: Readonly<Record<string, string | boolean>>,
+  change: (operators: OperatorStore) => Promise<T>,
+): Promise<T> {
+  return withDatabase(process.env, async (database) => {
+    const tenant = details['tenant'];
+    const chains = [
+      ...(await chainsOfOperator(database, name)),
+      ...(typeof tenant === 'string' ? [tenant] : []),
+    ];
+    await recordCommand(
+      database,
+      ...[...new Set(chains)].map((chain) => ({
+        chain,
+        kind,
+        about: { operator: name.toLowerCase().slice(0, 64) },
+        details,
+      })),
+    );
+    return change(database.operators);
+  });
 }
 
 /** A value that is wrong, said in the words of whoever checks it. */

@@ -3,6 +3,7 @@ import { ConfigurationError } from '#domain';
 import { actionCommand } from './action.js';
 import { actionsCommand } from './actions.js';
 import { CommandError, tellUsage } from './api-client.js';
+import { auditCommand } from './audit.js';
 import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
@@ -31,6 +32,7 @@ const program = new Command(commandName('riposte'))
   .addCommand(issuerCommand(requireBuiltinIssuer))
   .addCommand(operatorsCommand())
   .addCommand(secretsCommand())
+  .addCommand(auditCommand())
   .addCommand(pluginsCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });

@@ -2,6 +2,9 @@ import path from 'node:path';
 import { Command } from 'commander';
 import type { Rotation, RotateSecrets, SecretsReport } from '#engine';
 import type { SecretKeys } from '#domain';
+import type { Database } from '#persistence';
+import { INSTALLATION } from '#audit';
+import { recordCommand } from './audit-events.js';
 import { withDatabase } from './database.js';
 
 /** `riposte secrets`: the keys that stored secrets are sealed with. */
@@ -59,7 +62,13 @@ function rotateCommand(): Command {
     )
     .option('--json', 'print JSON')
     .action(async ({ lost, json }: { lost?: true; json?: true }) => {
-      await withSecrets(async (secrets, keys) => {
+      await withSecrets(async (secrets, keys, database) => {
+        await recordCommand(database, {
+          chain: INSTALLATION,
+          kind: 'secrets.rotated',
+          about: { key: keys.current },
+          details: { lost: lost === true },
+        });
         const rotation = await secrets.rotate(lost === true, (looked) => {
           if (process.stderr.isTTY) process.stderr.write(`\r${looked} actions looked at`);
         });
@@ -115,7 +124,9 @@ function described({ keys, inClear, notConfigured }: SecretsReport, { current, o
   return lines.map((line) => `${line}\n`).join('');
 }
 
-async function withSecrets(work: (secrets: RotateSecrets, keys: SecretKeys) => Promise<void>): Promise<void> {
+async function withSecrets(
+  work: (secrets: RotateSecrets, keys: SecretKeys, database: Database) => Promise<void>,
+): Promise<void> {
   const [{ configuredProviders }, { pluginsWith }, { RotateSecrets: Rotate }, telemetry, ours] =
     await Promise.all([
       import('#plugin-host'),
@@ -133,8 +144,12 @@ async function withSecrets(work: (secrets: RotateSecrets, keys: SecretKeys) => P
     log: telemetry.createLogger('riposte-cli', 'silent'),
   });
   try {
-    await withDatabase(process.env, ({ secretRecords: records }) =>
-      work(new Rotate({ records, keys, registry: providers.registry }), keys),
+    await withDatabase(process.env, (database) =>
+      work(
+        new Rotate({ records: database.secretRecords, keys, registry: providers.registry }),
+        keys,
+        database,
+      ),
     );
   } finally {
     await providers.close();

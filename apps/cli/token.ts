@@ -2,6 +2,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { BuiltinIssuer } from '#auth';
 import { ConfigurationError, ROLES } from '#domain';
+import { recordSignedToken } from './audit-events.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { commandName } from './command-name.js';
 import { guid } from './guid.js';
@@ -31,12 +32,9 @@ const program = new Command(commandName('token'))
     await requireBuiltinIssuer();
     const dataDir = path.resolve(process.env['RIPOSTE_DATA_DIR'] || '.riposte');
     const issuer = await BuiltinIssuer.open(dataDir);
-    const token = await issuer.issue({
-      tenantId: options.tenant,
-      appId: options.app,
-      roles: options.role,
-      expiresInSeconds: options.expires,
-    });
+    const wanted = { tenantId: options.tenant, appId: options.app, roles: options.role };
+    await recordSignedToken(dataDir, wanted);
+    const token = await issuer.issue({ ...wanted, expiresInSeconds: options.expires });
     process.stdout.write(`${token}\n`);
   });
 

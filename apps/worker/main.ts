@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { AuditChainer, CheckpointSigner, HeadsFile, configurationSeen } from '#audit';
 import { retentionOf } from '#config';
 import {
   AnswerQuestions,
@@ -59,6 +60,17 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   // It has no use for it, but shows that its keys are those of the others.
   await database.sharedKey('fingerprint', seal);
+  const seen = configurationSeen('worker', config, workerId);
+  await database.audit.noteConfiguration('worker', seen.sha256, seen.event);
+  const headsFile = config.audit?.headsFile;
+  const chainer = new AuditChainer({
+    chains: database.audit,
+    lease: database.lease('audit'),
+    owner: workerId,
+    signer: new CheckpointSigner(await database.sharedKey('audit', seal)),
+    heads: headsFile === undefined ? null : new HeadsFile(headsFile),
+    log,
+  });
   const onError = throttledWarning();
   const queue = new BullActionQueue(
     redisUrl,
@@ -136,6 +148,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       owner: workerId,
       rules,
       archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+      audited: (ids) => database.audit.inChain(ids),
       log,
     });
   const consumer = new HintConsumer({
@@ -187,6 +200,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const beats = setInterval(() => void live().catch(onError), BEAT_MS);
   sweep.start();
   retention?.start();
+  chainer.start();
   answers.start();
   health.start();
   maintenance.start();
@@ -208,6 +222,8 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
+    // What ended last is in it, too.
+    await chainer.stop().catch(onError);
     await providers.close();
     await queue.close();
     bell.close();

@@ -10,11 +10,12 @@ const DOCS = path.join(ROOT, 'docs');
 const BASE = process.env['RIPOSTE_DOCS_BASE'] ?? '/';
 const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
 
+/** @type {[string, string[]][]} */
 const GROUPS = [
   ['Begin', ['quick-start', 'concepts', 'guarantees', 'glossary']],
   ['Use', ['api', 'errors', 'notifications', 'console', 'cli', 'migration', 'examples/README']],
   ['Operate', ['configuration', 'deployment', 'tracing', 'backup', 'scaling', 'performance']],
-  ['Security', ['security', 'security/supply-chain']],
+  ['Security', ['security', 'audit', 'security/supply-chain']],
   [
     'Providers',
     [
@@ -60,6 +61,7 @@ export default defineConfig({
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${BASE}favicon.svg` }]],
   markdown: { config: linkToTheSite, anchor: { slugify: slugOf } },
   themeConfig: {
+    logo: '/favicon.svg',
     search: { provider: 'local' },
     outline: { level: [2, 3] },
     nav: [
@@ -90,7 +92,7 @@ function sidebar() {
       text,
       collapsed: false,
       items: [
-        ...(text === OTHERS ? [...pages, ...others] : pages).map(item),
+        ...(text === OTHERS ? pages.concat(others) : pages).map(item),
         ...(text === 'Plugins' ? [SDK] : []),
       ],
     })),

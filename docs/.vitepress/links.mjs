@@ -22,9 +22,9 @@ export function slugOf(heading) {
  * @returns {string[]} a sentence each
  */
 export function deadLinks(folder, base) {
-  const pages = readdirSync(folder, { recursive: true }).filter(
-    (file) => file.endsWith('.html') && !file.startsWith('provider-sdk'),
-  );
+  const pages = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((file) => file.endsWith('.html') && !file.startsWith('provider-sdk'));
   const texts = new Map(pages.map((page) => [page, readFileSync(path.join(folder, page), 'utf8')]));
   const ids = new Map([...texts].map(([page, text]) => [page, new Set(found(ID, text))]));
   const dead = new Set();
@@ -46,6 +46,7 @@ export function deadLinks(folder, base) {
 /** What pages and styles of a built site would load from another. @returns {string[]} a sentence each */
 export function outsideLoads(folder) {
   return readdirSync(folder, { recursive: true })
+    .map(String)
     .filter((file) => /\.(?:html|css)$/.test(file) && !file.startsWith('provider-sdk'))
     .flatMap((file) =>
       [...readFileSync(path.join(folder, file), 'utf8').matchAll(LOADED)].map(

@@ -22,22 +22,30 @@ export interface TokenAnswer {
 export class ClientCredentials {
   readonly #applications: ApplicationDirectory;
   readonly #issuer: BuiltinIssuer;
+  readonly #before: (application: Application, address: string) => Promise<void>;
   readonly #failures = new FailedAttempts();
   readonly #proofs = new SecretProofs();
 
-  constructor(applications: ApplicationDirectory, issuer: BuiltinIssuer) {
+  /** @param before each token: where it rejects none is given */
+  constructor(
+    applications: ApplicationDirectory,
+    issuer: BuiltinIssuer,
+    before: (application: Application, address: string) => Promise<void>,
+  ) {
     this.#applications = applications;
     this.#issuer = issuer;
+    this.#before = before;
   }
 
   /**
    * @param tenantId of the path, null where it names none; small letters
    * @param address of the caller, for the limit on failures
    * @throws OAuthError
-   * @throws OperationalError without a database
+   * @throws OperationalError without a database; what `before` rejects with
    */
   async grant(form: TokenForm, tenantId: string | null, address: string): Promise<TokenAnswer> {
     const application = await this.#authenticate(form, tenantId, address);
+    await this.#before(application, address);
     const { token, expiresInSeconds } = await this.#issuer.issueFor(application);
     return {
       token_type: 'Bearer',

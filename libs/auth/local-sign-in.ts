@@ -31,6 +31,14 @@ const WAITING_OF_ADDRESS = 4;
 
 const LONGEST_NAME = 64;
 
+/** The name or the password is wrong, or the account is disabled. */
+export class SignInRefusedError extends UserError {
+  /** @param account that was tried, for the record; null: there is none of that name. Whoever tries is not told */
+  constructor(readonly account: Pick<OperatorAccount, 'name' | 'grants'> | null) {
+    super('unauthenticated', 'The name or the password is wrong, or the account is disabled.');
+  }
+}
+
 /**
  * Lets people sign in by name and password. Who guesses is slowed down per name and address, and per address, by each
  * API process; nobody is kept from signing in by what others try from elsewhere, and, in a browser where they have signed in
@@ -58,7 +66,7 @@ export class LocalSignIn {
 
   /**
    * The account with this name and password.
-   * @throws UserError `unauthenticated`
+   * @throws SignInRefusedError
    * @throws OperationalError `tooManyRequests` after too many failures, or when too many sign in at once
    */
   async check(name: string, password: string, origin: Origin): Promise<OperatorAccount> {
@@ -70,12 +78,7 @@ export class LocalSignIn {
     await this.#spend(this.#ofName, place);
     const account = known.length > LONGEST_NAME ? null : await this.#find(known, network, place);
     const isRight = await this.#hashed(network, () => isPasswordOf(password, account?.passwordHash ?? null));
-    if (account === null || !isRight || account.disabledAt !== null) {
-      throw new UserError(
-        'unauthenticated',
-        'The name or the password is wrong, or the account is disabled.',
-      );
-    }
+    if (account === null || !isRight || account.disabledAt !== null) throw new SignInRefusedError(account);
     await this.#ofName.delete(place);
     await this.#ofAddress.reward(network);
     return account;

@@ -1,15 +1,17 @@
 import type { Role } from '#domain';
 
 /**
- * What a route needs: reading, writing (which includes reading), operating the installation, or (`inspect`) either of
- * reading and operating.
+ * What a route needs: reading, writing (which includes reading), operating the installation, (`inspect`) either of
+ * reading and operating; reading the tenant's audit record, or (`auditKey`) having any audit record to verify.
  */
-export type Need = 'read' | 'write' | 'operate' | 'inspect';
+export type Need = 'read' | 'write' | 'operate' | 'inspect' | 'audit' | 'auditKey';
 
 const SATISFIED_BY: Readonly<Record<Need, readonly Role[]>> = {
   read: ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All'],
   write: ['SecurityActions.ReadWrite.All'],
   operate: ['Riposte.Operator'],
+  audit: ['Audit.Read.All'],
+  auditKey: ['Audit.Read.All', 'Riposte.Operator'],
   inspect: ['SecurityActions.Read.All', 'SecurityActions.ReadWrite.All', 'Riposte.Operator'],
 };
 

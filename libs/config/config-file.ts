@@ -136,6 +136,12 @@ const schema = Type.Object(
     ),
     auth: Type.Optional(authSchema),
     console: consoleSchema,
+    audit: Type.Optional(
+      Type.Object(
+        { headsFile: Type.Optional(Type.String({ pattern: '^/', examples: ['/mnt/worm/riposte-heads'] })) },
+        { additionalProperties: false },
+      ),
+    ),
     tracing: Type.Object(
       { propagateToVendors: Type.Boolean({ default: false }) },
       { additionalProperties: false, default: {} },

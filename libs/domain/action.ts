@@ -118,7 +118,10 @@ export interface Intent {
   readonly epoch: number;
   /** 1 for the first attempt. */
   readonly attempt: number;
+  /** When its first attempt began. */
   readonly at: Date;
+  /** When its latest repeat began, null while that is to come; absent where there is none. */
+  readonly repeatedAt?: Date | null;
   /** How the vendor treats a repeat, as declared when it was issued. */
   readonly idempotency: Idempotency;
   /** Version of the plugin that issues it. */
@@ -126,6 +129,11 @@ export interface Intent {
   readonly operation: VendorOperation | null;
   /** What the plugin noted with a heartbeat, for the attempt after this. */
   readonly checkpoint: Json;
+}
+
+/** When the intent's latest attempt began; null: it is to come. */
+export function begunAt({ at, repeatedAt }: Pick<Intent, 'at' | 'repeatedAt'>): Date | null {
+  return repeatedAt === undefined ? at : repeatedAt;
 }
 
 /** One ended (or, with outcome `unknown`, unsettled) call of the plugin's `execute`. */

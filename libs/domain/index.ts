@@ -6,6 +6,7 @@ export {
   VERDICTS,
   WAIT_REASONS,
   asCreated,
+  begunAt,
   isFinal,
   isUnresolved,
   tookEffect,

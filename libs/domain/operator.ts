@@ -155,6 +155,7 @@ export interface OperatorAccounts extends AccountDirectory {
 export function rolesOf(role: TenantRole, operates: boolean): readonly Role[] {
   return [
     role === 'Viewer' ? 'SecurityActions.Read.All' : 'SecurityActions.ReadWrite.All',
+    ...(role === 'Administrator' ? (['Audit.Read.All'] as const) : []),
     ...(operates ? (['Riposte.Operator'] as const) : []),
   ];
 }

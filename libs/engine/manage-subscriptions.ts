@@ -22,6 +22,8 @@ const MOST_SUBSCRIPTIONS = 100;
 
 /** What an application asks to be told of. */
 export interface SubscriptionWish {
+  /** Of the subscription that is to be: a new UUID. */
+  readonly id: string;
   /** Null: every action of the tenant. */
   readonly actionId: string | null;
   readonly changeTypes: readonly ChangeType[];
@@ -55,13 +57,12 @@ export class ManageSubscriptions {
   }
 
   /**
-   * Asks the addresses to prove that they want notifications, then records the subscription. Not safe to repeat: each
-   * call makes another one.
+   * Asks the addresses to prove that they want notifications, then records the subscription. Not safe to repeat.
    * @throws UserError `invalidRequest` where it lasts too long or is over, or an address did not prove itself;
    *   `notAllowed` beyond 100 of an application
    */
   async create(subscriber: Subscriber, wish: SubscriptionWish): Promise<OpenedSubscription> {
-    const { notificationUrl, lifecycleNotificationUrl, clientState, ...rest } = wish;
+    const { id, notificationUrl, lifecycleNotificationUrl, clientState, ...rest } = wish;
     this.#requireLifetime(wish.expiresAt);
     if ((await this.#store.of(subscriber)).length >= MOST_SUBSCRIPTIONS)
       throw new UserError(
@@ -71,7 +72,6 @@ export class ManageSubscriptions {
     const urls = new Map([['notificationUrl', notificationUrl]]);
     if (lifecycleNotificationUrl !== null) urls.set('lifecycleNotificationUrl', lifecycleNotificationUrl);
     await Promise.all([...urls].map(([name, url]) => this.#validate(name, url)));
-    const id = randomUUID();
     const signingSecret = randomBytes(32).toString('base64url');
     const secrets = { notificationUrl, lifecycleNotificationUrl, clientState, signingSecret };
     const place = placeOfSubscription({ id, tenantId: subscriber.tenantId });

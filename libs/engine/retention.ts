@@ -21,6 +21,8 @@ export interface RetentionOptions {
   readonly rules: RetentionRules;
   /** Null: what is removed is gone. */
   readonly archive: ActionArchive | null;
+  /** Of these actions those of which the audit record has all: no other may be removed, for it is read out of them. */
+  readonly audited: (ids: readonly string[]) => Promise<readonly string[]>;
   readonly log: Logger;
   /** Milliseconds between passes, give or take 30 %. Default 60,000. */
   readonly periodMs?: number;
@@ -136,11 +138,11 @@ export class Retention {
     tenant: string,
     keepMs: number,
   ): Promise<{ readonly removed: number; readonly archived: number; readonly more: boolean }> {
-    const { store, archive } = this.#options;
+    const { store, archive, audited } = this.#options;
     const { ids, next } = await store.expired(tenant, keepMs, BATCH, this.#cursors.get(tenant) ?? null);
-    let removable = ids;
-    if (archive !== null && ids.length > 0)
-      removable = await archive.append(tenant, store.records(tenant, ids));
+    let removable = ids.length === 0 ? ids : await audited(ids);
+    if (archive !== null && removable.length > 0)
+      removable = await archive.append(tenant, store.records(tenant, removable));
     const removed = removable.length === 0 ? 0 : await store.remove(tenant, keepMs, removable);
     if (next === null) this.#cursors.delete(tenant);
     else this.#cursors.set(tenant, next);

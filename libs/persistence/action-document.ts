@@ -54,6 +54,9 @@ export const CHANGED_INDEX = { tenantId: 1, lastActionAt: -1, _id: -1 } as const
 /** The index of what nobody has resolved yet. */
 export const UNRESOLVED_INDEX = { tenantId: 1, completedAt: -1, _id: -1 } as const;
 
+/** Actions by when somebody said what became of them: few ever are. */
+export const RESOLVED_INDEX = { 'resolution.at': 1, _id: 1, tenantId: 1 } as const;
+
 /** The index of open actions at a target, in the order they were asked for. */
 export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;
 /** The index of effects that are to be lifted. */
@@ -131,6 +134,8 @@ actionSchema.index(STATUS_INDEX);
 actionSchema.index(CHANGED_INDEX);
 // What waits for somebody to find out, last ended first.
 actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: true } });
+// What an audit finds findings by: they change nothing else of the record, its last change included.
+actionSchema.index(RESOLVED_INDEX, { partialFilterExpression: { 'resolution.at': { $exists: true } } });
 // The sweep: work proportional to open actions, not to history.
 actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
 

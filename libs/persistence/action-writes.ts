@@ -77,7 +77,18 @@ export const CLAIM: WriteKind = {
         nextAt: leaseUntil,
         // Whoever held it did not come back: only that counts towards poison.
         crashes: { $cond: [{ $eq: ['$owner', null] }, '$crashes', { $add: ['$crashes', 1] }] },
-        intent: { $cond: [mayIssue, intentOf(nextEpoch, given('providerVersion')), '$intent'] },
+        intent: {
+          $switch: {
+            branches: [
+              { case: mayIssue, then: intentOf(nextEpoch, given('providerVersion')) },
+              {
+                case: { $eq: ['$intent.repeatedAt', null] },
+                then: { $mergeObjects: ['$intent', { repeatedAt: STAMP }] },
+              },
+            ],
+            default: '$intent',
+          },
+        },
       },
     };
   },

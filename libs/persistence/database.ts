@@ -4,6 +4,7 @@ import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
 import { actionSchema } from './action-document.js';
 import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
+import { MongoAuditStore } from './audit-store.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
 import { MongoEntryLedger } from './entry-ledger.js';
@@ -71,6 +72,8 @@ export interface Database {
   readonly applications: ApplicationStore;
   /** Public keys of the built-in issuer. */
   readonly issuerKeys: IssuerKeyStore;
+  /** What anybody did, on record. */
+  readonly audit: MongoAuditStore;
   /** Accounts of people. */
   readonly operators: OperatorStore;
   /** Who has signed in. */
@@ -147,6 +150,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const turns = new ReadTurns(options.readsBeginMs);
     const feeds = new FeedStore(native, options.retryBudgetMs, turns);
     const clock = await ServerClock.start(connection.getClient());
+    const audit = new MongoAuditStore(native, clock, options.retryBudgetMs);
     const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     const subscriptions = new MongoSubscriptionStore(native, clock, options.retryBudgetMs);
     await MongoEntryLedger.ensureIndexes(native);
@@ -162,6 +166,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
         questions,
         feeds,
         figures,
+        audit,
         subscriptions,
       ].map((one) => one.ensureIndexes()),
     );
@@ -180,6 +185,7 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       backup: new BackupStore(native, clock, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
       applications,
       issuerKeys,
+      audit,
       operators,
       sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),

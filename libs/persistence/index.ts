@@ -15,6 +15,7 @@ export { ActionSearch, type ActionQuery, type SearchPage } from './action-search
 export { INDEXED_LISTS } from './search-index.js';
 export type { SearchPosition } from './search-order.js';
 export { ApplicationStore, type NewApplication, type NewSecret } from './application-store.js';
+export type { MongoAuditStore } from './audit-store.js';
 export { ArchiveFiles } from './archive-files.js';
 export {
   BackupError,

@@ -341,7 +341,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       intent:
         step.applied === 'no'
           ? null
-          : { $mergeObjects: ['$intent', { attempt: { $add: ['$intent.attempt', 1] }, operation: null }] },
+          : {
+              $mergeObjects: [
+                '$intent',
+                { attempt: { $add: ['$intent.attempt', 1] }, operation: null, repeatedAt: null },
+              ],
+            },
       // What the plugin noted outlives an intent that is cleared.
       checkpoint: step.applied === 'no' ? { $ifNull: ['$intent.checkpoint', '$$REMOVE'] } : '$$REMOVE',
       crashes: 0,

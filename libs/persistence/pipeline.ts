@@ -70,7 +70,8 @@ export const MOST_ATTEMPTS = 50;
 export function attemptsAfter(outcome: Expression, error: Expression): Expression {
   return {
     $cond: [
-      { $eq: ['$intent', null] },
+      // A repeat that is still to come is no attempt.
+      { $or: [{ $eq: ['$intent', null] }, { $eq: ['$intent.repeatedAt', null] }] },
       '$attempts',
       {
         $slice: [
@@ -82,7 +83,7 @@ export function attemptsAfter(outcome: Expression, error: Expression): Expressio
                   number: '$intent.attempt',
                   epoch: '$intent.epoch',
                   providerVersion: { $ifNull: ['$intent.providerVersion', null] },
-                  startedAt: '$intent.at',
+                  startedAt: { $ifNull: ['$intent.repeatedAt', '$intent.at'] },
                   endedAt: STAMP,
                   outcome,
                   error,

@@ -1,5 +1,12 @@
 import type mongoose from 'mongoose';
-import type { Attempt, CancelWish, Intent, RecentCall, RecentCalls } from '#domain';
+import {
+  begunAt,
+  type Attempt,
+  type CancelWish,
+  type Intent,
+  type RecentCall,
+  type RecentCalls,
+} from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument } from './action-document.js';
 import { repeatedRead } from './write-retry.js';
 
@@ -60,10 +67,11 @@ function callsOf(
   now: Date,
 ): RecentCall[] {
   // An intent stays on record when its attempt has ended, and is then the same call.
-  const isUnderWay = intent !== null && attempts.every(({ number }) => number !== intent.attempt);
+  const begun =
+    intent !== null && attempts.every(({ number }) => number !== intent.attempt) ? begunAt(intent) : null;
   const issued = [
     ...attempts.map(({ startedAt, endedAt }) => ({ from: startedAt, to: endedAt })),
-    ...(isUnderWay ? [{ from: intent.at, to: completedAt ?? now }] : []),
+    ...(begun === null ? [] : [{ from: begun, to: completedAt ?? now }]),
   ];
   const calls: RecentCall[] = [];
   for (const { from, to } of issued) {

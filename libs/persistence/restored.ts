@@ -44,7 +44,7 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
   const states = record['states'] as readonly object[];
   const attempts = record['attempts'] as readonly object[];
   const intent = record['intent'] as Readonly<
-    Record<'attempt' | 'epoch' | 'at' | 'providerVersion', unknown>
+    Record<'attempt' | 'epoch' | 'at' | 'repeatedAt' | 'providerVersion', unknown>
   > | null;
   const error = errorInfo(
     ERROR_INFO_CODES.outcomeUnknown,
@@ -72,7 +72,7 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
               number: intent.attempt,
               epoch: intent.epoch,
               providerVersion: intent.providerVersion ?? null,
-              startedAt: intent.at,
+              startedAt: intent.repeatedAt ?? intent.at,
               endedAt: at,
               outcome: 'unknown',
               error,

@@ -9,7 +9,7 @@ export type SharedKeyDocument = { readonly _id: string } & (
 );
 
 /** The keys there are, by what they are for. */
-export type SharedKeyName = 'fingerprint' | 'skip-token' | 'sign-in' | 'device';
+export type SharedKeyName = 'fingerprint' | 'skip-token' | 'sign-in' | 'device' | 'audit';
 
 /** The collection of the keys. */
 export const SHARED_KEYS = 'keys';

@@ -37,7 +37,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
-const clientsOf = (): ClientCredentials => new ClientCredentials(database.applications, issuer);
+const clientsOf = (): ClientCredentials =>
+  new ClientCredentials(database.applications, issuer, () => Promise.resolve());
 const basic = (name: string, password: string): string =>
   `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 

@@ -37,6 +37,21 @@ describeInBrowser('the list of actions', () => {
     await row('No such luck').waitFor();
   });
 
+  it('is shown for an address that somebody typed, without what the address cannot mean', async ({
+    visitors,
+  }) => {
+    const { page, client } = await visitors.person();
+    await client.ended(await client.act('FailAlways', { code: 403, message: 'No such luck' }));
+    await client.ended(await client.act('BlockIp', { IP: '203.0.113.7' }));
+    const row = (name: string) => page.getByRole('row').filter({ hasText: name });
+    await page.goto('/actions?status=failed');
+    await row('No such luck').waitFor();
+    expect(await row('BlockIp').count()).toBe(0);
+    await page.goto('/actions?status=nonsense&phase=1&window=x');
+    await row('BlockIp').waitFor();
+    expect(new URL(page.url()).search).toBe('');
+  });
+
   it('says what is wrong with a filter of one’s own, in the words of the API', async ({ visitors }) => {
     const { page } = await visitors.person();
     await page.goto(`/actions?${new URLSearchParams({ filter: 'nonsense eq 1' }).toString()}`);
@@ -146,6 +161,17 @@ describeInBrowser('the page of an action', () => {
     await dialog.getByRole('button', { name: 'Request cancel' }).click();
     await page.getByText('Cancelled at the vendor').first().waitFor();
     expect(await client.native(id)).toMatchObject({ phase: 'cancelledAtProvider' });
+  });
+
+  it('has the vendor asked whether its effect is in place now, and shows what it says', async ({
+    visitors,
+  }) => {
+    const { page, client } = await visitors.person();
+    const id = await client.act('BlockIp', { IP: '203.0.113.41' });
+    await client.ended(id);
+    await page.goto(`/actions/${id}`);
+    await page.getByRole('button', { name: 'Ask the vendor now' }).click();
+    await page.getByText('The mock keeps no state of what it did.').waitFor();
   });
 
   it('has an outcome that nobody knows resolved', async ({ visitors }) => {

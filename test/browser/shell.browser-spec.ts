@@ -19,6 +19,21 @@ describeInBrowser('the console', () => {
     await page.waitForURL('**/?window=7d');
   });
 
+  it('shows each provider’s figures with their names where a phone has no room for columns', async ({
+    visitors,
+  }) => {
+    const { page, client } = await visitors.person({ browser: { viewport: { width: 390, height: 844 } } });
+    await client.ended(await client.act('BlockIp', { IP: '203.0.113.1' }));
+    await page.goto('/');
+    const table = page.getByRole('table', { name: 'By provider' });
+    const completed = table.locator('td[data-heading="Completed"]');
+    await completed.getByText('1', { exact: true }).waitFor();
+    const named =
+      "getComputedStyle(document.querySelector('td[data-heading=Completed]'), '::before').content";
+    expect(await page.evaluate<string>(named)).toContain('Completed');
+    expect((await completed.boundingBox())?.width).toBeLessThan(390);
+  });
+
   it('is worked by keys, unless somebody has no use for that', async ({ visitors }) => {
     const { page } = await visitors.person();
     await page.goto('/account');

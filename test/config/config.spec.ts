@@ -84,6 +84,11 @@ describe('riposte.config.yaml', () => {
       /retention\.keepDays must be >= 0\.00001/,
     ],
     [
+      'heads of the audit record at a path that depends on where it is started',
+      'providers: []\naudit: { headsFile: heads }',
+      /audit\.headsFile .*\(for example \/mnt\/worm\/riposte-heads\)/,
+    ],
+    [
       'a tenant of the retention that is no GUID',
       'providers: []\nretention: { tenants: { contoso: { keepDays: 3 } } }',
       /retention\.tenants\.contoso is not known/,

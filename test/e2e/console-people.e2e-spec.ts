@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONSOLE_APP_ID } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { riposte } from '../support/cli.js';
 import type { Answer, GraphError } from '../support/client.js';
@@ -19,12 +20,20 @@ interface Operator {
 }
 
 const PEOPLE = '/api/v1/operators';
+/** An application that the configuration gives a name. */
+const SOAR = 'ABCDEF00-0000-4000-8000-000000000001';
 
 let stack: Stack;
 let database: Database;
 
 beforeAll(async () => {
-  stack = await Stack.start({ workers: 0 });
+  stack = await Stack.start({
+    workers: 0,
+    config: JSON.stringify({
+      providers: [{ id: 'mock', plugin: 'mock' }],
+      console: { apps: { [SOAR]: 'The SOAR' } },
+    }),
+  });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
 });
 afterAll(async () => {
@@ -102,6 +111,7 @@ describe('the people of a tenant', () => {
 
   it.each([
     ['a name that is none', { name: '../x', displayName: 'x', role: 'Viewer' }],
+    ['a name that an issuer could vouch for', { name: 'bob@soc', displayName: 'x', role: 'Viewer' }],
     ['a role there is not', { name: 'bob', displayName: 'x', role: 'Root' }],
     ['operating the installation', { name: 'bob', displayName: 'x', role: 'Viewer', operates: true }],
     ['two lines to show', { name: 'bob', displayName: 'x\ny', role: 'Viewer' }],
@@ -172,6 +182,18 @@ describe('the people of a tenant', () => {
     expect((await database.operators.find(shared))?.grants).toEqual([
       { tenantId: TENANT_B, role: 'Administrator' },
     ]);
+  });
+});
+
+describe('the names of applications', () => {
+  it('are told to whoever may read: as configured, in any case of the id, and the console’s own', async () => {
+    const { client } = await administrator();
+    const { body } = await client.send<{ readonly value: readonly object[] }>('GET', '/api/v1/applications');
+    expect(body.value).toEqual([
+      { appId: CONSOLE_APP_ID, name: 'Console' },
+      { appId: SOAR.toLowerCase(), name: 'The SOAR' },
+    ]);
+    expect((await new ConsoleClient(stack.baseUrl).send('GET', '/api/v1/applications')).status).toBe(401);
   });
 });
 

@@ -46,9 +46,13 @@ describe('the log', () => {
   it('tells the story of an action by id, tenant and request', async () => {
     const answer = await client.post(mockAction('BlockIp', { IP: '1.2.3.4' }));
     await client.ended(answer.body.id);
-    const ofAction = [stack.api, ...stack.workers]
-      .flatMap(({ log }) => log)
-      .filter(({ actionId }) => actionId === answer.body.id);
+    const story = () =>
+      [stack.api, ...stack.workers]
+        .flatMap(({ log }) => log)
+        .filter(({ actionId }) => actionId === answer.body.id);
+    // The end is on record before its line has come through.
+    await eventually(() => story().length > 1);
+    const ofAction = story();
     expect(ofAction.map(({ msg }) => msg)).toEqual(['action submitted', 'action ended']);
     for (const line of ofAction)
       expect(line).toMatchObject({ level: 'info', tenant: '11111111-1111-4111-8111-111111111111' });

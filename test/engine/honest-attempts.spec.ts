@@ -106,6 +106,25 @@ describe('a machine that slept', () => {
   });
 });
 
+describe('an attempt that repeats one of which nobody knows', () => {
+  it('has begun when it was sent, and not when the first was', async () => {
+    const race = await start({ idempotency: 'key' });
+    const looked = race.look();
+    (await race.call('execute')).fail(noAnswer());
+    await looked;
+    const between = await race.action();
+    expect(between?.attempts).toHaveLength(1);
+    // What is to come is no attempt yet.
+    expect(between?.intent).toMatchObject({ attempt: 2, repeatedAt: null });
+    const again = race.look();
+    (await race.call('execute')).answer({ kind: 'completed' });
+    await again;
+    const [first, second] = (await race.action())?.attempts ?? [];
+    expect(second).toMatchObject({ number: 2, outcome: 'completed' });
+    expect(second?.startedAt.getTime()).toBeGreaterThanOrEqual(first?.endedAt.getTime() ?? Infinity);
+  });
+});
+
 describe('a vendor that has taken the action', () => {
   it.each([
     ['throws a failure that may pass', (call: HeldCall) => call.fail(unreachable())],

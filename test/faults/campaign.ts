@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecurityAction } from '#domain';
+import { auditBreaks } from './audit-breaks.js';
 import { check, type Verdict } from './checker.js';
 import { Cluster } from './cluster.js';
 import { direct } from './director.js';
@@ -87,15 +88,24 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     );
     await drained(open, options.drainWithinMs ?? DRAIN_WITHIN_MS);
     await open.stop();
+    const records = await recordsOf(cluster);
     const evidence: Evidence = {
       creations: workload.creations,
       cancels: workload.cancels,
       faults,
-      records: await recordsOf(cluster),
+      records,
       recoveries: open.recoveries,
       firstFinals: open.firstFinals,
       ledger: [...cluster.vendors.values()].flatMap((vendor) => vendor.ledger()),
       leaked: await leaked(workload),
+      // A worker as people write one by hand keeps none.
+      auditBreaks:
+        options.workerCommand === undefined
+          ? await auditBreaks(
+              cluster.mongodbUri,
+              records.map(({ id }) => id),
+            )
+          : [],
     };
     await workload.close();
     return {

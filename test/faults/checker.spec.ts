@@ -72,6 +72,7 @@ function verdictOf(evidence: Partial<Evidence>): Verdict {
     firstFinals: new Map(),
     ledger: [executed],
     leaked: [],
+    auditBreaks: [],
     ...evidence,
   });
 }
@@ -179,6 +180,10 @@ describe('a campaign fails', () => {
 
   it('when a tenant was shown an action of another', () => {
     expect(isClean(verdictOf({ leaked: [ID] }))).toBe(false);
+  });
+
+  it('when the audit record lacks something', () => {
+    expect(isClean(verdictOf({ auditBreaks: [{ id: ID, why: 'not all of it is there' }] }))).toBe(false);
   });
 });
 

@@ -32,6 +32,8 @@ export interface Verdict {
   readonly unexplained: readonly Finding[];
   /** A tenant saw another's. */
   readonly leaked: readonly Finding[];
+  /** A history that is not in the audit record, or a chain of it that is broken. */
+  readonly unaudited: readonly Finding[];
   readonly outcomeUnknown: number;
   readonly ends: Readonly<Record<string, number>>;
 }
@@ -47,7 +49,7 @@ const CANCELLED = 499;
 
 /** Whether what the clients were told, the records and the vendors' ledgers agree. */
 export function check(evidence: Evidence): Verdict {
-  const { creations, cancels, records, faults, firstFinals, leaked } = evidence;
+  const { creations, cancels, records, faults, firstFinals, leaked, auditBreaks } = evidence;
   const byId = new Map(records.map((record) => [record.id, record]));
   const created = new Map(creations.flatMap((one) => (one.id === null ? [] : [[one.id, one] as const])));
   const effects = groupedBy(evidence.ledger, ({ key }) => key);
@@ -94,6 +96,7 @@ export function check(evidence: Evidence): Verdict {
     acknowledged: created.size,
     ...found,
     leaked: leaked.map((id) => ({ id, why: 'shown to another tenant' })),
+    unaudited: auditBreaks,
     outcomeUnknown: records.filter(({ phase }) => phase === 'outcomeUnknown').length,
     ends: counts(records.map(({ status, phase }) => `${status}/${phase}`)),
   };
@@ -101,8 +104,10 @@ export function check(evidence: Evidence): Verdict {
 
 /** True when nothing was found. */
 export function isClean(verdict: Verdict): boolean {
-  const { lost, duplicated, stuck, illegal, untrue, unexplained: unknowns, leaked } = verdict;
-  return [lost, duplicated, stuck, illegal, untrue, unknowns, leaked].every(({ length }) => length === 0);
+  const { lost, duplicated, stuck, illegal, untrue, unexplained: unknowns, leaked, unaudited } = verdict;
+  return [lost, duplicated, stuck, illegal, untrue, unknowns, leaked, unaudited].every(
+    ({ length }) => length === 0,
+  );
 }
 
 function illegalOf(record: SecurityAction): string | null {

@@ -110,6 +110,11 @@ export class Cluster {
     return present(this.#observer).db(this.#database);
   }
 
+  /** The same, as an address. */
+  get mongodbUri(): string {
+    return this.mongo.uri.replace('/?', `/${this.#database}?`);
+  }
+
   get nodes(): readonly LinkedNode[] {
     return [...this.apis, ...this.workers];
   }
@@ -229,7 +234,7 @@ export class Cluster {
       command: [file, '--import', path.join(DIST_DIR, 'test/faults/preload.js'), ...args],
       cwd: this.options.root,
       env: () => ({
-        MONGODB_URI: this.mongo.uri.replace('/?', `/${this.#database}?`),
+        MONGODB_URI: this.mongodbUri,
         REDIS_URL: `redis://127.0.0.1:${links.redis.port}`,
         RIPOSTE_DATA_DIR: this.dir,
         RIPOSTE_SECRETS_KEY: this.#secretsKey,

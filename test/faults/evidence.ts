@@ -1,4 +1,5 @@
 import type { SecurityAction } from '#domain';
+import type { AuditBreak } from './audit-breaks.js';
 import type { Mode } from './modes.js';
 
 /** What a campaign saw, and what its verdict rests on. Times are milliseconds of this machine's wall clock. */
@@ -14,6 +15,8 @@ export interface Evidence {
   readonly ledger: readonly Effect[];
   /** Ids that another tenant was shown. */
   readonly leaked: readonly string[];
+  /** What is wrong with the audit record. */
+  readonly auditBreaks: readonly AuditBreak[];
 }
 
 /** One request to create, whatever came of it. */

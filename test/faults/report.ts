@@ -22,6 +22,7 @@ export function reportOf(campaign: Campaign, actions: number): string {
     untrue: verdict.untrue.length,
     'unexplained outcome unknown': verdict.unexplained.length,
     'shown to another tenant': verdict.leaked.length,
+    'breaks of the audit record': verdict.unaudited.length,
   };
   const lines = [
     '',
@@ -45,6 +46,7 @@ export function reportOf(campaign: Campaign, actions: number): string {
     ...findings('untrue', verdict.untrue),
     ...findings('unexplained', verdict.unexplained),
     ...findings('leaked', verdict.leaked),
+    ...findings('unaudited', verdict.unaudited),
     `0 of ${verdict.acknowledged} bounds the true rate of each below ${(3 / Math.max(1, verdict.acknowledged)).toExponential(1)} at 95 % (rule of three); it does not say "never".`,
     `logs: ${dir}`,
     verdict.acknowledged < actions ? `only ${verdict.acknowledged} of ${actions} were acknowledged` : '',

@@ -7,13 +7,20 @@ const MINUTES = 60_000;
 
 describe('300 actions under five faults', () => {
   it(
-    'none lost, none done twice, none stuck, no illegal history, no untrue answer',
+    'none lost, none done twice, none stuck, no illegal history, no untrue answer, and all of it audited',
     async () => {
       const { code, output } = await runFaults(['--seed', '14', '--actions', '300', '--faults', '5']);
       expect(output).toContain('PASSED');
       expect(code).toBe(0);
       expect(countOf(output, 'acknowledged')).toBeGreaterThanOrEqual(300);
-      for (const name of ['lost', 'duplicated', 'stuck', 'illegal histories', 'untrue'])
+      for (const name of [
+        'lost',
+        'duplicated',
+        'stuck',
+        'illegal histories',
+        'untrue',
+        'breaks of the audit record',
+      ])
         expect(countOf(output, name)).toBe(0);
     },
     6 * MINUTES,

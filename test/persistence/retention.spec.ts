@@ -81,6 +81,7 @@ function retentionOf(
     readonly owner?: string;
     readonly keepDays?: (tenant: string) => number | null;
     readonly periodMs?: number;
+    readonly audited?: (ids: readonly string[]) => Promise<readonly string[]>;
   } = {},
 ) {
   const lines: Line[] = [];
@@ -98,6 +99,7 @@ function retentionOf(
       },
     },
     archive: options.archive ?? null,
+    audited: options.audited ?? ((ids) => Promise.resolve(ids)),
     log: log as unknown as Logger,
     ...(options.periodMs === undefined ? {} : { periodMs: options.periodMs }),
   });
@@ -332,6 +334,7 @@ describe('the lease on the work', () => {
           owner,
           rules: { keepMs: () => DAY_MS },
           archive: new ArchiveFiles(dir),
+          audited: (ids) => Promise.resolve(ids),
           log,
         }),
     );

@@ -60,6 +60,7 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
   ['grouping-imports-only-its-layer', 'libs/grouping/a.ts', `import '#domain';`],
   ['provider-sdk-imports-only-its-layer', 'libs/provider-sdk/a.ts', `import '#telemetry';`],
   ['telemetry-imports-only-its-layer', 'libs/telemetry/a.ts', `import '#queue';`],
+  ['audit-imports-only-its-layer', 'libs/audit/a.ts', `import '#persistence';`],
   ['auth-imports-only-its-layer', 'libs/auth/a.ts', `import '#persistence';`],
   ['persistence-imports-only-its-layer', 'libs/persistence/a.ts', `import '#engine';`],
   ['queue-imports-only-its-layer', 'libs/queue/a.ts', `import '#persistence';`],

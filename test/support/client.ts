@@ -63,7 +63,8 @@ export class Client {
       response.headers.get('content-type') === 'text/event-stream'
         ? await beginning(response)
         : await response.text();
-    const isJson = text !== '' && response.headers.get('content-type')?.includes('json') === true;
+    // Lines of JSON are no JSON.
+    const isJson = text !== '' && /\bjson\b/.test(response.headers.get('content-type') ?? '');
     return {
       status: response.status,
       headers: response.headers,

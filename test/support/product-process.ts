@@ -8,10 +8,11 @@ export class ProductProcess {
   readonly child: ChildProcess;
   #output = '';
 
-  constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
+  /** @param root the checkout whose compiled product it is. Default: this one */
+  constructor(command: readonly string[], env: Readonly<Record<string, string>>, root = PROJECT_DIR) {
     const [file, ...args] = command;
     this.child = spawn(file === 'node' || file === undefined ? process.execPath : file, args, {
-      cwd: PROJECT_DIR,
+      cwd: root,
       env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
       // The channel ends with this process, and the child with the channel: a killed test run leaves nothing.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly mongodbUri?: string;
   /** Variables of the processes besides those that the stack sets. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The checkout whose compiled product the first processes are. Default: this one. */
+  readonly root?: string;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -80,8 +82,8 @@ export class Stack {
       },
       redis,
     );
-    stack.api = new ProductProcess(API_COMMAND, stack.env);
-    for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker();
+    stack.api = new ProductProcess(API_COMMAND, stack.env, options.root);
+    for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker(options.root);
     await Promise.all([stack.api, ...stack.workers].map((process) => process.ready()));
     await eventually(
       async () =>
@@ -93,8 +95,9 @@ export class Stack {
     return stack;
   }
 
-  startWorker(): ProductProcess {
-    const worker = new ProductProcess(WORKER_COMMAND, this.env);
+  /** @param root the checkout whose compiled product it is. Default: this one */
+  startWorker(root?: string): ProductProcess {
+    const worker = new ProductProcess(WORKER_COMMAND, this.env, root);
     this.workers.push(worker);
     return worker;
   }

@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import {
+  begunAt,
   LANES,
   VERDICTS,
   isUnresolved,
@@ -171,7 +172,7 @@ export class NativeActionDto extends SecurityActionDto {
   @ApiProperty({
     type: CurrentAttemptDto,
     nullable: true,
-    description: 'What was issued and is not settled yet.',
+    description: 'What was issued and has not ended yet.',
   })
   currentAttempt!: CurrentAttemptDto | null;
   @ApiProperty({ type: CancelWishDto, nullable: true })
@@ -256,6 +257,7 @@ export class NativeActionListDto {
  */
 export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting(action)): NativeActionDto {
   const { cancel, intent, resolution } = action;
+  const begun = intent && begunAt(intent);
   return {
     ...toGraph(action),
     phase: now.phase,
@@ -281,11 +283,11 @@ export function toNative(action: SecurityAction, now: WaitingNow = storedWaiting
       errorInfo: error,
     })),
     currentAttempt:
-      intent === null
+      intent === null || begun === null
         ? null
         : {
             number: intent.attempt,
-            startedAt: intent.at.toISOString(),
+            startedAt: begun.toISOString(),
             providerVersion: intent.providerVersion,
             vendorOperationId: intent.operation?.id ?? null,
           },

@@ -15,6 +15,7 @@ import { satisfies } from '#auth';
 import { UserError, type ActionStore } from '#domain';
 import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
 import type { Logger } from '#telemetry';
+import { actorOf, type AuditTrail } from '../audit/audit-trail.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { acceptsGzip } from '../http/accepts-gzip.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
@@ -33,6 +34,7 @@ import { submissionOf } from '../security-actions/submission.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
+  AUDIT_TRAIL,
   CANCEL_ACTION,
   EXPORT_ACTIONS,
   LINK_BASE,
@@ -74,6 +76,7 @@ export class NativeActionsController {
     @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
     @Inject(OUTLOOKS) private readonly outlooks: Outlooks,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
     @Inject(LOG) private readonly log: Logger,
   ) {}
@@ -155,7 +158,14 @@ export class NativeActionsController {
     @Body(new ParseCancelManyPipe()) { ids }: CancelManyDto,
     @Req() request: FastifyRequest,
   ): Promise<CancelAnswersDto> {
-    return { value: await cancelMany(this.cancelAction, callerOf(request), ids, this.log) };
+    const caller = callerOf(request);
+    // Whoever has to stop a hundred actions must not be kept from it: each one's own history tells of it, too.
+    await this.trail.noteIfPossible(actorOf(request), {
+      chain: caller.tenantId,
+      kind: 'actions.bulkCancelRequested',
+      details: { ids: ids.map(printableId) },
+    });
+    return { value: await cancelMany(this.cancelAction, caller, ids, this.log) };
   }
 
   @Post(':id/cancel')

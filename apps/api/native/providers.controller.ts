@@ -1,11 +1,14 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
+import { INSTALLATION } from '#audit';
 import { satisfies } from '#auth';
 import type { AskProvider } from '#engine';
+import type { AuditTrail, Doing } from '../audit/audit-trail.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
-import { ASK_PROVIDER, PROVIDERS } from '../tokens.js';
+import { printableId } from '../http/printable-id.js';
+import { ASK_PROVIDER, AUDIT_TRAIL, PROVIDERS } from '../tokens.js';
 import { ParsePauseBodyPipe, PauseBodyDto } from './pause-body.js';
 import { HealthReportDto, ProviderDto, ProviderListDto, toProvider } from './provider.dto.js';
 import type { Providers, Viewer } from './providers.js';
@@ -17,6 +20,7 @@ export class ProvidersController {
   constructor(
     @Inject(PROVIDERS) private readonly providers: Providers,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
   ) {}
 
   @Get()
@@ -61,7 +65,13 @@ export class ProvidersController {
     @Body(new ParsePauseBodyPipe()) { reason }: PauseBodyDto,
     @Req() request: FastifyRequest,
   ): Promise<ProviderDto> {
-    return toProvider(await this.providers.pause(callerOf(request), instance, reason), true);
+    const caller = callerOf(request);
+    const view = await this.trail.doing(
+      request,
+      changing('provider.paused', request, instance, { reason }),
+      () => this.providers.pause(caller, instance, reason),
+    );
+    return toProvider(view, true);
   }
 
   @Post(':instance/resume')
@@ -75,7 +85,11 @@ export class ProvidersController {
   @ApiOkResponse({ type: ProviderDto })
   @ApiGraphErrors(401, 403, 404, 500, 503)
   async resume(@Param('instance') instance: string, @Req() request: FastifyRequest): Promise<ProviderDto> {
-    return toProvider(await this.providers.resume(callerOf(request), instance), true);
+    const caller = callerOf(request);
+    const view = await this.trail.doing(request, changing('provider.resumed', request, instance), () =>
+      this.providers.resume(caller, instance),
+    );
+    return toProvider(view, true);
   }
 
   @Post(':instance/health')
@@ -91,6 +105,22 @@ export class ProvidersController {
   async health(@Param('instance') instance: string): Promise<HealthReportDto> {
     return this.askProvider.health(instance);
   }
+}
+
+/** An instance is the installation's, whoever's tenant the operator is in. */
+function changing(
+  kind: Doing['kind'],
+  request: FastifyRequest,
+  instance: string,
+  details: Readonly<Record<string, string>> = {},
+): Doing {
+  const { tenantId } = callerOf(request);
+  return {
+    chain: INSTALLATION,
+    kind,
+    about: { instance: printableId(instance) },
+    details: { ...details, tenantId },
+  };
 }
 
 function viewerOf(request: FastifyRequest): Viewer {

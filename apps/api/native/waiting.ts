@@ -1,6 +1,7 @@
 import {
   ERROR_INFO_CODES,
   WAIT_REASONS,
+  begunAt,
   isFinal,
   type ActionStore,
   type InstanceRecord,
@@ -107,8 +108,8 @@ function underWay(action: SecurityAction): ToldWaiting {
       const operation = intent?.operation;
       const message =
         operation == null
-          ? `A worker has been calling the provider${since(intent?.at)}.`
-          : `The provider has been working on it${since(intent?.at)} (operation ${operation.id}). Next check${atTime(nextAt)}.`;
+          ? `A worker has been calling the provider${since(intent && begunAt(intent))}.`
+          : `The provider has been working on it${since(intent && begunAt(intent))} (operation ${operation.id}). Next check${atTime(nextAt)}.`;
       return { reason: 'vendorWorking', message, until: null, blockedBy: null };
     }
   }
@@ -338,8 +339,8 @@ function periodOf(seconds: number): string {
   return seconds % 60 === 0 ? `in ${seconds / 60} minutes` : `in ${seconds} s`;
 }
 
-function since(time: Date | undefined): string {
-  return time === undefined ? '' : ` since ${words(time)}`;
+function since(time: Date | null | undefined): string {
+  return time == null ? '' : ` since ${words(time)}`;
 }
 
 function atTime(time: Date | null): string {

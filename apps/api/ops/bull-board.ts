@@ -1,13 +1,13 @@
-import { createBullBoard } from '@bull-board/api';
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import { FastifyAdapter } from '@bull-board/fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { INSTALLATION } from '#audit';
 import { UserError, type HintPlace } from '#domain';
 import type { BullActionQueue } from '#queue';
 import type { Logger } from '#telemetry';
+import { actorOf, type AuditTrail, type Doing } from '../audit/audit-trail.js';
 import { authorise } from '../auth.guard.js';
 import type { Callers, KnownCaller } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
+import { URL_LIMIT } from '../http/limits.js';
 import { isSameOrigin, type ConsoleSites } from '../session/console-site.js';
 
 const PATH = '/ops/queues';
@@ -15,6 +15,15 @@ const PATH = '/ops/queues';
 /** What the page loads is its own, but for fonts that it asks another site for; it does without them. */
 const withoutOutsideFonts = (page: string): string =>
   page.replaceAll(/<link[^<>]*>/g, (link) => (link.includes('fonts.googleapis.com') ? '' : link));
+
+/** Headers that are the server's own to set. */
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'date',
+  'keep-alive',
+  'transfer-encoding',
+]);
 
 /** What configures the page is data, and no script. Its styles are partly written into its elements. */
 const CONTENT_SECURITY_POLICY = [
@@ -48,28 +57,11 @@ export async function mountBullBoard(
     readonly callers: Callers;
     readonly sites: ConsoleSites;
     readonly writable: boolean;
+    readonly trail: AuditTrail;
     readonly log: Logger;
   },
 ): Promise<void> {
-  const board = new FastifyAdapter();
-  board.setBasePath(PATH);
-  createBullBoard({
-    queues: parts.queue.dashboardQueues().map(
-      ({ queue, instance, goesFirst }) =>
-        new BullMQAdapter(queue, {
-          readOnlyMode: !parts.writable,
-          description: whatIsIn(instance, goesFirst),
-        }),
-    ),
-    serverAdapter: board,
-    options: {
-      uiConfig: {
-        boardTitle: 'Riposte queues',
-        miscLinks: [{ text: 'Console', url: '/' }],
-        hideDocsLink: true,
-      },
-    },
-  });
+  let board: Promise<FastifyInstance> | undefined;
   await server.register(
     async (scope) => {
       scope.addHook('onRoute', (route) => {
@@ -85,6 +77,7 @@ export async function mountBullBoard(
               throw new UserError('methodNotAllowed', 'The queues are read-only.');
             }
             requireBoard(request, parts.sites);
+            await parts.trail.note(actorOf(request), changing(request));
           }
         } catch (error) {
           if (error instanceof UserError && error.code === 'unauthenticated' && isVisit(request))
@@ -98,18 +91,77 @@ export async function mountBullBoard(
         reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
         return undefined;
       });
-      scope.addHook('onSend', async (_request, reply, payload) =>
-        String(reply.getHeader('content-type')).startsWith('text/html') && typeof payload === 'string'
-          ? withoutOutsideFonts(payload)
-          : payload,
-      );
-      scope.setNotFoundHandler((_request, _reply) => {
-        throw new UserError('itemNotFound', 'No such page.');
-      });
-      await scope.register(board.registerPlugin());
+      for (const url of ['/', '/*']) {
+        scope.route({
+          method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+          url,
+          handler: async (request, reply) => {
+            board ??= openBoard(parts.queue, parts.writable).catch((error: unknown) => {
+              board = undefined;
+              throw error;
+            });
+            return pass(request, reply, await board);
+          },
+        });
+      }
     },
     { prefix: PATH },
   );
+}
+
+/** The board, on a server of its own that listens nowhere: most processes are never asked for it, so it is loaded when it is. */
+async function openBoard(queue: BullActionQueue, writable: boolean): Promise<FastifyInstance> {
+  const [{ createBullBoard }, { BullMQAdapter }, { FastifyAdapter }] = await Promise.all([
+    import('@bull-board/api'),
+    import('@bull-board/api/bullMQAdapter'),
+    import('@bull-board/fastify'),
+  ]);
+  const adapter = new FastifyAdapter();
+  adapter.setBasePath(PATH);
+  createBullBoard({
+    queues: queue.dashboardQueues().map(
+      ({ queue: one, instance, goesFirst }) =>
+        new BullMQAdapter(one, {
+          readOnlyMode: !writable,
+          description: whatIsIn(instance, goesFirst),
+        }),
+    ),
+    serverAdapter: adapter,
+    options: {
+      uiConfig: {
+        boardTitle: 'Riposte queues',
+        miscLinks: [{ text: 'Console', url: '/' }],
+        hideDocsLink: true,
+      },
+    },
+  });
+  const server = fastify({ routerOptions: { ignoreTrailingSlash: true, maxParamLength: URL_LIMIT } });
+  server.setNotFoundHandler((_request, reply) => reply.code(404).send());
+  await server.register(adapter.registerPlugin(), { prefix: PATH });
+  await server.ready();
+  return server;
+}
+
+/** What the board answers to a request that may see it. */
+async function pass(request: FastifyRequest, reply: FastifyReply, board: FastifyInstance): Promise<unknown> {
+  const { 'content-length': _length, 'transfer-encoding': _encoding, ...headers } = request.headers;
+  const { body } = request;
+  const {
+    statusCode,
+    headers: answered,
+    rawPayload,
+  } = await board.inject({
+    method: request.method as 'GET',
+    url: request.url,
+    headers,
+    ...(body === undefined || body === null ? {} : { payload: body }),
+  });
+  if (statusCode === 404 && rawPayload.length === 0 && request.method !== 'HEAD')
+    throw new UserError('itemNotFound', 'No such page.');
+  for (const [name, value] of Object.entries(answered))
+    if (value !== undefined && !OF_THE_CONNECTION.has(name)) reply.header(name, value);
+  const isPage = String(answered['content-type']).startsWith('text/html');
+  return reply.code(statusCode).send(isPage ? withoutOutsideFonts(rawPayload.toString('utf8')) : rawPayload);
 }
 
 /** For people, on the queue's page: each instance has two, and what has ended is in neither. */
@@ -158,6 +210,17 @@ function requireBoard(request: FastifyRequest, sites: ConsoleSites): void {
   if (/^Bearer /i.test(request.headers.authorization ?? '')) return;
   if (!isSameOrigin(request, sites.of(request)))
     throw new UserError('accessDenied', 'The request was not sent by a page of the queues.');
+}
+
+/** Job and queue are in the path alone. */
+function changing({ method, url, caller }: FastifyRequest): Doing {
+  const path = url.replace(/[?#].*$/s, '').slice(PATH.length, PATH.length + 256);
+  const tenantId = caller?.identity.tenantId ?? '';
+  return {
+    chain: INSTALLATION,
+    kind: 'queues.changed',
+    details: { method, path, tenantId },
+  };
 }
 
 /** Somebody who opens the page in a browser and has not signed in yet. */

@@ -12,10 +12,12 @@ import type { FastifyRequest } from 'fastify';
 import type { TenantPeople, WithPassword } from '#auth';
 import { UserError, type Session } from '#domain';
 import type { Logger } from '#telemetry';
+import type { AuditTrail } from '../audit/audit-trail.js';
 import { Requires, sessionOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
-import { LOG, TENANT_PEOPLE } from '../tokens.js';
+import { printableId } from '../http/printable-id.js';
+import { AUDIT_TRAIL, LOG, TENANT_PEOPLE } from '../tokens.js';
 import {
   AddOperatorDto,
   ChangeOperatorDto,
@@ -32,6 +34,7 @@ import {
 export class OperatorsController {
   constructor(
     @Inject(TENANT_PEOPLE) private readonly people: TenantPeople | null,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
@@ -58,7 +61,11 @@ export class OperatorsController {
     @Req() request: FastifyRequest,
   ): Promise<OperatorWithPasswordDto> {
     const session = sessionOf(request);
-    return this.#told('account made', request, session, await this.#kept().add(session, body));
+    const people = this.#kept();
+    const made = await this.#recorded('operator.added', request, body.name, { role: body.role }, () =>
+      people.add(session, body),
+    );
+    return this.#told('account made', request, session, made);
   }
 
   @Patch(':name')
@@ -76,7 +83,10 @@ export class OperatorsController {
     @Req() request: FastifyRequest,
   ): Promise<OperatorDto> {
     const session = sessionOf(request);
-    const account = await this.#kept().change(session, name, body);
+    const people = this.#kept();
+    const account = await this.#recorded('operator.changed', request, name, given(body), () =>
+      people.change(session, name, body),
+    );
     this.#note('account changed', request, session, account.name);
     return toOperator(account, session.grant.tenantId);
   }
@@ -95,7 +105,11 @@ export class OperatorsController {
     @Req() request: FastifyRequest,
   ): Promise<OperatorWithPasswordDto> {
     const session = sessionOf(request);
-    return this.#told('password reset', request, session, await this.#kept().resetPassword(session, name));
+    const people = this.#kept();
+    const reset = await this.#recorded('operator.passwordReset', request, name, {}, () =>
+      people.resetPassword(session, name),
+    );
+    return this.#told('password reset', request, session, reset);
   }
 
   @Delete(':name')
@@ -109,8 +123,21 @@ export class OperatorsController {
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async remove(@Param('name') name: string, @Req() request: FastifyRequest): Promise<void> {
     const session = sessionOf(request);
-    await this.#kept().remove(session, name);
+    const people = this.#kept();
+    await this.#recorded('operator.removed', request, name, {}, () => people.remove(session, name));
     this.#note('account removed', request, session, name.toLowerCase());
+  }
+
+  #recorded<T>(
+    kind: 'operator.added' | 'operator.changed' | 'operator.passwordReset' | 'operator.removed',
+    request: FastifyRequest,
+    name: string,
+    details: Readonly<Record<string, string | boolean>>,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { tenantId } = sessionOf(request).grant;
+    const about = { operator: printableId(name.toLowerCase()) };
+    return this.trail.doing(request, { chain: tenantId, kind, about, details }, work);
   }
 
   #kept(): TenantPeople {
@@ -132,4 +159,17 @@ export class OperatorsController {
   #note(event: string, request: FastifyRequest, { person, grant }: Session, account: string): void {
     this.log.info({ requestId: request.id, tenant: grant.tenantId, person: person.id, account }, event);
   }
+}
+
+/** What of an account is changed, and to what. */
+function given({
+  role,
+  disabled,
+  displayName,
+}: ChangeOperatorDto): Readonly<Record<string, string | boolean>> {
+  return {
+    ...(role === undefined ? {} : { role }),
+    ...(disabled === undefined ? {} : { disabled }),
+    ...(displayName === undefined ? {} : { displayName: displayName.slice(0, 120) }),
+  };
 }

@@ -9,15 +9,17 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { BegunSession, LocalSignIn, Origin } from '#auth';
-import { DefectError, UserError } from '#domain';
+import { INSTALLATION } from '#audit';
+import { SignInRefusedError, type BegunSession, type LocalSignIn, type Origin } from '#auth';
+import { CONSOLE_APP_ID, DefectError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
+import type { AuditTrail, Doing } from '../audit/audit-trail.js';
 import { Requires, sessionOf } from '../auth.guard.js';
 import type { Callers, ConsoleParts } from '../callers.js';
 import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import { BODY_LIMITS } from '../http/limits.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
-import { CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
+import { AUDIT_TRAIL, CALLERS, CONSOLE, LOCAL_SIGN_IN, LOG, SIGN_IN_WAYS } from '../tokens.js';
 import { SESSION_COOKIE, isSameOrigin, readCookie, writeCookie, type ConsoleCookie } from './console-site.js';
 import {
   PasswordBodyDto,
@@ -48,6 +50,7 @@ export class SessionController {
     @Inject(CONSOLE) private readonly console: ConsoleParts,
     @Inject(LOCAL_SIGN_IN) private readonly local: LocalSignIn | null,
     @Inject(SIGN_IN_WAYS) private readonly signInWays: SignInWays,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
@@ -99,6 +102,14 @@ export class SessionController {
     const before = await this.callers.bySession(request);
     try {
       const account = await this.local.check(name, password, this.#originOf(request));
+      await this.trail.note(
+        { appId: CONSOLE_APP_ID, user: account.name, address: request.ip },
+        {
+          chain: account.grants[0]?.tenantId ?? INSTALLATION,
+          kind: 'session.begun',
+          about: { operator: account.name },
+        },
+      );
       const begun = await this.console.sessions.begin({ kind: 'local', account }, account.grants);
       if (before !== null) await this.console.sessions.end(before.session);
       await this.local.noteSignIn(account);
@@ -107,6 +118,7 @@ export class SessionController {
       writeCookie(reply, this.console.sites.of(request), DEVICE_COOKIE, device, DEVICE_SECONDS);
       return this.#answer(begun, request, reply);
     } catch (error) {
+      if (error instanceof SignInRefusedError) await this.#noteRefused(error, request);
       if (error instanceof UserError)
         this.log.info({ requestId: request.id, address: request.ip }, 'sign-in refused');
       throw error;
@@ -122,7 +134,10 @@ export class SessionController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    await this.console.sessions.end(sessionOf(request));
+    const session = sessionOf(request);
+    await this.trail.doing(request, this.#about('session.ended', request), () =>
+      this.console.sessions.end(session),
+    );
     this.#forget(request, reply);
   }
 
@@ -136,7 +151,9 @@ export class SessionController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     const session = sessionOf(request);
-    await this.console.sessions.endAllOf(session);
+    await this.trail.doing(request, this.#about('session.allEnded', request), () =>
+      this.console.sessions.endAllOf(session),
+    );
     this.log.info({ requestId: request.id, person: session.person.id }, 'signed out everywhere');
     this.#forget(request, reply);
   }
@@ -155,7 +172,15 @@ export class SessionController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SignedInDto> {
-    return this.#answer(await this.console.sessions.moveTo(sessionOf(request), tenantId), request, reply);
+    const session = sessionOf(request);
+    const move = () => this.console.sessions.moveTo(session, tenantId);
+    // A tenant that is none of theirs has no record of what they ask for.
+    const chain = session.person.grants.find((one) => one.tenantId === tenantId.toLowerCase())?.tenantId;
+    const begun =
+      chain === undefined
+        ? await move()
+        : await this.trail.doing(request, { ...this.#about('session.tenantChanged', request), chain }, move);
+    return this.#answer(begun, request, reply);
   }
 
   @Put('password')
@@ -177,12 +202,34 @@ export class SessionController {
     if (this.local === null || session.who.kind !== 'local')
       throw new UserError('notAllowed', 'Your password is not kept here: change it at your issuer.');
     const given = { current: body.current, next: body.new };
-    const account = await this.local.changePassword(session.who.account.name, given, this.#originOf(request));
+    const { local } = this;
+    const { name } = session.who.account;
+    const account = await this.trail.doing(request, this.#about('operator.passwordChanged', request), () =>
+      local.changePassword(name, given, this.#originOf(request)),
+    );
     this.log.info({ requestId: request.id, person: session.person.id }, 'password changed');
     return this.#answer(
       await this.console.sessions.renew(session, { kind: 'local', account }),
       request,
       reply,
+    );
+  }
+
+  #about(kind: Doing['kind'], request: FastifyRequest): Doing {
+    const { person, grant } = sessionOf(request);
+    return { chain: grant.tenantId, kind, about: { operator: person.name } };
+  }
+
+  /** Each tenant of the account hears of it. What was given for a name may be a password: it is not kept. */
+  #noteRefused({ account }: SignInRefusedError, { ip }: FastifyRequest): Promise<void> {
+    const chains = account === null ? [INSTALLATION] : account.grants.map(({ tenantId }) => tenantId);
+    return this.trail.noteIfPossible(
+      { appId: CONSOLE_APP_ID, user: null, address: ip },
+      ...chains.map((chain): Doing => ({
+        chain,
+        kind: 'session.refused',
+        about: account === null ? {} : { operator: account.name },
+      })),
     );
   }
 

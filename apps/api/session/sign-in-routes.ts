@@ -1,3 +1,4 @@
+import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import {
   SIGN_IN_WITHIN_SECONDS,
@@ -6,8 +7,10 @@ import {
   type PendingSignIns,
   type SignInProblem,
 } from '#auth';
-import { OperationalError, UserError } from '#domain';
+import { INSTALLATION } from '#audit';
+import { CONSOLE_APP_ID, OperationalError, UserError } from '#domain';
 import type { Logger } from '#telemetry';
+import type { AuditTrail } from '../audit/audit-trail.js';
 import type { ConsoleParts } from '../callers.js';
 import { sendError } from '../http/graph-exception.filter.js';
 import { SESSION_COOKIE, readCookie, writeCookie, type ConsoleCookie, type Site } from './console-site.js';
@@ -15,6 +18,8 @@ import { SESSION_COOKIE, readCookie, writeCookie, type ConsoleCookie, type Site 
 /** The sign-in that was begun. Lax, for it is another site that leads the browser back. */
 const PENDING_COOKIE: ConsoleCookie = { name: 'riposte-sign-in', sameSite: 'Lax' };
 const LONGEST_RETURN = 1024;
+/** Refusals of one address that are recorded in so many seconds: it would fill the record. */
+const RECORDED_REFUSALS = { points: 50, duration: 300 };
 /** Characters in the log of what an issuer said. */
 const LONGEST_WORDS = 1000;
 
@@ -33,11 +38,13 @@ export async function mountSignIn(
     readonly issuers: readonly ConsoleIssuer[];
     readonly pending: PendingSignIns;
     readonly console: ConsoleParts;
+    readonly trail: AuditTrail;
     readonly log: Logger;
   },
 ): Promise<void> {
-  const { issuers, pending: signIns, log } = parts;
+  const { issuers, pending: signIns, trail, log } = parts;
   const { sessions, sites } = parts.console;
+  const recordable = new RateLimiterMemory(RECORDED_REFUSALS);
 
   const begin = async (request: FastifyRequest<IssuerRoute>, reply: FastifyReply): Promise<FastifyReply> => {
     const site = siteOf(request);
@@ -57,6 +64,14 @@ export async function mountSignIn(
     if (pending === null || pending.issuer !== issuer.id)
       throw new SignInRefusal('expired', 'no sign-in was begun in this browser, or too long ago');
     const person = await issuer.finish(new URL(request.url, site.origin).search, pending);
+    await trail.note(
+      { appId: CONSOLE_APP_ID, user: person.name, address: request.ip },
+      {
+        chain: person.grants[0]?.tenantId ?? INSTALLATION,
+        kind: 'session.begun',
+        about: { operator: person.name, person: person.id, issuer: issuer.id },
+      },
+    );
     const begun = await sessions.begin({ kind: 'issuer', issuer: issuer.id, person }, person.grants);
     const before = readCookie(request, site, SESSION_COOKIE);
     const earlier = before === null ? null : await sessions.find(before);
@@ -83,7 +98,7 @@ export async function mountSignIn(
 
   await server.register(async (scope) => {
     scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
-    scope.setErrorHandler((error, request, reply) => {
+    scope.setErrorHandler(async (error, request, reply) => {
       const problem = problemOf(error);
       if (problem === null) {
         sendError(error, request, reply, log);
@@ -92,6 +107,13 @@ export async function mountSignIn(
       // Their words alone: what they carry along may hold codes and tokens.
       const told = { reason: wordsOf(error), cause: wordsOf((error as Error).cause) };
       log.info({ requestId: request.id, address: request.ip, problem, ...told }, 'sign-in refused');
+      // What was begun nowhere is refused before anybody is asked; anyone could send it.
+      const isOfSomebody = problem !== 'expired' && problem !== 'insecure' && problem !== 'unavailable';
+      if (isOfSomebody && (await hasRoom(recordable, request.ip)))
+        await trail.noteIfPossible(
+          { appId: CONSOLE_APP_ID, user: null, address: request.ip },
+          { chain: INSTALLATION, kind: 'session.refused', details: { problem } },
+        );
       return reply.redirect(`/sign-in?problem=${problem}`);
     });
     scope.get<IssuerRoute>('/sign-in/with/:issuerId', begin);
@@ -134,4 +156,13 @@ function leadOn(reply: FastifyReply, path: string): FastifyReply {
     .send(
       `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${address}"><title>Signed in</title><p><a href="${address}">Go on</a></p></html>\n`,
     );
+}
+
+async function hasRoom(limiter: RateLimiterMemory, key: string): Promise<boolean> {
+  try {
+    await limiter.consume(key);
+    return true;
+  } catch {
+    return false;
+  }
 }

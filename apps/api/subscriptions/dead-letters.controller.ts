@@ -2,9 +2,11 @@ import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/com
 import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { UserError, type SubscriptionStore } from '#domain';
+import type { AuditTrail } from '../audit/audit-trail.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
-import { DEAD_LETTERS } from '../tokens.js';
+import { printableId } from '../http/printable-id.js';
+import { AUDIT_TRAIL, DEAD_LETTERS } from '../tokens.js';
 import { DeadLetterListDto, toDeadLetter } from './subscription.dto.js';
 
 /** Notifications that could not be delivered, of all applications of the tenant. */
@@ -13,6 +15,7 @@ import { DeadLetterListDto, toDeadLetter } from './subscription.dto.js';
 export class DeadLettersController {
   constructor(
     @Inject(DEAD_LETTERS) private readonly letters: Pick<SubscriptionStore, 'deadLetters' | 'replay'>,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
   ) {}
 
   @Get()
@@ -33,7 +36,11 @@ export class DeadLettersController {
   @ApiGraphErrors(401, 403, 500, 503)
   @ApiGraphError(404, 'The tenant has no such dead letter, or its subscription is gone.')
   async replay(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
-    if (await this.letters.replay(callerOf(request).tenantId, id)) return;
-    throw new UserError('itemNotFound', 'The tenant has no such dead letter, or its subscription is gone.');
+    const { tenantId } = callerOf(request);
+    const about = { notification: printableId(id) };
+    await this.trail.doing(request, { chain: tenantId, kind: 'notification.replayed', about }, async () => {
+      if (await this.letters.replay(tenantId, id)) return;
+      throw new UserError('itemNotFound', 'The tenant has no such dead letter, or its subscription is gone.');
+    });
   }
 }

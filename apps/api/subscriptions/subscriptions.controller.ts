@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Req } from '@nestjs/common';
 import {
   ApiBody,
@@ -10,12 +11,14 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { UserError, type ActionStore } from '#domain';
-import type { ManageSubscriptions } from '#engine';
+import { resourceOf, type ManageSubscriptions } from '#engine';
+import type { AuditTrail, Doing } from '../audit/audit-trail.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphError, ApiGraphErrors } from '../http/api-graph-errors.js';
 import type { LinkBase } from '../http/link-base.js';
 import { ParseBodyPipe } from '../http/parse-body.pipe.js';
-import { ACTION_STORE, LINK_BASE, SUBSCRIPTIONS } from '../tokens.js';
+import { printableId } from '../http/printable-id.js';
+import { ACTION_STORE, AUDIT_TRAIL, LINK_BASE, SUBSCRIPTIONS } from '../tokens.js';
 import {
   CreateSubscriptionDto,
   IGNORED,
@@ -37,6 +40,7 @@ export class SubscriptionsController {
   constructor(
     @Inject(SUBSCRIPTIONS) private readonly subscriptions: ManageSubscriptions,
     @Inject(ACTION_STORE) private readonly actions: ActionStore,
+    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
   ) {}
 
@@ -58,14 +62,25 @@ export class SubscriptionsController {
     const expiresAt = expirationOf(body.expirationDateTime);
     if (actionId !== null && (await this.actions.find(caller.tenantId, actionId)) === null)
       throw new UserError('itemNotFound', `No security action ${actionId} exists.`);
-    const made = await this.subscriptions.create(caller, {
-      actionId,
-      changeTypes,
-      notificationUrl: body.notificationUrl,
-      lifecycleNotificationUrl: body.lifecycleNotificationUrl ?? null,
-      clientState: body.clientState ?? null,
-      expiresAt,
+    const id = randomUUID();
+    const doing = changing('subscription.created', request, id, {
+      resource: resourceOf(actionId),
+      changeTypes: changeTypes.join(','),
+      // Not the rest of the addresses: it may hold credentials.
+      ...hostsOf(body),
+      expiresAt: expiresAt.toISOString(),
     });
+    const made = await this.trail.doing(request, doing, () =>
+      this.subscriptions.create(caller, {
+        id,
+        actionId,
+        changeTypes,
+        notificationUrl: body.notificationUrl,
+        lifecycleNotificationUrl: body.lifecycleNotificationUrl ?? null,
+        clientState: body.clientState ?? null,
+        expiresAt,
+      }),
+    );
     return {
       ...this.#entity(request, made),
       '@riposte.signingSecret': made.secrets.signingSecret,
@@ -107,7 +122,11 @@ export class SubscriptionsController {
     @Req() request: FastifyRequest,
   ): Promise<SubscriptionDto> {
     const expiresAt = expirationOf(body.expirationDateTime);
-    return this.#entity(request, await this.subscriptions.renew(callerOf(request), id, expiresAt));
+    const doing = changing('subscription.renewed', request, id, { expiresAt: expiresAt.toISOString() });
+    const renewed = await this.trail.doing(request, doing, () =>
+      this.subscriptions.renew(callerOf(request), id, expiresAt),
+    );
+    return this.#entity(request, renewed);
   }
 
   @Delete(':id')
@@ -119,7 +138,9 @@ export class SubscriptionsController {
   @ApiGraphErrors(401, 403, 500, 503)
   @ApiGraphError(404, NOT_THERE)
   async remove(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
-    await this.subscriptions.remove(callerOf(request), id);
+    await this.trail.doing(request, changing('subscription.removed', request, id), () =>
+      this.subscriptions.remove(callerOf(request), id),
+    );
   }
 
   @Post(':id/reauthorize')
@@ -146,4 +167,25 @@ export class SubscriptionsController {
     const version = request.routeOptions.url?.startsWith('/v1.0/') === true ? 'v1.0' : 'beta';
     return `${this.linkBase(request)}/${version}/$metadata#subscriptions`;
   }
+}
+
+function changing(
+  kind: Doing['kind'],
+  request: FastifyRequest,
+  id: string,
+  details: Readonly<Record<string, string>> = {},
+): Doing {
+  const { tenantId } = callerOf(request);
+  return { chain: tenantId, kind, about: { subscription: printableId(id) }, details };
+}
+
+/** Where notifications are to go. What is no address is refused later. */
+function hostsOf({
+  notificationUrl,
+  lifecycleNotificationUrl,
+}: CreateSubscriptionDto): Readonly<Record<string, string>> {
+  const hostOf = (url: string | null | undefined): string | null =>
+    url !== null && url !== undefined && URL.canParse(url) ? new URL(url).host : null;
+  const [host, lifecycleHost] = [hostOf(notificationUrl), hostOf(lifecycleNotificationUrl)];
+  return { ...(host === null ? {} : { host }), ...(lifecycleHost === null ? {} : { lifecycleHost }) };
 }

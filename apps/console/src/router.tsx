@@ -137,6 +137,8 @@ export const router = createRouter({
   defaultPendingComponent: PageLoading,
   defaultErrorComponent: PageProblem,
   defaultNotFoundComponent: PageUnknown,
+  // What no page knows, or what `validateSearch` leaves out of an address, reaches no page.
+  search: { strict: true },
   scrollRestoration: true,
 });
 

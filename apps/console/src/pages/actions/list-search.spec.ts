@@ -21,6 +21,13 @@ describe('the address of the list of actions', () => {
     expect(parseListSearch({ status: 'Failed', q: 4711 })).toEqual({ status: ['Failed'], q: '4711' });
   });
 
+  it('takes words in any case', () => {
+    expect(parseListSearch({ status: ['failed', 'RUNNING'], phase: 'timedout' })).toEqual({
+      status: ['Running', 'Failed'],
+      phase: 'timedOut',
+    });
+  });
+
   it('leaves out what it cannot mean, for anybody may have typed it', () => {
     expect(
       parseListSearch({

@@ -54,13 +54,12 @@ export const PHASE_NAMES: readonly ActionPhase[] = [
   'poisoned',
 ];
 
-/** Reads an address. What it cannot mean is left out, for anybody may have typed it. */
+/** Reads an address. What it cannot mean is left out, for anybody may have typed it; so letters may be of any case. */
 export function parseListSearch(search: Readonly<Record<string, unknown>>): ListSearch {
   const { status, phase, within, sort } = search;
-  const statuses = STATUSES.filter(
-    (one) => one === status || (Array.isArray(status) && status.includes(one)),
-  );
-  const knownPhase = PHASE_NAMES.find((one) => one === phase);
+  const asked = [status].flat();
+  const statuses = STATUSES.filter((one) => asked.some((typed) => isSameWord(one, typed)));
+  const knownPhase = PHASE_NAMES.find((one) => isSameWord(one, phase));
   return {
     ...(statuses.length === 0 ? {} : { status: statuses }),
     ...(knownPhase === undefined ? {} : { phase: knownPhase }),
@@ -171,6 +170,10 @@ function timesOf(search: Readonly<Record<string, unknown>>): {
 
 function isTime(value: unknown): value is string {
   return typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*Z$/.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+function isSameWord(known: string, typed: unknown): boolean {
+  return typeof typed === 'string' && typed.toLowerCase() === known.toLowerCase();
 }
 
 function isKey<T extends object>(of: T, key: unknown): key is keyof T {

@@ -157,7 +157,7 @@ function Plot({ times, series, formatAxis, isCount, onPoint }: PlotProps) {
       {
         width: element.clientWidth,
         height: element.clientHeight,
-        padding: [8, 4, 0, 0],
+        padding: [8, 20, 0, 0],
         legend: { show: false },
         cursor: {
           y: false,

@@ -1,0 +1,17 @@
+import type { AuditEvent } from './entry.js';
+
+/** Something that is about to be done, or that happened, to be recorded. */
+export type NewAuditEvent = Pick<AuditEvent, 'chain' | 'kind' | 'by'> &
+  Partial<Pick<AuditEvent, 'about' | 'details'>>;
+
+/** The same with the id that keeps it from being recorded twice, and its time. */
+export type RecordedEvent = NewAuditEvent & { readonly id: string; readonly at: string };
+
+/** Takes into the record what no action's own history holds. */
+export interface AuditRecorder {
+  /**
+   * Resolves once a majority has the events. What they tell of is done only then.
+   * @throws OperationalError (503) when they could not be recorded: then it must not be done
+   */
+  record(events: readonly NewAuditEvent[]): Promise<void>;
+}

@@ -1,0 +1,393 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Ajv } from 'ajv';
+import { describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { parseConfig } from '#config';
+import { findHelm, renderChart } from '../support/helm.js';
+import { PROJECT_DIR } from '../support/project-dir.js';
+import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
+
+/** The Helm chart, judged by what helm makes of it. */
+
+const CHART = path.join(PROJECT_DIR, 'deploy/helm/riposte');
+const RELEASE = 'soc';
+/** Kinds of operators besides Kubernetes, whose schemas are not here. */
+const OF_OPERATORS = new Set(['keda.sh/v1alpha1/ScaledObject', 'monitoring.coreos.com/v1/ServiceMonitor']);
+
+interface Probe {
+  readonly periodSeconds: number;
+  readonly failureThreshold?: number;
+  readonly httpGet?: { readonly path: string; readonly port: string };
+  readonly exec?: { readonly command: readonly string[] };
+}
+
+interface Container {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+  }[];
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly startupProbe: Probe;
+  readonly readinessProbe: Probe;
+  readonly livenessProbe: Probe;
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly [key: string]: unknown;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Pod {
+  readonly metadata: { readonly labels: Labels; readonly annotations: Labels };
+  readonly spec: {
+    readonly containers: readonly Container[];
+    readonly volumes: readonly { readonly name: string; readonly configMap?: { readonly name: string } }[];
+    readonly terminationGracePeriodSeconds: number;
+    readonly serviceAccountName: string;
+    readonly [key: string]: unknown;
+  };
+}
+
+interface Peers {
+  readonly from?: readonly object[];
+  readonly to?: readonly object[];
+  readonly ports?: readonly { readonly port: number | string }[];
+}
+
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly labels: Labels };
+  readonly data?: Labels;
+  readonly spec: {
+    readonly replicas?: number;
+    readonly template: Pod;
+    readonly selector: { readonly matchLabels: Labels } & Labels;
+    readonly podSelector: { readonly matchLabels: Labels };
+    readonly scaleTargetRef: { readonly name: string };
+    readonly ports: readonly { readonly name: string; readonly targetPort: string }[];
+    readonly ingress?: readonly Peers[];
+    readonly egress?: readonly Peers[];
+    readonly [key: string]: unknown;
+  };
+}
+
+const helm = await findHelm();
+if (helm === null) {
+  console.warn('SKIPPED: the Helm chart is not tested, for there is no helm (RIPOSTE_HELM, PATH, ~/go/bin).');
+}
+
+const EVERYTHING = {
+  config: { providers: [{ id: 'mock', plugin: 'mock', secrets: {} }], limits: { perApp: 50 } },
+  secretFiles: ['vendors'],
+  ingress: { enabled: true, tlsSecret: 'riposte-tls', className: 'nginx' },
+  metrics: { enabled: true, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+  worker: { archiveClaim: 'riposte-archive' },
+  env: [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.monitoring:4318' }],
+  podLabels: { team: 'soc' },
+};
+
+const CASES: readonly [string, object][] = [
+  ['the defaults', {}],
+  ['everything on, workers by an external metric', { ...EVERYTHING, autoscaling: { mode: 'hpa' } }],
+  ['everything on, workers by KEDA', { ...EVERYTHING, autoscaling: { mode: 'keda' } }],
+  ['no network policies', { networkPolicy: { enabled: false } }],
+];
+
+const rendered = new Map<string, Promise<Manifest[]>>();
+
+/** What helm makes of the chart with these values: once, however often it is asked for. */
+function render(values: object): Promise<Manifest[]> {
+  const key = JSON.stringify(values);
+  const manifests = rendered.get(key) ?? manifestsOf(key);
+  rendered.set(key, manifests);
+  return manifests;
+}
+
+async function manifestsOf(values: string): Promise<Manifest[]> {
+  return parseAllDocuments(await renderChart(helm ?? '', CHART, values, RELEASE), { schema: 'core' })
+    .map((document) => {
+      expect(document.errors).toEqual([]);
+      return document.toJS() as Manifest | null;
+    })
+    .filter((manifest) => manifest !== null);
+}
+
+const kindOf = ({ apiVersion, kind }: Manifest): string => `${apiVersion}/${kind}`;
+const ofKind = (all: readonly Manifest[], kind: string): Manifest[] =>
+  all.filter((manifest) => manifest.kind === kind);
+
+function only<T>(found: readonly T[]): T {
+  const [first] = found;
+  if (first === undefined || found.length > 1) throw new Error(`${found.length} instead of one`);
+  return first;
+}
+
+const deployment = (all: readonly Manifest[], component: 'api' | 'worker'): Manifest =>
+  only(ofKind(all, 'Deployment').filter(({ metadata }) => metadata.name.endsWith(`-${component}`)));
+const container = (all: readonly Manifest[], component: 'api' | 'worker'): Container =>
+  only(deployment(all, component).spec.template.spec.containers);
+const selects = (selector: Labels, labels: Labels): boolean =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value);
+
+describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, values) => {
+  it('is valid by the schemas of Kubernetes, which know every key', async () => {
+    const schemas = parse(
+      await readFile(path.join(PROJECT_DIR, 'test/deploy/kubernetes-schemas.json'), 'utf8'),
+    ) as { readonly kinds: Readonly<Record<string, object>>; readonly definitions: object };
+    const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
+    for (const manifest of await render(values)) {
+      if (OF_OPERATORS.has(kindOf(manifest))) continue;
+      const validate = ajv.compile({ ...schemas.kinds[kindOf(manifest)], definitions: schemas.definitions });
+      expect(schemas.kinds, kindOf(manifest)).toHaveProperty([kindOf(manifest)]);
+      expect(validate(manifest), JSON.stringify(validate.errors)).toBe(true);
+    }
+  });
+
+  it('confines every container: no root, no capability, nothing to write but volumes, bounded', async () => {
+    for (const { spec } of ofKind(await render(values), 'Deployment')) {
+      const pod = spec.template.spec;
+      expect(pod).toMatchObject({
+        automountServiceAccountToken: false,
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: 1000,
+          seccompProfile: { type: 'RuntimeDefault' },
+        },
+      });
+      for (const key of ['hostNetwork', 'hostPID', 'hostIPC']) expect(pod).not.toHaveProperty(key);
+      expect(JSON.stringify(pod['volumes'])).not.toContain('hostPath');
+      for (const each of pod.containers) {
+        expect(each).toMatchObject({
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          resources: {
+            requests: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
+            limits: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
+          },
+          startupProbe: expect.any(Object) as object,
+          livenessProbe: expect.any(Object) as object,
+          readinessProbe: expect.any(Object) as object,
+        });
+      }
+    }
+  });
+
+  it('takes addresses with passwords from Secrets alone', async () => {
+    const all = await render(values);
+    expect(ofKind(all, 'Secret')).toEqual([]);
+    for (const component of ['api', 'worker'] as const) {
+      const { env } = container(all, component);
+      for (const name of ['MONGODB_URI', 'REDIS_URL']) {
+        const variable = only(env.filter((each) => each.name === name));
+        expect(variable.value).toBeUndefined();
+        expect(variable.valueFrom?.secretKeyRef.name).toMatch(/^riposte-/);
+      }
+    }
+    for (const { data } of ofKind(all, 'ConfigMap')) {
+      expect(JSON.stringify(data)).not.toMatch(
+        /mongodb(?:\+srv)?:|rediss?:|BEGIN [A-Z ]*KEY|pass(?:word|wd)/i,
+      );
+    }
+  });
+
+  it('names nothing that is not there, and mounts what is there', async () => {
+    const all = await render(values);
+    const labelsOfPods = ofKind(all, 'Deployment').map(({ spec }) => spec.template.metadata.labels);
+    for (const { kind, metadata, spec } of all) {
+      if (kind === 'Deployment') {
+        expect(selects(spec.selector.matchLabels, spec.template.metadata.labels)).toBe(true);
+        const pod = spec.template.spec;
+        expect(ofKind(all, 'ServiceAccount').map((each) => each.metadata.name)).toContain(
+          pod.serviceAccountName,
+        );
+        const volumes = pod.volumes.map(({ name }) => name);
+        const mounted = pod.containers.flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name));
+        expect(mounted.toSorted()).toEqual(volumes.toSorted());
+        const configMap = pod.volumes.find(({ name }) => name === 'config')?.configMap?.name;
+        expect(ofKind(all, 'ConfigMap').map((each) => each.metadata.name)).toEqual([configMap]);
+      }
+      if (kind === 'PodDisruptionBudget') {
+        expect(labelsOfPods.filter((labels) => selects(spec.selector.matchLabels, labels))).toHaveLength(1);
+      }
+      if (kind === 'NetworkPolicy') {
+        const selected = labelsOfPods.filter((labels) => selects(spec.podSelector.matchLabels, labels));
+        expect(selected).toHaveLength(/-(?:api|worker)$/.test(metadata.name) ? 1 : 2);
+      }
+      if (kind === 'Service') {
+        const components = metadata.name.endsWith('-metrics')
+          ? (['api', 'worker'] as const)
+          : (['api'] as const);
+        expect(labelsOfPods.filter((labels) => selects(spec.selector, labels))).toHaveLength(
+          components.length,
+        );
+        for (const component of components) {
+          const ports = container(all, component).ports?.map(({ name }) => name);
+          expect(ports).toContain(only(spec.ports).targetPort);
+        }
+      }
+      if (kind === 'HorizontalPodAutoscaler' || kind === 'ScaledObject') {
+        expect(spec.scaleTargetRef.name).toBe(deployment(all, 'worker').metadata.name);
+      }
+    }
+    for (const ingress of ofKind(all, 'Ingress')) {
+      const [{ metadata }] = ofKind(all, 'Service') as [Manifest];
+      expect(metadata.name).toBe(`${RELEASE}-riposte-api`);
+      expect(JSON.stringify(ingress.spec)).toContain(`"name":"${metadata.name}"`);
+    }
+    for (const { spec } of ofKind(all, 'ServiceMonitor')) {
+      const monitored = ofKind(all, 'Service').filter(({ metadata }) =>
+        selects(spec.selector.matchLabels, metadata.labels),
+      );
+      expect(only(monitored).metadata.name).toBe(`${RELEASE}-riposte-metrics`);
+    }
+  });
+
+  it('has a configuration that the product reads', async () => {
+    const config = only(ofKind(await render(values), 'ConfigMap')).data?.['riposte.config.yaml'] ?? '';
+    expect(parseConfig(config, 'the ConfigMap').providers).toHaveLength('config' in values ? 1 : 0);
+  });
+});
+
+describe.skipIf(helm === null)('the Helm chart', () => {
+  it('starts API and worker by the commands that the end-to-end tests run', async () => {
+    const all = await render({});
+    expect(container(all, 'api').command).toEqual(API_COMMAND);
+    expect(container(all, 'worker').command).toEqual(WORKER_COMMAND);
+  });
+
+  it('gives both longer to stop than they take, and the load balancer three looks meanwhile', async () => {
+    const all = await render({ api: { drainMs: 12_500 } });
+    const api = container(all, 'api');
+    const drainMs = Number(only(api.env.filter(({ name }) => name === 'RIPOSTE_DRAIN_MS')).value);
+    expect(drainMs).toBe(12_500);
+    const grace = (component: 'api' | 'worker'): number =>
+      deployment(all, component).spec.template.spec.terminationGracePeriodSeconds;
+    expect(grace('api')).toBeGreaterThan(drainMs / 1000 + 20);
+    expect(grace('worker')).toBeGreaterThan(20);
+    expect(api.readinessProbe.periodSeconds * 3).toBeLessThan(drainMs / 1000);
+  });
+
+  it('asks the API for liveness and readiness, which are not the same', async () => {
+    const api = container(await render({}), 'api');
+    expect(api.livenessProbe.httpGet).toEqual({ path: '/health/live', port: 'http' });
+    expect(api.readinessProbe.httpGet).toEqual({ path: '/health/ready', port: 'http' });
+  });
+
+  it('looks at the file that the worker touches', async () => {
+    const worker = container(await render({}), 'worker');
+    const { value: file } = only(worker.env.filter(({ name }) => name === 'RIPOSTE_ALIVE_FILE'));
+    for (const probe of [worker.startupProbe, worker.readinessProbe, worker.livenessProbe]) {
+      expect(probe.exec?.command.join(' ')).toContain(file);
+    }
+    expect(worker.volumeMounts).toContainEqual({ name: 'tmp', mountPath: path.dirname(file ?? '') });
+  });
+
+  it('starts the pods anew when the configuration changes', async () => {
+    const sums = await Promise.all(
+      [{ providers: [] }, { providers: [], limits: { perApp: 7 } }].map(async (config) =>
+        ofKind(await render({ config }), 'Deployment').map(
+          ({ spec }) => spec.template.metadata.annotations['checksum/config'],
+        ),
+      ),
+    );
+    expect(new Set(sums.flat()).size).toBe(2);
+    expect(sums.map((both) => new Set(both).size)).toEqual([1, 1]);
+  });
+
+  it('tells metrics on one port, to whom they are opened', async () => {
+    const metrics = { enabled: true, port: 9999 };
+    const networkPolicy = { metricsFrom: [{ podSelector: { matchLabels: { app: 'prometheus' } } }] };
+    const all = await render({ metrics, networkPolicy });
+    for (const component of ['api', 'worker'] as const) {
+      const { env, ports } = container(all, component);
+      const name = component === 'api' ? 'RIPOSTE_METRICS_PORT' : 'RIPOSTE_WORKER_METRICS_PORT';
+      expect(env).toContainEqual({ name, value: '9999' });
+      expect(env).toContainEqual({ name: 'RIPOSTE_METRICS_HOST', value: '0.0.0.0' });
+      expect(ports).toContainEqual({ name: 'metrics', containerPort: 9999 });
+    }
+    const opened = ofKind(all, 'NetworkPolicy').filter(({ spec }) =>
+      spec.ingress?.some(({ ports }) => ports?.some(({ port }) => port === 'metrics')),
+    );
+    expect(only(opened).spec.ingress).toMatchObject([{ from: networkPolicy.metricsFrom }]);
+    expect(JSON.stringify(await render({ networkPolicy }))).not.toMatch(/metrics/i);
+  });
+
+  it('gives API and workers variables of yours', async () => {
+    const env = [
+      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector:4318' },
+      {
+        name: 'OTEL_EXPORTER_OTLP_HEADERS',
+        valueFrom: { secretKeyRef: { name: 'collector', key: 'headers' } },
+      },
+    ];
+    const all = await render({ env });
+    for (const component of ['api', 'worker'] as const)
+      expect(container(all, component).env).toEqual(expect.arrayContaining(env));
+  });
+
+  it('lets the autoscaler alone decide how many workers there are', async () => {
+    expect(
+      deployment(await render({ autoscaling: { mode: 'hpa' } }), 'worker').spec.replicas,
+    ).toBeUndefined();
+    expect(deployment(await render({}), 'worker').spec.replicas).toBe(2);
+  });
+
+  it.each([
+    ['hpa', 'HorizontalPodAutoscaler'],
+    ['keda', 'ScaledObject'],
+  ])('scales by the metric of one value: %s', async (mode, kind) => {
+    const all = await render({ autoscaling: { mode, metric: 'another_metric' } });
+    const scaler = JSON.stringify(only(ofKind(all, kind)).spec);
+    expect(scaler).toContain('another_metric');
+    expect(JSON.stringify(all)).not.toContain('riposte_backlog_actions');
+  });
+
+  it('denies all traffic, then names each way that is open', async () => {
+    const policies = ofKind(await render({}), 'NetworkPolicy');
+    const deny = only(policies.filter(({ metadata }) => metadata.name.endsWith('-deny')));
+    expect(deny.spec).toMatchObject({ policyTypes: ['Ingress', 'Egress'] });
+    expect(deny.spec).not.toHaveProperty('ingress');
+    expect(deny.spec).not.toHaveProperty('egress');
+    for (const { spec } of policies) {
+      for (const { from, ports } of spec.ingress ?? []) expect([from, ports]).not.toContain(undefined);
+      for (const { to, ports } of spec.egress ?? []) expect([to, ports]).not.toContain(undefined);
+    }
+    const workers = only(policies.filter(({ metadata }) => metadata.name.endsWith('-worker')));
+    expect(JSON.stringify(workers.spec.egress)).toContain('169.254.0.0/16');
+  });
+
+  it('opens nothing to everybody where nobody is named', async () => {
+    const policies = ofKind(
+      await render({
+        metrics: { enabled: true },
+        networkPolicy: {
+          api: { from: [] },
+          metricsFrom: [],
+          mongodb: { to: [] },
+          redis: { to: [] },
+          vendors: [],
+        },
+      }),
+      'NetworkPolicy',
+    );
+    const open = policies.flatMap(({ spec }) => [...(spec.ingress ?? []), ...(spec.egress ?? [])]);
+    // What is left is the way to the cluster's names.
+    expect(open.map(({ ports }) => ports?.map(({ port }) => port))).toEqual([[53, 53]]);
+  });
+
+  it.each([
+    ['a key that it does not know', { worker: { replica: 3 } }, 'replica'],
+    ['an address that is none', { publicUrl: 'riposte.example' }, 'publicUrl'],
+    ['a scaler that there is not', { autoscaling: { mode: 'vpa' } }, 'mode'],
+    ['a drain that the API refuses', { api: { drainMs: 300_001 } }, 'drainMs'],
+  ])('refuses values with %s', async (_what, values, named) => {
+    await expect(render(values)).rejects.toThrow(named);
+  });
+});
