@@ -198,6 +198,24 @@ export default {
       to: { path: '^libs/telemetry/tracing-sdk\\.ts$', dynamic: false },
     },
     {
+      name: 'prometheus-client-only-where-metrics-are-wanted',
+      comment: 'Command line tools, and workers that nobody scrapes, do without.',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^libs/telemetry/metrics/prometheus\\.ts$' },
+      to: { path: npm(['prom-client']) },
+    },
+    {
+      name: 'prometheus-client-is-loaded-when-needed',
+      comment: 'By `await import(…)`.',
+      severity: 'error',
+      from: { path: OURS },
+      to: {
+        path: '^libs/telemetry/metrics/prometheus\\.ts$',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'nest-only-in-apps',
       severity: 'error',
       from: { path: OURS, pathNot: '^apps/' },
@@ -211,11 +229,12 @@ export default {
     },
     {
       name: 'cli-loads-what-takes-long-when-it-needs-it',
-      comment: 'By `await import(…)`: commands on the HTTP API, completion above all, do without.',
+      comment:
+        'By `await import(…)`: commands on the HTTP API, completion above all, do without. What is in doctor/ is loaded so itself.',
       severity: 'error',
-      from: { path: '^apps/cli/', pathNot: '^apps/cli/token\\.ts$' },
+      from: { path: '^apps/cli/', pathNot: ['^apps/cli/token\\.ts$', '^apps/cli/doctor/'] },
       to: {
-        path: libs(['auth', 'config', 'persistence', 'plugin-host']),
+        path: [...libs(['auth', 'config', 'persistence', 'plugin-host']), '^apps/cli/doctor/'],
         dynamic: false,
         dependencyTypesNot: ['type-only'],
       },

@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-const conditions = ['riposte-source', 'node', 'import', 'module', 'default'];
+/** As Node.js resolves, but for the sources: without `module`, which is for bundlers, and what one package may require breaks by. */
+const conditions = ['riposte-source', 'node', 'import', 'default'];
 /** The sources themselves are tested, by the same `imports` map that serves the compiled product. */
 export const resolution = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 

@@ -24,10 +24,13 @@ import {
   consoleIssuersOf,
   tenantNamesOf,
   inFile,
+  metricsSettingsOf,
+  redisSettingsOf,
+  type RedisSettings,
   usesBuiltinIssuer,
   usesLocalAccounts,
 } from '#config';
-import { ConfigurationError } from '#domain';
+import { ConfigurationError, VERSION } from '#domain';
 import {
   AskProvider,
   Backlog,
@@ -37,6 +40,7 @@ import {
   ResolveOutcome,
   RevertAction,
   SubmitAction,
+  beginCounts,
   quotasOf,
 } from '#engine';
 import { connectDatabase, type Database } from '#persistence';
@@ -44,7 +48,15 @@ import { configuredProviders } from '#plugin-host';
 import { FEED_PLUGIN, pluginsWith } from '#plugins';
 import { BullActionQueue, RedisBell, RedisRateLimiter, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
+import {
+  NO_METRICS,
+  createLogger,
+  openMetrics,
+  requiredEnv,
+  runProcess,
+  serveMetrics,
+  startTracing,
+} from '#telemetry';
 import { AuditTrail } from './audit/audit-trail.js';
 import { SpoolIntake } from './audit/spool-intake.js';
 import { ApiModule } from './api.module.js';
@@ -60,6 +72,7 @@ import { FetchRecord } from './feeds/fetch-record.js';
 import { Health } from './health/health.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
+import { measureRequests } from './http/measure-requests.js';
 import { servedRoutes } from './http/served-routes.js';
 import { createServer } from './http/server.js';
 import { ISSUER_PATHS } from './issuer/issuer-openapi.js';
@@ -71,6 +84,8 @@ import { Outlooks } from './native/outlook.js';
 import { LiveWaiting } from './native/waiting.js';
 import { mountOpenApi } from './openapi.js';
 import { mountBullBoard } from './ops/bull-board.js';
+import { InstallationState } from './ops/installation-state.js';
+import { METRICS_PATHS, mountMetrics } from './ops/metrics-route.js';
 import { ConsoleSites } from './session/console-site.js';
 import { mountSignIn } from './session/sign-in-routes.js';
 import { SIGN_IN_PATHS } from './session/sign-in-openapi.js';
@@ -93,7 +108,7 @@ await runProcess(log, stopWithin, async () => {
   const linksOf = linkBase(settings, isTrustedProxy);
   stopWithinMs += drainMs;
   const tracing = await startTracing({ env: process.env, service: 'riposte-api', log });
-  const redisUrl = requiredEnv('REDIS_URL');
+  const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
@@ -104,6 +119,15 @@ await runProcess(log, stopWithin, async () => {
     log,
   });
   const { config, registry } = providers;
+  const { listen: metricsPort, ...metering } = metricsSettingsOf(config, process.env, 'api');
+  const meters = metering.enabled
+    ? await openMetrics({ ...metering, process: 'api', version: VERSION })
+    : null;
+  const metrics = meters?.metrics ?? NO_METRICS;
+  beginCounts(metrics, registry.instances, metering);
+  // Before anything is opened: a port that is taken stops the start.
+  const metricsServer =
+    meters === null || metricsPort === null ? null : await serveMetrics({ ...metricsPort, registry: meters });
   const configured = await inFile(configFileOf(process.env, process.cwd()), () => configuredFeeds(registry));
   const outside = issuersOf(config.auth?.issuers ?? [], { log });
   const consoleIssuers = await inFile(configFileOf(process.env, process.cwd()), async () =>
@@ -136,24 +160,25 @@ await runProcess(log, stopWithin, async () => {
   const callers = new Callers(verifier, console);
   const onRedisError = (error: Error): void => log.debug({ error: error.message }, 'redis did not answer');
   const queue = new BullActionQueue(
-    redisUrl,
+    redis,
     registry.instances.map(({ id }) => id),
     onRedisError,
     // For `npm run bench -- --only scheduler` alone, as in the worker.
     process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off',
   );
-  const bell = new RedisBell(redisUrl, onRedisError);
+  const bell = new RedisBell(redis, onRedisError);
   const permits = new RedisVendorPermits({
-    url: redisUrl,
+    redis,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
     onError: onRedisError,
   });
   const store = database.actions;
-  const admission = new Backlog({ counter: store, bounds: backlogBoundsOf(config), bell, log });
-  const rateLimiter = rateLimiterOf(config.limits.perApp, redisUrl);
-  const revert = new RevertAction({ store, queue, registry, admission, log });
+  const bounds = backlogBoundsOf(config);
+  const admission = new Backlog({ counter: store, bounds, bell, log });
+  const rateLimiter = rateLimiterOf(config.limits.perApp, redis);
+  const revert = new RevertAction({ store, queue, registry, admission, log, metrics });
   const waiting = new LiveWaiting({
     store,
     registry,
@@ -182,7 +207,10 @@ await runProcess(log, stopWithin, async () => {
   const changes = database.changes({
     onTrouble: (problem) => {
       if (problem === null) log.info({}, 'changes are read again');
-      else log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+      else {
+        metrics.changesInterrupted.add(1);
+        log.warn({ error: problem.message }, 'changes cannot be read; listeners wait');
+      }
     },
   });
   const events = new EventStreams({
@@ -194,6 +222,19 @@ await runProcess(log, stopWithin, async () => {
   const server = await createServer(log, tls, isTrustedProxy, tracing.isOn);
   const drain = drainable(server);
   const routes = servedRoutes(server);
+  if (meters !== null) measureRequests(server, metrics);
+  const state = new InstallationState({
+    metrics,
+    registry,
+    store,
+    records: database.instances,
+    workers: database.workers,
+    permits,
+    health,
+    bounds,
+  });
+  meters?.onScrape(() => state.look());
+  meters?.onScrape(() => metrics.eventListeners.show([[events.open]]));
   authenticateBeforeBodies(server, callers);
   const app = await NestFactory.create<NestFastifyApplication>(
     ApiModule.with({
@@ -219,8 +260,9 @@ await runProcess(log, stopWithin, async () => {
         fingerprintKey,
         blastRadius: new BlastRadius({ counts: database.blastCounts, ...blastLimitsOf(config), log }),
         log,
+        metrics,
       }),
-      cancel: new CancelAction({ store, queue, log }),
+      cancel: new CancelAction({ store, queue, log, metrics }),
       resolve: new ResolveOutcome({ store, log }),
       revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
@@ -284,11 +326,20 @@ await runProcess(log, stopWithin, async () => {
     await mountSignIn(server, { issuers: consoleIssuers, pending, console, trail, log });
   }
   await mountFeeds(server, feeds, log);
+  const isMetricsHere = meters !== null && metricsServer === null;
+  if (isMetricsHere)
+    mountMetrics(server, {
+      registry: meters,
+      callers,
+      rateLimit: rateLimiter,
+      isBehindProxy: settings.publicUrl !== null || settings.trustsProxies,
+    });
   await mountConsole(server, log);
   mountOpenApi(app, linksOf, {
     issuer: builtin === null ? {} : ISSUER_PATHS,
     feeds: FEED_PATHS,
     signIn: consoleIssuers.length === 0 ? {} : SIGN_IN_PATHS,
+    metrics: isMetricsHere ? METRICS_PATHS : {},
   });
   try {
     await app.listen({ port, host });
@@ -311,6 +362,7 @@ await runProcess(log, stopWithin, async () => {
     // Requests under way end first, then what they need.
     await app.close();
     changes.close();
+    await metricsServer?.stop();
     await fetches.close();
     await intake.stop();
     builtin?.stop();
@@ -351,10 +403,10 @@ function dataDirOf(env: Readonly<Record<string, string | undefined>>): string {
 }
 
 /** Null: nobody is limited. */
-function rateLimiterOf(perSecond: number, url: string): RedisRateLimiter | null {
+function rateLimiterOf(perSecond: number, redis: RedisSettings): RedisRateLimiter | null {
   if (perSecond === 0) return null;
   return new RedisRateLimiter({
-    url,
+    redis,
     perSecond,
     onError: (error) => log.debug({ error: error.message }, 'redis did not answer'),
     onLocal: (isLocal) =>

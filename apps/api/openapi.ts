@@ -1,12 +1,11 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { ERROR_STATUS } from '#domain';
+import { ERROR_STATUS, VERSION } from '#domain';
 import { SESSION_SCHEME, takesSessions } from './auth.guard.js';
 import { GraphErrorDto } from './http/api-graph-errors.js';
 import type { LinkBase } from './http/link-base.js';
 import { READ_ONLY } from './security-actions/parse-create-body.pipe.js';
-import { VERSION } from './version.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Response = Extract<NonNullable<Operation['responses'][string]>, { description: string }>;
@@ -57,7 +56,7 @@ const CODE_OF = new Map(
 export function mountOpenApi(
   app: NestFastifyApplication,
   linkBase: LinkBase,
-  others: Readonly<Record<'issuer' | 'feeds' | 'signIn', OpenAPIObject['paths']>>,
+  others: Readonly<Record<'issuer' | 'feeds' | 'signIn' | 'metrics', OpenAPIObject['paths']>>,
 ): void {
   const builder = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -114,7 +113,7 @@ export function mountOpenApi(
     const made = SwaggerModule.createDocument(app, builder.build(), { extraModels: [GraphErrorDto] });
     completeAll(made);
     // As they are: their errors are not Graph's.
-    Object.assign(made.paths, others.issuer, others.feeds, others.signIn);
+    Object.assign(made.paths, others.issuer, others.feeds, others.signIn, others.metrics);
     return made;
   };
   SwaggerModule.setup('docs', app, document, {

@@ -18,6 +18,8 @@ export interface ApiSettings {
   /** The address it listens on, as a URL of the same form. */
   readonly listenUrl: string;
   readonly isTrustedProxy: IsTrustedProxy;
+  /** There is a proxy whose word is taken. */
+  readonly trustsProxies: boolean;
   /** Null: plain HTTP. */
   readonly tls: Tls | null;
   /** Milliseconds it goes on serving after it was told to stop, while readiness sends callers elsewhere. */
@@ -44,6 +46,7 @@ export async function readSettings(env: Readonly<Record<string, string | undefin
     publicUrl: publicUrlOf(env['PUBLIC_URL'] || null),
     listenUrl: listenUrlOf(tls === null ? 'http' : 'https', host, port),
     isTrustedProxy: trustedProxies(env['RIPOSTE_TRUSTED_PROXIES'] ?? ''),
+    trustsProxies: (env['RIPOSTE_TRUSTED_PROXIES'] ?? '').trim() !== '',
   };
 }
 

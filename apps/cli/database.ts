@@ -25,7 +25,7 @@ export async function withDatabase<T>(
     import('#telemetry'),
   ]);
   const given = env['MONGODB_URI'] || null;
-  const uri = given ?? (await embeddedUri(path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte')));
+  const uri = await databaseUri(env);
   const failed = (what: string) => (cause: unknown) => {
     const problem = withoutSecrets((cause as Error).message, secretsIn(uri)) as string;
     return new RefusedError(`${what}: ${problem}`, { cause });
@@ -42,6 +42,14 @@ export async function withDatabase<T>(
   } finally {
     await database.close();
   }
+}
+
+/**
+ * `MONGODB_URI`, else the address of the MongoDB of an `npm start` that runs on `RIPOSTE_DATA_DIR`.
+ * @throws RefusedError when there is neither
+ */
+export async function databaseUri(env: Readonly<Record<string, string | undefined>>): Promise<string> {
+  return env['MONGODB_URI'] || embeddedUri(path.resolve(env['RIPOSTE_DATA_DIR'] || '.riposte'));
 }
 
 /** Where the MongoDB of an `npm start` on this data dir serves. Its port may have become somebody else's since. */

@@ -8,6 +8,7 @@ import { appsCommand } from './apps.js';
 import { requireBuiltinIssuer } from './builtin-issuer.js';
 import { RefusedError } from './database.js';
 import { completeCommand, completionCommand } from './completion.js';
+import { doctorCommand } from './doctor.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { commandName } from './command-name.js';
@@ -15,7 +16,9 @@ import { issuerCommand } from './issuer.js';
 import { operatorsCommand } from './operators.js';
 import { pluginsCommand } from './plugins.js';
 import { providersCommand } from './providers.js';
+import { retentionCommand } from './retention.js';
 import { secretsCommand } from './secrets.js';
+import { setupCommand } from './setup.js';
 
 /** The command line for operators. What it tells goes to stderr; stdout is for what was asked for. */
 
@@ -33,7 +36,10 @@ const program = new Command(commandName('riposte'))
   .addCommand(operatorsCommand())
   .addCommand(secretsCommand())
   .addCommand(auditCommand())
+  .addCommand(setupCommand())
+  .addCommand(retentionCommand())
   .addCommand(pluginsCommand())
+  .addCommand(doctorCommand())
   .addCommand(completionCommand());
 program.addCommand(completeCommand(program), { hidden: true });
 tellUsage(program);

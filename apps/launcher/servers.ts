@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { redisSettingsOf } from '#config';
 import {
   MongoServer,
   RedisServer,
@@ -117,7 +118,9 @@ async function redisServer(run: ServerRun, binary: string, started: Stoppable[])
     report,
   } = run;
   if (redisUrl !== null) {
-    await usable('REDIS_URL', redisUrl, reachRedis, report);
+    const reach = async (url: string): Promise<void> =>
+      reachRedis(url, (await redisSettingsOf(process.env)).tls);
+    await usable('REDIS_URL', redisUrl, reach, report);
     return { url: redisUrl, where: withoutCredentials(redisUrl) };
   }
   const server = await RedisServer.start({

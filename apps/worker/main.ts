@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { AuditChainer, CheckpointSigner, HeadsFile, configurationSeen } from '#audit';
-import { retentionOf } from '#config';
+import { metricsSettingsOf, redisSettingsOf, retentionOf } from '#config';
+import { VERSION } from '#domain';
 import {
   AnswerQuestions,
   CheckHealth,
@@ -16,6 +17,7 @@ import {
   Sweep,
   TellOverload,
   Watchdog,
+  beginCounts,
   quotasOf,
 } from '#engine';
 import { ArchiveFiles, connectDatabase, type Database, type WorkerFacts } from '#persistence';
@@ -23,7 +25,15 @@ import { configuredProviders } from '#plugin-host';
 import { pluginsWith } from '#plugins';
 import { BullActionQueue, HintConsumer, RedisBell, RedisVendorPermits } from '#queue';
 import { EnvelopeSeal, readKeyRing } from '#secrets';
-import { createLogger, requiredEnv, runProcess, startTracing } from '#telemetry';
+import {
+  NO_METRICS,
+  createLogger,
+  openMetrics,
+  requiredEnv,
+  runProcess,
+  serveMetrics,
+  startTracing,
+} from '#telemetry';
 
 /** Milliseconds between a worker's signs of life. */
 const BEAT_MS = 5000;
@@ -44,7 +54,7 @@ const log = createLogger('riposte-worker');
 await runProcess(log, STOP_WITHIN_MS, async () => {
   const workerId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const tracing = await startTracing({ env: process.env, service: 'riposte-worker', log });
-  const redisUrl = requiredEnv('REDIS_URL');
+  const redis = await redisSettingsOf(process.env);
   const mongodbUri = requiredEnv('MONGODB_URI');
   const seal = new EnvelopeSeal(await readKeyRing(process.env));
   const providers = await configuredProviders({
@@ -54,6 +64,15 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const { config, registry } = providers;
+  const { listen: metricsPort, ...metering } = metricsSettingsOf(config, process.env, 'worker');
+  // Nobody could ask for them elsewhere.
+  const meters =
+    metricsPort === null ? null : await openMetrics({ ...metering, process: 'worker', version: VERSION });
+  const metrics = meters?.metrics ?? NO_METRICS;
+  beginCounts(metrics, registry.instances, metering);
+  // Before anything is opened: a port that is taken stops the start.
+  const metricsServer =
+    meters === null || metricsPort === null ? null : await serveMetrics({ ...metricsPort, registry: meters });
   const database = await connectDatabase(mongodbUri, {
     appName: 'riposte-worker',
     retryBudgetMs: 15_000,
@@ -73,7 +92,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   });
   const onError = throttledWarning();
   const queue = new BullActionQueue(
-    redisUrl,
+    redis,
     registry.instances.map(({ id }) => id),
     onError,
     IS_SCHEDULED,
@@ -86,7 +105,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     alive = Math.max(1, await database.workers.countAlive(ALIVE_MS));
   };
   const permits = new RedisVendorPermits({
-    url: redisUrl,
+    redis,
     quotas: quotasOf(registry),
     recentCalls: database.recentCalls,
     records: database.instances,
@@ -100,7 +119,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
   const asked = IS_SCHEDULED ? { permits } : {};
   const ledger = (instance: string) => database.entryLedger(instance);
   const propagatesTrace = config.tracing.propagateToVendors;
-  const calls = new InstanceCalls({ ...asked, ledger, log, propagatesTrace });
+  const calls = new InstanceCalls({ ...asked, ledger, log, propagatesTrace, metrics });
   const runner = new RunAction({
     store,
     queue,
@@ -112,6 +131,12 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
     workerId,
     propagatesTrace,
+    metrics,
+  });
+  meters?.onScrape(() => {
+    const ids = registry.instances.map(({ id }) => id);
+    metrics.actionsInHand.show(ids.map((id) => [runner.held(id), id]));
+    metrics.actionsAtVendor.show(ids.map((id) => [runner.load(id).atVendor, id]));
   });
   const health = new CheckHealth({
     registry,
@@ -129,7 +154,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     owner: workerId,
     log,
   });
-  const bell = new RedisBell(redisUrl, onError);
+  const bell = new RedisBell(redis, onError);
   const answers = new AnswerQuestions({
     questions: database.questions,
     bell,
@@ -140,19 +165,25 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     log,
   });
   const rules = retentionOf(config);
+  const mayRemove = rules !== null && (await database.retention.mayRemove());
+  if (rules !== null && !mayRemove)
+    log.warn(
+      'the user of MONGODB_URI may not remove actions: none is removed unless "riposte retention" is run as one who may',
+    );
   const retention =
-    rules &&
-    new Retention({
-      store: database.retention,
-      lease: database.lease('retention'),
-      owner: workerId,
-      rules,
-      archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
-      audited: (ids) => database.audit.inChain(ids),
-      log,
-    });
+    rules === null || !mayRemove
+      ? null
+      : new Retention({
+          store: database.retention,
+          lease: database.lease('retention'),
+          owner: workerId,
+          rules,
+          archive: rules.archiveDir === null ? null : new ArchiveFiles(rules.archiveDir),
+          audited: (ids) => database.audit.inChain(ids),
+          log,
+        });
   const consumer = new HintConsumer({
-    url: redisUrl,
+    redis,
     instances: registry.instances.map(({ id, concurrency, provider }) => ({
       id,
       concurrency,
@@ -173,11 +204,18 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     lifts: database.lifts,
     store,
     // What lets go is never too much.
-    revert: new RevertAction({ store, queue, registry, admission: { admit: () => Promise.resolve() }, log }),
+    revert: new RevertAction({
+      store,
+      queue,
+      registry,
+      admission: { admit: () => Promise.resolve() },
+      log,
+      metrics,
+    }),
     log,
   });
   const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });
-  const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts });
+  const sweep = new Sweep({ store, queue, permits, log, watchdog, lifts, metrics });
   const notify = new Notify({
     store: database.subscriptions,
     lease: database.lease('notifications'),
@@ -186,8 +224,10 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     network: config.notifications.network,
     giveUpAfterMs: config.notifications.tryMinutes * 60_000,
     log,
+    metrics,
   });
   const facts = (): WorkerFacts => ({
+    version: VERSION,
     running: runner.running,
     instances: registry.instances.map(({ id }) => ({ id, startsPerMinute: runner.startsPerMinute(id) })),
     lastSweep: sweep.last,
@@ -229,6 +269,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     bell.close();
     permits.close();
     await database.close();
+    await metricsServer?.stop();
     await tracing.stop();
   };
 });

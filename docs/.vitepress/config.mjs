@@ -14,7 +14,10 @@ const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'ut
 const GROUPS = [
   ['Begin', ['quick-start', 'concepts', 'guarantees', 'glossary']],
   ['Use', ['api', 'errors', 'notifications', 'console', 'cli', 'migration', 'examples/README']],
-  ['Operate', ['configuration', 'deployment', 'tracing', 'backup', 'scaling', 'performance']],
+  [
+    'Operate',
+    ['configuration', 'deployment', 'metrics', 'tracing', 'doctor', 'backup', 'scaling', 'performance'],
+  ],
   ['Security', ['security', 'audit', 'security/supply-chain']],
   [
     'Providers',
@@ -86,16 +89,21 @@ function sidebar() {
   const others = readdirSync(DOCS, { recursive: true })
     .filter((file) => file.endsWith('.md') && !/^(?:index\.md$|repository|\.vitepress)/.test(file))
     .map((file) => file.slice(0, -'.md'.length))
-    .filter((page) => !named.has(page));
+    .filter((page) => !named.has(page))
+    .toSorted((a, b) => a.localeCompare(b));
+  const runbooks = others.filter((page) => page.startsWith('runbooks/'));
   return [
     ...GROUPS.map(([text, pages]) => ({
       text,
       collapsed: false,
       items: [
-        ...(text === OTHERS ? pages.concat(others) : pages).map(item),
+        ...(text === OTHERS ? pages.concat(others.filter((page) => !runbooks.includes(page))) : pages).map(
+          item,
+        ),
         ...(text === 'Plugins' ? [SDK] : []),
       ],
     })),
+    { text: 'Runbooks', collapsed: true, items: runbooks.map(item) },
     {
       text: 'The repository',
       collapsed: false,

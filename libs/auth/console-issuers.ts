@@ -164,6 +164,14 @@ export class ConsoleIssuer {
     }
   }
 
+  /**
+   * Reads its discovery document.
+   * @throws SignInRefusal `unavailable`, with why as its cause
+   */
+  async check(): Promise<void> {
+    await this.#discovered();
+  }
+
   async #discovered(): Promise<Configuration> {
     this.#configuration ??= this.#discover();
     try {

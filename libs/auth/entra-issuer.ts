@@ -79,4 +79,8 @@ export class EntraIssuer implements TrustedIssuer {
   warmUp(): Promise<void> {
     return this.#parts.keys.warmUp();
   }
+
+  check(): Promise<number> {
+    return this.#parts.keys.check();
+  }
 }

@@ -135,13 +135,28 @@ export class IssuerKeys {
     return true;
   }
 
+  /**
+   * Reads discovery document and keys now, whatever is known; nothing is kept.
+   * @returns how many keys fit
+   * @throws Error saying what is wrong with the issuer
+   */
+  async check(): Promise<number> {
+    return (await this.#fetched()).length;
+  }
+
+  /** @throws Error saying what is wrong */
+  async #fetched(): Promise<readonly IssuerKey[]> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const keys = readKeySet(await fetchJson(await this.#jwksUri(signal), signal));
+    if (keys.length === 0) throw new Error('its key set holds no key that signs access tokens');
+    return keys;
+  }
+
   async #read(): Promise<void> {
     const { name, log, now } = this.#settings;
     const startedAtMs = now();
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
     try {
-      const keys = readKeySet(await fetchJson(await this.#jwksUri(signal), signal));
-      if (keys.length === 0) throw new Error('its key set holds no key that signs access tokens');
+      const keys = await this.#fetched();
       const before = this.#known?.keys.map(({ kid }) => kid) ?? [];
       const after = keys.map(({ kid }) => kid);
       this.#known = { keys, readAtMs: startedAtMs };

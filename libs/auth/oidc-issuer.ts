@@ -72,6 +72,10 @@ export class OidcIssuer implements TrustedIssuer {
     return this.#parts.keys.warmUp();
   }
 
+  check(): Promise<number> {
+    return this.#parts.keys.check();
+  }
+
   #tenantOf(payload: JWTPayload): string {
     const { tenant } = this.#parts;
     if ('always' in tenant) return tenant.always;

@@ -19,6 +19,12 @@ const DISCOVERY = '/.well-known/openid-configuration';
 export interface OutsideIssuer extends TrustedIssuer {
   /** Reads its keys ahead of the first request. Never rejects: what goes wrong is logged. */
   warmUp(): Promise<void>;
+  /**
+   * Reads its discovery document and its keys now.
+   * @returns how many keys fit
+   * @throws Error saying what is wrong
+   */
+  check(): Promise<number>;
 }
 
 export interface OutsideIssuersOptions {

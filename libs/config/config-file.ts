@@ -6,6 +6,7 @@ import { Type, compileSchema, describeSchemaError, schemaProblems, type Static }
 import { authSchema, issuerProblems, usesBuiltinIssuer } from './auth-settings.js';
 import { CONSOLE_DEFAULT, consoleSchema } from './console-settings.js';
 import { GUID } from './guid.js';
+import { METRICS_DEFAULT, metricsSchema } from './metrics.js';
 
 /** A second, for tests, to a century. */
 const keepDays = Type.Number({ minimum: 0.00001, maximum: 36_500 });
@@ -142,6 +143,7 @@ const schema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    metrics: metricsSchema,
     tracing: Type.Object(
       { propagateToVendors: Type.Boolean({ default: false }) },
       { additionalProperties: false, default: {} },
@@ -184,6 +186,7 @@ export const EMBEDDED_DEFAULT: RiposteConfig = {
   ],
   limits: { perApp: DEFAULT_PER_APP, blastRadius: { isolation: { perHour: DEFAULT_ISOLATIONS } } },
   console: CONSOLE_DEFAULT,
+  metrics: METRICS_DEFAULT,
   tracing: { propagateToVendors: false },
   notifications: { network: { allow: [], ports: [] }, tryMinutes: DEFAULT_NOTIFY_MINUTES },
 };

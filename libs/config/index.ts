@@ -14,5 +14,7 @@ export {
   usesLocalAccounts,
   type ConsoleIssuerConfig,
 } from './console-settings.js';
-export { backlogBoundsOf, blastLimitsOf, instancesOf } from './instances.js';
+export { backlogBoundsOf, blastLimitsOf, instanceOf, instancesOf } from './instances.js';
+export { metricsSettingsOf, type MetricsSettings } from './metrics.js';
+export { redisSettingsOf, type RedisSettings } from './redis-settings.js';
 export { retentionOf, type RetentionSettings } from './retention.js';

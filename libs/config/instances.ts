@@ -17,22 +17,30 @@ export interface InstancesOptions {
  * @throws ConfigurationError naming the key of a secret or certificate that is not there, or is none
  */
 export async function instancesOf(config: RiposteConfig, options: InstancesOptions) {
-  const { env, folder, readsSecrets = () => true } = options;
-  return Promise.all(
-    config.providers.map(async ({ limits, secrets, network, ...instance }, index) => {
-      const key = `providers[${index}] (${instance.id})`;
-      const isCalled = readsSecrets(instance.plugin);
-      return {
-        ...instance,
-        concurrency: limits.concurrency,
-        rateLimits: limits.windows,
-        reserve: limits.reserve,
-        secretNames: Object.keys(secrets),
-        secrets: isCalled ? await resolveSecrets(`${key}.secrets`, secrets, env) : {},
-        ...(isCalled ? { network: await networkOf(`${key}.network`, network, folder, env) } : {}),
-      };
-    }),
-  );
+  return Promise.all(config.providers.map((instance, index) => instanceOf(instance, index, options)));
+}
+
+/**
+ * One of them.
+ * @param index its place in the configuration, for messages
+ * @throws ConfigurationError as {@link instancesOf}
+ */
+export async function instanceOf(
+  { limits, secrets, network, ...instance }: RiposteConfig['providers'][number],
+  index: number,
+  { env, folder, readsSecrets = () => true }: InstancesOptions,
+) {
+  const key = `providers[${index}] (${instance.id})`;
+  const isCalled = readsSecrets(instance.plugin);
+  return {
+    ...instance,
+    concurrency: limits.concurrency,
+    rateLimits: limits.windows,
+    reserve: limits.reserve,
+    secretNames: Object.keys(secrets),
+    secrets: isCalled ? await resolveSecrets(`${key}.secrets`, secrets, env) : {},
+    ...(isCalled ? { network: await networkOf(`${key}.network`, network, folder, env) } : {}),
+  };
 }
 
 /** Per provider instance, how many of its actions may wait to be started. */

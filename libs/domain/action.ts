@@ -243,6 +243,7 @@ export type ClaimedAction = Pick<
   | 'mutexKey'
   | 'reverts'
   | 'progress'
+  | 'createdAt'
   | 'deadlineAt'
   | 'effectUntil'
   | 'epoch'

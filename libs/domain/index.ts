@@ -159,3 +159,4 @@ export {
   type SubscriptionSecrets,
   type SubscriptionStore,
 } from './subscriptions.js';
+export { VERSION } from './version.js';

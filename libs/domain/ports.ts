@@ -47,7 +47,8 @@ export interface ClaimOptions {
 
 /** What a cancel came to, at the moment it is answered. */
 export type CancelAnswer =
-  | { readonly kind: 'cancelled'; readonly action: SecurityAction }
+  /** `isEnd`: this request ended it; it had not been cancelled before. */
+  | { readonly kind: 'cancelled'; readonly action: SecurityAction; readonly isEnd: boolean }
   | { readonly kind: 'requested'; readonly action: SecurityAction }
   | { readonly kind: 'tooLate'; readonly status: ActionStatus }
   | { readonly kind: 'notFound' };

@@ -9,7 +9,7 @@ const SET_NAME = 'rs0';
 
 export interface MongoReplicaSetOptions extends Pick<
   MongodOptions,
-  'binary' | 'cacheSizeGB' | 'startTimeoutMs' | 'parameters' | 'report'
+  'binary' | 'cacheSizeGB' | 'startTimeoutMs' | 'parameters' | 'args' | 'report'
 > {
   /** Each member's data and log lie in it, `member-0`, `member-0.log`, …. */
   readonly dir: string;

@@ -1,8 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import mongoose from 'mongoose';
 import { Mongod, MongodStartError, type MongodOptions } from './mongod.js';
-import { freePort, portIsFree } from './port.js';
+import { rememberedPort } from './port.js';
 
 const { MongoServerError } = mongoose.mongo;
 const SET_NAME = 'rs0';
@@ -26,6 +24,7 @@ export class MongoServer {
    */
   static async start(options: MongoOptions): Promise<MongoServer> {
     for (let choice = 1; ; choice += 1) {
+      // A port is cheaper to keep than to move a replica set.
       const port = await rememberedPort(`${options.dbPath}.port`);
       const mongod = await Mongod.launch({ ...options, port, setName: SET_NAME });
       try {
@@ -106,17 +105,4 @@ async function isPrimary(admin: mongoose.mongo.Db, port: number): Promise<boolea
     });
   }
   return false;
-}
-
-/** The port of the last run, if it is free again; a port is cheaper to keep than to move a replica set. */
-async function rememberedPort(file: string): Promise<number> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  const remembered = Number(text.trim());
-  if (Number.isInteger(remembered) && remembered > 1023 && (await portIsFree('127.0.0.1', remembered)))
-    return remembered;
-  const port = await freePort();
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(`${file}.new`, String(port));
-  await rename(`${file}.new`, file);
-  return port;
 }

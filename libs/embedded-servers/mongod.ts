@@ -22,6 +22,8 @@ export interface MongodOptions {
   readonly startTimeoutMs?: number;
   /** `--setParameter name=value`, for tests: `enableTestCommands=1` allows fail points. */
   readonly parameters?: readonly string[];
+  /** Further arguments, for tests: `--keyFile` and the like. Without credentials it has to be able to say hello. */
+  readonly args?: readonly string[];
   /** Told of each start, before it serves. */
   readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
@@ -145,6 +147,7 @@ async function launch(options: MongodOptions): Promise<GuardedProcess> {
       // How long a primary that is stopped first sees to its clients' moving on: 15 s by default.
       '--setParameter', 'shutdownTimeoutMillisForSignaledShutdown=1000',
       ...(options.parameters ?? []).flatMap((parameter) => ['--setParameter', parameter]),
+      ...(options.args ?? []),
     ],
     options.logFile ?? `${options.dbPath}.log`,
   );

@@ -1,5 +1,7 @@
 import { randomInt } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import path from 'node:path';
 
 /**
  * Why no server could listen there now: the system's error code (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`,
@@ -33,4 +35,20 @@ export async function freePort(): Promise<number> {
     if (await portIsFree('127.0.0.1', port)) return port;
   }
   throw new Error(`no free port was found between ${LEAST_PORT} and ${MOST_PORT}`);
+}
+
+/**
+ * The port of the last run if it is free again, else another one; it is remembered in the file, where others find it.
+ * @throws Error as {@link freePort}, or when the file cannot be written
+ */
+export async function rememberedPort(file: string): Promise<number> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const remembered = Number(text.trim());
+  if (Number.isInteger(remembered) && remembered > 1023 && (await portIsFree('127.0.0.1', remembered)))
+    return remembered;
+  const port = await freePort();
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(`${file}.new`, String(port));
+  await rename(`${file}.new`, file);
+  return port;
 }

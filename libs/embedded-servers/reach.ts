@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from 'node:tls';
 import { Redis } from 'ioredis';
 import mongoose from 'mongoose';
 
@@ -18,9 +19,16 @@ export async function reachMongo(uri: string): Promise<void> {
   }
 }
 
-/** @throws Error when no Redis answers at the address within 10 s */
-export async function reachRedis(url: string): Promise<void> {
+/**
+ * @param tls by whom it is trusted, where that is not as Node.js does
+ * @throws Error when no Redis answers at the address within 10 s
+ */
+export async function reachRedis(
+  url: string,
+  tls?: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>,
+): Promise<void> {
   const client = new Redis(url, {
+    ...(tls === undefined ? {} : { tls }),
     lazyConnect: true,
     retryStrategy: null,
     connectTimeout: WITHIN_MS,

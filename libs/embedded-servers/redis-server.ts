@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { GuardedProcess } from './guarded-process.js';
-import { freePort } from './port.js';
+import { rememberedPort } from './port.js';
 import { stillReporting, type Report } from './report.js';
 
 const START_TIMEOUT_MS = 30_000;
@@ -14,12 +14,16 @@ export interface RedisOptions {
   readonly binary: string;
   /** Directory of its append-only file; made if missing. */
   readonly dir: string;
-  /** Default: a free one. */
+  /** Default: a free one, remembered in `<dir>.port`. */
   readonly port?: number;
   /** Default: beside the data, `<dir>.log`. */
   readonly logFile?: string;
   /** Milliseconds it may take to serve. Default 30 000; reading a large append-only file can take longer. */
   readonly startTimeoutMs?: number;
+  /** Further arguments, for tests: `--aclfile` and the like. */
+  readonly args?: readonly string[];
+  /** Who asks whether it serves, where `args` leave nobody in without a name. */
+  readonly user?: { readonly username: string; readonly password: string };
   /** Told of each start, before it serves. */
   readonly onLaunch?: (pid: number) => void;
   readonly report: Report;
@@ -44,7 +48,7 @@ export class RedisServer {
   static async start(options: RedisOptions): Promise<RedisServer> {
     await makeDir(options.dir);
     for (let choice = 1; ; choice += 1) {
-      const port = options.port ?? (await freePort());
+      const port = options.port ?? (await rememberedPort(`${options.dir}.port`));
       const server = new RedisServer(options, port, await launch(options, port));
       try {
         await server.#answering();
@@ -114,6 +118,7 @@ export class RedisServer {
       maxRetriesPerRequest: 0,
       connectTimeout: 1000,
       commandTimeout: 1000,
+      ...this.#options.user,
     });
     client.on('error', () => undefined);
     try {
@@ -145,6 +150,7 @@ async function launch(options: RedisOptions, port: number): Promise<GuardedProce
     [
       '--bind', '127.0.0.1', '--port', String(port), '--dir', options.dir, '--save', '',
       '--appendonly', 'yes', '--appendfsync', 'everysec', '--aof-load-truncated', 'yes', '--maxmemory-policy', 'noeviction',
+      ...(options.args ?? []),
     ],
     options.logFile ?? `${options.dir}.log`,
   );

@@ -32,12 +32,13 @@ import {
   type ProviderErrorClass,
   type StepOutcome,
 } from '#provider-sdk';
-import { clientSpans, withoutSecrets, type Logger } from '#telemetry';
+import { NO_METRICS, clientSpans, withoutSecrets, type Logger, type Metrics } from '#telemetry';
 import { withCallSpan, type CallName } from './action-spans.js';
 import { MAX_ATTEMPTS, retryDelayMs } from './backoff.js';
-import { noteCall } from './call-notes.js';
+import { noteCall, resultOf } from './call-notes.js';
 import { KeptSecrets } from './kept-secrets.js';
 import { LeaseKeeper } from './lease-keeper.js';
+import { noteEnd } from './note-end.js';
 import { checkedCancelOutcome, checkedOperation, checkedOutcome, checkedReport } from './plugin-answer.js';
 import type { PollGroups } from './poll-groups.js';
 import { wakeNext } from './wake-next.js';
@@ -82,6 +83,8 @@ export interface ActionRunParts {
   readonly leaseMs: number;
   /** Whether vendors are told of the trace that a request is part of. Default false. */
   readonly propagatesTrace?: boolean;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
 }
 
 /** What a run needs to know of the action's provider, once it has been found to be configured. */
@@ -129,6 +132,7 @@ export class ActionRun {
   #stopping = false;
   #draining = false;
   readonly #propagatesTrace: boolean;
+  readonly #metrics: Metrics;
   /** Names of the plugin's calls that were made under this claim. */
   readonly #called = new Set<CallName>();
   /** Calls of the plugin, and requests that these sent by `http`. */
@@ -145,6 +149,7 @@ export class ActionRun {
     this.#permits = parts.permits;
     this.#permit = parts.permit;
     this.#propagatesTrace = parts.propagatesTrace ?? false;
+    this.#metrics = parts.metrics ?? NO_METRICS;
     this.#ledger = parts.ledger;
     this.#log = parts.log;
     this.#claim = parts.claim;
@@ -158,6 +163,7 @@ export class ActionRun {
       claimedAt: parts.claimedAt,
       onLost: () => {
         this.#log.warn({ ...this.#facts(), epoch: parts.claim.lease.epoch }, 'lease lost');
+        if (!this.#lost) this.#metrics.leasesLost.add(1, this.#action.instance);
         this.#lost = true;
         this.#call?.stop('leaseLost');
       },
@@ -207,6 +213,7 @@ export class ActionRun {
       this.#action.crashes > 0 ||
       (this.#action.intent !== null && !this.#claim.freshIntent && this.#action.intent.operation === null)
     ) {
+      this.#metrics.leaseTakeovers.add(1, this.#action.instance);
       this.#log.info(
         { ...this.#facts(), epoch: this.#claim.lease.epoch, crashes: this.#action.crashes },
         'taken over',
@@ -815,7 +822,7 @@ export class ActionRun {
     ended: boolean,
     how: {
       readonly status: string;
-      readonly phase: string;
+      readonly phase: FailedPhase | 'done';
       readonly code?: number;
       readonly applied?: 'no' | 'unknown';
     },
@@ -825,7 +832,10 @@ export class ActionRun {
         { ...this.#facts(), epoch: this.#claim.lease.epoch },
         'result refused: the lease was lost',
       );
-    } else if (how.applied === 'unknown' || how.phase === 'poisoned') {
+      return;
+    }
+    noteEnd(this.#metrics, { ...this.#action, phase: how.phase }, this.#serverNow());
+    if (how.applied === 'unknown' || how.phase === 'poisoned') {
       this.#log.warn({ ...this.#facts(), ...how }, 'action ended');
     } else {
       this.#log.info({ ...this.#facts(), ...how }, 'action ended');
@@ -866,11 +876,14 @@ export class ActionRun {
       phase,
       sawCancel: this.#action.cancel !== null,
     });
-    if (action !== null)
+    if (action !== null) {
+      const reason = applied === 'unknown' ? 'unknown' : phase === 'throttled' ? 'throttled' : 'failed';
+      this.#metrics.attemptsRepeated.add(1, this.#action.instance, reason);
       this.#log.info(
         { ...this.#facts(), applied, delayMs, code: error.code },
         'attempt ended, another follows',
       );
+    }
     this.#hintAgain(action);
   }
 
@@ -910,6 +923,8 @@ export class ActionRun {
     if (this.#cancellable && this.#wishUntold()) providerCall.stop('cancel');
     const isFirst = !this.#called.has(name);
     this.#called.add(name);
+    const calledAt = performance.now();
+    const calls = this.#calls;
     try {
       const result = await withCallSpan(name, this.#action, isFirst, () =>
         providerCall.run(timeoutMs, (signal) => {
@@ -918,6 +933,12 @@ export class ActionRun {
         }),
       );
       if (this.#permits !== undefined) noteCall(this.#permits, target.instance.id, result);
+      // Those that are asked about together are one call, which is counted where it is made.
+      const isShared = name === 'poll' && target.instance.provider.calls.pollMany !== undefined;
+      if (this.#calls > calls && !isShared) {
+        this.#metrics.vendorCalls.add(1, target.instance.id, name, resultOf(result));
+        this.#metrics.vendorCallSeconds.observe(performance.now() - calledAt, target.instance.id, name);
+      }
       return result;
     } finally {
       this.#call = undefined;

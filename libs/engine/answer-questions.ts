@@ -175,6 +175,7 @@ export class AnswerQuestions {
     const facts = { question: id, tenant: about.tenantId, action: found.name };
     const result = await this.#options.calls.run<Json>(
       {
+        name: 'question',
         instance,
         actionName: found.name,
         timeoutMs: ANSWER_WITHIN_MS,

@@ -33,6 +33,14 @@ export function noteCall(
   }
 }
 
+/** What a call came to, in one of few words: for metrics. */
+export function resultOf(result: CallResult<unknown>): string {
+  if (result.kind === 'stopped') return result.why === 'deadline' ? 'timeout' : 'stopped';
+  const error = result.kind === 'threw' ? result.error : failureIn(result.value);
+  if (error === null) return 'answered';
+  return error instanceof ProviderError ? error.errorClass : 'defect';
+}
+
 function failureIn(value: unknown): unknown {
   const outcome = value as { readonly kind?: unknown; readonly error?: unknown } | null | undefined;
   return typeof outcome === 'object' && outcome?.kind === 'failed' ? outcome.error : null;

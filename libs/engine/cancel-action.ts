@@ -1,5 +1,6 @@
 import { UserError, type ActionQueue, type ActionStore, type Caller, type CancelAnswer } from '#domain';
-import type { Logger } from '#telemetry';
+import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
+import { noteEnd } from './note-end.js';
 import { wakeNext } from './wake-next.js';
 
 /** What a cancel came to, with the record as it stands. */
@@ -10,11 +11,19 @@ export class CancelAction {
   readonly #store: ActionStore;
   readonly #queue: ActionQueue;
   readonly #log: Logger;
+  readonly #metrics: Metrics;
 
-  constructor(parts: { readonly store: ActionStore; readonly queue: ActionQueue; readonly log: Logger }) {
+  constructor(parts: {
+    readonly store: ActionStore;
+    readonly queue: ActionQueue;
+    readonly log: Logger;
+    /** Default: nothing is counted. */
+    readonly metrics?: Metrics;
+  }) {
     this.#store = parts.store;
     this.#queue = parts.queue;
     this.#log = parts.log;
+    this.#metrics = parts.metrics ?? NO_METRICS;
   }
 
   /**
@@ -48,6 +57,12 @@ export class CancelAction {
         break;
       }
       case 'cancelled':
+        if (answer.isEnd)
+          noteEnd(
+            this.#metrics,
+            answer.action,
+            (answer.action.completedAt ?? answer.action.lastActionAt).getTime(),
+          );
         // It may have held up others at its target.
         if (answer.action.mutexKey !== null)
           void wakeNext({ store: this.#store, queue: this.#queue, log: this.#log }, answer.action.mutexKey);

@@ -7,7 +7,7 @@ import { checkedHealth } from './plugin-answer.js';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 
 export interface CheckHealthOptions {
-  readonly registry: ProviderRegistry;
+  readonly registry: Pick<ProviderRegistry, 'instances'>;
   readonly calls: InstanceCalls;
   readonly records: Pick<InstanceRecords, 'reportHealth'>;
   /** The lease of this name: one worker asks an instance for all. */
@@ -70,7 +70,14 @@ export class CheckHealth {
     const { health } = instance.provider.calls;
     if (health === undefined) return null;
     const result = await this.#options.calls.run(
-      { instance, actionName: '', timeoutMs: CHECK_WITHIN_MS, shutdown: this.#shutdown.signal, facts: {} },
+      {
+        name: 'health',
+        instance,
+        actionName: '',
+        timeoutMs: CHECK_WITHIN_MS,
+        shutdown: this.#shutdown.signal,
+        facts: {},
+      },
       async (context) => checkedHealth(await health(context)),
     );
     const report = this.#reportOf(instance, result);

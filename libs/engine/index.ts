@@ -8,15 +8,22 @@ export type { Submission } from './check-submission.js';
 export { CheckHealth } from './check-health.js';
 export { InstanceCalls } from './instance-calls.js';
 export { MaintainInstances } from './maintain-instances.js';
-export { ProviderRegistry, quotasOf, type InstanceConfig, type ProviderInstance } from './registry.js';
+export {
+  ProviderRegistry,
+  checkedInstance,
+  quotasOf,
+  type InstanceConfig,
+  type ProviderInstance,
+} from './registry.js';
 export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reversal, type Reverted } from './revert-action.js';
-export { Retention } from './retention.js';
+export { Retention, type RetentionPass } from './retention.js';
 export { RotateSecrets, type Rotation, type SecretsReport } from './rotate-secrets.js';
 export { StartRates } from './start-rates.js';
 export { RunAction } from './run-action.js';
 export { SubmitAction } from './submit-action.js';
+export { beginCounts } from './note-end.js';
 export { HintMemory } from './hint-memory.js';
 export { Sweep, type SweepFigures } from './sweep.js';
 export { Watchdog } from './watchdog.js';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntryLedger, Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
 import { vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
-import { clientSpans, withoutSecrets, type Logger } from '#telemetry';
+import { NO_METRICS, clientSpans, withoutSecrets, type Logger, type Metrics } from '#telemetry';
 import { withGroupSpan } from './action-spans.js';
-import { noteCall } from './call-notes.js';
+import { noteCall, resultOf } from './call-notes.js';
 import { ProviderCall, type CallResult } from './provider-call.js';
 import type { ProviderInstance } from './registry.js';
 
@@ -11,6 +11,8 @@ import type { ProviderInstance } from './registry.js';
 export type InstanceCallResult<T> = CallResult<T> | { readonly kind: 'denied'; readonly reason: WaitReason };
 
 export interface InstanceCall {
+  /** What it is for: counts of calls are told apart by it. */
+  readonly name: 'health' | 'question' | 'maintain' | 'pollMany';
   readonly instance: ProviderInstance;
   /** The manifest's name of the action that it is about; empty where it is about none. */
   readonly actionName: string;
@@ -36,6 +38,7 @@ export class InstanceCalls {
   readonly #log: Logger;
   readonly #ledger: ((instance: string) => EntryLedger) | undefined;
   readonly #propagatesTrace: boolean;
+  readonly #metrics: Metrics;
 
   constructor(parts: {
     /** Default: nobody limits them. */
@@ -45,7 +48,10 @@ export class InstanceCalls {
     readonly ledger?: (instance: string) => EntryLedger;
     /** Whether vendors are told of the trace that a request is part of. Default false. */
     readonly propagatesTrace?: boolean;
+    /** Default: nothing is counted. */
+    readonly metrics?: Metrics;
   }) {
+    this.#metrics = parts.metrics ?? NO_METRICS;
     this.#propagatesTrace = parts.propagatesTrace ?? false;
     this.#ledger = parts.ledger;
     this.#permits = parts.permits ?? null;
@@ -68,6 +74,7 @@ export class InstanceCalls {
     if (shutdown.aborted) stop();
     shutdown.addEventListener('abort', stop, { once: true });
     let spent = 0;
+    const calledAt = performance.now();
     try {
       const result = await withGroupSpan(call.asking ?? [], instance.id, () =>
         providerCall.run(Math.max(1, endsAt - performance.now()), (signal) =>
@@ -80,6 +87,8 @@ export class InstanceCalls {
         ),
       );
       if (this.#permits !== null) noteCall(this.#permits, instance.id, result);
+      this.#metrics.vendorCalls.add(1, instance.id, call.name, resultOf(result));
+      this.#metrics.vendorCallSeconds.observe(performance.now() - calledAt, instance.id, call.name);
       return result;
     } finally {
       shutdown.removeEventListener('abort', stop);

@@ -64,7 +64,14 @@ export class MaintainInstances {
     if (maintain === undefined) return;
     const { log, calls, records } = this.#options;
     const result = await calls.run(
-      { instance, actionName: '', timeoutMs: WITHIN_MS, shutdown: this.#shutdown.signal, facts: {} },
+      {
+        name: 'maintain',
+        instance,
+        actionName: '',
+        timeoutMs: WITHIN_MS,
+        shutdown: this.#shutdown.signal,
+        facts: {},
+      },
       async (context) => checkedMaintained(await maintain(context)),
     );
     const secrets = Object.values(instance.config.secrets);

@@ -10,7 +10,7 @@ import {
   type SubscriptionStore,
 } from '#domain';
 import { ProviderError, type NetworkPolicy } from '#provider-sdk';
-import type { Logger } from '#telemetry';
+import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import { receiverHttp } from './receiver-http.js';
 import { openSubscription } from './subscription-secrets.js';
 
@@ -26,6 +26,8 @@ export interface NotifyOptions {
   /** Milliseconds after which a notification is given up that could not be delivered. */
   readonly giveUpAfterMs: number;
   readonly log: Logger;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
 }
 
 const PERIOD_MS = 1000;
@@ -118,7 +120,7 @@ export class Notify {
   }
 
   async #deliver(notification: Notification): Promise<void> {
-    const { store, seal, giveUpAfterMs, log } = this.#options;
+    const { store, seal, giveUpAfterMs, log, metrics = NO_METRICS } = this.#options;
     const subscription = await store.byId(notification.subscriptionId);
     // It was removed meanwhile, with all that waited for it.
     if (subscription === null) return store.delivered(notification);
@@ -127,6 +129,7 @@ export class Notify {
     let retryAfterMs = 0;
     try {
       await this.#send(notification, subscription, await openSubscription(seal, subscription));
+      metrics.notifications.add(1, 'delivered');
       return await store.delivered(notification);
     } catch (error) {
       if (error instanceof ProviderError) {
@@ -135,6 +138,7 @@ export class Notify {
       } else if (error instanceof UnsealError) problem = error.message;
       else throw error;
     }
+    metrics.notifications.add(1, 'failed');
     const ageMs = store.now().getTime() - notification.createdAt.getTime();
     if (ageMs < giveUpAfterMs) {
       const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 3 ** Math.min(notification.tries, 10));
@@ -143,6 +147,7 @@ export class Notify {
       return store.postpone(notification, inMs, problem);
     }
     if (!(await store.bury(notification, problem))) return;
+    metrics.notifications.add(1, 'dead');
     log.error({ ...facts, problem }, 'a notification was given up; it is a dead letter now');
     if (notification.actionId !== null && subscription.hasLifecycleUrl)
       // Once a minute, however many there were.

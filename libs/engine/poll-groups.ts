@@ -100,6 +100,7 @@ export class PollGroups {
     for (const { signal } of group) signal.addEventListener('abort', leave, { once: true });
     const result = await this.#calls.run(
       {
+        name: 'pollMany',
         instance,
         actionName: first?.member.request.action ?? '',
         timeoutMs: CALL_TIMEOUT_MS,

@@ -208,25 +208,36 @@ function checkedInstances(
   configs: readonly InstanceConfig[],
   plugins: Readonly<Record<string, Provider>>,
 ): readonly ProviderInstance[] {
-  const instances = configs.map((configured, index) => {
-    // Checking fills defaults in, which another version of the plugin may not know.
-    const config = { ...configured, settings: structuredClone(configured.settings) };
-    const key = `providers[${index}] (${config.id})`;
-    const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
-    if (provider === undefined) {
-      throw new ConfigurationError(
-        `${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`,
-      );
-    }
-    checkSettings(`${key}.settings`, config, provider);
-    checkSecrets(`${key}.secrets`, config, provider);
-    checkWindows(`${key}.limits.windows`, config, provider);
-    const instance = new ProviderInstance(config, provider);
-    checkIdempotency(key, instance);
-    return instance;
-  });
+  const instances = configs.map((configured, index) => checkedInstance(configured, index, plugins));
   checkDistinct(instances);
   return instances;
+}
+
+/**
+ * One instance by itself, whatever others there are.
+ * @param index its place in the configuration, for messages
+ * @throws ConfigurationError naming the key, for an unknown plugin, settings its schema refuses, or a missing secret
+ */
+export function checkedInstance(
+  configured: InstanceConfig,
+  index: number,
+  plugins: Readonly<Record<string, Provider>>,
+): ProviderInstance {
+  // Checking fills defaults in, which another version of the plugin may not know.
+  const config = { ...configured, settings: structuredClone(configured.settings) };
+  const key = `providers[${index}] (${config.id})`;
+  const provider = Object.hasOwn(plugins, config.plugin) ? plugins[config.plugin] : undefined;
+  if (provider === undefined) {
+    throw new ConfigurationError(
+      `${key}.plugin: "${config.plugin}" is not known; known: ${Object.keys(plugins).join(', ')}`,
+    );
+  }
+  checkSettings(`${key}.settings`, config, provider);
+  checkSecrets(`${key}.secrets`, config, provider);
+  checkWindows(`${key}.limits.windows`, config, provider);
+  const instance = new ProviderInstance(config, provider);
+  checkIdempotency(key, instance);
+  return instance;
 }
 
 function checkDistinct(instances: readonly ProviderInstance[]): void {
@@ -246,7 +257,7 @@ function checkDistinct(instances: readonly ProviderInstance[]): void {
 }
 
 /** The quotas of all instances, as who permits calls needs them. */
-export function quotasOf({ instances }: ProviderRegistry) {
+export function quotasOf({ instances }: Pick<ProviderRegistry, 'instances'>) {
   return instances.map(({ id, rateLimits, config: { reserve = DEFAULT_RESERVE } }) => ({
     instance: id,
     windows: rateLimits,

@@ -34,6 +34,8 @@ export interface RetentionPass {
   readonly ours: boolean;
   readonly removed: number;
   readonly archived: number;
+  /** Tenants of which nothing could be archived, and so nothing was removed. */
+  readonly failed: number;
   /** True when it stopped at its bound: there may be more. */
   readonly more: boolean;
 }
@@ -93,7 +95,7 @@ export class Retention {
   /** One pass over all tenants, at most 5,000 actions of each. What it could not archive it leaves. */
   async pass(): Promise<RetentionPass> {
     const { store, rules, log } = this.#options;
-    const total = { ours: true, removed: 0, archived: 0, more: false };
+    const total = { ours: true, removed: 0, archived: 0, failed: 0, more: false };
     if (!(await this.#takeLease())) return { ...total, ours: false };
     const startedAt = performance.now();
     const failures: ArchiveError[] = [];
@@ -114,6 +116,7 @@ export class Retention {
         failures.push(error);
       }
     }
+    total.failed = failures.length;
     const [first] = failures;
     if (first !== undefined) {
       log.error(

@@ -13,7 +13,7 @@ import {
   type SecurityAction,
 } from '#domain';
 import { secretParameterNames, type ActionManifest } from '#provider-sdk';
-import { activeTraceparent, withSpan, type Logger } from '#telemetry';
+import { NO_METRICS, activeTraceparent, withSpan, type Logger, type Metrics } from '#telemetry';
 import type { ProviderInstance, ProviderRegistry } from './registry.js';
 import { withoutSecretValues } from './secret-parameters.js';
 
@@ -38,6 +38,7 @@ export class RevertAction {
   readonly #registry: ProviderRegistry;
   readonly #admission: Admission;
   readonly #log: Logger;
+  readonly #metrics: Metrics;
 
   constructor(parts: {
     readonly store: ActionStore;
@@ -45,7 +46,10 @@ export class RevertAction {
     readonly registry: ProviderRegistry;
     readonly admission: Admission;
     readonly log: Logger;
+    /** Default: nothing is counted. */
+    readonly metrics?: Metrics;
   }) {
+    this.#metrics = parts.metrics ?? NO_METRICS;
     this.#store = parts.store;
     this.#queue = parts.queue;
     this.#registry = parts.registry;
@@ -195,6 +199,7 @@ export class RevertAction {
     return withSpan('submit', facts, async () => {
       const action = await this.#store.create({ id, ...wanted, traceparent: activeTraceparent() });
       const { tenantId, instance, actionName, lane, epoch, reverts } = action;
+      this.#metrics.actionsCreated.add(1, instance, actionName, tenantId);
       this.#log.info(
         { actionId: id, tenant: tenantId, appId: wanted.caller.appId, action: actionName, instance, reverts },
         'revert submitted',

@@ -9,7 +9,7 @@ import type {
   SecretSeal,
   VendorPermits,
 } from '#domain';
-import type { Logger } from '#telemetry';
+import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import { ActionRun } from './action-run.js';
 import { withDispatchSpan } from './action-spans.js';
 import { InstanceCalls } from './instance-calls.js';
@@ -36,6 +36,8 @@ export interface RunActionOptions {
   readonly leaseMs?: number;
   /** Whether vendors are told of the trace that a request is part of. Default false. */
   readonly propagatesTrace?: boolean;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
 }
 
 const DEFAULT_LEASE_MS = 15_000;
@@ -60,6 +62,7 @@ export interface HintInHand {
 /** The worker's side of the story: hint → permit → claim → run → settle. */
 export class RunAction {
   readonly #options: RunActionOptions;
+  readonly #metrics: Metrics;
   readonly #leaseMs: number;
   readonly #polls: PollGroups;
   readonly #running = new Map<string, ActionRun>();
@@ -72,6 +75,7 @@ export class RunAction {
 
   constructor(options: RunActionOptions) {
     this.#options = options;
+    this.#metrics = options.metrics ?? NO_METRICS;
     this.#leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
     this.#polls = new PollGroups(options.calls ?? new InstanceCalls({ log: options.log }));
   }
@@ -131,6 +135,13 @@ export class RunAction {
     return { inHand: this.#inHand.get(instance) ?? 0, atVendor };
   }
 
+  /** How many actions of an instance this worker holds. */
+  held(instance: string): number {
+    let held = 0;
+    for (const run of this.#running.values()) if (run.instance === instance) held += 1;
+    return held;
+  }
+
   /** How many actions of an instance this worker starts a minute, lately. */
   startsPerMinute(instance: string): number {
     return this.#starts.perMinute(instance);
@@ -185,7 +196,15 @@ export class RunAction {
       );
       if (answer.kind !== 'claimed') return undefined;
       const { claim } = answer;
-      if (claim.lease.epoch === 1 && instance !== null) this.#starts.note(instance.id);
+      if (claim.lease.epoch === 1 && instance !== null) {
+        this.#starts.note(instance.id);
+        const { createdAt, leaseUntil } = claim.action;
+        if (leaseUntil !== null)
+          this.#metrics.dispatchSeconds.observe(
+            leaseUntil.getTime() - this.#leaseMs - createdAt.getTime(),
+            instance.id,
+          );
+      }
       made = await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
         this.#run(claim, claimedAt, permit, shutdown),
       );

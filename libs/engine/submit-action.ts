@@ -15,7 +15,7 @@ import {
   type SecurityAction,
 } from '#domain';
 import { canonicalName } from '#provider-sdk';
-import { REDACTED, activeTraceparent, withSpan, type Logger } from '#telemetry';
+import { NO_METRICS, REDACTED, activeTraceparent, withSpan, type Logger, type Metrics } from '#telemetry';
 import type { BlastRadius } from './blast-radius.js';
 import { checkSubmission, type CheckedSubmission, type Submission } from './check-submission.js';
 import { fingerprintOf, isFingerprintOf } from './fingerprint.js';
@@ -67,6 +67,7 @@ export class SubmitAction {
   readonly #blastRadius: Pick<BlastRadius, 'within'>;
   readonly #log: Logger;
   readonly #answerWithinMs: number;
+  readonly #metrics: Metrics;
 
   constructor(parts: {
     readonly store: ActionStore;
@@ -83,6 +84,8 @@ export class SubmitAction {
     readonly log: Logger;
     /** Milliseconds a request with a key may take. Default 18,000. */
     readonly answerWithinMs?: number;
+    /** Default: nothing is counted. */
+    readonly metrics?: Metrics;
   }) {
     this.#store = parts.store;
     this.#keys = parts.keys;
@@ -93,6 +96,7 @@ export class SubmitAction {
     this.#fingerprintKey = parts.fingerprintKey;
     this.#blastRadius = parts.blastRadius ?? { within: (_request, record) => record() };
     this.#log = parts.log;
+    this.#metrics = parts.metrics ?? NO_METRICS;
     this.#answerWithinMs = parts.answerWithinMs ?? ANSWER_WITHIN_MS;
   }
 
@@ -237,6 +241,7 @@ export class SubmitAction {
     const stored = await sealParameters(this.#seal, place, secret, wanted.parameters);
     const traceparent = activeTraceparent();
     const action = await this.#store.create({ id, ...wanted, ...stored, keyed, traceparent });
+    this.#metrics.actionsCreated.add(1, instance, actionName, caller.tenantId);
     this.#log.info(
       {
         actionId: action.id,

@@ -7,8 +7,9 @@ import {
   type SecurityAction,
   type VendorPermits,
 } from '#domain';
-import type { Logger } from '#telemetry';
+import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
+import { noteEnd } from './note-end.js';
 import { wakeNext } from './wake-next.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -26,6 +27,8 @@ export interface SweepOptions {
   readonly lifts?: { pass(): Promise<void> };
   /** What was hinted and when it may be again. Default an empty one. */
   readonly memory?: HintMemory;
+  /** Default: nothing is counted. */
+  readonly metrics?: Metrics;
 }
 
 /** What one pass came to. */
@@ -68,6 +71,7 @@ const NEGLECTED_AFTER_HINTS = 3;
 export class Sweep {
   readonly #options: SweepOptions;
   readonly #memory: HintMemory;
+  readonly #metrics: Metrics;
   #incarnation: string | null = null;
   /** True until everything that was due when Redis came (back) has been hinted. */
   #recovering = false;
@@ -81,6 +85,7 @@ export class Sweep {
   constructor(options: SweepOptions) {
     this.#options = options;
     this.#memory = options.memory ?? new HintMemory();
+    this.#metrics = options.metrics ?? NO_METRICS;
   }
 
   start(): void {
@@ -89,7 +94,10 @@ export class Sweep {
     this.#timer = setTimeout(
       () => {
         this.#pass = this.pass()
-          .catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'sweep failed'))
+          .catch((error: unknown) => {
+            this.#metrics.sweepPasses.add(1, 'failed');
+            this.#options.log.warn({ error: String(error) }, 'sweep failed');
+          })
           .finally(() => this.start());
       },
       period * (0.7 + 0.6 * Math.random()),
@@ -135,6 +143,9 @@ export class Sweep {
       .catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'lifting effects failed'));
     const figures = { ...sum, ms: Math.round(endedAt - startedAt) };
     this.#last = { figures, endedAt };
+    this.#metrics.sweepPasses.add(1, 'ok');
+    this.#metrics.sweepSeconds.observe(endedAt - startedAt);
+    this.#metrics.sweepHinted.add(figures.hinted);
     if (figures.hinted > 0 || figures.closed > 0) this.#options.log.info(figures, 'swept');
     return figures;
   }
@@ -164,6 +175,8 @@ export class Sweep {
         open.push(action);
       } else {
         closed += 1;
+        this.#metrics.sweepClosed.add(1);
+        noteEnd(this.#metrics, ended, (ended.completedAt ?? ended.lastActionAt).getTime());
         log.warn({ actionId: ended.id, tenant: ended.tenantId, phase: ended.phase }, 'overdue action closed');
         if (ended.mutexKey !== null) void wakeNext({ store, queue, log }, ended.mutexKey);
       }

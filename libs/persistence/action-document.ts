@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import type { ClaimedAction, Json, SecurityAction } from '#domain';
+import { indexesOf, type IndexDeclaration } from './index-declaration.js';
 
 export type Uuid = mongoose.mongo.UUID;
 
@@ -66,9 +67,9 @@ export const WAITING_INDEX = { instance: 1, status: 1 } as const;
 
 /**
  * The collection's shape and indexes. Every write goes through `MongoActionStore`, whose conditional
- * pipeline updates use the driver under Mongoose's connection; the schema documents, and makes the indexes.
+ * pipeline updates use the driver under Mongoose's connection; the schema documents, and declares the indexes.
  */
-export const actionSchema = new mongoose.Schema(
+const actionSchema = new mongoose.Schema(
   {
     _id: { type: mongoose.Schema.Types.UUID, required: true },
     tenantId: { type: String, required: true },
@@ -152,6 +153,14 @@ actionSchema.index(LIFT_INDEX, { partialFilterExpression: { liftAt: { $exists: t
 // How many wait per instance: the status is in it so that a count reads the index alone.
 actionSchema.index(WAITING_INDEX, { partialFilterExpression: { status: 'NotStarted' } });
 
+/** What the schema declares, without what Mongoose adds to it. */
+export const ACTION_INDEXES = indexesOf(
+  ACTIONS,
+  ...actionSchema
+    .indexes()
+    .map(([key, { background: _background, ...options }]) => ({ key, ...options }) as IndexDeclaration),
+);
+
 const NONE_OF_THESE = {
   resolution: null,
   lane: 'routine',
@@ -192,6 +201,7 @@ export const CLAIMED_FIELDS = {
   mutexKey: 1,
   reverts: 1,
   progress: 1,
+  createdAt: 1,
   deadlineAt: 1,
   effectUntil: 1,
   open: 1,
@@ -222,6 +232,7 @@ export function toClaimed({ _id, ...document }: ClaimedDocument): ClaimedAction 
     mutexKey: document.mutexKey ?? null,
     reverts: document.reverts ?? null,
     progress: document.progress,
+    createdAt: document.createdAt,
     deadlineAt: document.deadlineAt,
     effectUntil: document.effectUntil ?? null,
     epoch: document.epoch,

@@ -8,11 +8,16 @@ import {
   UNRESOLVED_INDEX,
   type ActionDocument,
 } from './action-document.js';
+import { indexesOf } from './index-declaration.js';
 import { LN_RATIO, LatencyHistogram } from './latency-histogram.js';
 import type { Expression } from './pipeline.js';
 import { ReadTurns } from './read-turns.js';
 import type { ServerClock } from './server-clock.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatedRead } from './write-retry.js';
+
+const FIGURES = 'actionFigures';
+/** MongoDB removes what no window shows any more. */
+export const FIGURE_INDEXES = indexesOf(FIGURES, { key: { expireAt: 1 }, expireAfterSeconds: 0 });
 
 /** Seconds of the spans that figures are kept of; each divides the next. */
 export const SPAN_SECONDS = [60, 900, 7200] as const;
@@ -166,16 +171,11 @@ export class ActionFigures {
     mostAtOnce = MOST_AT_ONCE,
   ) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
-    this.#spans = db.collection<StoredSpan>('actionFigures');
+    this.#spans = db.collection<StoredSpan>(FIGURES);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
     this.#turns = turns;
     this.#mostAtOnce = mostAtOnce;
-  }
-
-  /** Makes the index by which MongoDB removes what no window shows any more. */
-  async ensureIndexes(): Promise<void> {
-    await this.#spans.createIndex({ expireAt: 1 }, { expireAfterSeconds: 0 });
   }
 
   /**

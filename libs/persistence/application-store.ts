@@ -1,5 +1,6 @@
 import type mongoose from 'mongoose';
 import type { Application, ApplicationDirectory, ApplicationSecret, Revocation } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal } from './pipeline.js';
 import { repeatable } from './write-retry.js';
 
@@ -16,6 +17,12 @@ interface ApplicationDocument extends Omit<Application, 'appId'> {
 }
 
 const COLLECTION = 'applications';
+/** The applications of a tenant, and those whose tokens were revoked. */
+export const APPLICATION_INDEXES = indexesOf(
+  COLLECTION,
+  { key: { tenantId: 1, createdAt: 1 } },
+  { key: { revokedAt: 1 }, partialFilterExpression: { revokedAt: { $type: 'date' } } },
+);
 /** Milliseconds a call may go on being repeated through an election. */
 const BUDGET_MS = 8000;
 const LIST_MOST = 10_000;
@@ -28,13 +35,6 @@ export class ApplicationStore implements ApplicationDirectory {
 
   constructor(db: mongoose.mongo.Db) {
     this.#applications = db.collection<ApplicationDocument>(COLLECTION);
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#applications.createIndexes([
-      { key: { tenantId: 1, createdAt: 1 } },
-      { key: { revokedAt: 1 }, partialFilterExpression: { revokedAt: { $type: 'date' } } },
-    ]);
   }
 
   async find(appId: string): Promise<Application | null> {

@@ -19,6 +19,7 @@ import {
   type WaitingEvent,
 } from '#audit';
 import { ACTIONS, CHANGED_INDEX, RESOLVED_INDEX, toAction, type ActionDocument } from './action-document.js';
+import { indexesOf } from './index-declaration.js';
 import type { ServerClock } from './server-clock.js';
 import { isDuplicateKey } from './together.js';
 import { uuidOf } from './uuid.js';
@@ -37,6 +38,17 @@ interface ConfigurationDocument {
   readonly _id: string;
   readonly sha256: string;
 }
+
+const ENTRIES = 'audit';
+const CHECKPOINTS = 'auditCheckpoints';
+const INBOX = 'auditInbox';
+export const AUDIT_INDEXES = indexesOf(
+  ENTRIES,
+  { key: { chain: 1, seq: 1 }, unique: true },
+  { key: { source: 1 }, unique: true },
+);
+export const AUDIT_CHECKPOINT_INDEXES = indexesOf(CHECKPOINTS, { key: { chain: 1, seq: 1 }, unique: true });
+export const AUDIT_INBOX_INDEXES = indexesOf(INBOX, { key: { at: 1, _id: 1 } });
 
 const NO_ID = { projection: { _id: 0 } } as const;
 const ORDER: Readonly<Record<ChangeTime, mongoose.mongo.IndexSpecification>> = {
@@ -60,24 +72,15 @@ export class MongoAuditStore implements AuditChains, AuditReader, AuditRecorder 
   readonly #budgetMs: number;
 
   constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
-    this.#entries = db.collection('audit');
-    this.#checkpoints = db.collection('auditCheckpoints');
-    this.#inbox = db.collection('auditInbox');
+    this.#entries = db.collection(ENTRIES);
+    this.#checkpoints = db.collection(CHECKPOINTS);
+    this.#inbox = db.collection(INBOX);
     this.#keys = db.collection('auditKeys');
     this.#progress = db.collection('auditProgress');
     this.#configurations = db.collection('auditConfigurations');
     this.#actions = db.collection(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await Promise.all([
-      this.#entries.createIndex({ chain: 1, seq: 1 }, { unique: true }),
-      this.#entries.createIndex({ source: 1 }, { unique: true }),
-      this.#checkpoints.createIndex({ chain: 1, seq: 1 }, { unique: true }),
-      this.#inbox.createIndex({ at: 1, _id: 1 }),
-    ]);
   }
 
   now(): Date {

@@ -1,14 +1,15 @@
 import mongoose from 'mongoose';
 import type { SecretSeal } from '#domain';
 import { ActionChanges, type ActionChangesOptions } from './action-changes.js';
-import { actionSchema } from './action-document.js';
 import { ActionFigures } from './action-figures.js';
 import { ActionSearch } from './action-search.js';
 import { MongoAuditStore } from './audit-store.js';
 import { ApplicationStore } from './application-store.js';
 import { BackupStore } from './backup-store.js';
+import { DatabaseUsers } from './database-users.js';
 import { MongoEntryLedger } from './entry-ledger.js';
 import { FeedStore } from './feed-store.js';
+import { ensureIndexes } from './indexes.js';
 import { InstanceStore } from './instance-store.js';
 import { MongoIdempotencyKeys } from './idempotency-store.js';
 import { IssuerKeyStore } from './issuer-key-store.js';
@@ -48,6 +49,8 @@ export interface DatabaseOptions {
   readonly figuresAtOnce?: number;
   /** Milliseconds that a list or a count waits for its turn. Default 5,000. */
   readonly readsBeginMs?: number;
+  /** Whether the indexes that are not there are made. Default true. */
+  readonly makesIndexes?: boolean;
 }
 
 export interface Database {
@@ -98,16 +101,19 @@ export interface Database {
   sharedKey(name: SharedKeyName, seal: SecretSeal): Promise<Buffer>;
   /** What is stored sealed, to be brought under another key. */
   readonly secretRecords: MongoSecretRecords;
+  /** Who may do what in the database. */
+  readonly users: DatabaseUsers;
   /** Rejects unless a majority write works within `timeoutMs`. */
   checkMajorityWrite(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Connects to MongoDB and makes the indexes. Writes wait for a majority and its journal; a frozen primary is
+ * Connects to MongoDB and makes the indexes that are not there. Writes wait for a majority and its journal; a frozen primary is
  * noticed by the monitor's `connectTimeoutMS` (2 s), which the driver would otherwise not do.
  *
- * @throws the driver's error when no server can be reached in `serverSelectionMs`
+ * @throws ConfigurationError as {@link ensureIndexes}; the driver's error when no server can be reached in
+ *   `serverSelectionMs`
  */
 export async function connectDatabase(uri: string, options: DatabaseOptions): Promise<Database> {
   const connection = mongoose.createConnection(uri, {
@@ -132,10 +138,9 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
   connection.on('error', () => undefined);
   try {
     await connection.asPromise();
-    const model = connection.model('SecurityAction', actionSchema);
-    await model.createIndexes();
     const native = connection.getClient().db(connection.name);
-    const workers = new WorkerRegistry(native.collection('workers'));
+    if (options.makesIndexes ?? true) await ensureIndexes(native);
+    const workers = new WorkerRegistry(native);
     const applications = new ApplicationStore(native);
     const issuerKeys = new IssuerKeyStore(native);
     const signInBudgetMs = Math.min(
@@ -153,23 +158,6 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
     const audit = new MongoAuditStore(native, clock, options.retryBudgetMs);
     const figures = new ActionFigures(native, clock, options.retryBudgetMs, turns, options.figuresAtOnce);
     const subscriptions = new MongoSubscriptionStore(native, clock, options.retryBudgetMs);
-    await MongoEntryLedger.ensureIndexes(native);
-    await Promise.all(
-      [
-        workers,
-        idempotencyKeys,
-        blastCounts,
-        applications,
-        issuerKeys,
-        operators,
-        sessions,
-        questions,
-        feeds,
-        figures,
-        audit,
-        subscriptions,
-      ].map((one) => one.ensureIndexes()),
-    );
     return {
       actions: new MongoActionStore(native, clock, options.retryBudgetMs),
       search: new ActionSearch(native, options.retryBudgetMs, options.searchScanMs, turns),
@@ -189,13 +177,14 @@ export async function connectDatabase(uri: string, options: DatabaseOptions): Pr
       operators,
       sessions,
       instances: new InstanceStore(native, options.retryBudgetMs),
-      recentCalls: new MongoRecentCalls(native),
+      recentCalls: new MongoRecentCalls(native, clock),
       entryLedger: (instance) => new MongoEntryLedger(native, instance, options.retryBudgetMs),
       feeds,
       changes: (changesOptions) => new ActionChanges(native, changesOptions),
       lease: (name) => new MongoSharedLease(native, name),
       sharedKey: (name, seal) => sharedKey(native, name, seal),
       secretRecords: new MongoSecretRecords(native, options.retryBudgetMs ?? BACKUP_RETRY_BUDGET_MS),
+      users: new DatabaseUsers(native),
       checkMajorityWrite: (timeoutMs) => majorityWrite(native, timeoutMs),
       close: () => {
         clock.stop();

@@ -12,6 +12,7 @@ import type {
 } from '#domain';
 import { ALIVE, ENTRIES } from './entries.js';
 import { FeedStore } from './feed-store.js';
+import { indexesOf } from './index-declaration.js';
 import { MongoSharedLease } from './mongo-shared-lease.js';
 import { isDuplicateKey } from './together.js';
 import { NOW, inMs, literal, type Expression } from './pipeline.js';
@@ -47,6 +48,12 @@ interface EntryDocument {
 
 /** Longer than an attempt of a released action can be late: its deadline is at most seven days. */
 const FORGET_AFTER_S = 8 * 86_400;
+/** The lists of an instance; MongoDB removes what is in none any more. */
+export const ENTRY_INDEXES = indexesOf(
+  ENTRIES,
+  { key: { instance: 1, list: 1, value: 1 } },
+  { key: { idleAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
+);
 /** Released actions an entry remembers, the last ones. */
 const MOST_RELEASED = 1000;
 
@@ -67,15 +74,6 @@ export class MongoEntryLedger implements EntryLedger {
     this.#entries = db.collection<EntryDocument>(ENTRIES);
     this.#instance = instance;
     this.#budgetMs = retryBudgetMs;
-  }
-
-  static async ensureIndexes(db: mongoose.mongo.Db): Promise<void> {
-    await db
-      .collection(ENTRIES)
-      .createIndexes([
-        { key: { instance: 1, list: 1, value: 1 } },
-        { key: { idleAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
-      ]);
   }
 
   async hold(

@@ -1,6 +1,7 @@
 import type mongoose from 'mongoose';
 import type { EntryWritten, ListReader } from '#domain';
 import { ALIVE, ENTRIES } from './entries.js';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal } from './pipeline.js';
 import { ReadTurns } from './read-turns.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
@@ -50,6 +51,12 @@ interface PublishedEntry {
 
 const CONSUMERS = 'feedConsumers';
 const FORGET_AFTER_S = 30 * 86_400;
+/** MongoDB removes what nobody fetched with for long. */
+export const FEED_CONSUMER_INDEXES = indexesOf(
+  CONSUMERS,
+  { key: { fetchedAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
+  { key: { instance: 1, list: 1, fetchedAt: -1 } },
+);
 const LIST_MOST = 1000;
 /** Milliseconds a firewall is kept waiting through an election; it comes again by itself. */
 const READ_BUDGET_MS = 5000;
@@ -70,13 +77,6 @@ export class FeedStore {
     this.#entries = db.collection(ENTRIES);
     this.#consumers = db.collection<ConsumerDocument>(CONSUMERS);
     this.#budgetMs = Math.min(retryBudgetMs, READ_BUDGET_MS);
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#consumers.createIndexes([
-      { key: { fetchedAt: 1 }, expireAfterSeconds: FORGET_AFTER_S },
-      { key: { instance: 1, list: 1, fetchedAt: -1 } },
-    ]);
   }
 
   /**

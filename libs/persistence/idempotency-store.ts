@@ -7,6 +7,7 @@ import {
   type IdempotencyKeys,
   type Reservation,
 } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal, type Expression } from './pipeline.js';
 import { WriteUnconfirmedError, repeatable } from './write-retry.js';
 import { isDuplicateKey } from './together.js';
@@ -21,6 +22,11 @@ interface KeyDocument extends Reservation {
 const KEYS = 'idempotencyKeys';
 /** Milliseconds for which a key is remembered. */
 const KEY_LIFE_MS = 24 * 3_600_000;
+/** MongoDB removes old keys. */
+export const IDEMPOTENCY_KEY_INDEXES = indexesOf(KEYS, {
+  key: { createdAt: 1 },
+  expireAfterSeconds: KEY_LIFE_MS / 1000,
+});
 /**
  * Milliseconds from its creation for which an action that a key leads to has to stay on record: longer than the
  * key, whatever clocks disagree by and however slow the request was that still found the key.
@@ -40,11 +46,6 @@ export class MongoIdempotencyKeys implements IdempotencyKeys {
   constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
     this.#keys = db.collection<KeyDocument>(KEYS);
     this.#budgetMs = retryBudgetMs;
-  }
-
-  /** Makes the index by which MongoDB removes old keys. */
-  async ensureIndexes(): Promise<void> {
-    await this.#keys.createIndex({ createdAt: 1 }, { expireAfterSeconds: KEY_LIFE_MS / 1000 });
   }
 
   async find(caller: Caller, key: string): Promise<Reservation | null> {

@@ -26,6 +26,7 @@ export {
   type CheckedBackup,
 } from './backup-format.js';
 export type { ChangedAction, TenantChanges } from './change-log.js';
+export { DATABASE_ROLES, DATABASE_USERS, type Privileges } from './database-roles.js';
 export { connectDatabase, type Database, type DatabaseOptions } from './database.js';
 export type { FeedConsumer, FeedFetch, FeedStore, PublishedList } from './feed-store.js';
 export { OperatorStore } from './operator-store.js';
@@ -37,5 +38,7 @@ export type { View, ViewStore } from './view-store.js';
 export { WorkerRegistry, type Carriers, type WorkerFacts, type WorkerReport } from './worker-registry.js';
 export { IssuerKeyStore, type IssuerKeyReport } from './issuer-key-store.js';
 export { type OpenActions } from './restored.js';
+export { DatabaseInspection, type DiskSpace, type OplogWindow, type Topology } from './inspect-database.js';
 export { serverDataPath } from './server-data-path.js';
 export type { ExactDocument } from './exact-record.js';
+export { INDEXES, ensureIndexes, indexStates, type IndexState } from './indexes.js';

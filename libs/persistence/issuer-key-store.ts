@@ -1,5 +1,6 @@
 import type mongoose from 'mongoose';
 import type { IssuerKeyBoard, IssuerPublicKey } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, inMs, literal } from './pipeline.js';
 import { repeatable } from './write-retry.js';
 
@@ -14,6 +15,8 @@ interface KeyDocument extends Omit<IssuerPublicKey, 'kid'> {
 }
 
 const COLLECTION = 'issuerKeys';
+/** MongoDB removes a key when it is not accepted any more. */
+export const ISSUER_KEY_INDEXES = indexesOf(COLLECTION, { key: { validUntil: 1 }, expireAfterSeconds: 0 });
 const BUDGET_MS = 8000;
 const HOUR_MS = 3_600_000;
 /** Milliseconds a token lives at most. */
@@ -37,10 +40,6 @@ export class IssuerKeyStore implements IssuerKeyBoard {
 
   constructor(db: mongoose.mongo.Db) {
     this.#keys = db.collection<KeyDocument>(COLLECTION);
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#keys.createIndex({ validUntil: 1 }, { expireAfterSeconds: 0 });
   }
 
   async publish({ kid, n, e }: IssuerPublicKey): Promise<void> {

@@ -40,6 +40,7 @@ import {
   ACTIONS,
   CLAIMED_FIELDS,
   STATUS_INDEX,
+  UNRESOLVED_INDEX,
   WAITING_INDEX,
   toAction,
   toClaimed,
@@ -202,6 +203,38 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       { instance, status: 'NotStarted' },
       { limit: atMost, maxTimeMS: COUNT_MS, hint: WAITING_INDEX },
     );
+  }
+
+  /**
+   * When the longest waiting of an instance's actions was put on record; null: none waits.
+   * @throws the database's error, within about a second
+   */
+  async oldestWaiting(instance: string): Promise<Date | null> {
+    // Entries of an index with the same key lie in the order in which their records were written: the first is the oldest,
+    // and no other is read.
+    const oldest = await this.#actions.findOne(
+      { instance, status: 'NotStarted' },
+      { projection: { createdAt: 1 }, maxTimeMS: COUNT_MS, hint: WAITING_INDEX },
+    );
+    return oldest?.createdAt ?? null;
+  }
+
+  /**
+   * How many ended actions of each instance nobody has resolved; `atMost` are counted in all.
+   * @throws the database's error, within about a second
+   */
+  async countUnresolved(atMost: number): Promise<ReadonlyMap<string, number>> {
+    const counted = await this.#actions
+      .aggregate<{ readonly _id: string; readonly count: number }>(
+        [
+          { $match: { unresolved: true } },
+          { $limit: atMost },
+          { $group: { _id: '$instance', count: { $sum: 1 } } },
+        ],
+        { maxTimeMS: COUNT_MS, hint: UNRESOLVED_INDEX },
+      )
+      .toArray();
+    return new Map(counted.map(({ _id, count }) => [_id, count]));
   }
 
   async claim(
@@ -440,12 +473,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
         );
         if (document !== null) {
           const action = toAction(document);
-          return { kind: isFinal(action.status) ? 'cancelled' : 'requested', action };
+          return isFinal(action.status)
+            ? { kind: 'cancelled', action, isEnd: true }
+            : { kind: 'requested', action };
         }
         const action = await this.#actions.findOne({ _id: uuidOf(id), tenantId: caller.tenantId });
         if (action === null) return { kind: 'notFound' };
         return action.phase === 'cancelled' || action.phase === 'cancelledAtProvider'
-          ? { kind: 'cancelled', action: toAction(action) }
+          ? { kind: 'cancelled', action: toAction(action), isEnd: false }
           : { kind: 'tooLate', status: action.status };
       });
     } catch (cause) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import mongoose from 'mongoose';
 import { OperationalError, type BlastCount, type BlastCounts } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal, type Expression } from './pipeline.js';
 import { isDuplicateKey } from './together.js';
 import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable } from './write-retry.js';
@@ -14,6 +15,12 @@ interface CountDocument {
 }
 
 const HOUR_MS = 3_600_000;
+const COUNTS = 'blastCounts';
+/** MongoDB removes what counts for nothing any more. */
+export const BLAST_COUNT_INDEXES = indexesOf(COUNTS, {
+  key: { lastAt: 1 },
+  expireAfterSeconds: (2 * HOUR_MS) / 1000,
+});
 
 /** `BlastCounts` on MongoDB: one document per count, whose one conditional write decides by the database's clock. */
 export class MongoBlastCounts implements BlastCounts {
@@ -22,13 +29,8 @@ export class MongoBlastCounts implements BlastCounts {
 
   /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000 */
   constructor(db: mongoose.mongo.Db, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
-    this.#counts = db.collection<CountDocument>('blastCounts');
+    this.#counts = db.collection<CountDocument>(COUNTS);
     this.#budgetMs = retryBudgetMs;
-  }
-
-  /** Makes the index by which MongoDB removes what counts for nothing any more. */
-  async ensureIndexes(): Promise<void> {
-    await this.#counts.createIndex({ lastAt: 1 }, { expireAfterSeconds: (2 * HOUR_MS) / 1000 });
   }
 
   async take({ of, actionId, perHour }: BlastCount): Promise<Date | null> {

@@ -5,8 +5,13 @@ import { EXACT, lineOf, uuidIn, type ExactDocument } from './exact-record.js';
 import { NOW } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
+import { DEFAULT_RETRY_BUDGET_MS, repeatable } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ExactDocument>;
+
+/** No action has it. */
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+const UNAUTHORIZED = 13;
 
 /** Records in one answer of the database: 50 of the largest there are (256 KiB) are 13 MB. */
 const RECORDS_AT_ONCE = 50;
@@ -22,6 +27,17 @@ export class MongoRetentionStore implements RetentionStore {
   constructor(db: mongoose.mongo.Db, clock: ServerClock) {
     this.#actions = db.collection<ExactDocument>(ACTIONS);
     this.#clock = clock;
+  }
+
+  /** Whether this connection's user is allowed to remove actions. @throws OperationalError when the database does not answer */
+  async mayRemove(): Promise<boolean> {
+    try {
+      await repeatable(DEFAULT_RETRY_BUDGET_MS, () => this.#actions.deleteOne({ _id: uuidOf(NO_ID) }));
+      return true;
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code === UNAUTHORIZED) return false;
+      throw error;
+    }
   }
 
   async tenants(): Promise<readonly string[]> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type mongoose from 'mongoose';
 import type { LifecycleEvent, Notification, Subscriber, Subscription, SubscriptionStore } from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument, type Uuid } from './action-document.js';
+import { indexesOf } from './index-declaration.js';
 import { NOW, inMs, wholeMs } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
@@ -26,6 +27,21 @@ type NotificationDocument = Omit<Notification, 'id'> & {
   /** When the record goes. */
   readonly purgeAt: Date | null;
 };
+
+const SUBSCRIPTIONS = 'subscriptions';
+const NOTIFICATIONS = 'notifications';
+export const SUBSCRIPTION_INDEXES = indexesOf(SUBSCRIPTIONS, {
+  key: { tenantId: 1, appId: 1, createdAt: 1 },
+});
+const WAITING = { state: 'waiting' } as const;
+/** MongoDB removes a record some time after it was delivered. */
+export const NOTIFICATION_INDEXES = indexesOf(
+  NOTIFICATIONS,
+  { key: { nextAt: 1, _id: 1 }, partialFilterExpression: WAITING },
+  { key: { subscriptionId: 1, actionId: 1, step: 1 }, partialFilterExpression: WAITING },
+  { key: { tenantId: 1, deadAt: -1 }, partialFilterExpression: { state: 'dead' } },
+  { key: { purgeAt: 1 }, expireAfterSeconds: 0 },
+);
 
 const COLLECTED_AT_ONCE = 500;
 /**
@@ -54,21 +70,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
 
   /** @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000 */
   constructor(db: mongoose.mongo.Db, clock: ServerClock, retryBudgetMs = DEFAULT_RETRY_BUDGET_MS) {
-    this.#subscriptions = db.collection<SubscriptionDocument>('subscriptions');
-    this.#notifications = db.collection<NotificationDocument>('notifications');
+    this.#subscriptions = db.collection<SubscriptionDocument>(SUBSCRIPTIONS);
+    this.#notifications = db.collection<NotificationDocument>(NOTIFICATIONS);
     this.#actions = db.collection<ActionDocument>(ACTIONS);
     this.#clock = clock;
     this.#budgetMs = retryBudgetMs;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#subscriptions.createIndex({ tenantId: 1, appId: 1, createdAt: 1 });
-    const waiting = { partialFilterExpression: { state: 'waiting' } } as const;
-    await this.#notifications.createIndex({ nextAt: 1, _id: 1 }, waiting);
-    await this.#notifications.createIndex({ subscriptionId: 1, actionId: 1, step: 1 }, waiting);
-    const dead = { partialFilterExpression: { state: 'dead' } } as const;
-    await this.#notifications.createIndex({ tenantId: 1, deadAt: -1 }, dead);
-    await this.#notifications.createIndex({ purgeAt: 1 }, { expireAfterSeconds: 0 });
   }
 
   now(): Date {

@@ -9,6 +9,7 @@ import type {
   TenantChange,
   TenantRole,
 } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, literal } from './pipeline.js';
 import { repeatedRead, repeatedWrite } from './write-retry.js';
 
@@ -21,7 +22,9 @@ type Update = Readonly<Record<string, unknown>>;
 /** The collection of the accounts. */
 export const OPERATORS = 'operators';
 /** One document for each tenant, which whatever may take its last administrator writes. */
-const TENANTS = 'operatorTenants';
+export const OPERATOR_TENANTS = 'operatorTenants';
+/** The accounts of a tenant. */
+export const OPERATOR_INDEXES = indexesOf(OPERATORS, { key: { 'grants.tenantId': 1 } });
 const LIST_MOST = 10_000;
 const DUPLICATE_KEY = 11_000;
 /** What ends every session of the account, in the same write as what it is done for. */
@@ -39,11 +42,7 @@ export class OperatorStore implements OperatorAccounts {
     this.#client = client;
     this.#budgetMs = budgetMs;
     this.#operators = db.collection<OperatorDocument>(OPERATORS);
-    this.#tenants = db.collection<{ readonly _id: string }>(TENANTS);
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#operators.createIndex({ 'grants.tenantId': 1 });
+    this.#tenants = db.collection<{ readonly _id: string }>(OPERATOR_TENANTS);
   }
 
   async find(name: string): Promise<OperatorAccount | null> {

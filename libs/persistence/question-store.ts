@@ -1,5 +1,6 @@
 import type mongoose from 'mongoose';
 import type { Question, QuestionAnswer, Questions } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { NOW, inMs, literal } from './pipeline.js';
 import { repeatable } from './write-retry.js';
 
@@ -13,6 +14,8 @@ interface QuestionDocument extends Omit<Question, 'id'> {
 
 /** The collection of the questions. */
 const QUESTIONS = 'questions';
+/** MongoDB removes what was left. */
+export const QUESTION_INDEXES = indexesOf(QUESTIONS, { key: { expireAt: 1 }, expireAfterSeconds: 0 });
 /** Milliseconds after which what nobody collected is removed. */
 const LIFE_MS = 300_000;
 /** Milliseconds a call may go on repeating through an election: whoever waits gives up soon. */
@@ -24,11 +27,6 @@ export class MongoQuestions implements Questions {
 
   constructor(db: mongoose.mongo.Db) {
     this.#questions = db.collection<QuestionDocument>(QUESTIONS);
-  }
-
-  /** Makes the index by which MongoDB removes what was left. */
-  async ensureIndexes(): Promise<void> {
-    await this.#questions.createIndex({ expireAt: 1 }, { expireAfterSeconds: 0 });
   }
 
   async ask({ id, kind, instance, about }: Question): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type RecentCalls,
 } from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument } from './action-document.js';
+import type { ServerClock } from './server-clock.js';
 import { repeatedRead } from './write-retry.js';
 
 const BUDGET_MS = 15_000;
@@ -30,16 +31,16 @@ interface CallFacts {
  */
 export class MongoRecentCalls implements RecentCalls {
   readonly #actions: mongoose.mongo.Collection<ActionDocument>;
+  readonly #clock: ServerClock;
 
-  constructor(db: mongoose.mongo.Db) {
+  constructor(db: mongoose.mongo.Db, clock: ServerClock) {
     this.#actions = db.collection<ActionDocument>(ACTIONS);
+    this.#clock = clock;
   }
 
   async recentCalls(instance: string, withinMs: number): Promise<readonly RecentCall[]> {
     return repeatedRead(BUDGET_MS, async () => {
-      const [{ now }] = (await this.#actions.db
-        .aggregate([{ $documents: [{}] }, { $project: { now: '$$NOW' } }])
-        .toArray()) as [{ now: Date }];
+      const now = this.#clock.now();
       const since = new Date(now.getTime() - withinMs);
       const fields = { projection: { actionName: 1, intent: 1, attempts: 1, cancel: 1, completedAt: 1 } };
       const calls: RecentCall[] = [];

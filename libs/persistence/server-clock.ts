@@ -41,8 +41,8 @@ export class ServerClock {
   }
 }
 
-/** What to add to `performance.now()`; of a few samples the one with the shortest round trip is the truest. */
-async function sampleOffsetMs(admin: mongoose.mongo.Db): Promise<number> {
+/** What to add to `performance.now()` for the server's time; of a few samples the one with the shortest round trip is the truest. */
+export async function sampleOffsetMs(admin: mongoose.mongo.Db): Promise<number> {
   let best = { roundTripMs: Number.POSITIVE_INFINITY, offsetMs: 0 };
   for (let index = 0; index < SAMPLES; index += 1) {
     const sentAt = performance.now();

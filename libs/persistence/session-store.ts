@@ -1,5 +1,6 @@
 import type mongoose from 'mongoose';
 import type { NewSession, OperatorAccount, Person, Session, SessionStore } from '#domain';
+import { indexesOf } from './index-declaration.js';
 import { OPERATORS, accountOf, type OperatorDocument, type OperatorStore } from './operator-store.js';
 import { NOW, inMs, literal, wholeMs } from './pipeline.js';
 import { repeatedRead, repeatedWrite } from './write-retry.js';
@@ -22,6 +23,13 @@ interface SessionDocument {
 }
 
 const COLLECTION = 'sessions';
+/** MongoDB removes a session that nobody used for too long. */
+export const SESSION_INDEXES = indexesOf(
+  COLLECTION,
+  { key: { idleUntil: 1 }, expireAfterSeconds: 0 },
+  { key: { personId: 1 } },
+);
+
 /** `SessionStore` on MongoDB: what one API process ends, has ended for all. */
 export class MongoSessionStore implements SessionStore {
   readonly #sessions: mongoose.mongo.Collection<SessionDocument>;
@@ -34,13 +42,6 @@ export class MongoSessionStore implements SessionStore {
     this.#budgetMs = budgetMs;
     this.#sessions = db.collection<SessionDocument>(COLLECTION);
     this.#operators = operators;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#sessions.createIndexes([
-      { key: { idleUntil: 1 }, expireAfterSeconds: 0 },
-      { key: { personId: 1 } },
-    ]);
   }
 
   async add({ id, who, tenantId, idleMs, ends }: NewSession): Promise<void> {

@@ -37,7 +37,10 @@ export async function sharedKey(
   const sealed = await seal.seal(newSharedKey(), placeOfSharedKey(name));
   const found = await repeatable(BUDGET_MS, async () => {
     const keys = db.collection<{ _id: string }>(SHARED_KEYS);
-    await keys.updateOne({ _id: name }, { $setOnInsert: { sealed } }, { upsert: true }).catch(onlyIfLost);
+    const there = await keys.findOne<SharedKeyDocument>({ _id: name });
+    if (there !== null) return there;
+    // No update, which would ask for leave to change the key of all.
+    await keys.insertOne({ _id: name, sealed } as SharedKeyDocument).catch(onlyIfLost);
     return keys.findOne<SharedKeyDocument>({ _id: name });
   });
   if (found === null) throw new Error(`the shared key "${name}" vanished while it was made`);

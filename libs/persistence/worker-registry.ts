@@ -1,8 +1,11 @@
 import type mongoose from 'mongoose';
+import { indexesOf } from './index-declaration.js';
 import { repeatable, repeatedRead } from './write-retry.js';
 
 /** What a worker says of itself with a beat. */
 export interface WorkerFacts {
+  /** Of Riposte, that it runs. */
+  readonly version: string;
   /** How many actions it holds. */
   readonly running: number;
   /** The provider instances that it carries actions out for, and how many it starts a minute there, lately. */
@@ -29,7 +32,13 @@ export interface Carriers {
 export interface WorkerReport {
   readonly id: string;
   readonly seenAt: Date;
+  /** Milliseconds since then, by the database's clock. */
+  readonly silentMs: number;
+  /** Of Riposte, that it runs; null: an earlier one that did not say. */
+  readonly version: string | null;
   readonly running: number;
+  /** Ids of the provider instances that it carries actions out for; null: it did not say. */
+  readonly instances: readonly string[] | null;
   readonly lastSweep: {
     readonly at: Date;
     readonly due: number;
@@ -39,14 +48,21 @@ export interface WorkerReport {
   } | null;
 }
 
-interface WorkerDocument extends Omit<WorkerReport, 'id'> {
+/** A worker of an earlier version says nothing of some of these. */
+interface WorkerDocument
+  extends Pick<WorkerReport, 'seenAt'>, Partial<Pick<WorkerReport, 'version' | 'running' | 'lastSweep'>> {
   readonly _id: string;
-  /** A worker of an earlier version does not say. */
   readonly instances?: WorkerFacts['instances'];
 }
 
 /** Seconds after which a silent worker's entry is removed. */
 const FORGET_AFTER_SECONDS = 3600;
+const WORKERS = 'workers';
+/** MongoDB removes the entry of a worker that was not heard of for an hour. */
+export const WORKER_INDEXES = indexesOf(WORKERS, {
+  key: { seenAt: 1 },
+  expireAfterSeconds: FORGET_AFTER_SECONDS,
+});
 const LIST_MOST = 1000;
 /** Milliseconds a list may go on being asked for through an election. */
 const LIST_BUDGET_MS = 8000;
@@ -57,19 +73,15 @@ const BEAT_BUDGET_MS = 15_000;
 export class WorkerRegistry {
   readonly #workers: mongoose.mongo.Collection<WorkerDocument>;
 
-  constructor(workers: mongoose.mongo.Collection<WorkerDocument>) {
-    this.#workers = workers;
-  }
-
-  async ensureIndexes(): Promise<void> {
-    await this.#workers.createIndex({ seenAt: 1 }, { expireAfterSeconds: FORGET_AFTER_SECONDS });
+  constructor(db: mongoose.mongo.Db) {
+    this.#workers = db.collection<WorkerDocument>(WORKERS);
   }
 
   /**
    * Says that this worker is alive, and how it fares.
    * @throws OperationalError, WriteUnconfirmedError when the database does not answer for as long as an election takes
    */
-  async beat(workerId: string, { running, instances, lastSweep }: WorkerFacts): Promise<void> {
+  async beat(workerId: string, { version, running, instances, lastSweep }: WorkerFacts): Promise<void> {
     const { agoMs = 0, ...figures } = lastSweep ?? {};
     const sweep =
       lastSweep === null
@@ -78,7 +90,17 @@ export class WorkerRegistry {
     await repeatable(BEAT_BUDGET_MS, () =>
       this.#workers.updateOne(
         { _id: workerId },
-        [{ $set: { seenAt: '$$NOW', running, instances: { $literal: instances }, lastSweep: sweep } }],
+        [
+          {
+            $set: {
+              seenAt: '$$NOW',
+              version,
+              running,
+              instances: { $literal: instances },
+              lastSweep: sweep,
+            },
+          },
+        ],
         { upsert: true },
       ),
     );
@@ -87,15 +109,25 @@ export class WorkerRegistry {
   /** The workers heard of in the last hour that did not leave, the latest beat first; at most 1,000. */
   async list(): Promise<readonly WorkerReport[]> {
     const documents = await repeatable(LIST_BUDGET_MS, () =>
-      this.#workers.find().sort({ seenAt: -1, _id: 1 }).limit(LIST_MOST).toArray(),
+      this.#workers
+        .aggregate<WorkerDocument & { readonly silentMs: number }>([
+          { $sort: { seenAt: -1, _id: 1 } },
+          { $limit: LIST_MOST },
+          { $set: { silentMs: { $subtract: ['$$NOW', '$seenAt'] } } },
+        ])
+        .toArray(),
     );
-    return documents.map(({ _id, seenAt, running, lastSweep }) => ({
-      id: _id,
-      seenAt,
-      // A worker of an earlier version says nothing of these.
-      running: running ?? 0,
-      lastSweep: lastSweep ?? null,
-    }));
+    return documents.map(
+      ({ _id, seenAt, silentMs, version = null, running = 0, instances, lastSweep = null }) => ({
+        id: _id,
+        seenAt,
+        silentMs,
+        version,
+        running,
+        instances: instances?.map(({ id }) => id) ?? null,
+        lastSweep,
+      }),
+    );
   }
 
   /** Takes a stopping worker off the list. */

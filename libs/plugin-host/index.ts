@@ -9,3 +9,9 @@ export {
   type OutsidePluginConfig,
   type OutsidePluginsOptions,
 } from './outside-plugins.js';
+export {
+  tryProviders,
+  type TriedInstance,
+  type TriedProviders,
+  type TryProvidersOptions,
+} from './tried-providers.js';

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { Queue, type Job } from 'bullmq';
-import { ReplyError, type Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { ActionQueue, DueTime, Hint, HintPlace, QueuePlaces, SecurityAction } from '#domain';
 import { grouped } from '#grouping';
 import { withSpan } from '#telemetry';
-import { PREFIX, URGENT_SUFFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
+import { infoOf } from './redis-info.js';
+import {
+  PREFIX,
+  URGENT_SUFFIX,
+  promptConnection,
+  type OnConnectionError,
+  type RedisAddress,
+} from './redis-connection.js';
+import { tryWrite } from './try-write.js';
 import { succeedsWithin } from './within.js';
 
 /** Where a running action's cancel is announced to all workers. */
@@ -89,14 +97,14 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
   readonly #isFair: boolean;
 
   constructor(
-    url: string,
+    redis: RedisAddress,
     instances: readonly string[],
     onError: OnConnectionError,
     /** False: starts have their lane, and no place of their tenant in it. For measuring what that costs. */
     isFair = true,
   ) {
     this.#isFair = isFair;
-    this.#redis = promptConnection(url, onError);
+    this.#redis = promptConnection(redis, onError);
     this.#queues = new Map(
       instances
         .flatMap((instance) => [instance, `${instance}${URGENT_SUFFIX}`])
@@ -220,25 +228,14 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
 
   /** What is wrong with Redis, one line each; empty when it answers and keeps what it is given. */
   async problems(): Promise<readonly string[]> {
-    let why: unknown;
-    // A write, for a Redis that is full, cannot save or has become a replica still answers PING.
-    const written = await succeedsWithin(
-      1000,
-      this.#redis.set(`${PREFIX}:health`, '1', 'PX', 60_000).catch((error: unknown) => {
-        why = error;
-        throw error;
-      }),
-    );
-    if (!written) {
-      const code =
-        why instanceof Error && why instanceof ReplyError ? /^[A-Z]+/.exec(why.message)?.[0] : undefined;
-      return [code === undefined ? 'redis' : `redis: refuses writes (${code})`];
-    }
+    const written = await tryWrite(this.#redis, 1000);
+    if (written !== 'written') return [written === null ? 'redis' : `redis: refuses writes (${written})`];
     try {
-      const [, policy] = (await this.#redis.config('GET', 'maxmemory-policy')) as [string, string];
+      // A managed Redis, or one with users of few rights, refuses CONFIG.
+      const policy = (await infoOf(this.#redis, 'memory')).get('maxmemory_policy') ?? 'noeviction';
       return policy === 'noeviction' ? [] : [`redis: maxmemory-policy is ${policy}, it has to be noeviction`];
     } catch {
-      // A managed Redis may forbid CONFIG; then nothing can be said.
+      // INFO is refused, too; then nothing can be said.
       return [];
     }
   }

@@ -3,7 +3,13 @@ import { DelayedError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { HintAnswer } from '#domain';
 import { CANCEL_CHANNEL, type HintJob } from './bull-action-queue.js';
-import { PREFIX, URGENT_SUFFIX, patientConnection, type OnConnectionError } from './redis-connection.js';
+import {
+  PREFIX,
+  URGENT_SUFFIX,
+  patientConnection,
+  type OnConnectionError,
+  type RedisAddress,
+} from './redis-connection.js';
 
 /** A hint as it comes out of an instance's queue. */
 export interface TakenHint {
@@ -26,7 +32,7 @@ export interface TakenHint {
 export type HintHandler = (hint: TakenHint, signal: AbortSignal) => Promise<HintAnswer>;
 
 export interface ConsumerOptions {
-  readonly url: string;
+  readonly redis: RedisAddress;
   /**
    * Provider instances with the number of starts each may have in hand, and that of what goes before them: cancels,
    * releases, and what has begun.
@@ -66,12 +72,12 @@ export class HintConsumer {
   #stopping = false;
 
   constructor(options: ConsumerOptions) {
-    const { url, onError } = options;
+    const { redis, onError } = options;
     this.#options = options;
     // Every action in hand listens to it.
     setMaxListeners(0, this.#shutdown.signal);
-    this.#connection = patientConnection(url, onError);
-    this.#subscriber = patientConnection(url, onError);
+    this.#connection = patientConnection(redis, onError);
+    this.#subscriber = patientConnection(redis, onError);
     this.#subscriber.on('message', (_channel, actionId: string) => options.onCancel(actionId));
     this.#subscriber.subscribe(CANCEL_CHANNEL).catch(onError);
     for (const { id, concurrency, urgentConcurrency = concurrency } of options.instances) {

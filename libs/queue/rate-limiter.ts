@@ -1,7 +1,7 @@
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Redis } from 'ioredis';
 import type { Allowance, RateLimit } from '#domain';
-import { PREFIX, promptConnection, type OnConnectionError } from './redis-connection.js';
+import { PREFIX, promptConnection, type OnConnectionError, type RedisAddress } from './redis-connection.js';
 
 /** Seconds of the rate that a caller who was quiet may use at once. */
 const BURST_SECONDS = 2;
@@ -40,7 +40,7 @@ return { math.ceil((after - now) / each - 0.001), math.ceil(after - now) }
 `;
 
 export interface RateLimiterOptions {
-  readonly url: string;
+  readonly redis: RedisAddress;
   /** Requests a second, on average; twice as many at once after a second or two without one. At least 1. */
   readonly perSecond: number;
   /** Milliseconds Redis may take to answer. Default 75. */
@@ -66,7 +66,7 @@ export class RedisRateLimiter implements RateLimit {
   #localUntil = 0;
 
   constructor(options: RateLimiterOptions) {
-    this.#redis = promptConnection(options.url, options.onError);
+    this.#redis = promptConnection(options.redis, options.onError);
     this.#size = options.perSecond * BURST_SECONDS;
     this.#waitMs = options.waitMs ?? DEFAULT_WAIT_MS;
     this.#onLocal = options.onLocal ?? (() => undefined);

@@ -1,6 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { Bell, Rung } from '#domain';
-import { PREFIX, patientConnection, promptConnection, type OnConnectionError } from './redis-connection.js';
+import {
+  PREFIX,
+  patientConnection,
+  promptConnection,
+  type OnConnectionError,
+  type RedisAddress,
+} from './redis-connection.js';
 import { succeedsWithin } from './within.js';
 
 /** Milliseconds a ring may take; who does not hear it looks by itself a second later. */
@@ -15,9 +21,9 @@ export class RedisBell implements Bell {
   readonly #onError: OnConnectionError;
   readonly #listeners = new Map<string, ((id: string) => void)[]>();
 
-  constructor(url: string, onError: OnConnectionError) {
-    this.#redis = promptConnection(url, onError);
-    this.#subscriber = patientConnection(url, onError);
+  constructor(redis: RedisAddress, onError: OnConnectionError) {
+    this.#redis = promptConnection(redis, onError);
+    this.#subscriber = patientConnection(redis, onError);
     this.#onError = onError;
     this.#subscriber.on('message', (channel, id: string) => {
       for (const heard of this.#listeners.get(channel) ?? []) heard(id);

@@ -10,14 +10,19 @@ import type {
   VendorPermits,
 } from '#domain';
 import { QuotaWindows, type Quota } from './quota-windows.js';
-import { patientConnection, promptConnection, type OnConnectionError } from './redis-connection.js';
+import {
+  patientConnection,
+  promptConnection,
+  type OnConnectionError,
+  type RedisAddress,
+} from './redis-connection.js';
 import { CONDITION_CHANNEL, VendorConditions } from './vendor-condition.js';
 
 /** Milliseconds between two looks at which instances are paused. */
 const PAUSES_MS = 1000;
 
 export interface VendorPermitsOptions {
-  readonly url: string;
+  readonly redis: RedisAddress;
   readonly quotas: readonly Quota[];
   readonly recentCalls: RecentCalls;
   readonly records: Pick<InstanceRecords, 'list'>;
@@ -46,9 +51,9 @@ export class RedisVendorPermits implements VendorPermits {
   #firstRead: Promise<void> | null = null;
 
   constructor(options: VendorPermitsOptions) {
-    const { url, quotas, onError } = options;
-    this.#redis = promptConnection(url, onError);
-    this.#subscriber = patientConnection(url, onError);
+    const { redis, quotas, onError } = options;
+    this.#redis = promptConnection(redis, onError);
+    this.#subscriber = patientConnection(redis, onError);
     this.#records = options.records;
     const problems = new Map<string, string | null>();
     this.#windows = new QuotaWindows({

@@ -13,3 +13,7 @@ export {
   type ServerSpan,
 } from './spans.js';
 export { startTracing } from './tracing.js';
+export { CATALOGUE, type MetricDefinition } from './metrics/catalogue.js';
+export { NO_METRICS, type Metrics, type MetricsRegistry } from './metrics/metrics.js';
+export { openMetrics } from './metrics/open-metrics.js';
+export { serveMetrics, type MetricsServer } from './metrics/metrics-server.js';

@@ -45,6 +45,8 @@ export interface ProductOptions {
   readonly apis?: number;
   readonly workers?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** More lines of its configuration. Default none. */
+  readonly config?: string;
   /** A directory for a CPU profile of each process, written when it ends. Default: none. */
   readonly profiles?: string;
 }
@@ -71,7 +73,7 @@ export async function startProduct(
   const database = options.database ?? `product-${name.replaceAll(' ', '-')}`;
   const dir = await mkdtemp(path.join(tmpdir(), 'riposte-bench-'));
   const config = path.join(dir, 'riposte.config.yaml');
-  await writeFile(config, CONFIG);
+  await writeFile(config, `${CONFIG}${options.config ?? ''}`);
   const env = {
     ...process.env,
     NODE_ENV: 'production',

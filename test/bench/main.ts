@@ -9,6 +9,7 @@ import { profile } from './profile.js';
 import { beginReport, print, type Report } from './report.js';
 import type { Section } from './section.js';
 import { operatorConsole } from './sections/console.js';
+import { cost } from './sections/cost.js';
 import { growth } from './sections/growth.js';
 import { pipelines } from './sections/pipelines.js';
 import { processes } from './sections/processes.js';
@@ -28,6 +29,7 @@ const SECTIONS: Readonly<Record<SectionName, Section>> = {
   processes,
   growth,
   scheduler,
+  cost,
   console: operatorConsole,
 };
 

@@ -9,6 +9,7 @@ const IS_DEFAULT = {
   processes: false,
   growth: false,
   scheduler: false,
+  cost: false,
   console: false,
 } as const;
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { freePort } from '#embedded-servers';
+import { riposte } from '../support/cli.js';
 import { Client } from '../support/client.js';
 import { ConsoleClient } from '../support/console-client.js';
 import { TENANT_A } from '../support/database.js';
@@ -126,6 +127,18 @@ async function clientOf(started: Started): Promise<Client> {
   return new Client(started.baseUrl, await signToken(started.env['RIPOSTE_DATA_DIR'] ?? ''));
 }
 
+/** Whoever has the data dir finds everything, and nothing wrong. */
+async function expectWell(dataDir: string): Promise<void> {
+  const { code, stdout } = await riposte({ RIPOSTE_DATA_DIR: dataDir }, 'doctor');
+  for (const found of ['mongodb.topology', 'redis.eviction', 'workers.alive', 'providers.health mock'])
+    expect(stdout).toMatch(new RegExp(`^ok +${found}: `, 'm'));
+  // How full and how fast this machine is, is not the test's affair; a worker may have been killed before.
+  const others = /mongodb\.(disk|write)|redis\.latency|workers\.silent/;
+  const lines = stdout.split('\n').filter((line) => !others.test(line));
+  expect(lines.filter((line) => /^(WARNING|PROBLEM|unknown)/.test(line))).toEqual([]);
+  expect(code).toBe(0);
+}
+
 describe('npm start', () => {
   it("brings up everything, keeps it up, stops all of it, and finds yesterday's actions on the next start", async () => {
     const env = await settings();
@@ -206,6 +219,7 @@ describe('npm start', () => {
     await eventually(() => first.processes.length === 0, 30_000, LOOK_EVERY_MS);
     const next = await new Started(env).ready();
     expect(next.output).toContain('An earlier run was killed');
+    await expectWell(env['RIPOSTE_DATA_DIR'] ?? '');
     expect(await next.stop('SIGTERM')).toBe(0);
   });
 

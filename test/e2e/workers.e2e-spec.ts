@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { VERSION } from '#domain';
 import type { Client } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
@@ -9,6 +10,7 @@ interface Workers {
   readonly value: readonly {
     readonly id: string;
     readonly seenDateTime: string;
+    readonly version: string | null;
     readonly running: number;
     readonly lastSweep: { readonly at: string; readonly due: number; readonly ms: number } | null;
   }[];
@@ -36,7 +38,8 @@ describe('the list of workers', () => {
         : false;
     }, 30_000)) as Workers;
     expect(value).toHaveLength(2);
-    for (const { seenDateTime, lastSweep } of value) {
+    for (const { seenDateTime, version, lastSweep } of value) {
+      expect(version).toBe(VERSION);
       expect(lastSweep).toMatchObject({ due: expect.any(Number) as number, hinted: 0, closed: 0 });
       expect(Date.parse(lastSweep?.at ?? '')).toBeLessThanOrEqual(Date.parse(seenDateTime));
     }

@@ -37,7 +37,14 @@ async function heard(thrown: Error): Promise<readonly string[]> {
   const instance = registry.byId('noted');
   if (instance === null) throw new Error('no instance');
   await new InstanceCalls({ permits, log: createLogger('riposte-test', 'silent') }).run(
-    { instance, actionName: '', timeoutMs: 1000, shutdown: new AbortController().signal, facts: {} },
+    {
+      name: 'question',
+      instance,
+      actionName: '',
+      timeoutMs: 1000,
+      shutdown: new AbortController().signal,
+      facts: {},
+    },
     () => Promise.reject(thrown),
   );
   return notes;

@@ -80,7 +80,7 @@ async function vendor({ windows = [], concurrency = 8, workers = 1, execute }: V
   onTestFinished(() => queue.close());
   const permitsOf = async () => {
     const permits = new RedisVendorPermits({
-      url,
+      redis: url,
       quotas: quotasOf(registry),
       recentCalls: database.recentCalls,
       records: database.instances,
@@ -105,7 +105,7 @@ async function vendor({ windows = [], concurrency = 8, workers = 1, execute }: V
         workerId: `worker-${index}`,
       });
       const consumer = new HintConsumer({
-        url,
+        redis: url,
         instances: [{ id: instance, concurrency }],
         handle: (hint, signal) => runner.look(hint, signal),
         onCancel: (actionId) => runner.hearCancel(actionId),

@@ -38,7 +38,14 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
     closeOverdue: (id: string) => {
       if (id === world.unclosable) return Promise.reject(new TypeError('no date'));
       world.actions = world.actions.filter((action) => action.id !== id);
-      return Promise.resolve({ id, tenantId: 't', phase: 'timedOut' } as SecurityAction);
+      const at = new Date();
+      return Promise.resolve({
+        id,
+        tenantId: 't',
+        phase: 'timedOut',
+        createdAt: at,
+        completedAt: at,
+      } as SecurityAction);
     },
   } as unknown as ActionStore;
   const queue: ActionQueue = {

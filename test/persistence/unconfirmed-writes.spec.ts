@@ -137,7 +137,7 @@ describe('signing in while the database is in trouble', () => {
 describe('a sign of life of a worker that starts while connections break', () => {
   it('is given all the same, and so are those that are alive counted', async () => {
     await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
-    await database.workers.beat('worker/1', { running: 0, instances: [], lastSweep: null });
+    await database.workers.beat('worker/1', { version: '1.2.3', running: 0, instances: [], lastSweep: null });
     await failCommands({ times: 2 }, { failCommands: ['update', 'aggregate'], closeConnection: true });
     expect(await database.workers.countAlive(60_000)).toBe(1);
   });

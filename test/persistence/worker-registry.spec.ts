@@ -9,23 +9,26 @@ beforeAll(async () => {
 
 describe('the list of workers', () => {
   it('shows what each said last, by the time of the database, and not who left', async () => {
-    await workers.beat('gone', { running: 0, instances: [], lastSweep: null });
+    await workers.beat('gone', { version: '1.2.3', running: 0, instances: [], lastSweep: null });
     await workers.leave('gone');
     await workers.beat('busy', {
+      version: '1.2.2',
       running: 1,
       instances: [],
       lastSweep: { agoMs: 0, due: 1, hinted: 1, closed: 1, ms: 1 },
     });
-    await workers.beat('new', { running: 0, instances: [], lastSweep: null });
+    await workers.beat('new', { version: '1.2.3', running: 0, instances: [], lastSweep: null });
     await workers.beat('busy', {
+      version: '1.2.3',
       running: 7,
-      instances: [],
+      instances: [{ id: 'mock', startsPerMinute: 4 }],
       lastSweep: { agoMs: 60_000, due: 3, hinted: 2, closed: 0, ms: 12 },
     });
     const [busy, fresh, ...others] = await workers.list();
     expect(others).toEqual([]);
-    expect(fresh).toMatchObject({ id: 'new', running: 0, lastSweep: null });
-    expect(busy).toMatchObject({ id: 'busy', running: 7 });
+    expect(fresh).toMatchObject({ id: 'new', version: '1.2.3', running: 0, instances: [], lastSweep: null });
+    expect(busy).toMatchObject({ id: 'busy', version: '1.2.3', running: 7, instances: ['mock'] });
+    expect(busy?.silentMs).toBeLessThan(60_000);
     const at = new Date((busy?.seenAt.getTime() ?? 0) - 60_000);
     expect(busy?.lastSweep).toEqual({ at, due: 3, hinted: 2, closed: 0, ms: 12 });
     expect(await workers.countAlive(15_000)).toBe(2);
@@ -33,6 +36,7 @@ describe('the list of workers', () => {
 
   it('tells who carries out the actions of an instance, and how many they start', async () => {
     const at = (id: string, startsPerMinute: number) => ({
+      version: '1.2.3',
       running: 0,
       lastSweep: null,
       instances: [

@@ -49,7 +49,7 @@ function consume(
   more: Partial<ConsumerOptions> = {},
 ): HintConsumer {
   const consumer = new HintConsumer({
-    url: redis.url,
+    redis: redis.url,
     instances: [{ id: instance, concurrency: 4 }],
     handle,
     onCancel: silent,

@@ -63,7 +63,7 @@ describe('listening to a queue anew', () => {
     const looked: string[] = [];
     let finish = silent;
     const consumer = new HintConsumer({
-      url: redis.url,
+      redis: redis.url,
       instances: [{ id: instance, concurrency: 2 }],
       handle: async ({ actionId }) => {
         looked.push(actionId);

@@ -35,7 +35,7 @@ async function startRedis(port?: number): Promise<RedisServer> {
 async function limiterFor(options: Partial<RateLimiterOptions> = {}) {
   const state = { isLocal: false };
   const limiter = new RedisRateLimiter({
-    url: redis.url,
+    redis: redis.url,
     perSecond: 5,
     // A busy machine is not a frozen Redis.
     waitMs: 5000,

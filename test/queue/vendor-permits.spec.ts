@@ -38,7 +38,7 @@ interface World extends Partial<VendorPermitsOptions> {
 async function permitsFor({ windows = [], reserve = 0.2, instance = randomUUID(), ...options }: World = {}) {
   const paused: InstanceRecord[] = [];
   const permits = new RedisVendorPermits({
-    url: redis.url,
+    redis: redis.url,
     quotas: [{ instance, windows, reserve }],
     recentCalls: { recentCalls: () => Promise.resolve([]) },
     records: { list: () => Promise.resolve(paused) },
@@ -310,7 +310,7 @@ describe('while Redis is away', () => {
       report: silent,
     });
     const { permits, takeAll } = await permitsFor({
-      url: own.url,
+      redis: own.url,
       windows: [{ calls: 40, perSeconds: 60 }],
       reserve: 0,
       workers: () => 2,
@@ -346,7 +346,7 @@ describe('without Redis from the beginning', () => {
   const loner = (options: Partial<VendorPermitsOptions>) => {
     const instance = randomUUID();
     const permits = new RedisVendorPermits({
-      url: 'redis://127.0.0.1:1',
+      redis: 'redis://127.0.0.1:1',
       quotas: [{ instance, windows: [{ calls: 40, perSeconds: 60 }], reserve: 0 }],
       recentCalls: { recentCalls: () => Promise.resolve(recorded()) },
       records: { list: () => Promise.resolve([]) },
@@ -477,7 +477,7 @@ describe('a paused instance', () => {
     const paused = { by: { appId: randomUUID(), user: null }, at: new Date(), reason: 'maintenance' };
     let isAway = true;
     const permits = new RedisVendorPermits({
-      url: redis.url,
+      redis: redis.url,
       quotas: [],
       recentCalls: { recentCalls: () => Promise.resolve([]) },
       records: {

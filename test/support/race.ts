@@ -19,7 +19,7 @@ import {
   type ReconcileOutcome,
   type StepOutcome,
 } from '#provider-sdk';
-import { createLogger } from '#telemetry';
+import { createLogger, type Metrics } from '#telemetry';
 import { CALLER, freshDatabaseUri, newAction } from './database.js';
 import { eventually } from './eventually.js';
 import { SEAL } from './secrets.js';
@@ -47,6 +47,8 @@ export interface RaceOptions extends Partial<Pick<NewAction, 'deadlineMs' | 'sta
   readonly obeys?: boolean;
   /** Whether workers hear of a cancel when it is announced. Default true. */
   readonly announces?: boolean;
+  /** Where workers and cancels count. Default nowhere. */
+  readonly metrics?: Metrics;
 }
 
 /** Connects to a database whose records a test may make older. */
@@ -84,6 +86,7 @@ export class Race {
   readonly #workers: RunAction[] = [];
   readonly #queue: ActionQueue;
   readonly #cancel: CancelAction;
+  readonly #metrics: { readonly metrics?: Metrics };
 
   constructor(
     readonly id: string,
@@ -91,6 +94,7 @@ export class Race {
     readonly db: mongoose.mongo.Db,
     options: RaceOptions,
   ) {
+    this.#metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
     this.#queue = {
       hint: () => Promise.resolve(true),
       hintMany: () => Promise.resolve(true),
@@ -100,7 +104,7 @@ export class Race {
         return Promise.resolve(true);
       },
     };
-    this.#cancel = new CancelAction({ store, queue: this.#queue, log });
+    this.#cancel = new CancelAction({ store, queue: this.#queue, log, ...this.#metrics });
     this.#registry = registryOf(options, (name, call) => this.#hold(name, call, options.obeys !== false));
   }
 
@@ -119,6 +123,7 @@ export class Race {
       seal: SEAL,
       log,
       workerId: randomUUID(),
+      ...this.#metrics,
     });
     this.#workers.push(worker);
     return worker;
@@ -179,6 +184,7 @@ export class Race {
     ...times
   }: {
     readonly nextAt?: Date;
+    readonly leaseUntil?: Date;
     readonly deadlineAt?: Date;
     readonly startBefore?: Date;
     /** When the attempt at hand was issued. */

@@ -28,6 +28,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The checkout whose compiled product the first processes are. Default: this one. */
   readonly root?: string;
+  /** Those of the workers alone. */
+  readonly workerEnv?: Readonly<Record<string, string>>;
   /** Certificate and key in PEM: the API then serves TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -43,6 +45,7 @@ export class Stack {
     readonly mongodbUri: string,
     readonly env: Readonly<Record<string, string>>,
     readonly redis: RedisServer,
+    private readonly workerEnv: Readonly<Record<string, string>>,
   ) {}
 
   static async start(options: StackOptions = {}): Promise<Stack> {
@@ -81,6 +84,7 @@ export class Stack {
         ...(options.tls === undefined ? {} : tlsEnv),
       },
       redis,
+      options.workerEnv ?? {},
     );
     stack.api = new ProductProcess(API_COMMAND, stack.env, options.root);
     for (let index = 0; index < (options.workers ?? 1); index += 1) stack.startWorker(options.root);
@@ -97,7 +101,7 @@ export class Stack {
 
   /** @param root the checkout whose compiled product it is. Default: this one */
   startWorker(root?: string): ProductProcess {
-    const worker = new ProductProcess(WORKER_COMMAND, this.env, root);
+    const worker = new ProductProcess(WORKER_COMMAND, { ...this.env, ...this.workerEnv }, root);
     this.workers.push(worker);
     return worker;
   }

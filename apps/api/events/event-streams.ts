@@ -82,6 +82,11 @@ export class EventStreams {
       .send(Readable.from(this.#events(request, after, ended.signal), { objectMode: false }));
   }
 
+  /** How many are open. */
+  get open(): number {
+    return this.#open.size;
+  }
+
   /** Ends all; who comes later is sent away at once, to come again. */
   close(): void {
     this.#isClosing = true;

@@ -23,6 +23,8 @@ class WorkerDto {
   id!: string;
   @ApiProperty({ type: String, format: 'date-time', description: 'Its last sign of life.' })
   seenDateTime!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'Of Riposte; null where it is too old to say.' })
+  version!: string | null;
   @ApiProperty({ type: 'integer', description: 'Actions it held then.' })
   running!: number;
   @ApiProperty({ type: LastSweepDto, nullable: true, description: 'Null before its first.' })
@@ -51,9 +53,10 @@ export class WorkersController {
   async list(): Promise<WorkersDto> {
     const reports = await this.workers.list();
     return {
-      value: reports.map(({ id, seenAt, running, lastSweep }) => ({
+      value: reports.map(({ id, seenAt, version, running, lastSweep }) => ({
         id,
         seenDateTime: seenAt.toISOString(),
+        version,
         running,
         lastSweep: lastSweep === null ? null : { ...lastSweep, at: lastSweep.at.toISOString() },
       })),

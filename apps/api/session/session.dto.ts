@@ -1,8 +1,7 @@
 import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import { IsString, MaxLength, MinLength } from 'class-validator';
 import { csrfTokenOf, type BegunSession } from '#auth';
-import { TENANT_ROLES, type TenantRole } from '#domain';
-import { VERSION } from '../version.js';
+import { TENANT_ROLES, VERSION, type TenantRole } from '#domain';
 
 const LONGEST_FIELD = 1024;
 
