@@ -42,7 +42,7 @@ export const DATABASE_ROLES = {
     subscriptions: KEEP_AND_REMOVE,
     views: KEEP,
   },
-  /** A worker: nothing of who signs in, which applications there are, or the keys that tokens are signed with. */
+  /** A worker: nothing of who signs in and which applications there are, and no say in whose tokens are good. */
   riposteWorker: {
     '': ['listIndexes', 'dbStats'],
     [ACTIONS]: KEEP,
@@ -53,8 +53,10 @@ export const DATABASE_ROLES = {
     auditKeys: KEEP,
     auditProgress: KEEP,
     [ENTRIES]: KEEP,
+    feedConsumers: ['find'],
     health: KEEP,
     [INSTANCES]: KEEP,
+    issuerKeys: ['find'],
     [SHARED_KEYS]: ADD,
     leases: KEEP_AND_REMOVE,
     notifications: KEEP,

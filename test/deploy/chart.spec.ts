@@ -10,6 +10,9 @@ import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
 
 /** The Helm chart, judged by what helm makes of it. */
 
+const SOME_TEXT = expect.any(String) as string;
+const SOME_PROBE = expect.any(Object) as object;
+
 const CHART = path.join(PROJECT_DIR, 'deploy/helm/riposte');
 const RELEASE = 'soc';
 /** Kinds of operators besides Kubernetes, whose schemas are not here. */
@@ -168,12 +171,12 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
             capabilities: { drop: ['ALL'] },
           },
           resources: {
-            requests: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
-            limits: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
+            requests: { cpu: SOME_TEXT, memory: SOME_TEXT },
+            limits: { cpu: SOME_TEXT, memory: SOME_TEXT },
           },
-          startupProbe: expect.any(Object) as object,
-          livenessProbe: expect.any(Object) as object,
-          readinessProbe: expect.any(Object) as object,
+          startupProbe: SOME_PROBE,
+          livenessProbe: SOME_PROBE,
+          readinessProbe: SOME_PROBE,
         });
       }
     }

@@ -11,7 +11,7 @@ import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { redisSettingsOf } from '#config';
 import { MongoReplicaSet, RedisServer, findMongod, findRedisServer } from '#embedded-servers';
-import { DATABASE_ROLES, DATABASE_USERS, connectDatabase, type Privileges } from '#persistence';
+import { DATABASE_ROLES, DATABASE_USERS, INDEXES, connectDatabase, type Privileges } from '#persistence';
 import { RedisBell, type RedisAddress } from '#queue';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 import { riposte, type CommandResult } from '../support/cli.js';
@@ -156,12 +156,14 @@ describe('API and worker, each as a user of its own, by TLS', () => {
         statusOf('GET', '/api/v1/notifications/deadLetters'),
         statusOf('GET', '/ops/queues/api/queues'),
         statusOf('POST', '/api/v1/actions/observe', block),
+        statusOf('POST', '/api/v1/actions/observe', { ...block, vendorInformation: FEED }),
         statusOf('POST', '/api/v1/actions/plan', block),
         statusOf('POST', '/api/v1/providers/mock/health'),
+        statusOf('POST', '/api/v1/providers/feed/health'),
         statusOf('POST', `/api/v1/actions/${created.body.id}/revert`),
         statusOf('POST', '/api/v1/providers/feed/pause', { reason: 'Test' }),
       ]),
-    ).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 200]);
+    ).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 200]);
     expect(await statusOf('POST', '/api/v1/providers/feed/resume')).toBe(200);
   });
 
@@ -306,7 +308,7 @@ describe('in MongoDB', () => {
     },
     'riposte-worker': {
       ...OF_EVERYBODY,
-      ...reading('operators', 'applications', 'sessions', 'issuerKeys', 'idempotencyKeys', 'views'),
+      ...reading('operators', 'applications', 'sessions', 'idempotencyKeys', 'views'),
       ...removing('actions', 'audit', 'auditCheckpoints', 'auditKeys', 'keys', 'entries'),
       ...changing('audit', 'auditCheckpoints', 'operators', 'applications', 'issuerKeys', 'keys'),
       ...adding('operators', 'applications', 'sessions', 'issuerKeys'),
@@ -375,6 +377,11 @@ describe('in MongoDB', () => {
       code: 1,
       stderr: expect.stringMatching(/not authorized/) as string,
     });
+  });
+
+  it('somebody may read and write each collection that has indexes', () => {
+    const named = Object.values<Privileges>(DATABASE_ROLES).flatMap((role) => Object.keys(role));
+    expect(INDEXES.map(({ collection }) => collection).filter((name) => !named.includes(name))).toEqual([]);
   });
 
   it('the script for mongosh makes the same roles and users', async () => {

@@ -19,7 +19,11 @@ let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-queue-'));
-  redis = await RedisServer.start({ binary: await findRedisServer(silent), dir, report: silent });
+  redis = await RedisServer.start({
+    binary: await findRedisServer(silent),
+    dir: path.join(dir, 'redis'),
+    report: silent,
+  });
 });
 afterAll(async () => {
   await redis.stop();

@@ -15,7 +15,11 @@ let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-incarnation-'));
-  redis = await RedisServer.start({ binary: await findRedisServer(silent), dir, report: silent });
+  redis = await RedisServer.start({
+    binary: await findRedisServer(silent),
+    dir: path.join(dir, 'redis'),
+    report: silent,
+  });
 });
 afterAll(async () => {
   await redis.stop();

@@ -28,7 +28,12 @@ afterAll(async () => {
 
 async function startRedis(port?: number): Promise<RedisServer> {
   const binary = await findRedisServer(silent);
-  return RedisServer.start({ binary, dir, report: silent, ...(port === undefined ? {} : { port }) });
+  return RedisServer.start({
+    binary,
+    dir: path.join(dir, 'redis'),
+    report: silent,
+    ...(port === undefined ? {} : { port }),
+  });
 }
 
 /** A limiter that speaks to Redis already, and says whether it limits by itself. */

@@ -18,7 +18,11 @@ let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'riposte-permits-'));
-  redis = await RedisServer.start({ binary: await findRedisServer(silent), dir, report: silent });
+  redis = await RedisServer.start({
+    binary: await findRedisServer(silent),
+    dir: path.join(dir, 'redis'),
+    report: silent,
+  });
   admin = new Redis(redis.url);
   admin.on('error', silent);
 });
