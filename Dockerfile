@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # One image for every process of Riposte; the command says which one runs.
-ARG NODE_IMAGE=node:26-bookworm-slim
+# By its whole version: what is built again is built of the same. To pin its content, too: --build-arg NODE_IMAGE=node:…@sha256:…
+ARG NODE_IMAGE=node:26.10.0-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
@@ -26,7 +27,7 @@ WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY LICENSE ./
+COPY LICENSE THIRD_PARTY.md ./
 # A named volume takes over owner and mode of what it covers.
 RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive /var/lib/riposte-keys
 # The user `node` of the base image, by number so that Kubernetes can see that it is not root.

@@ -71,6 +71,7 @@ export class Callers {
   /** @throws UserError `unauthenticated` */
   async byToken(authorization: string | undefined): Promise<KnownCaller> {
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    // oxlint-disable-next-line security/detect-possible-timing-attacks -- whether there is one
     if (token === undefined)
       throw new UserError('unauthenticated', 'An access token is needed: "Authorization: Bearer …".');
     const identity = await this.#verifier.verify(token);

@@ -228,5 +228,5 @@ function baseUrlOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '')
     throw new CommandError(EXIT.usage, `The API's address has to be a URL, for example ${DEFAULT_URL}.`);
-  return url.href.replace(/\/+$/, '');
+  return url.href.replace(/(?<!\/)\/+$/, '');
 }

@@ -79,7 +79,8 @@ function isOfTheDatabase(error: unknown): boolean {
 
 /** What of an address no message may show: all of it, and user and password in either spelling. */
 function secretsIn(uri: string): readonly string[] {
-  const credentials = /:\/\/(.*)@/.exec(uri)?.[1] ?? '';
+  const [start, end] = [uri.indexOf('://') + 3, uri.lastIndexOf('@')];
+  const credentials = start >= 3 && end > start ? uri.slice(start, end) : '';
   const parts = [credentials, ...credentials.split(':')];
   return [uri, ...parts, ...parts.map(decoded)].filter((part) => part !== '');
 }

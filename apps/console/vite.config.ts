@@ -23,6 +23,8 @@ export default defineConfig({
   plugins: [react(), limitFirstLoad(), precompress()],
   build: {
     outDir: OUT,
+    // What the bundle holds of others, with their licences: for the notice and the list of what is shipped.
+    license: { fileName: 'licences.json' },
     emptyOutDir: true,
     target: 'es2022',
     // So that `light-dark()` stays as it is.

@@ -153,7 +153,7 @@ async function announceWhenReady(
             settings,
             servers,
             path.join(DIST, 'cli', 'token.js'),
-            process.env['PUBLIC_URL']?.replace(/\/+$/, '') || local,
+            process.env['PUBLIC_URL']?.replace(/(?<!\/)\/+$/, '') || local,
             await operator,
           ),
         );

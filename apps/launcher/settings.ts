@@ -31,5 +31,12 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
  * unescaped `@` or `/` are a common mistake, and the options, which can hold passwords, too.
  */
 export function withoutCredentials(text: string): string {
-  return text.replace(/:\/\/\S*@/g, '://…@').replace(/(:\/\/[^\s?]*)\?\S*/g, '$1');
+  return text.replaceAll(/\S+/g, (word) => {
+    const start = word.indexOf('://');
+    if (start === -1) return word;
+    const at = word.lastIndexOf('@');
+    const shown = at > start ? `${word.slice(0, start)}://…${word.slice(at)}` : word;
+    const options = shown.indexOf('?', start);
+    return options === -1 ? shown : shown.slice(0, options);
+  });
 }

@@ -292,6 +292,7 @@ function checked(settings: ConsoleIssuerSettings, key: string): URL {
 
 /** As the issuer takes it; what it does not say is by OIDC's default, HTTP Basic. */
 function authenticationBy(secret: string | null): ClientAuth {
+  // oxlint-disable-next-line security/detect-possible-timing-attacks -- whether there is one
   if (secret === null) return None();
   const [post, basic] = [ClientSecretPost(secret), ClientSecretBasic(secret)];
   return (server, client, body, headers) => {

@@ -10,5 +10,5 @@ export function publicUrlOf(env: Readonly<Record<string, string | undefined>>): 
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
     throw new ConfigurationError(`PUBLIC_URL has to be an http or https address; it is "${text}"`);
   }
-  return text.replace(/\/+$/, '');
+  return text.replace(/(?<!\/)\/+$/, '');
 }

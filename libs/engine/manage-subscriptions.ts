@@ -151,6 +151,7 @@ export class ManageSubscriptions {
     if (answer.status !== 200) throw failed('has to answer with 200 OK.');
     if (!/^text\/plain\b/i.test(answer.headers['content-type'] ?? ''))
       throw failed('has to answer with the content type text/plain.');
+    // oxlint-disable-next-line security/detect-possible-timing-attacks -- the receiver was sent it
     if (answer.text !== token)
       throw failed('has to answer with the validationToken, decoded, and nothing else.');
   }

@@ -77,6 +77,7 @@ export class RotateSecrets {
       for (const record of page) {
         count(record.sealed);
         const secret = this.#secretNames(record);
+        // oxlint-disable-next-line security/detect-possible-timing-attacks -- names of parameters
         if (secret === null) notConfigured += record.sealed === null && record.parameters.length > 0 ? 1 : 0;
         else if (hasInClear(record, secret)) inClear += 1;
       }

@@ -114,7 +114,7 @@ export function failureOf(error: unknown): Failure {
     };
   }
   // Where it was thrown: its author sees nothing but the log.
-  const at = error instanceof Error ? /\n\s+at (.+)/.exec(String(error.stack))?.[1] : undefined;
+  const at = error instanceof Error ? /\n +at (.+)/.exec(String(error.stack))?.[1] : undefined;
   const message = cut(
     error instanceof Error
       ? `${error.name}: ${error.message}${at === undefined ? '' : ` (at ${at})`}`

@@ -91,5 +91,5 @@ async function withinTime<T>(answer: Promise<T>): Promise<T> {
 }
 
 function withoutZone(address: string): string {
-  return address.replace(/%.*$/, '');
+  return address.replace(/%.*/s, '');
 }

@@ -38,7 +38,9 @@ function canonicalCidr(text: string): string | null {
 /** An address or a network; a network of one address is that address. */
 function canonicalNetwork(text: string): string | null {
   const network = canonicalCidr(text);
-  return network === null ? canonicalIp(text) : network.replace(/^(?:([^:]+)\/32|(.+:.*)\/128)$/, '$1$2');
+  if (network === null) return canonicalIp(text);
+  const one = network.includes(':') ? '/128' : '/32';
+  return network.endsWith(one) ? network.slice(0, -one.length) : network;
 }
 
 function canonicalDomain(text: string): string | null {

@@ -209,7 +209,7 @@ function hostOf(value: string): string {
 
 /** A name in the form in which it is compared: ASCII, lower case, no dot at its end. */
 function nameOf(host: string): string {
-  return CANONICAL.domain(host) ?? host.replace(/\.+$/, '').toLowerCase();
+  return CANONICAL.domain(host) ?? host.replace(/(?<!\.)\.+$/, '').toLowerCase();
 }
 
 function isAtOrBelow(name: string, parent: string): boolean {

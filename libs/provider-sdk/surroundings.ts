@@ -65,5 +65,5 @@ function nameServerAddress(server: string): string {
 }
 
 function withoutZone(address: string): string {
-  return address.replace(/%.*$/, '');
+  return address.replace(/%.*/s, '');
 }

@@ -38,7 +38,7 @@ function tooDeep(text: string): boolean {
 function dropPrototypeKeys(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
   const keys = value as Record<string, unknown>;
-  if (Object.hasOwn(keys, '__proto__')) delete keys['__proto__'];
+  Reflect.deleteProperty(keys, '__proto__');
   if (Object.hasOwn(keys, 'constructor')) {
     const made = keys['constructor'];
     if (typeof made === 'object' && made !== null && Object.hasOwn(made, 'prototype'))

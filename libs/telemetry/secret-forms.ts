@@ -17,5 +17,6 @@ export function anyOf(texts: Iterable<string>): RegExp {
     .filter((text) => text !== '')
     .toSorted((a, b) => b.length - a.length)
     .map((text) => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`));
+  // oxlint-disable-next-line security/detect-non-literal-regexp -- escaped, and no repetition
   return new RegExp(escaped.length === 0 ? '(?!)' : escaped.join('|'), 'g');
 }

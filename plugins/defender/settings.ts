@@ -103,8 +103,8 @@ export function endpointsOf(settings: DefenderSettings): Cloud {
     );
   const api = geo === undefined ? cloud.api : cloud.api.replace('https://', `https://${geo}.`);
   return {
-    api: (settings.baseUrl ?? api).replace(/\/+$/, ''),
-    login: (settings.loginUrl ?? cloud.login).replace(/\/+$/, ''),
+    api: (settings.baseUrl ?? api).replace(/(?<!\/)\/+$/, ''),
+    login: (settings.loginUrl ?? cloud.login).replace(/(?<!\/)\/+$/, ''),
     scope: settings.scope ?? cloud.scope,
   };
 }

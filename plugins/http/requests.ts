@@ -43,7 +43,8 @@ export async function send(
   const request: VendorRequest = {
     method: template.method,
     url:
-      (filledText(definition.baseUrl, values) ?? '').replace(/\/+$/, '') + filledPath(template.path, values),
+      (filledText(definition.baseUrl, values) ?? '').replace(/(?<!\/)\/+$/, '') +
+      filledPath(template.path, values),
     query: filledMap(template.query, (text) => filledText(text, values)),
     ...(template.json === undefined ? {} : { json: filledJson(template.json, values) }),
     ...(template.form === undefined

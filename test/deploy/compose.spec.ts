@@ -248,12 +248,12 @@ describe('docker-compose.yml', () => {
 describe('the Dockerfile', () => {
   const last = dockerfile.slice(dockerfile.findLastIndex(({ name }) => name === 'FROM'));
 
-  it('builds in one stage and runs in another, both from one Node LTS image', () => {
+  it('builds in one stage and runs in another, both from one Node LTS image, named by its whole version', () => {
     expect(values(dockerfile, 'FROM').map((from) => from.split(' ')[0])).toEqual([
       '${NODE_IMAGE}',
       '${NODE_IMAGE}',
     ]);
-    const major = Number(/^NODE_IMAGE=node:(\d+)-/.exec(values(dockerfile, 'ARG')[0] ?? '')?.[1]);
+    const major = Number(/^NODE_IMAGE=node:(\d+)\.\d+\.\d+-/.exec(values(dockerfile, 'ARG')[0] ?? '')?.[1]);
     expect(major).toBeGreaterThanOrEqual(24);
     expect(major % 2).toBe(0);
   });

@@ -10,7 +10,7 @@ export interface FeedFile {
 const asItIs = (value: string): string => value;
 
 /** What a URL has after `#` is the browser's own; here it would begin a comment. */
-const withoutFragment = (url: string): string => url.replace(/#.*$/, '');
+const withoutFragment = (url: string): string => url.replace(/#.*/s, '');
 
 /** By their names without `.txt`. */
 export const FEED_FILES: Readonly<Record<string, FeedFile>> & Readonly<Record<FeedList, FeedFile>> = {

@@ -13,7 +13,8 @@ import { isSameOrigin, type ConsoleSites } from '../session/console-site.js';
 const PATH = '/ops/queues';
 
 /** What the page loads is its own, but for fonts that it asks another site for; it does without them. */
-const OUTSIDE_FONTS = /<link[^>]+fonts\.googleapis\.com[^>]*>/g;
+const withoutOutsideFonts = (page: string): string =>
+  page.replaceAll(/<link[^<>]*>/g, (link) => (link.includes('fonts.googleapis.com') ? '' : link));
 
 /** Headers that are the server's own to set. */
 const OF_THE_CONNECTION = new Set([
@@ -160,9 +161,7 @@ async function pass(request: FastifyRequest, reply: FastifyReply, board: Fastify
   for (const [name, value] of Object.entries(answered))
     if (value !== undefined && !OF_THE_CONNECTION.has(name)) reply.header(name, value);
   const isPage = String(answered['content-type']).startsWith('text/html');
-  return reply
-    .code(statusCode)
-    .send(isPage ? rawPayload.toString('utf8').replaceAll(OUTSIDE_FONTS, '') : rawPayload);
+  return reply.code(statusCode).send(isPage ? withoutOutsideFonts(rawPayload.toString('utf8')) : rawPayload);
 }
 
 /** For people, on the queue's page: each instance has two, and what has ended is in neither. */

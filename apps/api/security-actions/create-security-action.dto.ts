@@ -103,7 +103,7 @@ export class CreateSecurityActionDto {
   })
   @IsOptional()
   @IsISO8601({ strict: true })
-  @Matches(/T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
+  @Matches(/^[^T]*T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
     message: '@riposte.startBefore must have a time and an offset or Z',
   })
   '@riposte.startBefore'?: string | null;
@@ -119,7 +119,7 @@ export class CreateSecurityActionDto {
   })
   @IsOptional()
   @IsISO8601({ strict: true })
-  @Matches(/T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
+  @Matches(/^[^T]*T.*(?:Z|[+-]\d{2}:\d{2})$/i, {
     message: '@riposte.effectUntil must have a time and an offset or Z',
   })
   '@riposte.effectUntil'?: string | null;

@@ -6,7 +6,7 @@ import { resourceOf, type OpenedSubscription } from '#engine';
 const URL_LIMIT = 2048;
 const CLIENT_STATE_LIMIT = 128;
 const RESOURCE = /^\/?security\/securityActions(?:\/([^/]+))?\/?$/i;
-const WITH_OFFSET = /T.*(?:Z|[+-]\d{2}:\d{2})$/i;
+const WITH_OFFSET = /^[^T]*T.*(?:Z|[+-]\d{2}:\d{2})$/i;
 const OFFSET_NEEDED = 'expirationDateTime must have a time and an offset or Z';
 
 /** Properties of a subscription that the service alone sets, or that say nothing here: SDK models send them along. */

@@ -90,10 +90,14 @@ export class Installation {
 
 /** What of an address nothing may show: all of it where there is a password in it, and that in either spelling. */
 function secretsIn(address: string): readonly string[] {
-  const password = /:\/\/[^/]*?:(.*)@/.exec(address)?.[1] ?? '';
-  const others = [...address.matchAll(/[?&][^=&]*(?:password|token)[^=&]*=([^&]+)/gi)].map(
-    ([, value = '']) => value,
-  );
+  const [start, end] = [address.indexOf('://') + 3, address.lastIndexOf('@')];
+  const [, ...word] = (start >= 3 && end > start ? address.slice(start, end) : '').split(':');
+  const password = word.join(':');
+  const others = address
+    .split(/[?&]/)
+    .slice(1)
+    .map((option) => option.split('='))
+    .flatMap(([name = '', ...value]) => (/password|token/i.test(name) ? [value.join('=')] : []));
   const parts = [password, ...others].filter((part) => part !== '');
   return parts.length === 0 ? [] : [address, ...parts, ...parts.map(decoded)];
 }

@@ -37,6 +37,7 @@ export async function checkProviders(installation: Installation, findings: Findi
         ...Object.values(instance.config.secrets),
         instance.config.network?.client?.key ?? '',
       ])
+        // oxlint-disable-next-line security/detect-possible-timing-attacks -- whether there is one
         if (secret !== '') installation.secrets.add(secret);
       usable.push(instance);
       findings.ok('providers.instance', `${plugin} ${instance.provider.manifest.version} can be used`, id);

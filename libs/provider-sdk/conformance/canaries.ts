@@ -3,7 +3,7 @@ function base64Forms(secret: string): readonly string[] {
   return [0, 1, 2].flatMap((offset) => {
     const text = Buffer.from(`${'x'.repeat(offset)}${secret}`)
       .toString('base64')
-      .replace(/=+$/, '');
+      .replace(/={1,2}$/, '');
     const inner = text.slice(offset === 0 ? 0 : offset + 1, -2);
     return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
   });

@@ -346,7 +346,7 @@ function call<Answer extends NonNullable<Asked['answer']>>(
   return http.request<Answer>({
     ...asked,
     method,
-    url: `${settings.baseUrl.replace(/\/+$/, '')}/api/v2/${path}`,
+    url: `${settings.baseUrl.replace(/(?<!\/)\/+$/, '')}/api/v2/${path}`,
     query: { ...asked.query, vdom: settings.vdom },
     headers: { authorization: `Bearer ${secrets['token']}` },
     classify: ({ status }) => {

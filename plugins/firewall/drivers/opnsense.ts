@@ -204,7 +204,7 @@ function call<Answer extends NonNullable<Asked['answer']>>(
   return http.request<Answer>({
     ...asked,
     method,
-    url: `${settings.baseUrl.replace(/\/+$/, '')}/api/${path}`,
+    url: `${settings.baseUrl.replace(/(?<!\/)\/+$/, '')}/api/${path}`,
     headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
     classify: ({ status }) => {
       switch (status) {

@@ -203,7 +203,7 @@ async function post(
 ): Promise<{ readonly status: number; readonly answer: PanosAnswer }> {
   const { status, text } = await http.request({
     method: 'POST',
-    url: `${settings.baseUrl.replace(/\/+$/, '')}/api/`,
+    url: `${settings.baseUrl.replace(/(?<!\/)\/+$/, '')}/api/`,
     headers: { accept: 'application/xml', ...headers },
     form,
     changes,
@@ -245,7 +245,7 @@ function failureOf(
       httpStatus: code ?? 0,
     });
   // It gives no code for a full table.
-  if (/\bmax(?:imum)?\b.*\b(?:reached|exceeded)\b/i.test(words))
+  if (/\bmax(?:imum)?\b/i.test(words) && /\b(?:reached|exceeded)\b/i.test(words))
     return error(
       'capacity',
       'The firewall holds as many registered addresses as its model can; release some.',

@@ -46,7 +46,6 @@ export function CancelManyDialog({
       for (let from = 0; from < left.length; from += AT_ONCE) {
         const ids = left.slice(from, from + AT_ONCE).map(({ id }) => id);
         // One after the other: each is a hundred already.
-        // oxlint-disable-next-line no-await-in-loop
         const { value } = await request<{ readonly value: readonly Answer[] }>('/api/v1/actions/cancel', {
           method: 'POST',
           body: { ids },

@@ -1,0 +1,4 @@
+import DefaultTheme from 'vitepress/theme';
+import './riposte.css';
+
+export default DefaultTheme;
