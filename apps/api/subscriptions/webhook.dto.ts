@@ -40,7 +40,7 @@ const ENDS: readonly ActionStatus[] = ['Completed', 'Failed'];
 
 const URL_PROPERTY = {
   maxLength: URL_LIMIT,
-  example: 'https://hooks.slack.com/services/T000/B000/XXXX',
+  example: 'https://hooks.example.com/services/of-ours',
   description: 'It is sealed, and never shown again.',
 } as const;
 const AUTHORIZATION_PROPERTY = {
