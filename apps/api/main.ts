@@ -335,11 +335,12 @@ await runProcess(log, stopWithin, async () => {
   await mountFeeds(server, feeds, log);
   const isMetricsHere = meters !== null && metricsServer === null;
   if (isMetricsHere)
-    mountMetrics(server, {
+    await mountMetrics(server, {
       registry: meters,
       callers,
       rateLimit: rateLimiter,
       isBehindProxy: settings.publicUrl !== null || settings.trustsProxies,
+      log,
     });
   await mountConsole(server, log);
   mountOpenApi(app, linksOf, {

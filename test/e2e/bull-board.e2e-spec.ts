@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Client } from '../support/client.js';
+import type { Client, GraphError } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 
@@ -119,6 +119,12 @@ describe('the dashboard of the queues', () => {
   ])('spelled %s it shows nothing either', async (path) => {
     for (const authorization of [undefined, `Bearer ${client.token}`])
       expect([401, 403, 404, 400]).toContain(await statusOf(path, authorization));
+  });
+
+  it('says as the API does what it has not', async () => {
+    const { status, body } = await operator.request<GraphError>('GET', '/ops/queues/no/such/page.js');
+    expect(status).toBe(404);
+    expect(body.error.code).toBe('itemNotFound');
   });
 
   it('changes nothing, not even for an operator', async () => {

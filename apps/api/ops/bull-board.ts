@@ -91,6 +91,7 @@ export async function mountBullBoard(
         reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
         return undefined;
       });
+      scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, parts.log));
       for (const url of ['/', '/*']) {
         scope.route({
           method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],

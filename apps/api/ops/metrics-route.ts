@@ -2,10 +2,11 @@ import { BlockList, isIP } from 'node:net';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RateLimit } from '#domain';
-import type { MetricsRegistry } from '#telemetry';
+import type { Logger, MetricsRegistry } from '#telemetry';
 import { authorise } from '../auth.guard.js';
 import type { Callers } from '../callers.js';
 import { limitCaller } from '../http/caller-limit.js';
+import { sendError } from '../http/graph-exception.filter.js';
 import { isHost } from '../http/link-base.js';
 
 /** Named once in the document, where the main port has it. */
@@ -36,18 +37,22 @@ export interface MetricsRouteParts {
   readonly rateLimit: RateLimit | null;
   /** Somebody passes requests on to this port: then none is known to come from this machine. */
   readonly isBehindProxy: boolean;
+  readonly log: Logger;
 }
 
 /** `/metrics` on the main port: open to this machine, and to operators. */
-export function mountMetrics(server: FastifyInstance, parts: MetricsRouteParts): void {
-  server.get('/metrics', { config: { ownAuthentication: true } }, async (request, reply) => {
-    void reply.header('cache-control', 'no-store');
-    if (parts.isBehindProxy || !isFromHere(request)) {
-      request.caller = await parts.callers.byToken(request.headers.authorization);
-      if (parts.rateLimit !== null) await limitCaller(parts.rateLimit, request.caller, reply);
-      authorise(request.caller, 'operate');
-    }
-    return reply.type(parts.registry.contentType).send(await parts.registry.text());
+export async function mountMetrics(server: FastifyInstance, parts: MetricsRouteParts): Promise<void> {
+  await server.register(async (scope) => {
+    scope.setErrorHandler((error, request, reply) => sendError(error, request, reply, parts.log));
+    scope.get('/metrics', { config: { ownAuthentication: true } }, async (request, reply) => {
+      void reply.header('cache-control', 'no-store');
+      if (parts.isBehindProxy || !isFromHere(request)) {
+        request.caller = await parts.callers.byToken(request.headers.authorization);
+        if (parts.rateLimit !== null) await limitCaller(parts.rateLimit, request.caller, reply);
+        authorise(request.caller, 'operate');
+      }
+      return reply.type(parts.registry.contentType).send(await parts.registry.text());
+    });
   });
 }
 
