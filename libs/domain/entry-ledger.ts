@@ -36,6 +36,13 @@ export interface NewOwner extends EntryOwner {
   readonly claimMs: number;
 }
 
+/** An entry that an action has come to own. */
+export interface Held {
+  readonly revision: number;
+  /** Another action that has had its effect owns it, too: it is there whether this one is carried out or not. */
+  readonly isShared: boolean;
+}
+
 /** An entry as it is wanted, and as it was written. */
 export interface LedgerEntry {
   /** Canonical. */
@@ -87,9 +94,9 @@ export interface HeldList {
 export interface EntryLedger {
   /**
    * Makes an action that is under way an owner. To repeat it changes its time only; an action that was released stays so.
-   * @returns the entry's revision, or null where the action was released before
+   * @returns null where the action was released before
    */
-  hold(list: string, value: string, owner: NewOwner): Promise<number | null>;
+  hold(list: string, value: string, owner: NewOwner): Promise<Held | null>;
   /** The action has had its effect: it is an owner until its time is over or it is released. */
   settle(list: string, value: string, actionId: string): Promise<void>;
   /**

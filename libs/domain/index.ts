@@ -70,6 +70,7 @@ export type {
   HeldList,
   LedgerEntry,
   ListReader,
+  Held,
   NewOwner,
 } from './entry-ledger.js';
 export { isGuid } from './guid.js';

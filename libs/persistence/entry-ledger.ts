@@ -8,6 +8,7 @@ import type {
   HeldList,
   LedgerEntry,
   ListReader,
+  Held,
   NewOwner,
 } from '#domain';
 import { ALIVE, ENTRIES } from './entries.js';
@@ -80,7 +81,7 @@ export class MongoEntryLedger implements EntryLedger {
     list: string,
     value: string,
     { actionId, tenantId, until, claimMs, form }: NewOwner,
-  ): Promise<number | null> {
+  ): Promise<Held | null> {
     const isReleased = { $in: [literal(actionId), { $ifNull: ['$released', []] }] };
     const isMe = { $eq: ['$$this.action', literal(actionId)] };
     const me = {
@@ -132,7 +133,8 @@ export class MongoEntryLedger implements EntryLedger {
       'after',
     );
     if (entry === null || entry.released.includes(actionId)) return null;
-    return entry.revision;
+    const isShared = entry.owners.some(({ action, claim }) => action !== actionId && claim === null);
+    return { revision: entry.revision, isShared };
   }
 
   async settle(list: string, value: string, actionId: string): Promise<void> {

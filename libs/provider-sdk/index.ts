@@ -12,6 +12,7 @@ export type {
   LedgerEntry,
   ListReader,
   Maintained,
+  Held,
   NewOwner,
   ErrorInfo,
   HealthReport,

@@ -217,7 +217,12 @@ export function firewallProvider<Settings extends TProperties>(
         value: target.value,
         message: isFeed ? publishedInWords(target.value, list) : blockedInWords(target.value, state),
       },
-      effect: { changed: state?.kind === 'written' && state.isNew, ids: [list, target.value], ...expiresAt },
+      // Another's writing may have brought it along, or an earlier attempt of this action.
+      effect: {
+        changed: state?.kind === 'written' && (state.isNew || !held.isShared),
+        ids: [list, target.value],
+        ...expiresAt,
+      },
     };
   }
 

@@ -249,13 +249,16 @@ describe('rotating', () => {
     await database.sharedKey('fingerprint', before);
     for (let index = 0; index < 5; index += 1) await submitted(before, `canary-${index}`);
     let replaced = 0;
+    const underWay: Promise<unknown>[] = [];
     const stored = database.secretRecords;
     const records: SecretRecords = {
       page: (...args) => stored.page(...args),
       replace: (...args) => {
         replaced += 1;
         if (replaced > 2) throw new OperationalError('serviceNotAvailable', 'away', 5);
-        return stored.replace(...args);
+        const replacing = stored.replace(...args);
+        underWay.push(replacing);
+        return replacing;
       },
       recipients: (...args) => stored.recipients(...args),
       replaceRecipient: (...args) => stored.replaceRecipient(...args),
@@ -264,6 +267,7 @@ describe('rotating', () => {
       newSharedKey: () => stored.newSharedKey(),
     };
     await expect(rotation(both, records).rotate(false)).rejects.toBeInstanceOf(OperationalError);
+    await Promise.all(underWay);
     await expect(database.sharedKey('fingerprint', after)).rejects.toBeInstanceOf(ConfigurationError);
     expect(await rotation(both).rotate(false)).toMatchObject({ rewrapped: 4 });
     await database.sharedKey('fingerprint', after);

@@ -54,8 +54,7 @@ export class DeviceCalls {
     return new DeviceCalls(this.provider, this.ledger, this.#settings, this.secrets, this.instance, network);
   }
 
-  async block(ip: string, until?: Date): Promise<Blocked> {
-    const actionId = randomUUID();
+  async block(ip: string, until?: Date, actionId: string = randomUUID()): Promise<Blocked> {
     const outcome = await this.provider.calls.execute(this.#context(actionId), request('BlockIp', ip, until));
     if (outcome.kind !== 'completed') throw new TypeError(`it ended as ${outcome.kind}`);
     return { actionId, ip, outcome };

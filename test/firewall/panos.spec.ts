@@ -38,6 +38,13 @@ describe('blocking at PAN-OS', () => {
     expect(vendor.tagged(TAG)).toEqual({});
   });
 
+  it('says that it changed something, when it is repeated, too, and not where another action had blocked it', async () => {
+    const { actionId } = await firewall.block(IP);
+    const repeated = await firewall.block(IP, undefined, actionId);
+    expect(repeated.outcome.effect).toMatchObject({ changed: true });
+    expect((await firewall.block(IP)).outcome.effect).toMatchObject({ changed: false });
+  });
+
   it('leaves what was tagged before, and other tags of an address', async () => {
     vendor.give('198.51.100.9', TAG);
     vendor.give(IP, 'quarantine');

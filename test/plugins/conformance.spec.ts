@@ -31,7 +31,7 @@ const SHIPPED = {
 
 /** Those that are tried with what they drive, in a file of their own. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  defender: 'test/plugins/defender-conformance.spec.ts',
+  defender: 'test/plugins/defender-conformance.full-spec.ts',
   fortigate: 'test/firewall/fortigate.spec.ts',
   nftables: 'test/firewall/nftables-conformance.spec.ts',
   openc2: 'test/firewall/openc2.spec.ts',

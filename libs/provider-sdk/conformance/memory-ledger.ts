@@ -6,6 +6,7 @@ import type {
   HeldList,
   LedgerEntry,
   ListReader,
+  Held,
   NewOwner,
 } from '#domain';
 
@@ -27,7 +28,7 @@ export class MemoryLedger implements EntryLedger {
   readonly #lists = new Map<string, Map<string, Entry>>();
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  hold(list: string, value: string, { claimMs, ...owner }: NewOwner): Promise<number | null> {
+  hold(list: string, value: string, { claimMs, ...owner }: NewOwner): Promise<Held | null> {
     const entry = this.#entry(list, value);
     if (entry.released.has(owner.actionId)) return Promise.resolve(null);
     const before = entry.owners.find(({ actionId }) => actionId === owner.actionId);
@@ -38,7 +39,8 @@ export class MemoryLedger implements EntryLedger {
     entry.owners =
       before === undefined ? [...entry.owners, me] : entry.owners.map((one) => (one === before ? me : one));
     if (!isAsBefore) entry.revision += 1;
-    return Promise.resolve(entry.revision);
+    const isShared = entry.owners.some((one) => one !== me && one.claim === Infinity);
+    return Promise.resolve({ revision: entry.revision, isShared });
   }
 
   settle(list: string, value: string, actionId: string): Promise<void> {
