@@ -67,7 +67,7 @@ describe('a feed', async () => {
       result: { list: `${TENANT_A}/ip`, message: expect.stringContaining('is published') as string },
       effect: { changed: true },
     });
-    expect(await execute(one, block('203.0.113.7'))).toMatchObject({ effect: { changed: false } });
+    expect(await execute(one, block('203.0.113.7'))).toMatchObject({ effect: { changed: true } });
     expect(await published()).toEqual(['203.0.113.7']);
     expect(await published(TENANT_B)).toEqual([]);
     await revert?.(context(), done(one.actionId, '203.0.113.7'));
