@@ -81,6 +81,8 @@ const LOOK_BACK_MS = 5000;
 const THOROUGH_LOOK_BACK_MS = 900_000;
 /** Milliseconds that a delivered notification stays on record: longer than anything is looked back. */
 const DELIVERED_KEPT_MS = 7_200_000;
+/** The same of a lifecycle event: longer than the day for which a subscription may be near its end. */
+const LIFECYCLE_KEPT_MS = 2 * 86_400_000;
 const DEAD_KEPT_MS = 30 * 86_400_000;
 const MOST_DEAD_LETTERS = 1000;
 /** Changes that a webhook is told of with one message: people would not read each by itself. */
@@ -212,38 +214,47 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async collect(recipient: Standing, isThorough: boolean): Promise<number> {
     const { id, tenantId, createdAt, seenAt } = recipient;
     const actionId = recipient.kind === 'subscription' ? recipient.actionId : null;
-    const backMs = isThorough ? THOROUGH_LOOK_BACK_MS : LOOK_BACK_MS;
-    let from = new Date(Math.max(createdAt.getTime(), seenAt.getTime() - backMs));
+    const since = (backMs: number): Date =>
+      new Date(Math.max(createdAt.getTime(), seenAt.getTime() - backMs));
+    // What an action did before it is on record, or was told so long ago that its record is gone.
+    const untold = since(THOROUGH_LOOK_BACK_MS);
+    let from = isThorough ? untold : since(LOOK_BACK_MS);
+    const lookedAt = this.now();
     let after: Uuid | null = null;
     let collected = 0;
     for (;;) {
-      const position: object =
-        after === null
-          ? { lastActionAt: { $gte: from } }
-          : { $or: [{ lastActionAt: { $gt: from } }, { lastActionAt: from, _id: { $lt: after } }] };
+      const position: object = {
+        lastActionAt: { $gte: from },
+        ...(after === null ? {} : { $or: [{ lastActionAt: { $gt: from } }, { _id: { $gt: after } }] }),
+      };
       const one = actionId === null ? {} : { _id: uuidOf(actionId) };
       const page = await repeatedRead(this.#budgetMs, () =>
         this.#actions
           .find({ $and: [{ tenantId }, one, position] })
           .project<ChangedAction>(CHANGED_FIELDS)
-          .sort({ lastActionAt: 1, _id: -1 })
+          // The index backwards.
+          .sort({ lastActionAt: 1, _id: 1 })
           .hint(actionId === null ? CHANGED_INDEX : { _id: 1 })
           .limit(COLLECTED_AT_ONCE)
           .toArray(),
       );
       const last = page.at(-1);
-      if (last === undefined) return collected;
+      if (last === undefined) break;
       const { _id: lastId, lastActionAt } = last;
-      collected += await this.#record(recipient, page);
+      collected += await this.#record(recipient, page, untold);
       // Not before they are on record: who dies between is followed by one that finds them again.
-      if (lastActionAt > seenAt)
-        await repeatable(this.#budgetMs, () =>
-          this.#recipients.updateOne({ _id: id }, { $max: { seenAt: lastActionAt } }),
-        );
-      if (page.length < COLLECTED_AT_ONCE) return collected;
+      if (lastActionAt > seenAt) await this.#seen(id, lastActionAt);
+      if (page.length < COLLECTED_AT_ONCE) break;
       from = lastActionAt;
       after = lastId;
     }
+    // Where nothing changes the last change is not looked at for ever: its record goes.
+    if (isThorough && lookedAt > seenAt) await this.#seen(id, lookedAt);
+    return collected;
+  }
+
+  async #seen(id: string, seenAt: Date): Promise<void> {
+    await repeatable(this.#budgetMs, () => this.#recipients.updateOne({ _id: id }, { $max: { seenAt } }));
   }
 
   async addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void> {
@@ -292,7 +303,8 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async delivered({ recipient, notifications }: Delivery, pauseMs: number): Promise<void> {
-    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(DELIVERED_KEPT_MS) });
+    const keptMs = { $cond: [{ $eq: ['$actionId', null] }, LIFECYCLE_KEPT_MS, DELIVERED_KEPT_MS] };
+    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
     const isWebhook = recipient.kind === 'webhook';
     // What waited because of it does so no longer.
     if (isWebhook || notifications.some(({ tries, actionId }) => tries > 0 && actionId !== null))
@@ -396,10 +408,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
   }
 
-  async #record(recipient: Recipient, actions: readonly ChangedAction[]): Promise<number> {
+  /** @param since what was changed before is not told */
+  async #record(recipient: Recipient, actions: readonly ChangedAction[], since: Date): Promise<number> {
     const wanted = actions.flatMap(({ _id, ...action }) =>
       action.states.flatMap(({ updatedAt: at }, step) => {
-        if (!wants(recipient, action, step)) return [];
+        if (at < since || !wants(recipient, action, step)) return [];
         const event = step === 0 ? ('created' as const) : ('updated' as const);
         const actionId = _id.toString();
         return [{ id: `${recipient.id}.${actionId}.${step}`, actionId, event, step, at }];
@@ -571,7 +584,7 @@ function wants(
   step: number,
 ): boolean {
   const state = states[step];
-  if (state === undefined || state.updatedAt < recipient.createdAt) return false;
+  if (state === undefined) return false;
   if (recipient.kind === 'subscription') {
     const { changeTypes, expiresAt } = recipient;
     return changeTypes.includes(step === 0 ? 'created' : 'updated') && state.updatedAt <= expiresAt;
