@@ -182,6 +182,23 @@ describe('a receiver that says when to come back', () => {
   });
 });
 
+describe('a backlog that is older than it may be tried', () => {
+  it('is given up no faster than its receiver wants to be asked', async () => {
+    await subscribe();
+    const id = await completedAction(database);
+    receiver.beBusy(2);
+    const notifier = notifierOf(database, { giveUpAfterMs: 0 });
+    await notifier.pass();
+    await eventually(async () => {
+      await notifier.pass();
+      return receiver.taken.length === 2;
+    });
+    expect(receiver.changesOf(id)).toEqual(['updated', 'updated']);
+    expect(await database.subscriptions.deadLetters(TENANT_A)).toMatchObject([{ event: 'created' }]);
+    expect(receiver.early).toBe(0);
+  });
+});
+
 describe('a receiver that takes its time', () => {
   it('keeps no other subscriber waiting', async () => {
     const slow = await NotificationReceiver.start();
@@ -190,7 +207,8 @@ describe('a receiver that takes its time', () => {
     const notifier = notifierOf(database);
     notifier.start();
     try {
-      await completedAction(database);
+      // More than a worker delivers at the same time.
+      for (let count = 0; count < 25; count += 1) await completedAction(database);
       await eventually(() => (slow.held?.length ?? 0) > 0);
       await subscribe();
       const id = await completedAction(database);
@@ -236,6 +254,25 @@ describe('a name that stands for another address when it is called', () => {
       return outside.changesOf(id).length === 1;
     });
     expect(receiver.came).toEqual([]);
+  });
+});
+
+describe('a name that stands for an address of the inside', () => {
+  it('is refused without a word of what it stands for', async () => {
+    const network: typeof LOOPBACK = {
+      ...LOOPBACK,
+      resolve: (_name, _options, callback) => callback(null, [{ address: '10.11.12.13', family: 4 }]),
+    };
+    const made = subscribe(
+      { notificationUrl: 'https://db.internal/' },
+      subscriptionsOf(database, { network }),
+    );
+    await expect(made).rejects.toMatchObject({
+      message:
+        'Subscription validation request failed: notificationUrl may not be called (notifications.network).',
+      // For who operates it.
+      cause: { message: expect.stringContaining('10.11.12.13') as string },
+    });
   });
 });
 
