@@ -159,16 +159,23 @@ export interface SubscriptionStore {
    * Takes what is to be delivered now, for `leaseMs`: of an action and subscription the oldest notification; of a webhook,
    * which is told one message after the other, up to ten. No recipient's keep another's waiting.
    * @param limit deliveries; it may be some more
+   * @param mostOf deliveries of one recipient at most; 0 or less: none
    */
-  take(limit: number, leaseMs: number): Promise<readonly Delivery[]>;
+  take(limit: number, leaseMs: number, mostOf: (recipientId: string) => number): Promise<readonly Delivery[]>;
   /** @param pauseMs milliseconds until a webhook may be told the next */
   delivered(delivery: Delivery, pauseMs: number): Promise<void>;
   /** Tries them again in so many milliseconds. Of changes, no other of the recipient is tried before. */
   postpone(delivery: Delivery, inMs: number, problem: string): Promise<void>;
-  /** Gives them up. Returns how many; the others were delivered by somebody meanwhile. */
-  bury(delivery: Delivery, problem: string): Promise<number>;
+  /**
+   * Gives them up. Returns how many; the others were delivered by somebody meanwhile.
+   * @param holdMs milliseconds in which no other change is tried at the recipient
+   */
+  bury(delivery: Delivery, holdMs: number, problem: string): Promise<number>;
   /** A tenant's notifications that were given up, last first; at most 1000. */
   deadLetters(tenantId: string): Promise<readonly Notification[]>;
-  /** Delivers it again from the beginning. False: the tenant has no dead letter of this id, or its recipient is gone. */
+  /**
+   * Delivers it again from the beginning: at once, or where a webhook is being told or left alone, when that is over.
+   * False: the tenant has no dead letter of this id, or its recipient is gone.
+   */
   replay(tenantId: string, id: string): Promise<boolean>;
 }

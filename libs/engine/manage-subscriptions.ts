@@ -123,8 +123,8 @@ export class ManageSubscriptions {
 
   async #validate(name: string, url: string): Promise<void> {
     const token = `Validation: Riposte ${randomUUID()}`;
-    const failed = (why: string): UserError =>
-      new UserError('invalidRequest', `Subscription validation request failed: ${name} ${why}`);
+    const failed = (why: string, options?: ErrorOptions): UserError =>
+      new UserError('invalidRequest', `Subscription validation request failed: ${name} ${why}`, options);
     const answer = await receiverHttp(this.#network, VALIDATED_WITHIN_MS)
       .request({
         method: 'POST',
@@ -137,11 +137,9 @@ export class ManageSubscriptions {
       })
       .catch((error: unknown) => {
         if (!(error instanceof ProviderError)) throw error;
-        // Nothing of an answer is shown: who asks may not be allowed to read what is there.
+        // Nothing of an answer is shown, nor for what a name stands: who asks may not be allowed to read what is there.
         if (error instanceof AddressRefused)
-          throw failed(
-            `may not be called. ${error.message.replaceAll('network.', 'notifications.network.')}`,
-          );
+          throw failed('may not be called (notifications.network).', { cause: error });
         throw failed(
           error.httpStatus === 0
             ? 'did not answer within 10 seconds, or cannot be reached.'

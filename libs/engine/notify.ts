@@ -48,6 +48,8 @@ const COLLECT_LEASE_MS = 15_000;
 const THOROUGH_EVERY_MS = 60_000;
 /** Deliveries of a worker at the same time. */
 const TOGETHER = 20;
+/** Of these at one recipient: one that takes its time is to leave places to others. */
+const TOGETHER_AT_ONE = 5;
 /** Milliseconds a notification is one worker's: longer than a delivery takes. */
 const TURN_MS = 30_000;
 const FIRST_RETRY_MS = 1000;
@@ -135,23 +137,28 @@ export class Notify {
 
   /** Until nothing is due. One that takes its time keeps a place, and no other delivery waiting. */
   async #deliverDue(): Promise<void> {
-    const running = new Set<Promise<void>>();
-    for (;;) {
-      const free = this.#stopped ? 0 : TOGETHER - running.size;
-      for (const delivery of free > 0 ? await this.#options.store.take(free, TURN_MS) : []) {
-        const one = this.#deliver(delivery)
-          .catch((error: unknown) =>
-            // Its turn ends, and it is taken again.
-            this.#options.log.warn(
-              { error: String(error) },
-              'what became of a notification is not on record',
-            ),
-          )
-          .finally(() => running.delete(one));
-        running.add(one);
+    const { store, log } = this.#options;
+    const running = new Map<Promise<void>, string>();
+    const leftOf = (recipientId: string): number =>
+      TOGETHER_AT_ONE - [...running.values()].filter((id) => id === recipientId).length;
+    try {
+      for (;;) {
+        const free = this.#stopped ? 0 : TOGETHER - running.size;
+        for (const delivery of free > 0 ? await store.take(free, TURN_MS, leftOf) : []) {
+          const one = this.#deliver(delivery)
+            .catch((error: unknown) =>
+              // Its turn ends, and it is taken again.
+              log.warn({ error: String(error) }, 'what became of a notification is not on record'),
+            )
+            .finally(() => running.delete(one));
+          running.set(one, delivery.recipient.id);
+        }
+        if (running.size === 0) return;
+        await Promise.race([...running.keys(), sleep(PERIOD_MS, undefined, { ref: false })]);
       }
-      if (running.size === 0) return;
-      await Promise.race([...running, sleep(PERIOD_MS, undefined, { ref: false })]);
+    } finally {
+      // What was begun is part of this round, also where no more could be taken.
+      await Promise.allSettled(running.keys());
     }
   }
 
@@ -176,7 +183,9 @@ export class Notify {
     const isOld = ({ createdAt }: Notification): boolean => now - createdAt.getTime() >= giveUpAfterMs;
     const [old, young] = [notifications.filter(isOld), notifications.filter((one) => !isOld(one))];
     if (old.length > 0) {
-      const buried = await store.bury({ recipient, notifications: old }, problem);
+      // Others that are as old get their try, too, but none before the receiver wants one.
+      const holdMs = Math.max(retryAfterMs, FIRST_RETRY_MS);
+      const buried = await store.bury({ recipient, notifications: old }, holdMs, problem);
       if (buried > 0) {
         metrics.notifications.add(buried, 'dead');
         const letters = old.map(({ id }) => id);

@@ -81,6 +81,8 @@ const LOOK_BACK_MS = 5000;
 const THOROUGH_LOOK_BACK_MS = 900_000;
 /** Milliseconds that a delivered notification stays on record: longer than anything is looked back. */
 const DELIVERED_KEPT_MS = 7_200_000;
+/** The same of a lifecycle event: longer than the day for which a subscription may be near its end. */
+const LIFECYCLE_KEPT_MS = 2 * 86_400_000;
 const DEAD_KEPT_MS = 30 * 86_400_000;
 const MOST_DEAD_LETTERS = 1000;
 /** Changes that a webhook is told of with one message: people would not read each by itself. */
@@ -212,38 +214,47 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async collect(recipient: Standing, isThorough: boolean): Promise<number> {
     const { id, tenantId, createdAt, seenAt } = recipient;
     const actionId = recipient.kind === 'subscription' ? recipient.actionId : null;
-    const backMs = isThorough ? THOROUGH_LOOK_BACK_MS : LOOK_BACK_MS;
-    let from = new Date(Math.max(createdAt.getTime(), seenAt.getTime() - backMs));
+    const since = (backMs: number): Date =>
+      new Date(Math.max(createdAt.getTime(), seenAt.getTime() - backMs));
+    // What an action did before it is on record, or was told so long ago that its record is gone.
+    const untold = since(THOROUGH_LOOK_BACK_MS);
+    let from = isThorough ? untold : since(LOOK_BACK_MS);
+    const lookedAt = this.now();
     let after: Uuid | null = null;
     let collected = 0;
     for (;;) {
-      const position: object =
-        after === null
-          ? { lastActionAt: { $gte: from } }
-          : { $or: [{ lastActionAt: { $gt: from } }, { lastActionAt: from, _id: { $lt: after } }] };
+      const position: object = {
+        lastActionAt: { $gte: from },
+        ...(after === null ? {} : { $or: [{ lastActionAt: { $gt: from } }, { _id: { $gt: after } }] }),
+      };
       const one = actionId === null ? {} : { _id: uuidOf(actionId) };
       const page = await repeatedRead(this.#budgetMs, () =>
         this.#actions
           .find({ $and: [{ tenantId }, one, position] })
           .project<ChangedAction>(CHANGED_FIELDS)
-          .sort({ lastActionAt: 1, _id: -1 })
+          // The index backwards.
+          .sort({ lastActionAt: 1, _id: 1 })
           .hint(actionId === null ? CHANGED_INDEX : { _id: 1 })
           .limit(COLLECTED_AT_ONCE)
           .toArray(),
       );
       const last = page.at(-1);
-      if (last === undefined) return collected;
+      if (last === undefined) break;
       const { _id: lastId, lastActionAt } = last;
-      collected += await this.#record(recipient, page);
+      collected += await this.#record(recipient, page, untold);
       // Not before they are on record: who dies between is followed by one that finds them again.
-      if (lastActionAt > seenAt)
-        await repeatable(this.#budgetMs, () =>
-          this.#recipients.updateOne({ _id: id }, { $max: { seenAt: lastActionAt } }),
-        );
-      if (page.length < COLLECTED_AT_ONCE) return collected;
+      if (lastActionAt > seenAt) await this.#seen(id, lastActionAt);
+      if (page.length < COLLECTED_AT_ONCE) break;
       from = lastActionAt;
       after = lastId;
     }
+    // Where nothing changes the last change is not looked at for ever: its record goes.
+    if (isThorough && lookedAt > seenAt) await this.#seen(id, lookedAt);
+    return collected;
+  }
+
+  async #seen(id: string, seenAt: Date): Promise<void> {
+    await repeatable(this.#budgetMs, () => this.#recipients.updateOne({ _id: id }, { $max: { seenAt } }));
   }
 
   async addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void> {
@@ -261,7 +272,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
   }
 
-  async take(limit: number, leaseMs: number): Promise<readonly Delivery[]> {
+  async take(
+    limit: number,
+    leaseMs: number,
+    mostOf: (recipientId: string) => number,
+  ): Promise<readonly Delivery[]> {
     const ids = await repeatedRead(this.#budgetMs, () =>
       this.#notifications.distinct('subscriptionId', { state: 'waiting' }),
     );
@@ -281,8 +296,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
       const share = Math.ceil((limit - taken.length) / group.length);
       const found = await Promise.all(
         group.map(async (one) => {
+          const { _id: id } = one;
+          const places = Math.min(share, mostOf(id));
+          if (places <= 0) return [];
           const isHeld = one.heldUntil !== undefined && one.heldUntil !== null && one.heldUntil > now;
-          if (one.kind === 'subscription') return this.#takeOf(recipientOf(one), isHeld, share, leaseMs);
+          if (one.kind === 'subscription') return this.#takeOf(recipientOf(one), isHeld, places, leaseMs);
           return isHeld ? [] : this.#takeTogether(recipientOf(one), leaseMs);
         }),
       );
@@ -292,36 +310,33 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async delivered({ recipient, notifications }: Delivery, pauseMs: number): Promise<void> {
-    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(DELIVERED_KEPT_MS) });
+    const keptMs = { $cond: [{ $eq: ['$actionId', null] }, LIFECYCLE_KEPT_MS, DELIVERED_KEPT_MS] };
+    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
     const isWebhook = recipient.kind === 'webhook';
     // What waited because of it does so no longer.
     if (isWebhook || notifications.some(({ tries, actionId }) => tries > 0 && actionId !== null))
-      await this.#hold(recipient, isWebhook ? inMs(wholeMs(pauseMs)) : null);
+      await this.#hold(recipient, turnOf(notifications), isWebhook ? inMs(wholeMs(pauseMs)) : null);
   }
 
-  async postpone({ recipient, notifications }: Delivery, ms: number, problem: string): Promise<void> {
-    const nextAt = inMs(wholeMs(ms));
-    const ofChanges = notifications.some(({ actionId }) => actionId !== null);
-    // First: who finds it waiting again has to find that it is held. The receiver is away for all of them.
-    if (ofChanges)
-      await this.#hold(recipient, recipient.kind === 'webhook' ? nextAt : { $max: ['$heldUntil', nextAt] });
-    await this.#write(notifications, {
-      nextAt: ofChanges ? NOW : nextAt,
+  async postpone(delivery: Delivery, ms: number, problem: string): Promise<void> {
+    // First: who finds it waiting again has to find that it is held.
+    const isHeld = await this.#holdBack(delivery, ms);
+    await this.#write(delivery.notifications, {
+      nextAt: isHeld ? NOW : inMs(wholeMs(ms)),
       tries: { $add: ['$tries', 1] },
       problem: { $literal: problem },
     });
   }
 
-  async bury({ recipient, notifications }: Delivery, problem: string): Promise<number> {
-    const buried = await this.#write(notifications, {
+  async bury(delivery: Delivery, holdMs: number, problem: string): Promise<number> {
+    await this.#holdBack(delivery, holdMs);
+    return this.#write(delivery.notifications, {
       state: 'dead',
       deadAt: NOW,
       tries: { $add: ['$tries', 1] },
       problem: { $literal: problem },
       purgeAt: inMs(DEAD_KEPT_MS),
     });
-    if (recipient.kind === 'webhook') await this.#hold(recipient, null);
-    return buried;
   }
 
   async deadLetters(tenantId: string): Promise<readonly Notification[]> {
@@ -341,9 +356,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
     if (letter === null) return false;
     const { subscriptionId } = letter;
-    // Whoever replays it knows that the receiver is back.
+    // Whoever replays it knows that the receiver is back. A webhook may be being told, or have been just now.
     const { matchedCount } = await repeatedWrite(this.#budgetMs, () =>
-      this.#recipients.updateOne({ _id: subscriptionId }, { $set: { heldUntil: null } }),
+      this.#recipients.updateOne({ _id: subscriptionId }, [
+        { $set: { heldUntil: { $cond: [{ $eq: ['$kind', 'webhook'] }, '$heldUntil', null] } } },
+      ]),
     );
     if (matchedCount === 0) return false;
     await repeatedWrite(this.#budgetMs, () =>
@@ -390,16 +407,26 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
   }
 
-  async #hold({ id }: Recipient, heldUntil: unknown): Promise<void> {
-    await repeatable(this.#budgetMs, () =>
-      this.#recipients.updateOne({ _id: id }, [{ $set: { heldUntil } }]),
-    );
+  /** Holds what is to be told of changes, where one was not taken: the receiver is away for all of them. False: none was. */
+  async #holdBack({ recipient, notifications }: Delivery, ms: number): Promise<boolean> {
+    if (notifications.every(({ actionId }) => actionId === null)) return false;
+    const until = inMs(wholeMs(ms));
+    const isWebhook = recipient.kind === 'webhook';
+    await this.#hold(recipient, turnOf(notifications), isWebhook ? until : { $max: ['$heldUntil', until] });
+    return true;
   }
 
-  async #record(recipient: Recipient, actions: readonly ChangedAction[]): Promise<number> {
+  /** @param turn whoever tells a webhook holds it: not one whose turn is over */
+  async #hold({ id, kind }: Recipient, turn: string, heldUntil: unknown): Promise<void> {
+    const held = kind === 'webhook' ? { _id: id, turn } : { _id: id };
+    await repeatable(this.#budgetMs, () => this.#recipients.updateOne(held, [{ $set: { heldUntil } }]));
+  }
+
+  /** @param since what was changed before is not told */
+  async #record(recipient: Recipient, actions: readonly ChangedAction[], since: Date): Promise<number> {
     const wanted = actions.flatMap(({ _id, ...action }) =>
       action.states.flatMap(({ updatedAt: at }, step) => {
-        if (!wants(recipient, action, step)) return [];
+        if (at < since || !wants(recipient, action, step)) return [];
         const event = step === 0 ? ('created' as const) : ('updated' as const);
         const actionId = _id.toString();
         return [{ id: `${recipient.id}.${actionId}.${step}`, actionId, event, step, at }];
@@ -519,23 +546,34 @@ export class MongoSubscriptionStore implements SubscriptionStore {
       ),
     );
     if (matchedCount === 0) return [];
-    const oldest = await repeatedRead(this.#budgetMs, () =>
-      this.#notifications
-        .find({ state: 'waiting', subscriptionId: webhook.id })
-        .sort({ at: 1, step: 1 })
-        .limit(TOLD_TOGETHER)
-        .toArray(),
-    );
+    const oldest = await this.#toTellTogether(webhook.id);
     await repeatable(this.#budgetMs, () =>
       this.#notifications.updateMany(
         { _id: { $in: oldest.map(({ _id }) => _id) }, state: 'waiting' },
         { $set: { turn } },
       ),
     );
-    if (oldest.length === 0) await this.#hold(webhook, null);
+    if (oldest.length === 0) await this.#hold(webhook, turn, null);
     return oldest.length === 0
       ? []
       : [{ recipient: webhook, notifications: oldest.map((one) => toNotification({ ...one, turn })) }];
+  }
+
+  /** The oldest there are; of what was tried in vain the same once more, so that who took it can know it again. */
+  async #toTellTogether(webhookId: string): Promise<readonly NotificationDocument[]> {
+    const oldest = (given: object): Promise<readonly NotificationDocument[]> =>
+      repeatedRead(this.#budgetMs, () =>
+        this.#notifications
+          .find({ state: 'waiting', subscriptionId: webhookId, ...given })
+          .sort({ at: 1, step: 1 })
+          .limit(TOLD_TOGETHER)
+          .toArray(),
+      );
+    const found = await oldest({});
+    const tries = found[0]?.tries ?? 0;
+    if (tries > 0) return oldest({ tries });
+    const tried = found.findIndex((one) => one.tries > 0);
+    return tried === -1 ? found : found.slice(0, tried);
   }
 
   /** Of whoever had the last turn alone. Returns how many it were. */
@@ -545,7 +583,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   ): Promise<number> {
     const of = new Map<string, string[]>();
     for (const one of notifications) {
-      const turn = turns.get(one) ?? '';
+      const turn = turnOf([one]);
       of.set(turn, [...(of.get(turn) ?? []), one.id]);
     }
     let written = 0;
@@ -571,7 +609,7 @@ function wants(
   step: number,
 ): boolean {
   const state = states[step];
-  if (state === undefined || state.updatedAt < recipient.createdAt) return false;
+  if (state === undefined) return false;
   if (recipient.kind === 'subscription') {
     const { changeTypes, expiresAt } = recipient;
     return changeTypes.includes(step === 0 ? 'created' : 'updated') && state.updatedAt <= expiresAt;
@@ -584,6 +622,11 @@ function wants(
 
 /** The turn in which a notification was taken. */
 const turns = new WeakMap<Notification, string>();
+
+/** The turn of a delivery: of all of its notifications the same. */
+function turnOf([first]: readonly Notification[]): string {
+  return (first && turns.get(first)) ?? '';
+}
 
 function recipientOf<R extends Recipient>(document: Stored<R>): R {
   const { _id, seenAt: _seenAt, endedAt: _endedAt, heldUntil: _heldUntil, turn: _turn, ...rest } = document;

@@ -383,6 +383,17 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     expect(JSON.stringify(all)).not.toContain('riposte_backlog_actions');
   });
 
+  it.each([
+    ['hpa', 'HorizontalPodAutoscaler', []],
+    ['keda', 'ScaledObject', ['advanced', 'horizontalPodAutoscalerConfig']],
+  ])('takes workers away after as long as it is told to: %s', async (mode, kind, at) => {
+    const all = await render({ autoscaling: { mode, scaleDownSeconds: 77 } });
+    expect(only(ofKind(all, kind)).spec).toHaveProperty(
+      [...at, 'behavior', 'scaleDown', 'stabilizationWindowSeconds'],
+      77,
+    );
+  });
+
   it('denies all traffic, then names each way that is open', async () => {
     const policies = ofKind(await render({}), 'NetworkPolicy');
     const deny = only(policies.filter(({ metadata }) => metadata.name.endsWith('-deny')));

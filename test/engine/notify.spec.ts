@@ -6,7 +6,14 @@ import type { VendorHttpOptions } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
 import { APP, TENANT_A, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { LOOPBACK, completedAction, notifierOf, subscriptionsOf } from '../support/notifier.js';
+import {
+  LOOPBACK,
+  completedAction,
+  notifierOf,
+  startedAction,
+  subscriptionsOf,
+} from '../support/notifier.js';
+import { profiled } from '../support/profile.js';
 import { localKey } from '../support/secrets.js';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 
@@ -45,8 +52,86 @@ async function subscribe(given: object = {}, manage = subscriptionsOf(database))
   return recipient;
 }
 
-const subscriptions = () =>
-  connection.getClient().db(connection.name).collection<{ _id: string }>('subscriptions');
+const db = () => connection.getClient().db(connection.name);
+const subscriptions = () => db().collection<{ _id: string }>('subscriptions');
+const HOUR_MS = 3_600_000;
+
+/** All that there is happened so long before. */
+async function longAgo(ms: number): Promise<void> {
+  const before = (field: string) => ({ $subtract: [field, ms] });
+  const state = { $mergeObjects: ['$$this', { updatedAt: before('$$this.updatedAt') }] };
+  await db()
+    .collection('actions')
+    .updateMany({}, [
+      {
+        $set: {
+          lastActionAt: before('$lastActionAt'),
+          states: { $map: { input: '$states', in: state } },
+        },
+      },
+    ]);
+  const times = ['createdAt', 'renewedAt', 'seenAt'].map((name) => [name, before(`$${name}`)] as const);
+  await subscriptions().updateMany({}, [{ $set: Object.fromEntries(times) }]);
+}
+
+/** As MongoDB does in time. */
+async function purgeDelivered(): Promise<void> {
+  await db().collection('notifications').deleteMany({ state: 'delivered' });
+}
+
+/** What a worker does that has just started, and looks far back. */
+async function passOfNewWorker(): Promise<void> {
+  const notifier = notifierOf(database);
+  await notifier.pass();
+  await notifier.pass();
+  await notifier.stop();
+}
+
+describe('what has been told', () => {
+  it('is not told again where nothing changes until its record is gone', async () => {
+    await subscribe();
+    const id = await completedAction(database);
+    await longAgo(3 * HOUR_MS);
+    await passOfNewWorker();
+    expect(receiver.changesOf(id)).toEqual(['created', 'updated', 'updated']);
+    await purgeDelivered();
+    await passOfNewWorker();
+    expect(receiver.taken).toHaveLength(3);
+  });
+
+  it('is not told again with the end of an action that took longer than its record stays', async () => {
+    await subscribe();
+    const { id, lease } = await startedAction(database);
+    await longAgo(3 * HOUR_MS);
+    await passOfNewWorker();
+    expect(receiver.changesOf(id)).toEqual(['created', 'updated']);
+    await purgeDelivered();
+    await database.actions.complete(lease, null);
+    await passOfNewWorker();
+    expect(receiver.changesOf(id)).toEqual(['created', 'updated', 'updated']);
+  });
+});
+
+describe('changes of one moment', () => {
+  it('are all found where there are more than are read at once, along the index', async () => {
+    await subscribe({ changeTypes: ['created'] });
+    await completedAction(database);
+    const actions = db().collection<{ _id: mongoose.mongo.UUID }>('actions');
+    const { _id, ...action } = (await actions.findOne()) ?? {};
+    const others = Array.from({ length: 1000 }, () => ({ ...action, _id: new mongoose.mongo.UUID() }));
+    await actions.insertMany(others);
+    const [standing] = await database.subscriptions.standing();
+    if (standing === undefined) throw new Error('none stands');
+    const reads = await profiled(db(), async () => {
+      expect(await database.subscriptions.collect(standing, false)).toBe(1001);
+    });
+    expect(reads).toHaveLength(3);
+    for (const { stages, keysExamined } of reads) {
+      expect(stages.map(({ stage }) => stage)).not.toContain('SORT');
+      expect(keysExamined).toBeLessThan(1100);
+    }
+  });
+});
 
 describe('a subscriber whose time comes to an end', () => {
   const told = (): readonly (string | undefined)[] =>
@@ -63,6 +148,9 @@ describe('a subscriber whose time comes to an end', () => {
     await notifier.pass();
     await notifier.pass();
     expect(told()).toEqual(['reauthorizationRequired']);
+    const record = await db().collection('notifications').findOne({ event: 'reauthorizationRequired' });
+    // Longer than the last day of a subscription, in which it is told of its end.
+    expect(record?.['purgeAt']).toSatisfy((at: Date) => at > inMs(24 * HOUR_MS));
     await subscriptionsOf(database).renew(SUBSCRIBER, _id, inMs(120_000));
     await notifier.pass();
     expect(told()).toHaveLength(1);
@@ -94,6 +182,23 @@ describe('a receiver that says when to come back', () => {
   });
 });
 
+describe('a backlog that is older than it may be tried', () => {
+  it('is given up no faster than its receiver wants to be asked', async () => {
+    await subscribe();
+    const id = await completedAction(database);
+    receiver.beBusy(2);
+    const notifier = notifierOf(database, { giveUpAfterMs: 0 });
+    await notifier.pass();
+    await eventually(async () => {
+      await notifier.pass();
+      return receiver.taken.length === 2;
+    });
+    expect(receiver.changesOf(id)).toEqual(['updated', 'updated']);
+    expect(await database.subscriptions.deadLetters(TENANT_A)).toMatchObject([{ event: 'created' }]);
+    expect(receiver.early).toBe(0);
+  });
+});
+
 describe('a receiver that takes its time', () => {
   it('keeps no other subscriber waiting', async () => {
     const slow = await NotificationReceiver.start();
@@ -102,7 +207,8 @@ describe('a receiver that takes its time', () => {
     const notifier = notifierOf(database);
     notifier.start();
     try {
-      await completedAction(database);
+      // More than a worker delivers at the same time.
+      for (let count = 0; count < 25; count += 1) await completedAction(database);
       await eventually(() => (slow.held?.length ?? 0) > 0);
       await subscribe();
       const id = await completedAction(database);
@@ -148,6 +254,25 @@ describe('a name that stands for another address when it is called', () => {
       return outside.changesOf(id).length === 1;
     });
     expect(receiver.came).toEqual([]);
+  });
+});
+
+describe('a name that stands for an address of the inside', () => {
+  it('is refused without a word of what it stands for', async () => {
+    const network: typeof LOOPBACK = {
+      ...LOOPBACK,
+      resolve: (_name, _options, callback) => callback(null, [{ address: '10.11.12.13', family: 4 }]),
+    };
+    const made = subscribe(
+      { notificationUrl: 'https://db.internal/' },
+      subscriptionsOf(database, { network }),
+    );
+    await expect(made).rejects.toMatchObject({
+      message:
+        'Subscription validation request failed: notificationUrl may not be called (notifications.network).',
+      // For who operates it.
+      cause: { message: expect.stringContaining('10.11.12.13') as string },
+    });
   });
 });
 

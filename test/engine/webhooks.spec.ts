@@ -186,6 +186,53 @@ describe('a webhook whose receiver is gone', () => {
   });
 });
 
+describe('a webhook that is being told', () => {
+  const take = async (leaseMs: number) => {
+    const { subscriptions } = database;
+    for (const standing of await subscriptions.standing()) await subscriptions.collect(standing, true);
+    const [delivery] = await subscriptions.take(20, leaseMs, () => 5);
+    return delivery;
+  };
+
+  it('is told nothing else meanwhile, a dead letter that is replayed included', async () => {
+    await set(EMAIL);
+    await completedAction(database);
+    const first = await eventually(() => take(30_000));
+    await database.subscriptions.bury(first, 0, 'gone');
+    const second = await completedAction(database);
+    const delivery = await eventually(() => take(30_000));
+    const letter = first.notifications[0]?.id ?? '';
+    expect(await database.subscriptions.replay(TENANT_A, letter)).toBe(true);
+    expect(await take(30_000)).toBeUndefined();
+    await database.subscriptions.delivered(delivery, 0);
+    expect(delivery.notifications).toMatchObject([{ actionId: second }]);
+    expect(await take(30_000)).toMatchObject({ notifications: [{ id: letter }] });
+  });
+
+  it('is freed by nobody whose turn is over', async () => {
+    await set(EMAIL);
+    await completedAction(database);
+    const late = await eventually(() => take(1));
+    await eventually(() => take(30_000));
+    await database.subscriptions.delivered(late, 0);
+    await database.subscriptions.postpone(late, 0, 'late');
+    expect(await take(30_000)).toBeUndefined();
+  });
+
+  it('is told the same again after a try in vain, whatever changes meanwhile', async () => {
+    await set(EMAIL);
+    const first = await completedAction(database);
+    const tried = await eventually(() => take(30_000));
+    await database.subscriptions.postpone(tried, 0, 'An answer was lost.');
+    const second = await completedAction(database);
+    const again = await eventually(() => take(30_000));
+    expect(again.notifications.map(({ actionId }) => actionId)).toEqual([first]);
+    await database.subscriptions.delivered(again, 0);
+    const next = await eventually(() => take(30_000));
+    expect(next.notifications.map(({ actionId }) => actionId)).toEqual([second]);
+  });
+});
+
 describe('a webhook that is set up', () => {
   it('is not recorded where its address does not take a first message', async () => {
     const wish = {

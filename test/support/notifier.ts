@@ -93,7 +93,8 @@ export async function failedAction(
   return id;
 }
 
-async function startedAction(database: Database, overrides: Partial<NewAction>) {
+/** Records an action and starts it. */
+export async function startedAction(database: Database, overrides: Partial<NewAction> = {}) {
   const { id } = await database.actions.create(newAction(overrides));
   const claim = await claimOf(database.actions.claim(id, 'worker', 30_000, '1.0.0'));
   if (claim === null) throw new Error('not claimed');
