@@ -8,7 +8,7 @@ export const resolution = { resolve: { conditions }, ssr: { resolve: { condition
 const shared = {
   pool: 'forks',
   // More than the cores there are on a small machine: most of a file's time is waiting.
-  maxWorkers: 6,
+  maxWorkers: 5,
   // Its files share a process and what it has loaded, which is half of what they cost.
   isolate: false,
   testTimeout: 60_000,

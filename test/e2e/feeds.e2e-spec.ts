@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,8 +6,6 @@ import { MongoServer, findMongod } from '#embedded-servers';
 import type { Client, NativeAction } from '../support/client.js';
 import { TENANT_A, TENANT_B } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { API_COMMAND } from '../deploy/start-commands.js';
-import { ProductProcess } from '../support/product-process.js';
 import { Stack } from '../support/stack.js';
 
 /** Firewalls that fetch what is blocked, from the product as it runs. */
@@ -398,41 +396,5 @@ describe('without workers', () => {
     const before = await fetchList();
     await Promise.all(stack.workers.map((worker) => worker.end()));
     expect((await fetchList()).text).toBe(before.text);
-  });
-});
-
-describe('a feed that would not be safe', () => {
-  const refusedStart = async (providers: string, env: Record<string, string> = ENV): Promise<string> => {
-    const file = path.join(dir, 'wrong.yaml');
-    await writeFile(file, `providers:\n${providers}`);
-    const api = new ProductProcess(API_COMMAND, { ...stack.env, ...env, RIPOSTE_CONFIG: file });
-    await eventually(() => !api.running, 50_000);
-    return api.output;
-  };
-
-  it.each([
-    [
-      'serves every tenant with one password',
-      `  - { id: feed, plugin: feed, secrets: { feedPassword: 'env:FEED_A' } }`,
-      /providers \(feed\)\.tenants has to name one tenant/,
-    ],
-    [
-      'has a short password',
-      `  - { id: feed, plugin: feed, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:SHORT' } }`,
-      /providers \(feed\)\.secrets\.feedPassword is shorter than 16 characters/,
-    ],
-    [
-      'has the password of another feed of the tenant',
-      `  - { id: feed, plugin: feed, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:FEED_A' } }
-  - { id: other, plugin: feed, subProvider: x, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:FEED_A' } }`,
-      /providers \(other\)\.secrets\.feedPassword is the password of \\"feed\\", too/,
-    ],
-    [
-      'has a password that is not there',
-      `  - { id: feed, plugin: feed, tenants: ['${TENANT_A}'], secrets: { feedPassword: 'env:NOT_THERE' } }`,
-      /secrets\.feedPassword: the variable NOT_THERE is not set/,
-    ],
-  ])('%s: the API does not start, and says why', async (_what, providers, message) => {
-    expect(await refusedStart(providers, { ...ENV, SHORT: 'short' })).toMatch(message);
   });
 });

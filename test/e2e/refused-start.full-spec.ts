@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
+import { TENANT_A } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { ProductProcess } from '../support/product-process.js';
 import { SECRETS_KEY } from '../support/secrets.js';
@@ -71,6 +72,8 @@ async function startOf(
     RIPOSTE_CONFIG: file,
     TMPDIR: temporary,
     WRONG_HANDS: 'hunter2',
+    FEED_PASSWORD: 'password-of-the-first-tenant',
+    SHORT: 'short',
   });
   try {
     await eventually(() => expect(started.running).toBe(false), 50_000);
@@ -136,6 +139,42 @@ describe('a start is refused, naming file and key', () => {
       const end = await startOf(command, config);
       expect(end.said).toMatch(message);
       expect(end).toMatchObject({ code: 78, left: [] });
+    },
+    60_000,
+  );
+});
+
+describe('the API does not start with a feed that would not be safe', () => {
+  const tenants = `tenants: ['${TENANT_A}']`;
+  it.each<[string, string, RegExp]>([
+    [
+      'for it serves every tenant with one password',
+      "providers: [{ id: feed, plugin: feed, secrets: { feedPassword: 'env:FEED_PASSWORD' } }]",
+      /providers \(feed\)\.tenants has to name one tenant/,
+    ],
+    [
+      'for its password is short',
+      `providers: [{ id: feed, plugin: feed, ${tenants}, secrets: { feedPassword: 'env:SHORT' } }]`,
+      /providers \(feed\)\.secrets\.feedPassword is shorter than 16 characters/,
+    ],
+    [
+      'for it has the password of another feed of the tenant',
+      `providers:
+  - { id: feed, plugin: feed, ${tenants}, secrets: { feedPassword: 'env:FEED_PASSWORD' } }
+  - { id: other, plugin: feed, subProvider: x, ${tenants}, secrets: { feedPassword: 'env:FEED_PASSWORD' } }`,
+      /providers \(other\)\.secrets\.feedPassword is the password of "feed", too/,
+    ],
+    [
+      'for its password is not there',
+      `providers: [{ id: feed, plugin: feed, ${tenants}, secrets: { feedPassword: 'env:NOT_THERE' } }]`,
+      /secrets\.feedPassword: the variable NOT_THERE is not set/,
+    ],
+  ])(
+    '%s',
+    async (_what, config, message) => {
+      const end = await startOf(API_COMMAND, config);
+      expect(end.said).toMatch(message);
+      expect(end.code).toBe(78);
     },
     60_000,
   );
