@@ -13,7 +13,7 @@ import {
 } from '#audit';
 import type { Database } from '#persistence';
 import { CommandError, EXIT } from './api-client.js';
-import { recordCommand } from './audit-events.js';
+import { doneOnRecord } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 import { linesOf } from './lines.js';
@@ -39,15 +39,15 @@ function exportCommand(): Command {
           ...(installation === true ? [INSTALLATION] : []),
         ];
         const wanted = chains.length === 0 ? null : chains;
-        await recordCommand(
+        await doneOnRecord(
           database,
-          ...(wanted ?? [INSTALLATION]).map((chain) => ({
+          (wanted ?? [INSTALLATION]).map((chain) => ({
             chain,
-            kind: 'audit.exported' as const,
+            kind: 'audit.exported',
             details: wanted === null ? { all: true } : {},
           })),
+          () => pipeline(Readable.from(exportLines(database.audit, wanted)), process.stdout, { end: false }),
         );
-        await pipeline(Readable.from(exportLines(database.audit, wanted)), process.stdout, { end: false });
       });
     });
 }
