@@ -377,6 +377,20 @@ describe('in MongoDB', () => {
     ]);
   });
 
+  it('each user is told of as soon as it is there, though the next one cannot be made', async () => {
+    const database = await connectDatabase(rootUri('of-users'), { appName: 'riposte-test' });
+    onTestFinished(() => database.close());
+    const told: string[] = [];
+    const passwordOf = (name: string): string => {
+      if (told.length === 2) throw new Error('no more');
+      return `${name}-password`;
+    };
+    await expect(database.users.setUp(passwordOf, false, ({ name }) => told.push(name))).rejects.toThrow();
+    const { users } = await root.db('of-users').command({ usersInfo: 1 });
+    expect((users as { user: string }[]).map(({ user }) => user).toSorted()).toEqual(told.toSorted());
+    expect(told).toHaveLength(2);
+  });
+
   it('a user of the database who is no administrator of it cannot set anything up', async () => {
     const { code, stderr } = await run(uris['riposte-operator'], 'setup', 'users');
     expect({ code, stderr }).toMatchObject({
