@@ -277,6 +277,24 @@ describe('API and worker, each as a user of its own, by TLS', () => {
     expect(output).not.toContain(PASSWORD);
     for (const uri of Object.values(uris)) expect(output).not.toContain(new URL(uri).password);
   });
+
+  it('are told apart by the doctor from users who may not write', async () => {
+    const as = new Redis(redis.port, ROOT);
+    await as.acl('SETUSER', 'reader', 'on', `>${PASSWORD}`, '~*', '+@all', '-@write');
+    as.disconnect();
+    const env = {
+      ...stack.env,
+      MONGODB_URI: uris['riposte-retention'],
+      REDIS_URL: redisByTls.url('reader'),
+    };
+    const { stdout } = await riposte(env, 'doctor', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: { level: string; code: string }[] };
+    const found = findings.filter(({ code }) => code.endsWith('.write'));
+    expect(found).toMatchObject([
+      { code: 'mongodb.write', level: 'warning' },
+      { code: 'redis.write', level: 'problem' },
+    ]);
+  });
 });
 
 describe('in MongoDB', () => {
