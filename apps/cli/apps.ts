@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ROLES, type Application } from '#domain';
 import type { Database } from '#persistence';
-import { chainOfApplication, recordCommand } from './audit-events.js';
+import { chainOfApplication, doneOnRecord, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 import { collectRoles } from './roles.js';
@@ -48,13 +48,15 @@ function addCommand(): Command {
       const { secret, kept } = await newClientSecret();
       const application = { appId, tenantId: options.tenant, name: options.name, roles: options.role };
       await withDatabase(process.env, async (database) => {
-        await recordCommand(database, {
+        const doing: Doing = {
           chain: options.tenant,
           kind: 'application.added',
           about: { appId },
           details: { name: options.name, roles: options.role, secretId: kept.id },
-        });
-        await database.applications.add(application, { ...kept, expiresInMs: options.expires ?? null });
+        };
+        await doneOnRecord(database, [doing], () =>
+          database.applications.add(application, { ...kept, expiresInMs: options.expires ?? null }),
+        );
       });
       print(
         options,
@@ -156,8 +158,9 @@ function changed<T>(
 ): Promise<T> {
   return withDatabase(process.env, async (database) => {
     const chain = await chainOfApplication(database, appId);
-    await recordCommand(database, { chain, kind, about: { appId }, details });
-    return change(database.applications);
+    return doneOnRecord(database, [{ chain, kind, about: { appId }, details }], () =>
+      change(database.applications),
+    );
   });
 }
 

@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import path from 'node:path';
 import { AuditSpool, INSTALLATION, type AuditActor, type NewAuditEvent } from '#audit';
+import { RiposteError, type ErrorCode } from '#domain';
 import type { Database } from '#persistence';
 
 /** Whoever runs a command on the installation's own machine, as that machine knows them. */
@@ -8,13 +9,65 @@ function commandActor(): AuditActor {
   return { appId: null, user: `${userName()}@${hostname()}`, address: null };
 }
 
-/** Records, before it is done, what a command does to the database. @throws OperationalError: then it must not be done */
-export function recordCommand(
-  { audit }: Database,
-  ...events: readonly Omit<NewAuditEvent, 'by'>[]
-): Promise<void> {
+/** What a command does, without who runs it. */
+export type Doing = Omit<NewAuditEvent, 'by'>;
+
+/**
+ * Records what a command does to the database, then does it. Where that fails, or comes to nothing, a second entry for
+ * each says so: `details.failed` has the error's code.
+ *
+ * @param refusal the code of a result that says that nothing was done; null for any other. By default none was found
+ *   where it is false, null or `unknown`, and it may not be where it is `full`
+ * @throws OperationalError when it could not be recorded, and was not done; else what `work` throws
+ */
+export async function doneOnRecord<T>(
+  database: Database,
+  events: readonly Doing[],
+  work: () => Promise<T>,
+  refusal: (result: T) => ErrorCode | null = refusalOf,
+): Promise<T> {
+  await recordDoing(database, events);
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await recordFailure(database, events, error);
+    throw error;
+  }
+  const failed = refusal(result);
+  if (failed !== null) await recordThatItFailed(database, events, failed);
+  return result;
+}
+
+function refusalOf(result: unknown): ErrorCode | null {
+  if (result === false || result === null || result === 'unknown') return 'itemNotFound';
+  return result === 'full' ? 'notAllowed' : null;
+}
+
+/**
+ * Records, before it is done, what a command does: where it is known only in the middle of it. Elsewhere
+ * {@link doneOnRecord}. @throws OperationalError: then it must not be done
+ */
+export function recordDoing({ audit }: Database, events: readonly Doing[]): Promise<void> {
   const by = commandActor();
   return audit.record(events.map((event) => ({ ...event, by })));
+}
+
+/** Records once more what was recorded, with why it then was not done. Where it cannot be, stderr says so. */
+export function recordFailure(database: Database, events: readonly Doing[], error: unknown): Promise<void> {
+  const failed = error instanceof RiposteError ? error.code : 'generalException';
+  return recordThatItFailed(database, events, failed);
+}
+
+async function recordThatItFailed(
+  database: Database,
+  events: readonly Doing[],
+  failed: ErrorCode,
+): Promise<void> {
+  const doings = events.map((event) => ({ ...event, details: { ...event.details, failed } }));
+  await recordDoing(database, doings).catch(() =>
+    process.stderr.write('The audit record says that it was done: that it failed could not be recorded.\n'),
+  );
 }
 
 /**

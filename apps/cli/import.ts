@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import type { CheckedBackup, Database, ExactDocument, OpenActions } from '#persistence';
-import { recordCommand } from './audit-events.js';
+import { doneOnRecord, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { linesOf } from './lines.js';
 
@@ -10,6 +10,13 @@ interface ImportOptions {
   readonly open: OpenActions;
   readonly archive?: true;
   readonly skipExisting?: true;
+}
+
+/** Actions of a file, by what became of them. */
+interface Imported {
+  readonly inserted: number;
+  readonly skipped: number;
+  readonly conflicts: number;
 }
 
 const GROUP = 200;
@@ -65,28 +72,14 @@ async function importFile(
   database: Database,
   options: ImportOptions,
 ): Promise<void> {
-  const { recordsOf } = await import('#persistence');
-  const { backup } = database;
-  await recordCommand(database, {
+  const doing: Doing = {
     chain: checked.tenant,
     kind: 'actions.imported',
     details: { open: options.open, archive: options.archive === true },
-  });
-  const restore = { open: options.open, exportedAt: checked.header?.exportedAt ?? null };
-  const total = { inserted: 0, skipped: 0, conflicts: 0 };
-  for await (const group of inGroups(recordsOf(linesOf(file), checked))) {
-    const { inserted, skipped, conflicts } = await backup.restore(group, restore);
-    for (const id of conflicts.slice(0, Math.max(0, NAMED_CONFLICTS - total.conflicts)))
-      process.stderr.write(
-        `Conflict: ${id} is there already with something else in it; it was left alone.\n`,
-      );
-    total.inserted += inserted;
-    total.skipped += skipped;
-    total.conflicts += conflicts.length;
-  }
-  // What they tell happened at times that the audit record is past.
-  if (total.inserted > 0) await database.audit.lookAgain(checked.tenant);
-  const { inserted, skipped, conflicts } = total;
+  };
+  const { inserted, skipped, conflicts } = await doneOnRecord(database, [doing], () =>
+    restoreFile(file, checked, database, options),
+  );
   process.stderr.write(
     `Tenant ${checked.tenant}: ${inserted} imported, ${skipped} there already, ${conflicts} in conflict.\n`,
   );
@@ -100,6 +93,33 @@ async function importFile(
     );
   }
   if (conflicts > 0 && options.skipExisting !== true) process.exitCode = 1;
+}
+
+async function restoreFile(
+  file: FileHandle,
+  checked: CheckedBackup,
+  { backup, audit }: Database,
+  options: ImportOptions,
+): Promise<Imported> {
+  const { recordsOf } = await import('#persistence');
+  const restore = { open: options.open, exportedAt: checked.header?.exportedAt ?? null };
+  const total = { inserted: 0, skipped: 0, conflicts: 0 };
+  try {
+    for await (const group of inGroups(recordsOf(linesOf(file), checked))) {
+      const { inserted, skipped, conflicts } = await backup.restore(group, restore);
+      for (const id of conflicts.slice(0, Math.max(0, NAMED_CONFLICTS - total.conflicts)))
+        process.stderr.write(
+          `Conflict: ${id} is there already with something else in it; it was left alone.\n`,
+        );
+      total.inserted += inserted;
+      total.skipped += skipped;
+      total.conflicts += conflicts.length;
+    }
+  } finally {
+    // What they tell happened at times that the audit record is past; also where an import before this one was cut off.
+    await audit.lookAgain(checked.tenant);
+  }
+  return total;
 }
 
 async function* inGroups(records: AsyncIterable<ExactDocument>): AsyncGenerator<readonly ExactDocument[]> {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import type { IssuerKeyReport } from '#persistence';
 import { INSTALLATION } from '#audit';
-import { recordCommand } from './audit-events.js';
+import { doneOnRecord, recordDoing, recordFailure, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 
 /**
@@ -39,17 +39,23 @@ function rotateCommand(): Command {
       const { replaceSigningKey } = await import('#auth');
       const { before, next } = await withDatabase(process.env, async (database) => {
         const { issuerKeys } = database;
+        const recorded: Doing[] = [];
         const replaced = await replaceSigningKey(dataDir, async (old, fresh) => {
-          await recordCommand(database, {
+          const doing: Doing = {
             chain: INSTALLATION,
             kind: 'issuer.keyRotated',
             about: { before: old.kid, next: fresh.kid },
             details: { revokeOld: revokeOld === true },
-          });
+          };
+          await recordDoing(database, [doing]);
+          recorded.push(doing);
           // Whatever fails in between, no API process refuses the key that signs, unless it is to be refused.
           await issuerKeys.publish(old);
           await issuerKeys.publish(fresh);
           if (revokeOld === true) await issuerKeys.revoke(old.kid);
+        }).catch(async (error: unknown) => {
+          await recordFailure(database, recorded, error);
+          throw error;
         });
         if (revokeOld !== true) await issuerKeys.retire(replaced.before.kid);
         return replaced;
@@ -73,8 +79,8 @@ function revokeCommand(): Command {
     .action(async (kid: string) => {
       const revoked = await withDatabase(process.env, async (database) => {
         const about = { kid: kid.slice(0, 64) };
-        await recordCommand(database, { chain: INSTALLATION, kind: 'issuer.keyRevoked', about });
-        return database.issuerKeys.revoke(kid);
+        const doing: Doing = { chain: INSTALLATION, kind: 'issuer.keyRevoked', about };
+        return doneOnRecord(database, [doing], () => database.issuerKeys.revoke(kid));
       });
       if (!revoked) throw new RefusedError(`There is no key ${kid}; nothing was changed. See: issuer keys`);
       process.stderr.write(`Revoked key ${kid}: its tokens end within 70 s.\n`);

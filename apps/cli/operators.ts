@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENANT_ROLES, UserError, type OperatorAccount, type TenantRole } from '#domain';
 import type { AuditKind } from '#audit';
 import type { OperatorStore } from '#persistence';
-import { chainsOfOperator, recordCommand } from './audit-events.js';
+import { chainsOfOperator, doneOnRecord, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
 import { guid } from './guid.js';
 
@@ -219,13 +219,18 @@ async function make({
   const { hashOfPassword } = await import('#auth');
   const passwordHash = await hashOfPassword(password);
   const made = await withDatabase(process.env, async (database) => {
-    await recordCommand(database, {
+    const doing: Doing = {
       chain: account.grant.tenantId,
       kind: 'operator.added',
       about: { operator: account.name },
       details: { role: account.grant.role, operates: account.operates },
-    });
-    return database.operators.add({ ...account, passwordHash });
+    };
+    return doneOnRecord(
+      database,
+      [doing],
+      () => database.operators.add({ ...account, passwordHash }),
+      (isMade) => (isMade ? null : 'notAllowed'),
+    );
   });
   if (!made)
     throw new RefusedError(
@@ -257,16 +262,12 @@ function recorded<T>(
       ...(await chainsOfOperator(database, name)),
       ...(typeof tenant === 'string' ? [tenant] : []),
     ];
-    await recordCommand(
+    const about = { operator: name.toLowerCase().slice(0, 64) };
+    return doneOnRecord(
       database,
-      ...[...new Set(chains)].map((chain) => ({
-        chain,
-        kind,
-        about: { operator: name.toLowerCase().slice(0, 64) },
-        details,
-      })),
+      [...new Set(chains)].map((chain) => ({ chain, kind, about, details })),
+      () => change(database.operators),
     );
-    return change(database.operators);
   });
 }
 

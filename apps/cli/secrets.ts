@@ -4,7 +4,7 @@ import type { Rotation, RotateSecrets, SecretsReport } from '#engine';
 import type { SecretKeys } from '#domain';
 import type { Database } from '#persistence';
 import { INSTALLATION } from '#audit';
-import { recordCommand } from './audit-events.js';
+import { doneOnRecord, type Doing } from './audit-events.js';
 import { withDatabase } from './database.js';
 
 /** `riposte secrets`: the keys that stored secrets are sealed with. */
@@ -63,15 +63,17 @@ function rotateCommand(): Command {
     .option('--json', 'print JSON')
     .action(async ({ lost, json }: { lost?: true; json?: true }) => {
       await withSecrets(async (secrets, keys, database) => {
-        await recordCommand(database, {
+        const doing: Doing = {
           chain: INSTALLATION,
           kind: 'secrets.rotated',
           about: { key: keys.current },
           details: { lost: lost === true },
-        });
-        const rotation = await secrets.rotate(lost === true, (looked) => {
-          if (process.stderr.isTTY) process.stderr.write(`\r${looked} actions looked at`);
-        });
+        };
+        const rotation = await doneOnRecord(database, [doing], () =>
+          secrets.rotate(lost === true, (looked) => {
+            if (process.stderr.isTTY) process.stderr.write(`\r${looked} actions looked at`);
+          }),
+        );
         if (process.stderr.isTTY) process.stderr.write('\n');
         tell(rotation, keys, json === true);
       });

@@ -45,29 +45,28 @@ function usersCommand(): Command {
           passwords.set(name, password);
           return password;
         };
-        const made = (await users.setUp(passwordOf, newPasswords === true)).map(({ name, role }) => ({
-          user: name,
-          role,
-          password: passwords.get(name) ?? null,
-        }));
-        process.stdout.write(
-          json === true
-            ? `${JSON.stringify({ database: users.databaseName, users: made })}\n`
-            : described(users.databaseName, made),
-        );
+        const made: MadeUser[] = [];
+        const tell = ({ name, role }: { readonly name: string; readonly role: string }): void => {
+          const user = { user: name, role, password: passwords.get(name) ?? null };
+          made.push(user);
+          // At once: nobody could find out its password any more if the next one fails.
+          if (json !== true) process.stdout.write(described(user));
+        };
+        try {
+          await users.setUp(passwordOf, newPasswords === true, tell);
+        } finally {
+          if (json === true && made.length > 0)
+            process.stdout.write(`${JSON.stringify({ database: users.databaseName, users: made })}\n`);
+        }
+        if (json !== true) process.stdout.write(addressOf(users.databaseName));
       });
     });
 }
 
-function described(database: string, made: readonly MadeUser[]): string {
-  const lines = made.map(
-    ({ user, role, password }) =>
-      `${user.padEnd(18)}  ${role.padEnd(16)}  ${password ?? '(its password stays; see --new-passwords)'}`,
-  );
-  return [
-    ...lines,
-    '',
-    `MONGODB_URI=mongodb://USER:PASSWORD@HOST/${database}?authSource=${database}&…`,
-    '',
-  ].join('\n');
+function described({ user, role, password }: MadeUser): string {
+  return `${user.padEnd(18)}  ${role.padEnd(16)}  ${password ?? '(its password stays; see --new-passwords)'}\n`;
+}
+
+function addressOf(database: string): string {
+  return `\nMONGODB_URI=mongodb://USER:PASSWORD@HOST/${database}?authSource=${database}&…\n`;
 }

@@ -112,6 +112,16 @@ function hasChanged({ upTo, changedAt, isResolved }: AuditProgress, lately: Date
   return isResolved || upTo === null || changedAt > upTo || changedAt >= lately;
 }
 
+function inOrder(events: readonly AuditEvent[]): readonly AuditEvent[] {
+  return events.toSorted((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0));
+}
+
+/** Two changes of status may be stamped the same: only the last one says that there is no more to come. */
+function thatEnded(changed: readonly ChangedAt[], actions: readonly AuditedAction[]): readonly ChangedAt[] {
+  const ended = new Set(actions.filter(({ completedAt }) => completedAt !== null).map(({ id }) => id));
+  return changed.filter(({ id }) => ended.has(id));
+}
+
 interface Known {
   head: ChainHead;
   /** Number and time of the last checkpoint. */
@@ -230,8 +240,9 @@ export class AuditChainer {
         const page: readonly ChangedAt[] = await chains.changed(by, tenantId, since, after, GROUP);
         const fresh = page.filter(({ id, at }) => this.#seen.get(`${by} ${id}`) !== at.getTime());
         if (fresh.length > 0) {
-          appended += await this.#append(tenantId, await this.#eventsOf(fresh));
-          this.#remember(by, fresh, startedAt);
+          const actions = await chains.actions(fresh.map(({ id }) => id));
+          appended += await this.#append(tenantId, inOrder(actions.flatMap(eventsOf)));
+          this.#remember(by, by === 'lastActionAt' ? thatEnded(fresh, actions) : fresh, startedAt);
         }
         after = page.length === GROUP ? (page.at(-1) ?? null) : null;
         const last = page.at(-1)?.at;
@@ -247,13 +258,6 @@ export class AuditChainer {
   #remember(by: ChangeTime, changed: readonly ChangedAt[], now: Date): void {
     for (const { id, at } of changed)
       if (at.getTime() > now.getTime() - REMEMBERED_MS) this.#seen.set(`${by} ${id}`, at.getTime());
-  }
-
-  async #eventsOf(changed: readonly ChangedAt[]): Promise<readonly AuditEvent[]> {
-    const actions = await this.#options.chains.actions(changed.map(({ id }) => id));
-    return actions
-      .flatMap(eventsOf)
-      .toSorted((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0));
   }
 
   /** @returns how many of them were not there yet */
@@ -320,8 +324,9 @@ export class AuditChainer {
       return;
     }
     this.#failures += 1;
-    // What is known of the chains may be wrong after a write of which nobody knows.
+    // What is known of the chains may be wrong after a write of which nobody knows. The next pass looks at all of them.
     this.#known.clear();
+    this.#passes = 0;
     if (this.#failures === 1) this.#options.log.warn({ err: error }, 'the audit record waits');
   }
 }

@@ -9,7 +9,8 @@ export class HeadsFile {
   async append(checkpoint: Checkpoint): Promise<void> {
     const handle = await open(this.file, 'a', 0o600);
     try {
-      await handle.writeFile(`${JSON.stringify(checkpoint)}\n`);
+      // Whoever was cut off in its line has not cut this one off, too: an empty line between is nothing.
+      await handle.writeFile(`\n${JSON.stringify(checkpoint)}\n`);
       await handle.datasync();
     } finally {
       await handle.close();

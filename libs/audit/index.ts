@@ -25,5 +25,5 @@ export {
 export { exportLines, type AuditReader } from './export-lines.js';
 export { HeadsFile } from './heads-file.js';
 export type { AuditRecorder, NewAuditEvent, RecordedEvent } from './recorder.js';
-export { AuditSpool } from './spool.js';
+export { AuditSpool, type Drained } from './spool.js';
 export { AuditFormatError, verifyAudit, type AuditVerdict, type BrokenLink } from './verify.js';

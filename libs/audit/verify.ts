@@ -24,16 +24,21 @@ export interface AuditVerdict {
   readonly chains: readonly ChainVerdict[];
   /** In the order they were found, one for each chain that is broken; the first is the first. */
   readonly broken: readonly BrokenLink[];
+  /** Lines of the heads that hold none, as a crash leaves one: they were passed over. */
+  readonly brokenHeads: number;
 }
 
 export interface VerifyOptions {
   /** Public keys in PEM that are known from elsewhere. None: the export's own, which prove nothing about who signed. */
   readonly keys?: readonly string[];
-  /** Checkpoints kept apart, as lines of a heads file: what was cut off together with its checkpoints shows by them. */
+  /**
+   * Checkpoints kept apart, as lines of a heads file: what was cut off together with its checkpoints shows by them. Where
+   * they are given there has to be one at least; empty lines count for nothing.
+   */
   readonly heads?: readonly string[];
 }
 
-/** It is no export of the audit record, or the keys or heads are none. The message names the line. */
+/** It is no export of the audit record, or the keys are none, or the heads have none. The message says where. */
 export class AuditFormatError extends Error {}
 
 /**
@@ -45,11 +50,11 @@ export class AuditFormatError extends Error {}
  */
 export async function verifyAudit(
   lines: AsyncIterable<string> | Iterable<string>,
-  { keys = [], heads = [] }: VerifyOptions = {},
+  { keys = [], heads }: VerifyOptions = {},
 ): Promise<AuditVerdict> {
   const trusted = keys.map(trustedKey);
   const known = new Map(trusted.map((key) => [key.keyId, key]));
-  const kept = headsOf(heads);
+  const { kept, broken: brokenHeads } = heads === undefined ? NO_HEADS : headsOf(heads);
   const chains = new Map<string, ChainReading>();
   const broken: BrokenLink[] = [];
   let last: string | null = null;
@@ -59,7 +64,7 @@ export async function verifyAudit(
   const chainOf = (name: string): ChainReading => {
     const there = chains.get(name);
     if (there !== undefined) return there;
-    const made = new ChainReading(name, known, kept.get(name) ?? [], (link) => broken.push(link));
+    const made = new ChainReading(name, known, kept.get(name) ?? new Map(), (link) => broken.push(link));
     chains.set(name, made);
     return made;
   };
@@ -91,8 +96,17 @@ export async function verifyAudit(
   if (number === 0) throw new AuditFormatError('it is empty');
   if (!ended) chainOf(last ?? '').cutShort();
   for (const name of kept.keys()) if (isOfAll || chains.has(name)) chainOf(name).compareRest();
-  return { chains: [...chains.values()].map((one) => one.verdict), broken };
+  return { chains: [...chains.values()].map((one) => one.verdict), broken, brokenHeads };
 }
+
+/** By the number of the entry that each counts last. */
+type HeadsOfChain = ReadonlyMap<number, readonly Checkpoint[]>;
+
+interface Heads {
+  readonly kept: ReadonlyMap<string, HeadsOfChain>;
+  readonly broken: number;
+}
+const NO_HEADS: Heads = { kept: new Map(), broken: 0 };
 
 /** A chain as it is read, until something is wrong. */
 class ChainReading {
@@ -100,12 +114,12 @@ class ChainReading {
   #signedUpTo = 0;
   #isBroken = false;
   #isEnded = false;
-  readonly #kept: readonly Checkpoint[];
+  readonly #kept: HeadsOfChain;
 
   constructor(
     private readonly chain: string,
     private readonly keys: ReadonlyMap<string, AuditKey>,
-    kept: readonly Checkpoint[],
+    kept: HeadsOfChain,
     private readonly tell: (link: BrokenLink) => void,
   ) {
     this.#kept = kept;
@@ -121,7 +135,7 @@ class ChainReading {
     if (entry.seq > expected)
       this.#broken(expected, `entry ${expected} is missing; ${entry.seq} follows ${this.#head.seq}`);
     else if (entry.seq < expected) this.#broken(expected, `entry ${entry.seq} stands in its place`);
-    else if (hashOf(entry) !== entry.hash)
+    else if (unlessMalformed(() => hashOf(entry)) !== entry.hash)
       this.#broken(expected, 'the entry was changed: its hash is another');
     else if (entry.prevHash !== this.#head.hash)
       this.#broken(
@@ -130,7 +144,7 @@ class ChainReading {
       );
     else {
       this.#head = { seq: entry.seq, hash: entry.hash };
-      const kept = this.#kept.find(({ seq, hash }) => seq === entry.seq && hash !== entry.hash);
+      const kept = this.#kept.get(entry.seq)?.find(({ hash }) => hash !== entry.hash);
       if (kept !== undefined)
         this.#broken(
           entry.seq,
@@ -145,7 +159,7 @@ class ChainReading {
     const key = this.keys.get(keyId);
     if (key === undefined)
       this.#broken(seq, `a checkpoint is signed with the key ${keyId}, which is none of those given`);
-    else if (!isSignedBy(checkpoint, key))
+    else if (unlessMalformed(() => isSignedBy(checkpoint, key)) !== true)
       this.#broken(seq, 'a checkpoint is forged: its signature is not that of the key');
     else if (seq > this.#head.seq)
       this.#broken(
@@ -180,7 +194,7 @@ class ChainReading {
   /** Heads kept apart that no entry was reached for. */
   compareRest(): void {
     if (this.#isBroken) return;
-    const beyond = this.#kept.find(({ seq }) => seq > this.#head.seq);
+    const beyond = [...this.#kept.values()].flat().find(({ seq }) => seq > this.#head.seq);
     if (beyond !== undefined)
       this.#broken(
         this.#head.seq + 1,
@@ -207,10 +221,9 @@ function parsed(text: string, number: number): ExportLine {
     return line;
   }
   const isKnown =
-    line !== null &&
-    typeof line === 'object' &&
+    isObject(line) &&
     (line.type === 'key' ||
-      line.type === 'end' ||
+      (line.type === 'end' && isObject(line.chains) && Object.values(line.chains).every(isObject)) ||
       ((line.type === 'entry' || line.type === 'checkpoint') &&
         typeof line.chain === 'string' &&
         Number.isSafeInteger(line.seq)));
@@ -238,18 +251,41 @@ function trustedKey(pem: string): AuditKey {
   }
 }
 
-function headsOf(lines: readonly string[]): ReadonlyMap<string, readonly Checkpoint[]> {
-  const byChain = new Map<string, Checkpoint[]>();
-  for (const [index, text] of lines.entries()) {
-    let head: Checkpoint;
-    try {
-      head = JSON.parse(text) as Checkpoint;
-    } catch (cause) {
-      // A crash cuts the last line off at most.
-      if (index === lines.length - 1) break;
-      throw new AuditFormatError(`line ${index + 1} of the heads is no JSON`, { cause });
+/** @throws AuditFormatError where there is none */
+function headsOf(lines: readonly string[]): Heads {
+  const kept = new Map<string, Map<number, Checkpoint[]>>();
+  let broken = 0;
+  for (const text of lines) {
+    if (text.trim() === '') continue;
+    const head = unlessMalformed(() => JSON.parse(text) as Checkpoint | null);
+    if (
+      head === null ||
+      typeof head.chain !== 'string' ||
+      typeof head.hash !== 'string' ||
+      !Number.isSafeInteger(head.seq)
+    ) {
+      broken += 1;
+      continue;
     }
-    byChain.set(head.chain, [...(byChain.get(head.chain) ?? []), head]);
+    const ofChain = kept.get(head.chain) ?? new Map<number, Checkpoint[]>();
+    kept.set(head.chain, ofChain);
+    const ofEntry = ofChain.get(head.seq);
+    if (ofEntry === undefined) ofChain.set(head.seq, [head]);
+    else ofEntry.push(head);
   }
-  return byChain;
+  if (kept.size === 0) throw new AuditFormatError('the heads have no checkpoint among their lines');
+  return { kept, broken };
+}
+
+/** Null for what is written so that it cannot be looked at, which is no reason to look at nothing else. */
+function unlessMalformed<T>(look: () => T): T | null {
+  try {
+    return look();
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

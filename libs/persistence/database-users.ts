@@ -26,9 +26,14 @@ export class DatabaseUsers {
    * Makes the roles and a user of each, or gives those that are there the privileges of this version. Safe to repeat.
    * @param passwordOf called for users that are not there
    * @param renewed also the passwords of those that are there are made anew
+   * @param tell told of each as soon as it is there: what fails after it does not undo it
    * @throws the driver's error, where this connection's user may not do so
    */
-  async setUp(passwordOf: (name: string) => string, renewed: boolean): Promise<readonly DatabaseUser[]> {
+  async setUp(
+    passwordOf: (name: string) => string,
+    renewed: boolean,
+    tell: (user: DatabaseUser) => void = () => undefined,
+  ): Promise<readonly DatabaseUser[]> {
     for (const [role, privileges] of Object.entries(DATABASE_ROLES)) await this.#makeRole(role, privileges);
     const users: DatabaseUser[] = [];
     for (const [name, role] of Object.entries(DATABASE_USERS)) {
@@ -39,7 +44,9 @@ export class DatabaseUsers {
         ...(hasPassword ? {} : { pwd: passwordOf(name) }),
         roles: [{ role, db: this.databaseName }],
       });
-      users.push({ name, role, isNew: !hasPassword });
+      const user = { name, role, isNew: !hasPassword };
+      users.push(user);
+      tell(user);
     }
     return users;
   }

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   AuditFormatError,
   CheckpointSigner,
   EMPTY,
+  HeadsFile,
   INSTALLATION,
   entriesAfter,
   exportLines,
@@ -97,7 +101,7 @@ async function exported({ entries, checkpoints }: Held): Promise<string[]> {
 async function brokenLinks(given: Held): Promise<readonly string[]> {
   const { broken } = await verifyAudit(await exported(given), {
     keys: [SIGNER.key.publicKey],
-    heads: given.heads,
+    ...(given.heads.length === 0 ? {} : { heads: given.heads }),
   });
   return broken.map(({ chain, seq, what }) => `${chain === TENANT_A ? 'A' : 'B'} ${seq}: ${what}`);
 }
@@ -123,6 +127,7 @@ describe('verifying an audit export', () => {
         { chain: TENANT_B, entries: 10, signedUpTo: 10 },
       ],
       broken: [],
+      brokenHeads: 0,
     });
   });
 
@@ -271,6 +276,62 @@ describe('verifying an audit export', () => {
     ['an export of another version', ['{"type":"audit","version":99}']],
   ])('refuses %s', async (_name, lines) => {
     await expect(verifyAudit(lines)).rejects.toThrow(AuditFormatError);
+  });
+
+  it('passes over lines of the heads that are torn or none, and counts them', async () => {
+    const given = held();
+    const [first = '', ...others] = given.heads;
+    const heads = [first.slice(0, 40), '', 'null', '7', '{"chain":"a","seq":"1","hash":"b"}', ...others, ''];
+    const keys = [SIGNER.key.publicKey];
+    expect(await verifyAudit(await exported(given), { keys, heads })).toMatchObject({
+      broken: [],
+      brokenHeads: 4,
+    });
+    const cut = {
+      entries: given.entries.filter(({ chain, seq }) => chain !== TENANT_A || seq < 9),
+      checkpoints: given.checkpoints.filter(({ chain, seq }) => chain !== TENANT_A || seq < 10),
+    };
+    expect((await verifyAudit(await exported({ ...given, ...cut }), { keys, heads })).broken).toMatchObject([
+      { chain: TENANT_A, seq: 9 },
+    ]);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['no head', ['hello', '{}']],
+  ])('refuses heads that are %s', async (_name, heads) => {
+    await expect(verifyAudit(await exported(held()), { heads })).rejects.toThrow(AuditFormatError);
+  });
+
+  it('compares a head that a crash tore with nothing, and the next one with its entry', async () => {
+    const file = path.join(await mkdtemp(path.join(tmpdir(), 'riposte-heads-')), 'heads');
+    const [one, another] = held().checkpoints;
+    if (one === undefined || another === undefined) throw new Error('there are none');
+    await writeFile(file, JSON.stringify(one).slice(0, 40));
+    await new HeadsFile(file).append(another);
+    const heads = (await readFile(file, 'utf8')).split('\n');
+    await rm(path.dirname(file), { recursive: true });
+    const anew = { entries: chained(TENANT_A, 10, 50), checkpoints: [], heads };
+    expect(await brokenLinks(anew)).toEqual([expect.stringMatching(/^A 10: .* written anew/) as string]);
+  });
+
+  it.each([
+    ['a number that JSON has not', 'entry', '"seq":3', '"extra":1e999,"seq":3', 3],
+    ['a checkpoint without a signature', 'checkpoint', '"signature"', '"unsigned"', 5],
+    ['a checkpoint whose time is gone', 'checkpoint', '"at"', '"when"', 5],
+  ])('finds %s, which cannot even be looked at', async (_name, type, from, to, seq) => {
+    const lines = await exported(held());
+    const at = lines.findIndex((line) => line.startsWith(`{"type":"${type}"`) && line.includes(from));
+    const { broken } = await verifyAudit(lines.with(at, lines[at]?.replace(from, to) ?? ''), {
+      keys: [SIGNER.key.publicKey],
+    });
+    expect(broken).toMatchObject([{ chain: TENANT_A, seq }]);
+  });
+
+  it('refuses a last line that does not say where the chains end', async () => {
+    const lines = await exported(held());
+    for (const end of ['{"type":"end"}', '{"type":"end","chains":{"a":null}}'])
+      await expect(verifyAudit([...lines.slice(0, -1), end])).rejects.toThrow(AuditFormatError);
   });
 
   it('refuses a key that is none', async () => {

@@ -33,7 +33,12 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
     ['operator.changed', TENANT_B, { details: { did: 'disable' } }],
     ['operator.passwordReset', TENANT_B, { about: { operator: 'carol' } }],
     ['operator.removed', TENANT_A, { about: { operator: 'carol' } }],
-    ['operator.changed', INSTALLATION, { about: { operator: 'nobody' } }],
+    // What was not done is told a second time, with why.
+    ['operator.changed', INSTALLATION, { about: { operator: 'nobody' }, details: { did: 'enable' } }],
+    ['operator.changed', INSTALLATION, { details: { did: 'enable', failed: 'itemNotFound' } }],
+    ['operator.added', TENANT_A, { about: { operator: 'carol' }, details: { failed: 'notAllowed' } }],
+    ['application.revoked', INSTALLATION, { about: { appId: APP }, details: { failed: 'itemNotFound' } }],
+    ['issuer.keyRevoked', INSTALLATION, { about: { kid: 'none' }, details: { failed: 'itemNotFound' } }],
     [
       'token.issued',
       TENANT_B,
@@ -42,6 +47,8 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
     ['token.issued', TENANT_A, { about: { appId: APP }, details: { by: 'command' } }],
     ['audit.exported', INSTALLATION, { details: { all: true } }],
   ];
+
+const FAILED = ENTRIES.filter(([, , { details }]) => details !== undefined && 'failed' in details).length;
 
 let stack: Stack;
 let entries: readonly AuditEntry[];
@@ -89,11 +96,16 @@ beforeAll(async () => {
   await run('import', '--in', backup);
 
   await run('operators', 'add', 'carol', '--tenant', TENANT_A, '--role', 'Administrator');
+  const again = ['operators', 'add', 'carol', '--tenant', TENANT_A, '--role', 'Administrator'];
+  expect(await riposte(stack.env, ...again)).toMatchObject({ code: 1 });
   await run('operators', 'set-role', 'carol', '--tenant', TENANT_B, '--role', 'Viewer');
   await run('operators', 'disable', 'carol');
   await run('operators', 'reset-password', 'carol');
   await run('operators', 'remove', 'carol');
   expect(await riposte(stack.env, 'operators', 'enable', 'nobody')).toMatchObject({ code: 1 });
+
+  expect(await riposte(stack.env, 'apps', 'revoke', APP)).toMatchObject({ code: 1 });
+  expect(await riposte(stack.env, 'issuer', 'revoke-key', 'none')).toMatchObject({ code: 1 });
 
   const script = path.join(PROJECT_DIR, 'dist/apps/cli/token.js');
   const wanted = ['--tenant', TENANT_B, '--app', APP, '--role', 'SecurityActions.Read.All'];
@@ -106,7 +118,9 @@ beforeAll(async () => {
     const found = lines
       .map((line) => JSON.parse(line) as AuditEntry & { readonly type: string })
       .filter(({ type }) => type === 'entry');
-    return ENTRIES.every(([kind, chain]) => found.some((one) => one.kind === kind && one.chain === chain))
+    const { length } = found.filter(({ details }) => 'failed' in details);
+    return length === FAILED &&
+      ENTRIES.every(([kind, chain]) => found.some((one) => one.kind === kind && one.chain === chain))
       ? found
       : null;
   }, 30_000);

@@ -277,6 +277,24 @@ describe('API and worker, each as a user of its own, by TLS', () => {
     expect(output).not.toContain(PASSWORD);
     for (const uri of Object.values(uris)) expect(output).not.toContain(new URL(uri).password);
   });
+
+  it('are told apart by the doctor from users who may not write', async () => {
+    const as = new Redis(redis.port, ROOT);
+    await as.acl('SETUSER', 'reader', 'on', `>${PASSWORD}`, '~*', '+@all', '-@write');
+    as.disconnect();
+    const env = {
+      ...stack.env,
+      MONGODB_URI: uris['riposte-retention'],
+      REDIS_URL: redisByTls.url('reader'),
+    };
+    const { stdout } = await riposte(env, 'doctor', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: { level: string; code: string }[] };
+    const found = findings.filter(({ code }) => code.endsWith('.write'));
+    expect(found).toMatchObject([
+      { code: 'mongodb.write', level: 'warning' },
+      { code: 'redis.write', level: 'problem' },
+    ]);
+  });
 });
 
 describe('in MongoDB', () => {
@@ -375,6 +393,20 @@ describe('in MongoDB', () => {
     expect(roles).toMatchObject([
       { roles: [], privileges: { length: privilegesOf('riposteWorker').length } },
     ]);
+  });
+
+  it('each user is told of as soon as it is there, though the next one cannot be made', async () => {
+    const database = await connectDatabase(rootUri('of-users'), { appName: 'riposte-test' });
+    onTestFinished(() => database.close());
+    const told: string[] = [];
+    const passwordOf = (name: string): string => {
+      if (told.length === 2) throw new Error('no more');
+      return `${name}-password`;
+    };
+    await expect(database.users.setUp(passwordOf, false, ({ name }) => told.push(name))).rejects.toThrow();
+    const { users } = await root.db('of-users').command({ usersInfo: 1 });
+    expect((users as { user: string }[]).map(({ user }) => user).toSorted()).toEqual(told.toSorted());
+    expect(told).toHaveLength(2);
   });
 
   it('a user of the database who is no administrator of it cannot set anything up', async () => {

@@ -14,6 +14,7 @@ import {
 } from '#audit';
 import { connectDatabase, type Database } from '#persistence';
 import { APP, claimOf, freshDatabaseUri, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 
 const SIGNER = new CheckpointSigner(randomBytes(32));
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -45,7 +46,10 @@ async function opened(): Promise<Opened> {
   };
 }
 
-function chainer(chains: AuditChains, options: { readonly checkpointMs?: number } = {}): AuditChainer {
+function chainer(
+  chains: AuditChains,
+  options: { readonly checkpointMs?: number; readonly periodMs?: number } = {},
+): AuditChainer {
   return new AuditChainer({
     chains,
     lease: HELD,
@@ -276,6 +280,56 @@ describe('the audit record', () => {
     await last.stop();
     expect(await signedUpTo()).toBe(1003);
     await verified(database);
+  });
+
+  it('signs what a pass that failed left unsigned, though nothing more happens in that chain', async () => {
+    const { database } = await opened();
+    const failing = { isNext: false };
+    const one = chainer(
+      new Proxy(database.audit, {
+        get: (target, name: keyof AuditChains) => {
+          if (name === 'addCheckpoint' && failing.isNext)
+            return () => {
+              failing.isNext = false;
+              return Promise.reject(new Error('no primary'));
+            };
+          const method = target[name] as (...given: readonly unknown[]) => unknown;
+          return method.bind(target);
+        },
+      }),
+      { periodMs: 5 },
+    );
+    await one.pass();
+    await database.audit.record([paused('a')]);
+    failing.isNext = true;
+    one.start();
+    await eventually(async () => (await database.audit.lastCheckpoint(INSTALLATION))?.seq === 1 || null);
+    await one.stop();
+    expect(failing.isNext).toBe(false);
+    await verified(database);
+  });
+
+  it('has the end of an action that is stamped as what was seen of it before', async () => {
+    const { database, raw } = await opened();
+    const caller = { tenantId: randomUUID(), appId: APP, user: null };
+    const { id, lastActionAt } = await database.actions.create(newAction({ caller }));
+    const one = chainer(database.audit);
+    await one.pass();
+    await database.actions.requestCancel(caller, id);
+    await (
+      await raw()
+    )
+      .collection<{ _id: mongoose.mongo.UUID }>('actions')
+      .updateOne(
+        { _id: new mongoose.mongo.UUID(id) },
+        { $set: { lastActionAt, completedAt: lastActionAt, 'cancel.at': lastActionAt } },
+      );
+    await one.pass();
+    expect(kinds(await verified(database), id)).toEqual([
+      'action.created',
+      'action.cancelRequested',
+      'action.ended',
+    ]);
   });
 
   it('says of which actions all is in it: those may be removed', async () => {

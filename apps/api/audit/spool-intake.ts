@@ -1,4 +1,4 @@
-import type { AuditSpool, RecordedEvent } from '#audit';
+import type { AuditSpool, Drained, RecordedEvent } from '#audit';
 import type { Logger } from '#telemetry';
 
 const PERIOD_MS = 5000;
@@ -11,6 +11,8 @@ export class SpoolIntake {
   #timer: NodeJS.Timeout | undefined;
   #taking: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** The files left lying that the log has told of. */
+  readonly #told = new Set<string>();
 
   constructor(
     spool: AuditSpool,
@@ -25,12 +27,23 @@ export class SpoolIntake {
   start(): void {
     this.#taking = this.#spool
       .drain((events) => this.#record.recordLate(events))
+      .then(({ left }) => this.#tell(left))
       .catch((error: unknown) =>
         this.#log.warn({ error: String(error) }, 'what commands did is not on record yet'),
       )
       .finally(() => {
         if (!this.#stopped) this.#timer = setTimeout(() => this.start(), PERIOD_MS);
       });
+  }
+
+  #tell(left: Drained['left']): void {
+    const news = left.filter(({ file }) => !this.#told.has(file));
+    if (news.length === 0) return;
+    for (const { file } of news) this.#told.add(file);
+    this.#log.warn(
+      { count: left.length, files: news },
+      'what commands did cannot be taken into the audit record: look at these files',
+    );
   }
 
   async stop(): Promise<void> {

@@ -139,7 +139,12 @@ async function tellJournal(found: DatabaseInspection, findings: Findings): Promi
 async function tellWrite(found: DatabaseInspection, findings: Findings): Promise<void> {
   try {
     const ms = await found.majorityWrite();
-    if (ms === null) findings.unknown('mongodb.write', 'this user may not write');
+    if (ms === null)
+      findings.warning(
+        'mongodb.write',
+        'this user may not write',
+        'Where it is that of the API or of a worker, give it its role: riposte setup users.',
+      );
     else if (ms > SLOW_WRITE_MS)
       findings.warning(
         'mongodb.write',

@@ -103,7 +103,11 @@ function tellWrite({ writeProblem }: RedisFacts, findings: Findings): void {
       findings.ok('redis.write', 'a write works');
       return;
     case 'NOPERM':
-      findings.unknown('redis.write', 'this user may not write');
+      findings.problem(
+        'redis.write',
+        'this user may not write',
+        'Give the user of REDIS_URL the rules of deploy/redis/users.acl: no action gets into the queue without.',
+      );
       return;
     case 'OOM':
     case 'MISCONF':
