@@ -1,4 +1,5 @@
 import type { AuditSpool, Drained, RecordedEvent } from '#audit';
+import { Rounds } from '#engine';
 import type { Logger } from '#telemetry';
 
 const PERIOD_MS = 5000;
@@ -8,9 +9,7 @@ export class SpoolIntake {
   readonly #spool: AuditSpool;
   readonly #record: { recordLate(events: readonly RecordedEvent[]): Promise<void> };
   readonly #log: Logger;
-  #timer: NodeJS.Timeout | undefined;
-  #taking: Promise<unknown> = Promise.resolve();
-  #stopped = false;
+  readonly #rounds: Rounds;
   /** The files left lying that the log has told of. */
   readonly #told = new Set<string>();
 
@@ -22,18 +21,27 @@ export class SpoolIntake {
     this.#spool = spool;
     this.#record = record;
     this.#log = log;
+    this.#rounds = new Rounds({
+      periodMs: PERIOD_MS,
+      firstMs: 0,
+      round: () => this.#take(),
+      failed: 'what commands did is not on record yet',
+      log,
+    });
   }
 
   start(): void {
-    this.#taking = this.#spool
-      .drain((events) => this.#record.recordLate(events))
-      .then(({ left }) => this.#tell(left))
-      .catch((error: unknown) =>
-        this.#log.warn({ error: String(error) }, 'what commands did is not on record yet'),
-      )
-      .finally(() => {
-        if (!this.#stopped) this.#timer = setTimeout(() => this.start(), PERIOD_MS);
-      });
+    this.#rounds.start();
+  }
+
+  /** Waits for what is being taken. */
+  stop(): Promise<void> {
+    return this.#rounds.stop();
+  }
+
+  async #take(): Promise<void> {
+    const { left } = await this.#spool.drain((events) => this.#record.recordLate(events));
+    this.#tell(left);
   }
 
   #tell(left: Drained['left']): void {
@@ -44,11 +52,5 @@ export class SpoolIntake {
       { count: left.length, files: news },
       'what commands did cannot be taken into the audit record: look at these files',
     );
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#taking;
   }
 }

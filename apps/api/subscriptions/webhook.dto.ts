@@ -66,7 +66,7 @@ export class MoveWebhookDto {
   authorization?: string | null;
 }
 
-export class CreateWebhookDto {
+export class CreateWebhookDto extends MoveWebhookDto {
   @ApiProperty({ maxLength: NAME_LIMIT, example: 'SOC channel' })
   @IsString()
   @Matches(/\S/, { message: 'name should not be empty' })
@@ -76,18 +76,6 @@ export class CreateWebhookDto {
   @ApiProperty({ enum: MESSAGE_TEMPLATES })
   @IsIn(MESSAGE_TEMPLATES)
   template!: MessageTemplate;
-
-  @ApiProperty(URL_PROPERTY)
-  @IsString()
-  @MaxLength(URL_LIMIT)
-  url!: string;
-
-  @ApiProperty(AUTHORIZATION_PROPERTY)
-  @IsOptional()
-  @IsString()
-  @MaxLength(HEADER_LIMIT)
-  @Matches(HEADER, { message: HEADER_NEEDED })
-  authorization?: string | null;
 
   @ApiProperty({
     enum: STATUSES,
