@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { parseConfig } from '#config';
 import { CATALOGUE } from '#telemetry';
-import { findHelm, renderChart } from '../support/helm.js';
+import { findHelm, renderChart, renderNotes } from '../support/helm.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
+import { findPromtool, promqlComesTo } from '../support/promtool.js';
 import { API_COMMAND, WORKER_COMMAND } from './start-commands.js';
 
 /** The Helm chart, judged by what helm makes of it. */
@@ -61,6 +62,12 @@ interface Peers {
   readonly ports?: readonly { readonly port: number | string }[];
 }
 
+interface Job {
+  readonly backoffLimit: number;
+  readonly activeDeadlineSeconds: number;
+  readonly template: Pod;
+}
+
 interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -69,6 +76,7 @@ interface Manifest {
   readonly spec: {
     readonly replicas?: number;
     readonly template: Pod;
+    readonly jobTemplate: { readonly spec: Job };
     readonly selector: { readonly matchLabels: Labels } & Labels;
     readonly podSelector: { readonly matchLabels: Labels };
     readonly scaleTargetRef: { readonly name: string };
@@ -84,12 +92,21 @@ if (helm === null) {
   console.warn('SKIPPED: the Helm chart is not tested, for there is no helm (RIPOSTE_HELM, PATH, ~/go/bin).');
 }
 
+const promtool = await findPromtool();
+
+const RETENTION = { keepDays: 90, archiveDir: '/var/lib/riposte/archive' };
+
 const EVERYTHING = {
-  config: { providers: [{ id: 'mock', plugin: 'mock', secrets: {} }], limits: { perApp: 50 } },
+  config: {
+    providers: [{ id: 'mock', plugin: 'mock', secrets: {} }],
+    limits: { perApp: 50 },
+    retention: RETENTION,
+  },
   secretFiles: ['vendors'],
   ingress: { enabled: true, tlsSecret: 'riposte-tls', className: 'nginx' },
   metrics: { enabled: true, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
   worker: { archiveClaim: 'riposte-archive' },
+  retention: { enabled: true, secretFiles: ['vendors'] },
   env: [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.monitoring:4318' }],
   podLabels: { team: 'soc' },
 };
@@ -146,10 +163,32 @@ function only<T>(found: readonly T[]): T {
   return first;
 }
 
+type Component = 'api' | 'worker' | 'retention';
+
 const deployment = (all: readonly Manifest[], component: 'api' | 'worker'): Manifest =>
   only(ofKind(all, 'Deployment').filter(({ metadata }) => metadata.name.endsWith(`-${component}`)));
-const container = (all: readonly Manifest[], component: 'api' | 'worker'): Container =>
-  only(deployment(all, component).spec.template.spec.containers);
+const podOf = ({ kind, spec }: Manifest): Pod =>
+  kind === 'CronJob' ? spec.jobTemplate.spec.template : spec.template;
+/** What makes pods. */
+const workloads = (all: readonly Manifest[]): Manifest[] => [
+  ...ofKind(all, 'Deployment'),
+  ...ofKind(all, 'CronJob'),
+];
+const container = (all: readonly Manifest[], component: Component): Container =>
+  only(
+    only(
+      workloads(all)
+        .filter(({ metadata }) => metadata.name.endsWith(`-${component}`))
+        .map(podOf),
+    ).spec.containers,
+  );
+const hasRetention = (all: readonly Manifest[]): boolean => ofKind(all, 'CronJob').length > 0;
+/** What KEDA asks Prometheus. */
+const kedaQuery = async (): Promise<string> => {
+  const { spec } = only(ofKind(await render({ autoscaling: { mode: 'keda' } }), 'ScaledObject'));
+  const [{ metadata }] = spec['triggers'] as readonly [{ readonly metadata: { readonly query: string } }];
+  return metadata.query;
+};
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
 
@@ -163,8 +202,9 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
   });
 
   it('confines every container: no root, no capability, nothing to write but volumes, bounded', async () => {
-    for (const { spec } of ofKind(await render(values), 'Deployment')) {
-      const pod = spec.template.spec;
+    for (const workload of workloads(await render(values))) {
+      const pod = podOf(workload).spec;
+      const probes = { startupProbe: SOME_PROBE, livenessProbe: SOME_PROBE, readinessProbe: SOME_PROBE };
       expect(pod).toMatchObject({
         automountServiceAccountToken: false,
         securityContext: {
@@ -186,9 +226,7 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
             requests: { cpu: SOME_TEXT, memory: SOME_TEXT },
             limits: { cpu: SOME_TEXT, memory: SOME_TEXT },
           },
-          startupProbe: SOME_PROBE,
-          livenessProbe: SOME_PROBE,
-          readinessProbe: SOME_PROBE,
+          ...(workload.kind === 'CronJob' ? {} : probes),
         });
       }
     }
@@ -197,9 +235,12 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
   it('takes addresses with passwords from Secrets alone', async () => {
     const all = await render(values);
     expect(ofKind(all, 'Secret')).toEqual([]);
-    for (const component of ['api', 'worker'] as const) {
+    const components: readonly Component[] = hasRetention(all)
+      ? ['api', 'worker', 'retention']
+      : ['api', 'worker'];
+    for (const component of components) {
       const { env } = container(all, component);
-      for (const name of ['MONGODB_URI', 'REDIS_URL']) {
+      for (const name of ['MONGODB_URI', ...(component === 'retention' ? [] : ['REDIS_URL'])]) {
         const variable = only(env.filter((each) => each.name === name));
         expect(variable.value).toBeUndefined();
         expect(variable.valueFrom?.secretKeyRef.name).toMatch(/^riposte-/);
@@ -214,11 +255,13 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
 
   it('names nothing that is not there, and mounts what is there', async () => {
     const all = await render(values);
-    const labelsOfPods = ofKind(all, 'Deployment').map(({ spec }) => spec.template.metadata.labels);
-    for (const { kind, metadata, spec } of all) {
-      if (kind === 'Deployment') {
+    const labelsOfPods = workloads(all).map((workload) => podOf(workload).metadata.labels);
+    for (const manifest of all) {
+      const { kind, metadata, spec } = manifest;
+      if (kind === 'Deployment')
         expect(selects(spec.selector.matchLabels, spec.template.metadata.labels)).toBe(true);
-        const pod = spec.template.spec;
+      if (kind === 'Deployment' || kind === 'CronJob') {
+        const pod = podOf(manifest).spec;
         expect(ofKind(all, 'ServiceAccount').map((each) => each.metadata.name)).toContain(
           pod.serviceAccountName,
         );
@@ -233,7 +276,8 @@ describe.skipIf(helm === null).each(CASES)('the Helm chart with %s', (_what, val
       }
       if (kind === 'NetworkPolicy') {
         const selected = labelsOfPods.filter((labels) => selects(spec.podSelector.matchLabels, labels));
-        expect(selected).toHaveLength(/-(?:api|worker)$/.test(metadata.name) ? 1 : 2);
+        const few = /-(?:api|worker)$/.test(metadata.name) ? 1 : 2;
+        expect(selected).toHaveLength(/-(?:deny|servers)$/.test(metadata.name) ? labelsOfPods.length : few);
       }
       if (kind === 'Service') {
         const components = metadata.name.endsWith('-metrics')
@@ -347,10 +391,46 @@ describe.skipIf(helm === null)('the Helm chart', () => {
   it('scales by a metric that API processes tell', async () => {
     const scaler = only(ofKind(await render({ autoscaling: { mode: 'hpa' } }), 'HorizontalPodAutoscaler'));
     const [metric] = scaler.spec['metrics'] as readonly [{ readonly external: { readonly metric: object } }];
-    const { name, labels, of } = CATALOGUE.backlog;
-    expect(metric.external.metric).toEqual({ name });
-    // As KEDA asks for it, and the rule of docs/deployment.md.
-    expect([labels, of]).toEqual([['provider_instance'], ['api']]);
+    expect(metric.external.metric).toEqual({ name: CATALOGUE.backlog.name });
+    for (const { labels, of } of [CATALOGUE.backlog, CATALOGUE.paused])
+      expect([labels, of]).toEqual([['provider_instance'], ['api']]);
+  });
+
+  it('counts what waits alike for KEDA, and for HPA by the rule that the documentation has', async () => {
+    const page = await readFile(path.join(PROJECT_DIR, 'docs/deployment.md'), 'utf8');
+    const [, rules = ''] = /```yaml\n( *rules:\n[^`]*)```/.exec(page) ?? [];
+    const [{ metricsQuery }] = (
+      parse(rules) as { rules: { external: readonly [{ readonly metricsQuery: string }] } }
+    ).rules.external;
+    expect(
+      metricsQuery
+        .replaceAll('<<.Series>>', CATALOGUE.backlog.name)
+        .replaceAll('<<.LabelMatchers>>', 'namespace="security"'),
+    ).toBe(await kedaQuery());
+  });
+
+  const told = (metric: string, instance: string, api: string): string =>
+    `${metric}{namespace="security",instance="${api}",provider_instance="${instance}"}`;
+  const { backlog, paused } = CATALOGUE;
+
+  it.skipIf(promtool === null).each([
+    ['what waits at all instances, as every API process tells it', { fw: [700, 0], edr: [50, 0] }, 750],
+    ['not what waits at a paused one', { fw: [700, 1], edr: [50, 0] }, 50],
+    ['nothing where all are paused, so that workers are taken away', { fw: [700, 1] }, 0],
+    ['what waits where nobody could read whether it is paused', { fw: [700, null] }, 700],
+    ['not nothing but no number where no process tells', {}, null],
+  ] as const)('counts %s', async (_what, state, expected) => {
+    const series = Object.entries(
+      state as Readonly<Record<string, readonly [number, number | null]>>,
+    ).flatMap(([instance, [waits, isPaused]]) =>
+      ['api-1', 'api-2'].flatMap((api) => [
+        [told(backlog.name, instance, api), waits] as const,
+        ...(isPaused === null ? [] : [[told(paused.name, instance, api), isPaused] as const]),
+      ]),
+    );
+    // Another installation that the same Prometheus knows.
+    const other = `${backlog.name}{namespace="other",provider_instance="fw"}`;
+    await promqlComesTo(promtool ?? '', await kedaQuery(), [...series, [other, 9000]], expected);
   });
 
   it('gives API and workers variables of yours', async () => {
@@ -380,7 +460,47 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     const all = await render({ autoscaling: { mode, metric: 'another_metric' } });
     const scaler = JSON.stringify(only(ofKind(all, kind)).spec);
     expect(scaler).toContain('another_metric');
-    expect(JSON.stringify(all)).not.toContain('riposte_backlog_actions');
+    expect(JSON.stringify(all)).not.toContain(CATALOGUE.backlog.name);
+  });
+
+  it('removes finished actions by itself only where it is told to', async () => {
+    expect(ofKind(await render({ config: { providers: [], retention: RETENTION } }), 'CronJob')).toEqual([]);
+  });
+
+  it('removes them as the user who may, by the rules of the configuration, and with no other secret', async () => {
+    const all = await render({
+      config: { providers: [], retention: RETENTION },
+      worker: { archiveClaim: 'archive' },
+      secretFiles: ['vendors', 'certificates'],
+      secrets: { retention: { name: 'remover', key: 'address' } },
+      retention: { enabled: true, schedule: '*/30 2-5 * * *', secretFiles: ['certificates'] },
+      env: [{ name: 'API_KEY', value: 'of-a-vendor' }],
+    });
+    const { spec } = only(ofKind(all, 'CronJob'));
+    expect(spec).toMatchObject({ schedule: '*/30 2-5 * * *', concurrencyPolicy: 'Forbid' });
+    const job = spec.jobTemplate.spec;
+    expect(job.activeDeadlineSeconds).toBeGreaterThan(0);
+    expect(job.template.spec['restartPolicy']).toBe('Never');
+    const { command, env, volumeMounts } = container(all, 'retention');
+    expect(command.slice(-2)).toEqual(['dist/apps/cli/riposte.js', 'retention']);
+    expect(env).toEqual([
+      { name: 'MONGODB_URI', valueFrom: { secretKeyRef: { name: 'remover', key: 'address' } } },
+      { name: 'RIPOSTE_CONFIG', value: '/etc/riposte/riposte.config.yaml' },
+    ]);
+    expect(volumeMounts.map(({ mountPath }) => mountPath)).toEqual([
+      '/etc/riposte',
+      '/run/secrets/certificates',
+      '/var/lib/riposte/archive',
+    ]);
+  });
+
+  it('archives where the workers do', async () => {
+    const all = await render(EVERYTHING);
+    const claims = workloads(all).flatMap((workload) =>
+      podOf(workload).spec.volumes.filter(({ name }) => name === 'archive'),
+    );
+    expect(claims).toHaveLength(2);
+    expect(new Set(claims.map((claim) => JSON.stringify(claim))).size).toBe(1);
   });
 
   it.each([
@@ -432,7 +552,55 @@ describe.skipIf(helm === null)('the Helm chart', () => {
     ['an address that is none', { publicUrl: 'riposte.example' }, 'publicUrl'],
     ['a scaler that there is not', { autoscaling: { mode: 'vpa' } }, 'mode'],
     ['a drain that the API refuses', { api: { drainMs: 300_001 } }, 'drainMs'],
+    ['a schedule that is none', { retention: { schedule: 'hourly' } }, 'schedule'],
+    ['a retention without rules', { retention: { enabled: true } }, 'config.retention'],
+    [
+      'an archive that ends with the pod',
+      { retention: { enabled: true }, config: { providers: [], retention: RETENTION } },
+      'worker.archiveClaim',
+    ],
+    [
+      'an archive beside the volume',
+      {
+        retention: { enabled: true },
+        worker: { archiveClaim: 'archive' },
+        config: { providers: [], retention: { ...RETENTION, archiveDir: '/tmp/archive' } },
+      },
+      'worker.archiveClaim',
+    ],
   ])('refuses values with %s', async (_what, values, named) => {
     await expect(render(values)).rejects.toThrow(named);
+  });
+});
+
+describe.skipIf(helm === null)('what is said after an installation', () => {
+  const notes = (values: object) => renderNotes(helm ?? '', CHART, JSON.stringify(values), RELEASE);
+
+  it('names each Secret that has to be there, once', async () => {
+    const workers = {
+      mongodb: { name: 'of-workers', key: 'mongodb' },
+      redis: { name: 'of-workers', key: 'redis' },
+    };
+    const text = await notes({ ...EVERYTHING, secrets: { workers } });
+    const listed = [...text.matchAll(/^ {2}(\S+?)(?: with the key (\S+)|, mounted at \S+)$/gm)];
+    expect(listed.map(([, name, key]) => [name, key])).toEqual([
+      ['riposte-mongodb', 'uri'],
+      ['riposte-redis', 'url'],
+      ['riposte-keys', 'secrets.keys'],
+      ['of-workers', 'mongodb'],
+      ['of-workers', 'redis'],
+      ['riposte-retention', 'uri'],
+      ['vendors', undefined],
+    ]);
+    expect(text).not.toContain('secrets.workers');
+  });
+
+  it('says that workers can be users of their own where they are not', async () => {
+    expect(await notes({})).toMatch(/user of MongoDB and of Redis[^]*secrets\.workers/);
+    const mongodb = { name: 'of-workers', key: 'mongodb' };
+    const config = { providers: [], retention: { keepDays: 90 } };
+    const text = await notes({ config, secrets: { workers: { mongodb } } });
+    expect(text).toMatch(/user of Redis\.[^]*secrets\.workers/);
+    expect(text).toContain('retention.enabled');
   });
 });

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { access, constants, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 
 const run = promisify(execFile);
 
@@ -33,12 +34,56 @@ export async function renderChart(
   chart: string,
   values: string,
   release: string,
+  more: readonly string[] = [],
 ): Promise<string> {
   const child = run(
     helm,
-    ['template', release, chart, '--namespace', 'security', '--kube-version', '1.34.0', '--values', '-'],
+    [
+      'template',
+      release,
+      chart,
+      '--namespace',
+      'security',
+      '--kube-version',
+      '1.34.0',
+      '--values',
+      '-',
+      ...more,
+    ],
     { maxBuffer: 16 * 1024 * 1024 },
   );
   child.child.stdin?.end(values);
   return (await child).stdout;
+}
+
+/**
+ * What helm says after an installation of the chart with these values. Helm renders that for a cluster alone; here it is part of a
+ * manifest of a copy of the chart.
+ *
+ * @throws Error with what helm says
+ */
+export async function renderNotes(
+  helm: string,
+  chart: string,
+  values: string,
+  release: string,
+): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'riposte-chart-'));
+  try {
+    await cp(chart, folder, { recursive: true });
+    const templates = path.join(folder, 'templates');
+    const notes = await readFile(path.join(templates, 'NOTES.txt'), 'utf8');
+    await writeFile(path.join(templates, '_notes.tpl'), `{{ define "notes" }}${notes}{{ end }}`);
+    await writeFile(
+      path.join(templates, 'notes.yaml'),
+      'kind: Notes\nnotes: {{ include "notes" . | toJson }}\n',
+    );
+    const manifests = await renderChart(helm, folder, values, release, [
+      '--show-only',
+      'templates/notes.yaml',
+    ]);
+    return (parse(manifests) as { readonly notes: string }).notes;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }

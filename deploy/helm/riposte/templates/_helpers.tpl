@@ -7,6 +7,11 @@ app.kubernetes.io/name: riposte
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Of pods that tell metrics, besides. */}}
+{{- define "riposte.metricsSelector" -}}
+riposte/metrics: 'true'
+{{- end }}
+
 {{- define "riposte.labels" -}}
 {{ include "riposte.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -25,6 +30,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 labels:
   {{- include "riposte.labels" .root | nindent 2 }}
   app.kubernetes.io/component: {{ .component }}
+  {{- if and .root.Values.metrics.enabled (ne .component "retention") }}
+  {{- include "riposte.metricsSelector" .root | nindent 2 }}
+  {{- end }}
   {{- with .root.Values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -87,19 +95,25 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{- define "riposte.env" -}}
+{{/* Of every process. */}}
+{{- define "riposte.databaseEnv" -}}
 - name: MONGODB_URI
   valueFrom:
     secretKeyRef:
-      name: {{ .servers.mongodb.name }}
-      key: {{ .servers.mongodb.key }}
+      name: {{ .name }}
+      key: {{ .key }}
+- name: RIPOSTE_CONFIG
+  value: /etc/riposte/riposte.config.yaml
+{{- end }}
+
+{{/* Of API and workers. */}}
+{{- define "riposte.env" -}}
+{{ include "riposte.databaseEnv" .servers.mongodb }}
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
       name: {{ .servers.redis.name }}
       key: {{ .servers.redis.key }}
-- name: RIPOSTE_CONFIG
-  value: /etc/riposte/riposte.config.yaml
 - name: RIPOSTE_SECRETS_KEY_FILE
   value: /run/riposte-keys/secrets.keys
 - name: RIPOSTE_LOG_LEVEL
@@ -117,26 +131,49 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- define "riposte.mounts" -}}
+{{- define "riposte.configMount" -}}
 - name: config
   mountPath: /etc/riposte
   readOnly: true
-- name: keys
-  mountPath: /run/riposte-keys
-  readOnly: true
-- name: tmp
-  mountPath: /tmp
-{{- range .Values.secretFiles }}
+{{- end }}
+
+{{- define "riposte.configVolume" -}}
+- name: config
+  configMap:
+    name: {{ include "riposte.name" . }}
+{{- end }}
+
+{{/* Secrets of these names, as files. */}}
+{{- define "riposte.fileMounts" -}}
+{{- range . }}
 - name: secret-{{ . }}
   mountPath: /run/secrets/{{ . }}
   readOnly: true
 {{- end }}
 {{- end }}
 
+{{- define "riposte.fileVolumes" -}}
+{{- range . }}
+- name: secret-{{ . }}
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}
+
+{{/* Of API and workers. */}}
+{{- define "riposte.mounts" -}}
+{{ include "riposte.configMount" . }}
+- name: keys
+  mountPath: /run/riposte-keys
+  readOnly: true
+- name: tmp
+  mountPath: /tmp
+{{- include "riposte.fileMounts" .Values.secretFiles }}
+{{- end }}
+
 {{- define "riposte.volumes" -}}
-- name: config
-  configMap:
-    name: {{ include "riposte.name" . }}
+{{ include "riposte.configVolume" . }}
 - name: keys
   secret:
     secretName: {{ .Values.secrets.keys.name }}
@@ -147,10 +184,16 @@ securityContext:
 - name: tmp
   emptyDir:
     sizeLimit: 64Mi
-{{- range .Values.secretFiles }}
-- name: secret-{{ . }}
-  secret:
-    secretName: {{ . }}
-    defaultMode: 0440
+{{- include "riposte.fileVolumes" .Values.secretFiles }}
 {{- end }}
+
+{{/*
+What autoscaling goes by. What waits at a paused instance waits for people, so workers would not help it. Every API process tells
+of the same backlog, so theirs are not added up. Where all are paused it is 0, and where nothing is told it is nothing, not 0.
+*/}}
+{{- define "riposte.waiting" -}}
+{{- $selected := printf "{namespace=%q}" .Release.Namespace -}}
+{{- $backlog := printf "max by (provider_instance) (%s%s)" .Values.autoscaling.metric $selected -}}
+{{- $paused := printf "max by (provider_instance) (riposte_provider_instance_paused%s)" $selected -}}
+sum({{ $backlog }} unless on (provider_instance) {{ $paused }} == 1) or 0 * sum({{ $backlog }})
 {{- end }}
