@@ -4,6 +4,7 @@ import {
   ProviderError,
   Type,
   compileSchema,
+  isProviderErrorClass,
   secretTexts,
   vendorHttpOrigin,
   type CallContext,
@@ -11,9 +12,13 @@ import {
   type InstanceContext,
   type Provider,
   type ProviderManifest,
+  type SentRequest,
+  type VendorHttpOptions,
+  type WatchedRequest,
 } from '#provider-sdk';
+import { inActiveSpan, outsideSpans } from '#telemetry';
 import { PluginProcess, ProcessEnded, type CallHooks, type PluginProcessOptions } from './plugin-process.js';
-import { errorOf, type CallFacts, type Failure } from './protocol.js';
+import { errorOf, toldRequest, type CallFacts, type Failure, type ToldRequest } from './protocol.js';
 
 /** Milliseconds until a process that ended is started anew: doubled each time, up to the most. */
 const RESTART_LEAST_MS = 1000;
@@ -23,6 +28,8 @@ const SETTLED_AFTER_MS = 60_000;
 /** A start that is nearer than this is waited for. */
 const WAIT_MOST_MS = 2000;
 const SUSPECTS_KEPT = 1000;
+/** Requests of one call that are watched at a time: a plugin could begin any number, and end none. */
+const WATCHED_MOST = 100;
 
 const open = { additionalProperties: true };
 const text = Type.String();
@@ -140,7 +147,9 @@ class InstanceProcesses {
   async #start(): Promise<PluginProcess> {
     // Nothing was sent: another process, or this one later, can do it.
     if (this.#closed) throw new ProviderError('unreachable', 'The plugin is being stopped.');
-    const { process } = await PluginProcess.start(this.#options).catch((error: unknown) => {
+    // It outlives the call that it is started for, and is no part of that one's trace.
+    const starting = outsideSpans(() => PluginProcess.start(this.#options));
+    const { process } = await starting.catch((error: unknown) => {
       throw new ProviderError(
         'unreachable',
         `The plugin's process could not be started: ${(error as Error).message}.`,
@@ -192,19 +201,30 @@ export class OutsideProvider {
       ...args.flatMap((arg) => secretValues(this.#manifest, arg)),
     ].filter((value) => value !== '');
     const execution = context as Partial<ExecutionContext>;
+    const requests = new RequestsUnderWay(origin?.watch);
+    // They are called from the process's socket, which knows nothing of the span that this call has.
     const hooks: CallHooks = {
       signal: context.signal,
       hidden,
-      log: (level, facts, event) => context.log[level](facts, event),
-      ask: async (what, value) => {
-        if (what === 'spend') return origin?.spend(context.signal);
+      log: inActiveSpan((level, facts, event) => context.log[level](facts, event)),
+      ask: inActiveSpan(async (what, value, ask) => {
+        if (what === 'spend') {
+          const request = requestOf(value);
+          await origin?.spend(context.signal, request);
+          return request === undefined ? null : requests.begin(ask, request);
+        }
         const act = execution[what] as ((value: unknown) => Promise<void>) | undefined;
         if (act === undefined) throw new Error(`${what} is not to be had in ${name}`);
-        return act(value);
-      },
+        await act(value);
+        return null;
+      }),
+      ended: (answer) => requests.end(answer),
     };
-    const facts = factsOf(context, origin?.network ?? { allow: [], ports: [] }, hidden);
-    const answer = await processes.call(name, facts, args, hooks);
+    const facts: CallFacts = {
+      ...factsOf(context, origin?.network ?? { allow: [], ports: [] }, hidden),
+      watched: origin?.watch !== undefined,
+    };
+    const answer = await processes.call(name, facts, args, hooks).finally(() => requests.endAll());
     if (!compileSchema(ANSWERS[name])(answer))
       throw new TypeError(`the plugin's answer to ${name} has not the form of one`);
     if (name !== 'pollMany') return restored(answer);
@@ -218,7 +238,7 @@ function factsOf(
   context: InstanceContext,
   network: CallFacts['network'],
   hidden: readonly string[],
-): CallFacts {
+): Omit<CallFacts, 'watched'> {
   const { instance, settings, secrets } = context;
   const { actionId, tenantId, attempt, idempotencyKey, issuedAt, deadlineAt } =
     context as Partial<CallContext>;
@@ -241,6 +261,50 @@ function factsOf(
     network,
     hidden,
   };
+}
+
+/** Requests of one call that are under way in the plugin's process and watched here. What is told of them is not trusted. */
+class RequestsUnderWay {
+  readonly #watch: VendorHttpOptions['watch'];
+  readonly #open = new Map<number, WatchedRequest>();
+
+  constructor(watch: VendorHttpOptions['watch']) {
+    this.#watch = watch;
+  }
+
+  /** What is sent along; null: it is not watched. */
+  begin(ask: number, request: SentRequest): WatchedRequest['headers'] | null {
+    if (this.#open.size >= WATCHED_MOST || this.#open.has(ask)) return null;
+    const watched = this.#watch?.(request);
+    if (watched === undefined) return null;
+    this.#open.set(ask, watched);
+    return watched.headers;
+  }
+
+  end({ ask, status, errorType }: Parameters<CallHooks['ended']>[0]): void {
+    const watched = this.#open.get(ask);
+    this.#open.delete(ask);
+    watched?.ended({
+      ...(status === null ? {} : { status }),
+      ...(errorType === null ? {} : { errorType: isProviderErrorClass(errorType) ? errorType : STOPPED }),
+    });
+  }
+
+  /** The call is over, and so is what it did not tell the end of. */
+  endAll(): void {
+    for (const { ended } of this.#open.values()) ended({ errorType: STOPPED });
+    this.#open.clear();
+  }
+}
+
+/** As the client calls what was cut off from here. */
+const STOPPED = 'stopped';
+
+/** Undefined where nothing was told of it that could be watched. */
+function requestOf(value: unknown): SentRequest | undefined {
+  if (!compileSchema(toldRequest)(value)) return undefined;
+  const { method, origin, resend } = value as ToldRequest;
+  return URL.canParse(origin) ? { method, url: new URL(origin), resend } : undefined;
 }
 
 /** The failure of an outcome is an error again. */

@@ -49,7 +49,19 @@ export interface Description {
 
 /** What a call may ask of the host. */
 export interface CallHooks {
-  readonly ask: (what: 'saveOperation' | 'heartbeat' | 'spend', value: unknown) => Promise<void>;
+  /**
+   * @param ask the question's number, unless the plugin is hostile another one each time
+   * @returns for a `spend`, what is to be sent along where the request is watched; else null
+   */
+  readonly ask: (
+    what: 'saveOperation' | 'heartbeat' | 'spend',
+    value: unknown,
+    ask: number,
+  ) => Promise<Readonly<Record<string, string>> | null>;
+  /** How a watched request ended that was spent for by question `ask`. */
+  readonly ended: (
+    answer: Pick<Extract<FromChild, { type: 'ended' }>, 'ask' | 'status' | 'errorType'>,
+  ) => void;
   readonly log: (level: 'info' | 'warn', facts: Readonly<Record<string, unknown>>, event: string) => void;
   readonly signal: AbortSignal;
   readonly hidden: readonly string[];
@@ -271,6 +283,8 @@ export class PluginProcess {
           this.#pending.get(message.id)?.hooks.log(message.level, message.facts, message.event);
         return;
       }
+      case 'ended':
+        return this.#pending.get(message.id)?.hooks.ended(message);
       case 'ask':
         void this.#answer(message);
     }
@@ -278,15 +292,16 @@ export class PluginProcess {
 
   async #answer({ id, ask, what, value }: Extract<FromChild, { type: 'ask' }>): Promise<void> {
     const pending = this.#pending.get(id);
-    if (pending === undefined) return this.#say({ type: 'answer', ask, problem: 'the call is over' });
+    const say = (problem: string | null, headers: Readonly<Record<string, string>> | null = null): void =>
+      this.#say({ type: 'answer', ask, problem, headers });
+    if (pending === undefined) return say('the call is over');
     pending.asking += 1;
     if (pending.asking > ASKS_AT_A_TIME)
       return this.kill(`a call asked over ${ASKS_AT_A_TIME} things of the host at a time`);
     try {
-      await pending.hooks.ask(what, value);
-      this.#say({ type: 'answer', ask, problem: null });
+      say(null, await pending.hooks.ask(what, value, ask));
     } catch (error) {
-      this.#say({ type: 'answer', ask, problem: error instanceof Error ? error.message : String(error) });
+      say(error instanceof Error ? error.message : String(error));
     } finally {
       pending.asking -= 1;
     }

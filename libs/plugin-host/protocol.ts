@@ -54,6 +54,17 @@ export const fromChild = Type.Union([
     },
     closed,
   ),
+  /** How a request ended that was spent for by this question, and is watched. */
+  Type.Object(
+    {
+      type: Type.Literal('ended'),
+      id,
+      ask: id,
+      status: Type.Union([Type.Integer({ minimum: 100, maximum: 999 }), Type.Null()]),
+      errorType: Type.Union([Type.String({ maxLength: 50 }), Type.Null()]),
+    },
+    closed,
+  ),
   Type.Object(
     {
       type: Type.Literal('log'),
@@ -67,6 +78,17 @@ export const fromChild = Type.Union([
   Type.Object({ type: Type.Literal('pong') }, closed),
 ]);
 export type FromChild = Static<typeof fromChild>;
+
+/** The value of a `spend` whose request is watched. Of its URL, no more than a span tells. */
+export const toldRequest = Type.Object(
+  {
+    method: Type.Enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']),
+    origin: Type.String({ pattern: '^https?://', maxLength: 300 }),
+    resend: Type.Integer({ minimum: 0, maximum: 100 }),
+  },
+  closed,
+);
+export type ToldRequest = Static<typeof toldRequest>;
 
 /** Facts of a call that cross. Dates are ISO texts. */
 export interface CallFacts {
@@ -85,6 +107,8 @@ export interface CallFacts {
   readonly network: NetworkPolicy;
   /** Values that never appear in an error. */
   readonly hidden: readonly string[];
+  /** Whether the host watches requests to the vendor, and is to be told of them. */
+  readonly watched: boolean;
 }
 
 /** What the host says. */
@@ -97,7 +121,13 @@ export type ToChild =
       readonly args: readonly unknown[];
     }
   | { readonly type: 'abort'; readonly id: number; readonly why: StopRequested['why'] }
-  | { readonly type: 'answer'; readonly ask: number; readonly problem: string | null }
+  | {
+      readonly type: 'answer';
+      readonly ask: number;
+      readonly problem: string | null;
+      /** Sent along with the request that was spent for; null: it is not watched. */
+      readonly headers: Readonly<Record<string, string>> | null;
+    }
   | { readonly type: 'ping' };
 
 /** A failure in the form it crosses in. A plugin that brought an SDK of its own has another class of the same name. */

@@ -11,7 +11,9 @@ import {
   type NetworkPolicy,
   type Provider,
   type RequestRefusal,
+  type SentRequest,
   type VendorHttp,
+  type WatchedRequest,
 } from '#provider-sdk';
 import { failureOf, lineSplitter, type CallFacts, type FromChild, type ToChild } from './protocol.js';
 
@@ -25,7 +27,13 @@ const HOST_LINE_LIMIT = 64 * 1024 * 1024;
 
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 const aborts = new Map<number, AbortController>();
-const asks = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>();
+const asks = new Map<
+  number,
+  {
+    readonly resolve: (headers: WatchedRequest['headers'] | null) => void;
+    readonly reject: (error: Error) => void;
+  }
+>();
 let asked = 0;
 /** The policy of the last call. Connections are kept by it, and it hardly ever changes. */
 let network: NetworkPolicy = { allow: [], ports: [] };
@@ -79,7 +87,9 @@ function hear(message: ToChild): void {
     case 'answer': {
       const waiting = asks.get(message.ask);
       asks.delete(message.ask);
-      return message.problem === null ? waiting?.resolve() : waiting?.reject(new Error(message.problem));
+      return message.problem === null
+        ? waiting?.resolve(message.headers)
+        : waiting?.reject(new Error(message.problem));
     }
     case 'call':
       void answer(message);
@@ -115,19 +125,33 @@ function requireUnrefused(told: unknown): void {
 
 /** What the plugin sees: the engine's context, with what acts going through the host. */
 function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
-  const ask = (what: 'saveOperation' | 'heartbeat' | 'spend', value: unknown): Promise<void> =>
+  const ask = (
+    what: 'saveOperation' | 'heartbeat' | 'spend',
+    value: unknown,
+  ): Promise<{ readonly number: number; readonly headers: WatchedRequest['headers'] | null }> =>
     new Promise((resolve, reject) => {
       asked += 1;
-      asks.set(asked, { resolve, reject });
-      say({ type: 'ask', id, ask: asked, what, value: value ?? null });
+      const number = asked;
+      asks.set(number, { resolve: (headers) => resolve({ number, headers }), reject });
+      say({ type: 'ask', id, ask: number, what, value: value ?? null });
     });
   const log = (level: 'info' | 'warn') => (extra: Readonly<Record<string, unknown>>, event: string) =>
     say({ type: 'log', id, level, facts: extra, event });
   if (stringify(network) !== stringify(facts.network)) network = facts.network;
+  const watched = new WeakMap<SentRequest, WatchedRequest>();
   const http: VendorHttp = vendorHttp({
     network,
     signal,
-    spend: () => ask('spend', null),
+    spend: async (_signal, request) => {
+      if (!facts.watched || request === undefined) return void (await ask('spend', null));
+      const { method, url, resend } = request;
+      const { number, headers } = await ask('spend', { method, origin: url.origin, resend });
+      if (headers === null) return;
+      const ended: WatchedRequest['ended'] = ({ status = null, errorType = null }) =>
+        say({ type: 'ended', id, ask: number, status, errorType });
+      watched.set(request, { headers, ended });
+    },
+    watch: (request) => watched.get(request),
     secrets: facts.hidden,
   });
   const { instance, settings, secrets, action, lastCheckpoint } = facts;
@@ -139,8 +163,8 @@ function contextOf(id: number, facts: CallFacts, signal: AbortSignal) {
     issuedAt: action.issuedAt === null ? null : new Date(action.issuedAt),
     deadlineAt: new Date(action.deadlineAt),
     lastCheckpoint,
-    saveOperation: (operation: unknown) => ask('saveOperation', operation),
-    heartbeat: (report: unknown) => ask('heartbeat', report ?? {}),
+    saveOperation: async (operation: unknown) => void (await ask('saveOperation', operation)),
+    heartbeat: async (report: unknown) => void (await ask('heartbeat', report ?? {})),
   };
 }
 

@@ -161,12 +161,13 @@ class VendorCall<Answer extends TSchema> {
     wire: { readonly headers: Record<string, string>; readonly body: string | null },
   ): Promise<VendorResponse<Answer>> {
     const { signal, spend } = this.#options;
-    await spend(signal);
+    const request = { method: this.#request.method, url, resend: this.#sends };
+    await spend(signal, request);
     signal.throwIfAborted();
     const now = performance.now();
     this.#endAt ??= now + (this.#request.timeoutMs ?? TIMEOUT_MS);
     if (this.#failure !== null && this.#endAt <= now) throw this.#failure;
-    const watched = this.#options.watch?.({ method: this.#request.method, url, resend: this.#sends });
+    const watched = this.#options.watch?.(request);
     this.#sends += 1;
     const headers = { ...wire.headers, ...watched?.headers };
     let sent = false;

@@ -23,12 +23,19 @@ export interface VendorHttpOptions {
   readonly network: NetworkPolicy;
   /** The call that the requests are part of. */
   readonly signal: AbortSignal;
-  /** Waited for before each request. @throws where the vendor may not be called now */
-  readonly spend: (signal: AbortSignal) => Promise<void>;
+  /**
+   * Waited for before each request.
+   * @param request what it is for, as `watch` is told then; a host whose plugin runs elsewhere may not know
+   * @throws where the vendor may not be called now
+   */
+  readonly spend: (signal: AbortSignal, request?: SentRequest) => Promise<void>;
   /** Values that never appear in an error. */
   readonly secrets: readonly string[];
-  /** Told of each request before it is sent, for the host's traces. Default: nobody. */
-  readonly watch?: ((request: SentRequest) => WatchedRequest) | undefined;
+  /**
+   * Told of each request before it is sent, for the host's traces: of the very object that `spend` was told of. Undefined:
+   * this one is not watched. Default: none is.
+   */
+  readonly watch?: ((request: SentRequest) => WatchedRequest | undefined) | undefined;
   /** How names are resolved. Default: by the system. */
   readonly resolve?: ResolveName;
 }

@@ -92,6 +92,16 @@ export function noteSpan(
   if (trace.getSpan(parent) !== undefined) end(startSpan(name, facts, parent), facts);
 }
 
+/** Runs something in no span: what outlives the span that it happens to be started in. */
+export function outsideSpans<T>(run: () => T): T {
+  return context.with(ROOT_CONTEXT, run);
+}
+
+/** The function as a part of the span that is active now, whenever and from wherever it is called. */
+export function inActiveSpan<Call extends (...args: never[]) => unknown>(call: Call): Call {
+  return context.bind(context.active(), call);
+}
+
 /**
  * The active span, as a `traceparent` to keep or to hand on; null where there is none, or none that is exported: who
  * is told nothing makes no span either, and the sampler has decided for all of a trace.

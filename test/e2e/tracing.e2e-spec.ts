@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,16 +8,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
 import { mockAction, type Client, type GraphAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
-import { startOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.js';
+import { startOtlpReceiver, type OtlpReceiver } from '../support/otlp-receiver.js';
 import { ProductProcess } from '../support/product-process.js';
 import { PROJECT_DIR } from '../support/project-dir.js';
 import { Stack } from '../support/stack.js';
-
-/** Kinds of OTLP. */
-const SERVER = 2;
-const CLIENT = 3;
-const PRODUCER = 4;
-const CONSUMER = 5;
+import {
+  CLIENT,
+  CONSUMER,
+  PRODUCER,
+  SERVER,
+  named,
+  one,
+  ownTrace,
+  spansOfTrace,
+  traceIdOf as traceIdOfAction,
+} from '../support/traces.js';
 
 const SUBMITTED = 'POST /beta/security/securityActions';
 
@@ -83,13 +87,6 @@ function configOf(propagateToVendors: boolean): string {
 /** At the vendor that is called by HTTP. */
 const REMOTE = { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: 'remote' } };
 
-/** What a caller sends who has a trace of its own. */
-function ownTrace(): { readonly traceId: string; readonly spanId: string; readonly header: string } {
-  const traceId = randomBytes(16).toString('hex');
-  const spanId = randomBytes(8).toString('hex');
-  return { traceId, spanId, header: `00-${traceId}-${spanId}-01` };
-}
-
 async function act(
   name: string,
   parameters: Readonly<Record<string, string | number>>,
@@ -103,38 +100,9 @@ async function act(
   return answer.body.id;
 }
 
-/** The spans of a trace, once it has so many of each of these. */
-async function traceOf(
-  traceId: string,
-  expected: Readonly<Record<string, number>> = {},
-): Promise<readonly ReceivedSpan[]> {
-  const least = Object.entries({ [SUBMITTED]: 1, submit: 1, enqueue: 1, dispatch: 1, ...expected });
-  let spans: readonly ReceivedSpan[] = [];
-  await eventually(() => {
-    spans = receiver.spans.filter((span) => span.traceId === traceId);
-    return least.every(([name, count]) => spans.filter((span) => span.name === name).length >= count);
-  });
-  return spans;
-}
-
-const named = (spans: readonly ReceivedSpan[], name: string): ReceivedSpan[] =>
-  spans.filter((span) => span.name === name).toSorted((a, b) => epochOf(a) - epochOf(b));
-const one = (spans: readonly ReceivedSpan[], name: string): ReceivedSpan => {
-  const [span] = named(spans, name);
-  if (span === undefined) throw new Error(`no ${name} among ${spans.map((known) => known.name).join(', ')}`);
-  return span;
-};
-const epochOf = ({ attributes }: ReceivedSpan): number =>
-  Number(attributes['riposte.epoch'] ?? attributes['riposte.attempt'] ?? 0);
-
-async function traceIdOf(id: string): Promise<string> {
-  const submitted = await eventually(() =>
-    receiver.spans.find(
-      ({ name, attributes }) => name === 'submit' && attributes['riposte.action.id'] === id,
-    ),
-  );
-  return submitted.traceId;
-}
+const traceOf = (traceId: string, expected: Readonly<Record<string, number>> = {}) =>
+  spansOfTrace(receiver, traceId, { [SUBMITTED]: 1, ...expected });
+const traceIdOf = (id: string) => traceIdOfAction(receiver, id);
 
 describe('the trace of an action', () => {
   it('is the caller’s, from its request through the queue to the call of the plugin', async () => {

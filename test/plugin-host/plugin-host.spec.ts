@@ -94,6 +94,26 @@ function context(overrides: Partial<ExecutionContext> = {}): ExecutionContext {
   };
 }
 
+/** A way to vendors of this machine whose requests are watched, and what was seen of each. */
+function watchedHttp(signal: AbortSignal = new AbortController().signal) {
+  const seen: object[] = [];
+  const http = vendorHttp({
+    network: { allow: ['127.0.0.0/8'], ports: [] },
+    signal,
+    spend: () => Promise.resolve(),
+    secrets: [],
+    watch: ({ method, url, resend }) => {
+      const index = seen.length;
+      seen.push({ method, url: url.href, resend });
+      return {
+        headers: { traceparent: `of-request-${index}` },
+        ended: (answer) => (seen[index] = { ...seen[index], ends: answer }),
+      };
+    },
+  });
+  return { seen, http };
+}
+
 const isolate = (provider: Provider, machineId: string, overrides: Partial<ExecutionContext> = {}) =>
   provider.calls.execute(context(overrides), { action: 'Isolate', parameters: { machineId } });
 
@@ -200,6 +220,38 @@ describe('a plugin in a process of its own', () => {
     });
   });
 
+  it('has its requests watched, of which no more than whom they go to is told', async () => {
+    const heard: unknown[] = [];
+    const vendor = await SimulatorServer.start(({ headers }, response) => {
+      heard.push(headers['traceparent']);
+      answerJson(response, heard.length === 1 ? 503 : 200, {});
+    });
+    onTestFinished(() => vendor.stop());
+    const { seen, http } = watchedHttp();
+    const site = `${vendor.baseUrl}/machines/m1?key=canary`;
+    expect(await isolate(shared, 'asks', { settings: { site }, http })).toEqual({ kind: 'completed' });
+    const told = { method: 'GET', url: `${vendor.baseUrl}/` };
+    expect(seen).toEqual([
+      { ...told, resend: 0, ends: { status: 503 } },
+      { ...told, resend: 1, ends: { status: 200 } },
+    ]);
+    expect(heard).toEqual(['of-request-0', 'of-request-1']);
+  });
+
+  it('tells of a watched request that was stopped', async () => {
+    let heard = 0;
+    const vendor = await SimulatorServer.start(() => void (heard += 1));
+    onTestFinished(() => vendor.stop());
+    const abort = new AbortController();
+    const { seen, http } = watchedHttp(abort.signal);
+    const call = isolate(shared, 'asks', { settings: { site: vendor.baseUrl }, http, signal: abort.signal });
+    const failed = call.catch((error: unknown) => error);
+    await eventually(() => heard > 0);
+    abort.abort(new StopRequested('cancel'));
+    await failed;
+    expect(seen).toMatchObject([{ ends: { errorType: 'stopped' } }]);
+  });
+
   it('hears of a stop with its reason, and of a lost lease from what it saves', async () => {
     const provider = shared;
     const abort = new AbortController();
@@ -301,6 +353,19 @@ describe('a hostile plugin', () => {
     expect(error).toBeInstanceOf(PluginDied);
     expect(error).toMatchObject({ errorClass: 'unknownOutcome' });
     expect((error as Error).message).toMatch(why);
+  });
+
+  it('that ends in the middle leaves no watched request open', async () => {
+    const vendor = await SimulatorServer.start(({ url }, response) => {
+      if (url.pathname === '/answers') answerJson(response, 200, {});
+    });
+    onTestFinished(() => vendor.stop());
+    const { seen, http } = watchedHttp();
+    const settings = { site: vendor.baseUrl };
+    await expect(
+      attempt(sharedProvider(), 'requestsAndExits', { instance: 'requests', settings, http }),
+    ).rejects.toBeInstanceOf(PluginDied);
+    expect(seen).toMatchObject([{ ends: { errorType: 'stopped' } }, { ends: {} }]);
   });
 
   it('that is being stopped has got a call or has not: it is never in doubt', async () => {
