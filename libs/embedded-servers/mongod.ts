@@ -172,7 +172,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/DBPathInUse|another mongod instance/i, 'Another mongod runs on the same data directory.'],
   [/No space left|ENOSPC/i, 'The disk is full.'],
   [
-    /Permission denied|IllegalOperation.*dbpath|Read-only file system|Attempted to create a lock file/i,
+    /Permission denied|Read-only file system|Attempted to create a lock file/i,
     'Its data directory cannot be written by this user.',
   ],
   [
