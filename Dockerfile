@@ -28,8 +28,11 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY LICENSE THIRD_PARTY.md ./
+# Nothing is installed from here on, so what installs is not there: it would bring packages of its own, with their flaws.
 # A named volume takes over owner and mode of what it covers.
-RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive /var/lib/riposte-keys
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+    /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* \
+  && install -d -o 1000 -g 1000 -m 0700 /var/lib/riposte /var/lib/riposte/archive /var/lib/riposte-keys
 # The user `node` of the base image, by number so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 3000

@@ -268,6 +268,11 @@ describe('the Dockerfile', () => {
     expect(installs[1]).toMatch(/^npm prune --omit=dev /);
   });
 
+  it('runs without what installs', () => {
+    expect(values(last, 'RUN').join()).toMatch(/rm -rf [^&]*\/usr\/local\/lib\/node_modules /);
+    for (const command of [API_COMMAND, WORKER_COMMAND]) expect(command[0]).toBe('node');
+  });
+
   it('runs as a user other than root', () => {
     const [user] = values(last, 'USER');
     expect(user).toMatch(/^[1-9]\d*:[1-9]\d*$/);
