@@ -15,6 +15,9 @@ COPY plugins ./plugins
 RUN npm run build \
   && find dist \( -name '*.map' -o -name '.tsbuildinfo' \) -delete \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+# npm keeps the compiler for who may use it to build. What only people and compilers read is a third of what is left.
+RUN rm -rf node_modules/typescript node_modules/.bin \
+  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${NODE_IMAGE} AS run
 # For what is run by `docker compose exec`, too: `__proto__` reaches no prototype.

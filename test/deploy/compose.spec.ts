@@ -268,8 +268,9 @@ describe('the Dockerfile', () => {
     expect(installs[1]).toMatch(/^npm prune --omit=dev /);
   });
 
-  it('runs without what installs', () => {
+  it('runs without what installs and what compiles', () => {
     expect(values(last, 'RUN').join()).toMatch(/rm -rf [^&]*\/usr\/local\/lib\/node_modules /);
+    expect(values(dockerfile, 'RUN').join()).toMatch(/rm -rf node_modules\/typescript /);
     for (const command of [API_COMMAND, WORKER_COMMAND]) expect(command[0]).toBe('node');
   });
 
