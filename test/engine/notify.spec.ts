@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase, type Database } from '#persistence';
 import type { VendorHttpOptions } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
-import { APP, TENANT_A, freshDatabaseUri } from '../support/database.js';
+import { APP, TENANT_A, emptied, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import {
   LOOPBACK,
@@ -17,23 +17,28 @@ import { profiled } from '../support/profile.js';
 import { localKey } from '../support/secrets.js';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 
-/** When and where subscribers are told, on a database of its own each. */
+/** When and where subscribers are told, each test on a database that has nothing in it yet. */
 
 const SUBSCRIBER = { tenantId: TENANT_A, appId: APP };
 
 let database: Database;
 let connection: mongoose.Connection;
 let receiver: NotificationReceiver;
-beforeEach(async () => {
+beforeAll(async () => {
   const uri = freshDatabaseUri();
   database = await connectDatabase(uri, { appName: 'riposte-test' });
   connection = await mongoose.createConnection(uri).asPromise();
+});
+afterAll(async () => {
+  await connection.close();
+  await database.close();
+});
+beforeEach(async () => {
   receiver = await NotificationReceiver.start();
 });
 afterEach(async () => {
   await receiver.stop();
-  await connection.close();
-  await database.close();
+  await emptied(db());
 });
 
 const inMs = (ms: number): Date => new Date(Date.now() + ms);
@@ -167,7 +172,7 @@ describe('a subscriber whose time comes to an end', () => {
 describe('a receiver that says when to come back', () => {
   it('is left alone until then, also with what changes meanwhile', async () => {
     await subscribe();
-    receiver.beBusy(3);
+    receiver.beBusy(2);
     const notifier = notifierOf(database);
     const first = await completedAction(database);
     await notifier.pass();
@@ -220,6 +225,36 @@ describe('a receiver that takes its time', () => {
       await slow.stop();
       await notifier.stop();
     }
+  });
+});
+
+describe('a database that fails while deliveries are under way', () => {
+  it('ends the round once it is on record what became of them', async () => {
+    const slow = await NotificationReceiver.start();
+    const held: string[] = (slow.held = []);
+    await subscribe({ notificationUrl: slow.url, changeTypes: ['created'] });
+    await subscribe({ changeTypes: ['created'] });
+    await completedAction(database);
+    let takes = 0;
+    const store = new Proxy(database.subscriptions, {
+      get: (real, name) => {
+        // It has given out what there is, and is away when it is asked for more.
+        if (name === 'take' && takes++ > 0) return () => Promise.reject(new Error('away'));
+        const value: unknown = Reflect.get(real, name);
+        return typeof value === 'function' ? (value.bind(real) as unknown) : value;
+      },
+    });
+    let isOver = false;
+    const round = notifierOf(database, { store })
+      .pass()
+      .finally(() => (isOver = true));
+    const ended = expect(round).rejects.toThrow('away');
+    await eventually(() => held.length === 1 && takes > 1);
+    expect(isOver).toBe(false);
+    // Cuts what it holds.
+    await slow.stop();
+    await ended;
+    expect(await db().collection('notifications').distinct('tries')).toEqual([0, 1]);
   });
 });
 

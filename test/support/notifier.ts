@@ -3,7 +3,7 @@ import { ManageSubscriptions, ManageWebhooks, Notify, ProviderRegistry } from '#
 import type { Database } from '#persistence';
 import { defineProvider, Type } from '#provider-sdk';
 import { createLogger } from '#telemetry';
-import type { FailedPhase, NewAction, SecretSeal } from '#domain';
+import type { FailedPhase, NewAction, SecretSeal, SubscriptionStore } from '#domain';
 import { claimOf, newAction } from './database.js';
 import { SEAL } from './secrets.js';
 
@@ -22,10 +22,11 @@ export function notifierOf(
   {
     network = LOOPBACK,
     giveUpAfterMs = 3_600_000,
-  }: { network?: ReceiverNetwork; giveUpAfterMs?: number } = {},
+    store = database.subscriptions,
+  }: { network?: ReceiverNetwork; giveUpAfterMs?: number; store?: SubscriptionStore } = {},
 ): Notify {
   return new Notify({
-    store: database.subscriptions,
+    store,
     actions: database.actions,
     lease: database.lease('notifications'),
     owner: randomUUID(),
