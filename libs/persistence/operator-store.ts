@@ -17,6 +17,14 @@ export interface OperatorDocument extends Omit<OperatorAccount, 'name'> {
   readonly _id: string;
 }
 
+/** What becomes of an account's rights; what is not given stays. */
+export interface RightsChange {
+  /** A role in a tenant, in place of the one it has there. */
+  readonly grant?: Grant | undefined;
+  /** Whether it operates the installation. */
+  readonly operates?: boolean | undefined;
+}
+
 type Update = Readonly<Record<string, unknown>>;
 
 /** The collection of the accounts. */
@@ -119,14 +127,13 @@ export class OperatorStore implements OperatorAccounts {
     return account?.passwordHash === hash ? account : null;
   }
 
-  /** Gives it a role in a tenant, in place of the one it has there. False: there is no such account. */
-  grant(name: string, { tenantId, role }: Grant): Promise<boolean> {
-    return this.#change(name, { grants: withGrant(tenantId, role), ...ENDS_SESSIONS });
-  }
-
-  /** Says whether it operates the installation. False: there is no such account. */
-  setOperates(name: string, operates: boolean): Promise<boolean> {
-    return this.#change(name, { operates, ...ENDS_SESSIONS });
+  /** Changes what it may do, all of it or nothing, and ends its sessions. False: there is no such account. */
+  setRights(name: string, { grant, operates }: RightsChange): Promise<boolean> {
+    return this.#change(name, {
+      ...(grant === undefined ? {} : { grants: withGrant(grant.tenantId, grant.role) }),
+      ...(operates === undefined ? {} : { operates }),
+      ...ENDS_SESSIONS,
+    });
   }
 
   /** Takes it out of use, or puts it back. False: there is no such account. */

@@ -7,7 +7,7 @@ import { ConsoleSessions, KnownDevices, LocalSignIn } from '#auth';
 import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
-import { claimOf, CALLER, newAction } from '../support/database.js';
+import { claimOf, CALLER, TENANT_A, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 
@@ -44,7 +44,10 @@ afterAll(async () => {
 });
 
 /** @returns how often a command has failed so far */
-async function failCommands(mode: 'off' | 'alwaysOn' | { readonly times: number }, data: object) {
+async function failCommands(
+  mode: 'off' | 'alwaysOn' | { readonly times: number } | { readonly skip: number },
+  data: object,
+) {
   const answer = await set.members[0]?.command({ configureFailPoint: 'failCommand', mode, data });
   return Number(answer?.['count']);
 }
@@ -101,6 +104,18 @@ describe('a write that was applied but not confirmed by a majority', () => {
       await eventually(async () => (await database.actions.find(CALLER.tenantId, id))?.status === status);
     },
   );
+});
+
+describe('the rights of an account', () => {
+  it('change together, by one write: where the database fails after it, none is left as it was', async () => {
+    const name = randomUUID();
+    await makeOperator(database, name, { role: 'Viewer' });
+    await failCommands({ skip: 1 }, { failCommands: ['update'], errorCode: 11_602 });
+    const grant = { tenantId: TENANT_A, role: 'Administrator' } as const;
+    expect(await hasty.operators.setRights(name, { grant, operates: true })).toBe(true);
+    await failCommands('off', {});
+    expect(await database.operators.find(name)).toMatchObject({ grants: [grant], operates: true });
+  });
 });
 
 describe('signing in while the database is in trouble', () => {
