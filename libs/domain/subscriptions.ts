@@ -130,7 +130,10 @@ export interface SubscriptionStore {
   find(subscriber: Subscriber, id: string): Promise<Subscription | null>;
   /** Null: as `find`. */
   renew(subscriber: Subscriber, id: string, expiresAt: Date): Promise<Subscription | null>;
-  /** With what is to be delivered for it still. False: as `find` where that is null. */
+  /**
+   * With what is to be delivered for it still. False: as `find` where that is null. Where the answer to the write was lost, it is
+   * true although another may have removed it in the same moment.
+   */
   remove(subscriber: Subscriber, id: string): Promise<boolean>;
 
   /**
@@ -144,7 +147,7 @@ export interface SubscriptionStore {
   findWebhook(tenantId: string, id: string): Promise<Webhook | null>;
   /** Gives it another address, where what waits goes as well, after a pause. Null: as `findWebhook`. */
   moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null>;
-  /** With what is to be told to it still. False: as `findWebhook` where that is null. */
+  /** With what is to be told to it still. False: as `findWebhook` where that is null; true as with `remove`. */
   removeWebhook(tenantId: string, id: string): Promise<boolean>;
 
   /** All that have not ended, those that have expired included. */
@@ -167,7 +170,7 @@ export interface SubscriptionStore {
   /** Tries them again in so many milliseconds. Of changes, no other of the recipient is tried before. */
   postpone(delivery: Delivery, inMs: number, problem: string): Promise<void>;
   /**
-   * Gives them up. Returns how many; the others were delivered by somebody meanwhile.
+   * Gives them up. Returns how many, also where the answer to the write was lost; the others have been another's since.
    * @param holdMs milliseconds in which no other change is tried at the recipient
    */
   bury(delivery: Delivery, holdMs: number, problem: string): Promise<number>;

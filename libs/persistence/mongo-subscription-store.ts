@@ -42,7 +42,7 @@ type NotificationDocument = Omit<Notification, 'id'> & {
   /** When what it tells of happened: the order in which a recipient is told. */
   readonly at: Date;
   readonly state: 'waiting' | 'delivered' | 'dead';
-  /** Who may write what became of it: another one each time it is taken. */
+  /** Who may write what became of it, or has: another one each time it is taken. */
   readonly turn: string | null;
   readonly nextAt: Date;
   /** When the record goes. */
@@ -154,12 +154,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async remove(subscriber: Subscriber, id: string): Promise<boolean> {
-    const subscriptionId = id.toLowerCase();
-    const removed = await repeatedWrite(this.#budgetMs, () =>
-      this.#subscriptions.findOneAndDelete({ ...this.#ofThe(subscriber), _id: subscriptionId }),
-    );
-    if (removed !== null) await this.#forget([subscriptionId]);
-    return removed !== null;
+    return this.#remove(await this.find(subscriber, id));
   }
 
   async createWebhook({ id, ...given }: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook> {
@@ -196,12 +191,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async removeWebhook(tenantId: string, id: string): Promise<boolean> {
-    const webhookId = id.toLowerCase();
-    const removed = await repeatedWrite(this.#budgetMs, () =>
-      this.#webhooks.findOneAndDelete({ tenantId, kind: 'webhook', _id: webhookId }),
-    );
-    if (removed !== null) await this.#forget([webhookId]);
-    return removed !== null;
+    return this.#remove(await this.findWebhook(tenantId, id));
   }
 
   async standing(): Promise<readonly Standing[]> {
@@ -311,7 +301,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
 
   async delivered({ recipient, notifications }: Delivery, pauseMs: number): Promise<void> {
     const keptMs = { $cond: [{ $eq: ['$actionId', null] }, LIFECYCLE_KEPT_MS, DELIVERED_KEPT_MS] };
-    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
+    await this.#settle(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
     const isWebhook = recipient.kind === 'webhook';
     // What waited because of it does so no longer.
     if (isWebhook || notifications.some(({ tries, actionId }) => tries > 0 && actionId !== null))
@@ -321,16 +311,24 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async postpone(delivery: Delivery, ms: number, problem: string): Promise<void> {
     // First: who finds it waiting again has to find that it is held.
     const isHeld = await this.#holdBack(delivery, ms);
-    await this.#write(delivery.notifications, {
-      nextAt: isHeld ? NOW : inMs(wholeMs(ms)),
-      tries: { $add: ['$tries', 1] },
-      problem: { $literal: problem },
-    });
+    await repeatable(this.#budgetMs, () =>
+      this.#notifications.updateMany(takenBy(delivery.notifications), [
+        {
+          $set: {
+            nextAt: isHeld ? NOW : inMs(wholeMs(ms)),
+            tries: { $add: ['$tries', 1] },
+            problem: { $literal: problem },
+            // Its turn is over, so that a repeat counts no second try.
+            turn: null,
+          },
+        },
+      ]),
+    );
   }
 
   async bury(delivery: Delivery, holdMs: number, problem: string): Promise<number> {
     await this.#holdBack(delivery, holdMs);
-    return this.#write(delivery.notifications, {
+    return this.#settle(delivery.notifications, {
       state: 'dead',
       deadAt: NOW,
       tries: { $add: ['$tries', 1] },
@@ -391,11 +389,20 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
   }
 
-  /** What waits for recipients that are gone goes, too. */
-  async #forget(ids: readonly string[]): Promise<void> {
-    await repeatedWrite(this.#budgetMs, () =>
-      this.#notifications.deleteMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }),
-    );
+  /** With what waits for it. False: there was none, or another has removed it since it was found. */
+  async #remove(found: Recipient | null): Promise<boolean> {
+    if (found === null) return false;
+    const { id } = found;
+    const isRemoved = await repeatedWrite(this.#budgetMs, async (isRepeat) => {
+      const { deletedCount } = await this.#recipients.deleteOne({ _id: id });
+      // It was there: by a try before it, with its answer lost, it went.
+      return deletedCount > 0 || isRepeat;
+    });
+    if (isRemoved)
+      await repeatedWrite(this.#budgetMs, () =>
+        this.#notifications.deleteMany({ subscriptionId: id, state: 'waiting' }),
+      );
+    return isRemoved;
   }
 
   /** What waits for recipients that are gone is as good as delivered: a worker may remove nothing. */
@@ -576,26 +583,18 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     return tried === -1 ? found : found.slice(0, tried);
   }
 
-  /** Of whoever had the last turn alone. Returns how many it were. */
-  async #write(
+  /** Says for good what became of them, if they are still whose turn it was. Returns of how many it has. */
+  async #settle(
     notifications: readonly Notification[],
-    changes: Readonly<Record<string, unknown>>,
+    changes: Readonly<Record<string, unknown>> & { readonly state: 'delivered' | 'dead' },
   ): Promise<number> {
-    const of = new Map<string, string[]>();
-    for (const one of notifications) {
-      const turn = turnOf([one]);
-      of.set(turn, [...(of.get(turn) ?? []), one.id]);
-    }
-    let written = 0;
-    for (const [turn, ids] of of) {
-      const { matchedCount } = await repeatable(this.#budgetMs, () =>
-        this.#notifications.updateMany({ _id: { $in: ids }, state: 'waiting', turn }, [
-          { $set: { ...changes, turn: null } },
-        ]),
-      );
-      written += matchedCount;
-    }
-    return written;
+    const taken = takenBy(notifications);
+    return repeatable(this.#budgetMs, async (isRepeat) => {
+      const { matchedCount } = await this.#notifications.updateMany(taken, [{ $set: changes }]);
+      if (!isRepeat) return matchedCount;
+      // All, or some of them, by a try before it with its answer lost: they have kept its turn.
+      return this.#notifications.countDocuments({ ...taken, state: changes.state });
+    });
   }
 }
 
@@ -626,6 +625,12 @@ const turns = new WeakMap<Notification, string>();
 /** The turn of a delivery: of all of its notifications the same. */
 function turnOf([first]: readonly Notification[]): string {
   return (first && turns.get(first)) ?? '';
+}
+
+/** What of these still waits, and is the delivery's that they were taken for. */
+function takenBy(notifications: readonly Notification[]) {
+  const ids = notifications.map(({ id }) => id);
+  return { _id: { $in: ids }, state: 'waiting', turn: turnOf(notifications) } as const;
 }
 
 function recipientOf<R extends Recipient>(document: Stored<R>): R {

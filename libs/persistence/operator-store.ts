@@ -149,11 +149,15 @@ export class OperatorStore implements OperatorAccounts {
   /** Takes it out of a tenant, or (null) away altogether; in no tenant it goes, too. False: there was none such. */
   async remove(name: string, tenantId: string | null): Promise<boolean> {
     const filter = { _id: name.toLowerCase(), ...(tenantId === null ? {} : { 'grants.tenantId': tenantId }) };
-    const { deletedCount } = await repeatedWrite(this.#budgetMs, () =>
+    // Read first: what is repeated after a lost answer finds nothing any more.
+    const isThere = await repeatedRead(this.#budgetMs, () => this.#operators.countDocuments(filter));
+    if (isThere === 0) return false;
+    await repeatedWrite(this.#budgetMs, () =>
       this.#operators.deleteOne(tenantId === null ? filter : { ...filter, grants: { $size: 1 } }),
     );
-    if (deletedCount === 1 || tenantId === null) return deletedCount === 1;
-    return this.#change(name, { grants: withoutGrant(tenantId), ...ENDS_SESSIONS }, filter);
+    if (tenantId !== null)
+      await this.#change(name, { grants: withoutGrant(tenantId), ...ENDS_SESSIONS }, filter);
+    return true;
   }
 
   async changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome> {
