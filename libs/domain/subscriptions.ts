@@ -85,8 +85,11 @@ export interface WebhookSecrets {
 /** Who is told of changes. */
 export type Recipient = Subscription | Webhook;
 
+/** A recipient without its secrets. */
+export type Unsealed<R extends Recipient = Recipient> = R extends Recipient ? Omit<R, 'sealed'> : never;
+
 /** A recipient that has not ended, as it was read, with how far it has been told. */
-export type Standing<R extends Recipient = Recipient> = R & {
+export type Standing<R extends Recipient = Recipient> = Unsealed<R> & {
   /** The newest change of an action that was seen for it. */
   readonly seenAt: Date;
 };
@@ -150,14 +153,16 @@ export interface SubscriptionStore {
   /** With what is to be told to it still. False: as `findWebhook` where that is null; true as with `remove`. */
   removeWebhook(tenantId: string, id: string): Promise<boolean>;
 
+  /** Whether there is one that has not ended. */
+  isAnyStanding(): Promise<boolean>;
   /** All that have not ended, those that have expired included. */
   standing(): Promise<readonly Standing[]>;
   /** Puts on record what the actions' histories have since the last time. Safe to repeat, and at several places at once. */
   collect(recipient: Standing, isThorough: boolean): Promise<number>;
   /** Puts a lifecycle event on record. Safe to repeat with the same key. */
-  addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void>;
+  addLifecycle(subscription: Unsealed<Subscription>, event: LifecycleEvent, key: string): Promise<void>;
   /** It has expired, and all its history is on record. It is removed 40 days later. */
-  end(subscription: Subscription): Promise<void>;
+  end(subscription: Unsealed<Subscription>): Promise<void>;
   /**
    * Takes what is to be delivered now, for `leaseMs`: of an action and subscription the oldest notification; of a webhook,
    * which is told one message after the other, up to ten. No recipient's keep another's waiting.

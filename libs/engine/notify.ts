@@ -107,11 +107,10 @@ export class Notify {
 
   async #collect(): Promise<void> {
     const { store, lease, owner } = this.#options;
-    const standing = await store.standing();
     // Where nobody has subscribed it costs no write.
-    if (standing.length === 0 || !(await lease.take(owner, COLLECT_LEASE_MS))) return;
+    if (!(await store.isAnyStanding()) || !(await lease.take(owner, COLLECT_LEASE_MS))) return;
     const isThorough = performance.now() >= this.#thoroughAt;
-    for (const recipient of standing) {
+    for (const recipient of await store.standing()) {
       if (recipient.kind === 'webhook') await store.collect(recipient, isThorough);
       else await this.#collectOf(recipient, isThorough);
     }

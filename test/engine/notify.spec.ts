@@ -258,6 +258,26 @@ describe('a database that fails while deliveries are under way', () => {
   });
 });
 
+describe('a worker', () => {
+  it('reads nobody while another one looks for changes', async () => {
+    await subscribe();
+    await database.lease('notifications').take('another', 60_000);
+    const reads = await profiled(db(), () => notifierOf(database).pass(), 'subscriptions');
+    // Whether there is anybody at all.
+    expect(reads.map(({ command }) => command['projection'])).toEqual([{ _id: 1 }]);
+  });
+
+  it('reads the secrets of those alone that it has something to send to', async () => {
+    const { id: _id } = await subscribe({ changeTypes: ['created'] });
+    await subscribe({ actionId: randomUUID() });
+    await completedAction(database);
+    const reads = await profiled(db(), () => notifierOf(database).pass(), 'subscriptions');
+    expect(receiver.taken).toHaveLength(1);
+    const whole = reads.filter(({ command }) => command['projection'] === undefined);
+    expect(whole.map(({ command }) => command['filter'])).toEqual([{ _id: { $in: [_id] } }]);
+  });
+});
+
 describe('a name that stands for another address when it is called', () => {
   it('gets nothing there where that may not be called, and what was due once it may', async () => {
     const outside = await NotificationReceiver.start(receiver.port, '127.0.0.2');
