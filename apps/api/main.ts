@@ -274,6 +274,7 @@ await runProcess(log, stopWithin, async () => {
         store: database.subscriptions,
         seal,
         network: { policy: config.notifications.network },
+        log,
       }),
       webhooks: new ManageWebhooks({
         store: database.subscriptions,

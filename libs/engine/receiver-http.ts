@@ -77,6 +77,13 @@ function signatureOf(secret: string, body: string, now: Date): string {
   return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`;
 }
 
+/** Why, for who operates it: of an address that may not be called also what it stands for. */
+export function refusalOf(error: ProviderError): string {
+  return error instanceof AddressRefused
+    ? error.message.replaceAll('network.', 'notifications.network.')
+    : problemOf(error);
+}
+
 /** Why it was not delivered. Of the receiver's own words nothing: they are a stranger's. */
 export function problemOf(error: ProviderError): string {
   if (error.httpStatus > 0) return `The receiver answered with HTTP ${error.httpStatus}.`;

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import { connectDatabase, type Database } from '#persistence';
 import type { VendorHttpOptions } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
+import { createLogger } from '#telemetry';
 import { APP, TENANT_A, emptied, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import {
@@ -313,21 +314,33 @@ describe('a name that stands for another address when it is called', () => {
 });
 
 describe('a name that stands for an address of the inside', () => {
-  it('is refused without a word of what it stands for', async () => {
+  it('is refused without a word of what it stands for, which the log has, without the path', async () => {
     const network: typeof LOOPBACK = {
       ...LOOPBACK,
       resolve: (_name, _options, callback) => callback(null, [{ address: '10.11.12.13', family: 4 }]),
     };
+    const lines: string[] = [];
+    const to = createLogger('riposte-test', 'info', { write: (line) => lines.push(line) });
+    const notificationUrl = 'https://db.internal/hook/s3cret?code=s3cret';
     const made = subscribe(
-      { notificationUrl: 'https://db.internal/' },
-      subscriptionsOf(database, { network }),
+      { notificationUrl, lifecycleNotificationUrl: notificationUrl },
+      subscriptionsOf(database, { network, to }),
     );
-    await expect(made).rejects.toMatchObject({
-      message:
-        'Subscription validation request failed: notificationUrl may not be called (notifications.network).',
-      // For who operates it.
-      cause: { message: expect.stringContaining('10.11.12.13') as string },
-    });
+    await expect(made).rejects.toThrow(
+      /^Subscription validation request failed: notificationUrl may not be called \(notifications\.network\)\.$/,
+    );
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({
+        level: 'warn',
+        tenant: TENANT_A,
+        appId: APP,
+        property: 'notificationUrl',
+        host: 'db.internal',
+        problem:
+          "The address is refused: its name stands for 10.11.12.13, which is not public; list it in notifications.network.allow if it is the vendor's.",
+      }),
+    ]);
+    expect(lines.join('')).not.toContain('s3cret');
   });
 });
 
