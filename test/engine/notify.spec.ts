@@ -259,6 +259,16 @@ describe('a database that fails while deliveries are under way', () => {
   });
 });
 
+describe('a receiver that answers with more than anybody reads', () => {
+  it('has taken it all the same', async () => {
+    await subscribe({ changeTypes: ['created'] });
+    receiver.words = 'x'.repeat(100_000);
+    await completedAction(database);
+    await notifierOf(database).pass();
+    expect(await db().collection('notifications').distinct('state')).toEqual(['delivered']);
+  });
+});
+
 describe('a worker', () => {
   it('reads nobody while another one looks for changes', async () => {
     await subscribe();
