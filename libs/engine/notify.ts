@@ -182,6 +182,10 @@ export class Notify {
     const isOld = ({ createdAt }: Notification): boolean => now - createdAt.getTime() >= giveUpAfterMs;
     const [old, young] = [notifications.filter(isOld), notifications.filter((one) => !isOld(one))];
     if (old.length > 0) {
+      const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;
+      // First: who dies in between leaves nobody to tell of it. Once a minute, however many there were.
+      if (isMissed && old.some(({ actionId }) => actionId !== null))
+        await store.addLifecycle(recipient, 'missed', String(Math.floor(now / 60_000)));
       // Others that are as old get their try, too, but none before the receiver wants one.
       const holdMs = Math.max(retryAfterMs, FIRST_RETRY_MS);
       const buried = await store.bury({ recipient, notifications: old }, holdMs, problem);
@@ -189,10 +193,6 @@ export class Notify {
         metrics.notifications.add(buried, 'dead');
         const letters = old.map(({ id }) => id);
         log.error({ ...facts, letters, problem }, 'notifications were given up; they are dead letters now');
-        const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;
-        if (isMissed && old.some(({ actionId }) => actionId !== null))
-          // Once a minute, however many there were.
-          await store.addLifecycle(recipient, 'missed', String(Math.floor(now / 60_000)));
       }
     }
     if (young.length === 0) return;

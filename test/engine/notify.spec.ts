@@ -58,6 +58,18 @@ async function subscribe(given: object = {}, manage = subscriptionsOf(database))
   return recipient;
 }
 
+/** The store, with one of its calls carried out otherwise. */
+function storeWith(call: 'take' | 'bury', otherwise: (asEver: () => Promise<unknown>) => Promise<unknown>) {
+  return new Proxy(database.subscriptions, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(real, name);
+      if (typeof value !== 'function') return value;
+      const asEver = value.bind(real) as (...given: unknown[]) => Promise<unknown>;
+      return name === call ? (...given: unknown[]) => otherwise(() => asEver(...given)) : asEver;
+    },
+  });
+}
+
 const db = () => connection.getClient().db(connection.name);
 const subscriptions = () => db().collection<{ _id: string }>('subscriptions');
 const HOUR_MS = 3_600_000;
@@ -237,14 +249,8 @@ describe('a database that fails while deliveries are under way', () => {
     await subscribe({ changeTypes: ['created'] });
     await completedAction(database);
     let takes = 0;
-    const store = new Proxy(database.subscriptions, {
-      get: (real, name) => {
-        // It has given out what there is, and is away when it is asked for more.
-        if (name === 'take' && takes++ > 0) return () => Promise.reject(new Error('away'));
-        const value: unknown = Reflect.get(real, name);
-        return typeof value === 'function' ? (value.bind(real) as unknown) : value;
-      },
-    });
+    // It has given out what there is, and is away when it is asked for more.
+    const store = storeWith('take', (take) => (takes++ === 0 ? take() : Promise.reject(new Error('away'))));
     let isOver = false;
     const round = notifierOf(database, { store })
       .pass()
@@ -256,6 +262,21 @@ describe('a database that fails while deliveries are under way', () => {
     await slow.stop();
     await ended;
     expect(await db().collection('notifications').distinct('tries')).toEqual([0, 1]);
+  });
+});
+
+describe('a subscriber whose notification is given up', () => {
+  it('hears of it, also where the worker dies with its doing', async () => {
+    await subscribe({ changeTypes: ['created'], lifecycleNotificationUrl: receiver.url });
+    await completedAction(database);
+    receiver.refusals = [500];
+    const store = storeWith('bury', async (bury) => {
+      await bury();
+      throw new Error('died');
+    });
+    await notifierOf(database, { store, giveUpAfterMs: 0 }).pass();
+    await notifierOf(database).pass();
+    expect(receiver.taken.map(({ lifecycleEvent }) => lifecycleEvent)).toEqual(['missed']);
   });
 });
 
