@@ -265,7 +265,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
-    // What ended last is in it, too.
+    // Until then it goes on taking what ends. What ended last of all the next worker takes.
     await chainer.stop().catch(onError);
     await providers.close();
     await queue.close();
