@@ -2,6 +2,7 @@ export { eventsOf, type AuditedAction } from './action-events.js';
 export { canonicalJson } from './canonical-json.js';
 export {
   AuditChainer,
+  type AuditChainerOptions,
   type AuditChains,
   type AuditProgress,
   type ChangedAt,
