@@ -1,4 +1,4 @@
-export { eventsOf, type AuditedAction } from './action-events.js';
+export { cancelBeside, eventsOf, type AuditedAction } from './action-events.js';
 export { canonicalJson } from './canonical-json.js';
 export {
   AuditChainer,

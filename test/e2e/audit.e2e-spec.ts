@@ -83,6 +83,7 @@ const BOB = { ...ADA, user: 'bob' };
 const US = { appId: APP, user: null, address: '127.0.0.1' };
 /** What an action's own history tells has no address. */
 const OF_US = { ...US, address: null };
+const OTHER_APP = randomUUID();
 const OPERATOR = 'operator';
 
 /** What an entry of each kind has, in the chain where it belongs. */
@@ -129,6 +130,8 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
 let stack: Stack;
 let database: Database;
 let client: Client;
+/** Of another application. */
+let other: Client;
 let auditor: Client;
 let receiver: NotificationReceiver;
 let teams: TeamsWorkflow;
@@ -152,6 +155,7 @@ notifications: { network: { allow: ['127.0.0.0/8'] }, tryMinutes: 0.01 }
   });
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   client = await stack.client();
+  other = await stack.client({ app: OTHER_APP });
   auditor = await stack.client({ roles: ['Audit.Read.All', 'Riposte.Operator'] });
   await Promise.all([peopleDo(), actionsDo(), subscriptionsDo(), webhooksDo(), tokenIsIssued()]);
   entries = await eventually(async () => {
@@ -205,7 +209,7 @@ async function peopleDo(): Promise<void> {
 
 async function actionsDo(): Promise<void> {
   const long = await client.act('LongRunning', { durationMs: 600_000 }, { clientContext: SECRET });
-  expect((await client.cancel(long)).status).toBe(200);
+  for (const one of [client, other, other]) expect((await one.cancel(long)).status).toBe(200);
   expect((await client.post({ ids: [long] }, '/api/v1/actions/cancel')).status).toBe(200);
   const silent = { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: 'silent' } };
   const unknown = await client.act('BlockUrl', { URL: `https://a.example/${SECRET}` }, silent);
@@ -268,8 +272,8 @@ async function tokenIsIssued(): Promise<void> {
 
 /** What the chains of the two tenants, and of the installation, have. */
 async function recorded(): Promise<readonly AuditEntry[]> {
-  const other = await stack.client({ tenant: TENANT_B, roles: ['Audit.Read.All'] });
-  const texts = await Promise.all([exported(auditor), exported(other), exported(auditor, '/installation')]);
+  const ofOther = await stack.client({ tenant: TENANT_B, roles: ['Audit.Read.All'] });
+  const texts = await Promise.all([exported(auditor), exported(ofOther), exported(auditor, '/installation')]);
   return texts
     .flatMap((text) => text.trim().split('\n'))
     .map((line) => JSON.parse(line) as AuditEntry & { readonly type: string })
@@ -314,6 +318,18 @@ describe('what is recorded', () => {
     for (const secret of [SECRET, PASSWORD, 'a.example']) expect(text).not.toContain(secret);
   });
 
+  it('tells of each who asked for the end of an action, once', async () => {
+    const asked = await eventually(async () => {
+      const found = (await recorded()).filter(({ kind }) => kind === 'action.cancelRequested');
+      return found.length > 1 ? found : null;
+    });
+    expect(asked).toHaveLength(2);
+    expect(asked.map(({ by }) => by)).toEqual(
+      expect.arrayContaining([OF_US, { ...US, appId: OTHER_APP }]) as unknown,
+    );
+    expect(asked[1]?.about).toEqual(asked[0]?.about);
+  });
+
   it('also tells of what was refused, and why', async () => {
     expect((await client.request('DELETE', `/beta/subscriptions/${APP}`)).status).toBe(404);
     const told = await eventually(async () => {
@@ -346,6 +362,11 @@ describe('what cannot be recorded', () => {
         value: [{ id }],
       });
       expect(await client.ended(id)).toMatchObject({ errorInfo: { code: 499 } });
+      expect((await client.cancel(id)).status).toBe(200);
+      expect(await other.cancel(id)).toMatchObject({
+        status: 503,
+        body: { error: { message: expect.stringMatching(/^The cancel stands\./) as string } },
+      });
     } finally {
       await takes({});
       await connection.close();

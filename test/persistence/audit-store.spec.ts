@@ -5,6 +5,7 @@ import {
   AuditChainer,
   CheckpointSigner,
   INSTALLATION,
+  cancelBeside,
   eventsOf,
   exportLines,
   verifyAudit,
@@ -292,6 +293,46 @@ describe('the audit record', () => {
     });
     await one.pass();
     expect(kinds(await verified(database), unknown)).toContain('action.resolved');
+  });
+
+  it('has each who asked for the end of an action, once, also after its deadline had it cancelled', async () => {
+    const { database } = await opened();
+    const { actions, audit } = database;
+    const tenantId = randomUUID();
+    const caller = (user: string | null) => ({ tenantId, appId: APP, user });
+    const ask = async (id: string, user: string | null): Promise<void> => {
+      const answer = await actions.requestCancel(caller(user), id);
+      if (!('action' in answer)) throw new Error(answer.kind);
+      const beside = cancelBeside(answer.action, { appId: APP, user, address: '192.0.2.1' }, answer.kind);
+      if (beside !== null) await audit.record([beside]);
+    };
+    const { id } = await actions.create(newAction({ caller: caller('alice') }));
+    const late = await actions.create(newAction({ caller: caller('alice') }));
+    const claim = await claimOf(actions.claim(late.id, randomUUID(), 60_000, '1.0.0'));
+    if (claim === null) throw new Error('it cannot be claimed');
+    await actions.wishCancelAtDeadline(claim.lease);
+
+    const one = chainer(audit);
+    for (const user of ['bob', 'bob', 'carol', null]) await ask(id, user);
+    await one.pass();
+    for (const user of ['carol', 'dave', 'bob']) await ask(id, user);
+    await ask(late.id, 'alice');
+    await one.pass();
+
+    const asked = (await verified(database)).filter(({ kind }) => kind === 'action.cancelRequested');
+    const of = (actionId: string) =>
+      asked
+        .filter(({ about }) => about['actionId'] === actionId)
+        .map(({ by, details }) => `${by.user} at ${by.address}: ${JSON.stringify(details)}`)
+        .toSorted();
+    expect(of(id)).toEqual([
+      // Its history, which has no address.
+      'bob at null: {"answer":"cancelled"}',
+      'carol at 192.0.2.1: {"answer":"cancelled"}',
+      'dave at 192.0.2.1: {"answer":"cancelled"}',
+      'null at 192.0.2.1: {"answer":"cancelled"}',
+    ]);
+    expect(of(late.id)).toEqual(['alice at 192.0.2.1: {"answer":"requested"}']);
   });
 
   it('takes what was recorded once, however often it is given', async () => {
