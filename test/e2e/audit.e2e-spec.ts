@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
@@ -153,6 +153,8 @@ audit: { headsFile: '${path.join(dir, 'heads')}' }
 notifications: { network: { allow: ['127.0.0.0/8'] }, tryMinutes: 0.01 }
 `,
   });
+  await mkdir(path.dirname(spoiled()), { recursive: true });
+  await writeFile(spoiled(), '{"held":"in-the-file"');
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   client = await stack.client();
   other = await stack.client({ app: OTHER_APP });
@@ -172,6 +174,11 @@ afterAll(async () => {
   await teams.stop();
   await rm(dir, { recursive: true, force: true });
 });
+
+/** What a command left that no API process can take. */
+function spoiled(): string {
+  return path.join(stack.dataDir, 'audit-spool', `${APP}.json`);
+}
 
 async function peopleDo(): Promise<void> {
   await makeOperator(database, 'ada', {
@@ -318,6 +325,17 @@ describe('what is recorded', () => {
     for (const secret of [SECRET, PASSWORD, 'a.example']) expect(text).not.toContain(secret);
   });
 
+  it('is told of in the log, once, and left where a command left what cannot be taken', async () => {
+    const told = await eventually(() => {
+      const found = stack.api.log.filter(({ msg }) => String(msg).includes('look at these files'));
+      return found.length > 0 ? found : null;
+    });
+    const files = [{ file: spoiled(), why: 'it is no JSON' }];
+    expect(told).toEqual([expect.objectContaining({ count: 1, files }) as unknown]);
+    await access(spoiled());
+    expect(stack.api.output).not.toContain('in-the-file');
+  });
+
   it('tells of each who asked for the end of an action, once', async () => {
     const asked = await eventually(async () => {
       const found = (await recorded()).filter(({ kind }) => kind === 'action.cancelRequested');
@@ -410,14 +428,17 @@ describe('riposte audit', () => {
     const afterCut = await exported(auditor);
     await audit.close();
 
+    await writeFile(path.join(dir, 'long'), '');
+    await truncate(path.join(dir, 'long'), 65 << 20);
     const results = await Promise.all([
       verify('all', all.stdout, '--key', key, '--heads', heads),
       verify('edited', afterEdit, '--key', key),
       verify('cut', afterCut, '--key', key, '--heads', heads),
       verify('none', 'This is none.'),
+      riposte({ INIT_CWD: dir }, 'audit', 'verify', 'long'),
     ]);
-    expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 2]);
-    const [whole, edit, cutOff, none] = results;
+    expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 2, 2]);
+    const [whole, edit, cutOff, none, long] = results;
     for (const chain of [TENANT_A, TENANT_B, INSTALLATION])
       expect(whole?.stdout).toMatch(new RegExp(`^${chain}  whole: \\d+ entries$`, 'm'));
     expect(edit?.stdout).toBe(
@@ -427,6 +448,7 @@ describe('riposte audit', () => {
       `BROKEN at ${signed?.seq}: entry ${signed?.seq} is missing: the head kept`,
     );
     expect(none?.stderr).toContain('none cannot be verified: line 1 is no JSON.');
+    expect(long?.stderr).toBe('long cannot be verified: It has a line of more than 64 MiB.\n');
     expect(await readFile(path.join(dir, heads), 'utf8')).toContain(INSTALLATION);
   });
 });
