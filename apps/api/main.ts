@@ -165,8 +165,6 @@ await runProcess(log, stopWithin, async () => {
     redis,
     registry.instances.map(({ id }) => id),
     onRedisError,
-    // For `npm run bench -- --only scheduler` alone, as in the worker.
-    process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off',
   );
   const bell = new RedisBell(redis, onRedisError);
   const permits = new RedisVendorPermits({
