@@ -37,6 +37,11 @@ export const MUTANTS: readonly Mutant[] = [
         find: ' && found.epoch === lease.epoch && found.owner !== lease.owner',
         replace: '',
       },
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: 'isHeld(found, lease) && found.intent?.epoch === lease.epoch',
+        replace: 'isHeld(found, lease) && found.intent !== null',
+      },
       // A worker also gives up by its own clock what took longer than its lease, which alone hides the rest.
       {
         file: 'apps/worker/main.js',
