@@ -14,13 +14,13 @@ import type {
   WebhookSecrets,
 } from '#domain';
 import { ProviderError } from '#provider-sdk';
+import { Rounds } from '#rounds';
 import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import type { Told } from './messages/message.js';
 import { PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
 import { toldChange } from './messages/told-change.js';
 import { deliver, problemOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened } from './recipient-secrets.js';
-import { Rounds } from './rounds.js';
 
 export interface NotifyOptions {
   readonly store: SubscriptionStore;

@@ -86,7 +86,7 @@ export class MongoAuditStore implements AuditChains, AuditReader, AuditRecorder 
 
   record(events: readonly NewAuditEvent[]): Promise<void> {
     const at = this.#clock.now().toISOString();
-    return this.recordLate(events.map((event) => ({ ...event, id: randomUUID(), at })));
+    return this.recordLate(events.map((event) => ({ id: randomUUID(), ...event, at })));
   }
 
   /** Records what happened before, when there was no database. Safe to repeat. @throws as {@link record} */
