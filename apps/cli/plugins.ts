@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { Command } from 'commander';
 
-/** `riposte plugins`: plugins of others, before they are taken in. */
+/** `riposte plugins`: third-party plugins, before they are used. */
 export function pluginsCommand(): Command {
   return new Command('plugins')
-    .description('Look at plugins of others before they are taken in.')
+    .description('Look at third-party plugins before they are used.')
     .addCommand(hashCommand());
 }
 
