@@ -39,7 +39,9 @@ describe('the manual of the configuration', async () => {
     const configurations = samples.filter(({ keys }) => keys.some((key) => roots.includes(key)));
     expect(configurations.length).toBeGreaterThan(20);
     for (const { page, keys, yaml } of configurations)
-      expect(() => parseConfig(keys.includes('providers') ? yaml : `providers: []\n${yaml}`, page)).not.toThrow();
+      expect(() =>
+        parseConfig(keys.includes('providers') ? yaml : `providers: []\n${yaml}`, page),
+      ).not.toThrow();
   });
 });
 
@@ -47,8 +49,8 @@ function keysNamedBy(yaml: string): readonly string[] {
   try {
     parseConfig(yaml, 'f');
   } catch (error) {
-    return [...(error as Error).message.matchAll(/is not known; known: ([\w, ]+)/g)].flatMap(([, keys = '']) =>
-      keys.split(', '),
+    return [...(error as Error).message.matchAll(/is not known; known: ([\w, ]+)/g)].flatMap(
+      ([, keys = '']) => keys.split(', '),
     );
   }
   throw new Error(`accepted: ${yaml}`);
