@@ -1,5 +1,5 @@
-import path from 'node:path';
 import { Command } from 'commander';
+import { givenPath } from './given-path.js';
 
 /** `riposte plugins`: third-party plugins, before they are used. */
 export function pluginsCommand(): Command {
@@ -14,8 +14,6 @@ function hashCommand(): Command {
     .argument('<folder>', "the package's folder; where it is installed, that in node_modules")
     .action(async (folder: string) => {
       const { hashOfPlugin } = await import('#plugin-host');
-      // npm runs scripts in the product's folder.
-      const from = process.env['INIT_CWD'] ?? process.cwd();
-      process.stdout.write(`${await hashOfPlugin(path.resolve(from, folder))}\n`);
+      process.stdout.write(`${await hashOfPlugin(givenPath(folder))}\n`);
     });
 }
