@@ -5,7 +5,6 @@ import type { LocalSignIn, TenantPeople } from '#auth';
 import type { ActionStore, RateLimit, SubscriptionStore } from '#domain';
 import type {
   AskProvider,
-  CancelAction,
   ManageSubscriptions,
   ManageWebhooks,
   ProviderRegistry,
@@ -17,6 +16,7 @@ import type { ActionFigures, ActionSearch, ViewStore, WorkerRegistry } from '#pe
 import type { Logger } from '#telemetry';
 import type { AuditTrail } from './audit/audit-trail.js';
 import { AuditController } from './audit/audit.controller.js';
+import type { Cancels } from './audit/cancels.js';
 import { AuthGuard } from './auth.guard.js';
 import type { Callers, ConsoleParts } from './callers.js';
 import { BatchController } from './batch/batch.controller.js';
@@ -54,7 +54,7 @@ import {
   AUDIT,
   AUDIT_TRAIL,
   CALLERS,
-  CANCEL_ACTION,
+  CANCELS,
   CONSOLE,
   DEAD_LETTERS,
   EVENT_STREAMS,
@@ -94,7 +94,7 @@ export interface ApiParts {
   readonly submit: SubmitAction;
   readonly audit: AuditReader;
   readonly trail: AuditTrail;
-  readonly cancel: CancelAction;
+  readonly cancels: Cancels;
   readonly resolve: ResolveOutcome;
   readonly revert: RevertAction;
   readonly ask: AskProvider;
@@ -157,7 +157,7 @@ export class ApiModule {
         { provide: SUBMIT_ACTION, useValue: parts.submit },
         { provide: AUDIT, useValue: parts.audit },
         { provide: AUDIT_TRAIL, useValue: parts.trail },
-        { provide: CANCEL_ACTION, useValue: parts.cancel },
+        { provide: CANCELS, useValue: parts.cancels },
         { provide: RESOLVE_OUTCOME, useValue: parts.resolve },
         { provide: REVERT_ACTION, useValue: parts.revert },
         { provide: ASK_PROVIDER, useValue: parts.ask },

@@ -59,6 +59,7 @@ import {
   startTracing,
 } from '#telemetry';
 import { AuditTrail } from './audit/audit-trail.js';
+import { Cancels } from './audit/cancels.js';
 import { SpoolIntake } from './audit/spool-intake.js';
 import { ApiModule } from './api.module.js';
 import { authenticateBeforeBodies } from './auth.guard.js';
@@ -164,8 +165,6 @@ await runProcess(log, stopWithin, async () => {
     redis,
     registry.instances.map(({ id }) => id),
     onRedisError,
-    // For `npm run bench -- --only scheduler` alone, as in the worker.
-    process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off',
   );
   const bell = new RedisBell(redis, onRedisError);
   const permits = new RedisVendorPermits({
@@ -263,7 +262,7 @@ await runProcess(log, stopWithin, async () => {
         log,
         metrics,
       }),
-      cancel: new CancelAction({ store, queue, log, metrics }),
+      cancels: new Cancels(new CancelAction({ store, queue, log, metrics }), trail),
       resolve: new ResolveOutcome({ store, log }),
       revert,
       ask: new AskProvider({ questions: database.questions, bell, registry, seal, log }),
@@ -274,6 +273,7 @@ await runProcess(log, stopWithin, async () => {
         store: database.subscriptions,
         seal,
         network: { policy: config.notifications.network },
+        log,
       }),
       webhooks: new ManageWebhooks({
         store: database.subscriptions,

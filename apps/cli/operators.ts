@@ -147,24 +147,11 @@ function setRoleCommand(): Command {
     .action(async (name: string, { tenant, role, operates }: RoleOptions) => {
       if ((tenant === undefined) !== (role === undefined) || (role === undefined && operates === undefined))
         throw new RefusedError('Give --tenant together with --role, or --operates, or --no-operates.');
-      await changed(
-        name,
-        'Changed',
-        async (operators) => {
-          const steps = [
-            ...(tenant === undefined || role === undefined
-              ? []
-              : [() => operators.grant(name, { tenantId: tenant, role })]),
-            ...(operates === undefined ? [] : [() => operators.setOperates(name, operates)]),
-          ];
-          for (const step of steps) if (!(await step())) return false;
-          return true;
-        },
-        {
-          ...(tenant === undefined || role === undefined ? {} : { tenant, role }),
-          ...(operates === undefined ? {} : { operates }),
-        },
-      );
+      const grant = tenant === undefined || role === undefined ? undefined : { tenantId: tenant, role };
+      await changed(name, 'Changed', (operators) => operators.setRights(name, { grant, operates }), {
+        ...(grant === undefined ? {} : { tenant: grant.tenantId, role: grant.role }),
+        ...(operates === undefined ? {} : { operates }),
+      });
     });
 }
 

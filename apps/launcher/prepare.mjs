@@ -60,6 +60,10 @@ async function install(say) {
     .update(lock ?? readIfThere(path.join(ROOT, 'package.json')))
     .digest('hex');
   if (readIfThere(stampFile) === wanted) return;
+  if (lock !== undefined && isInstalled(JSON.parse(lock))) {
+    writeFileSync(stampFile, wanted);
+    return;
+  }
   const command = lock === undefined ? 'install' : 'ci';
   const what = `Installing dependencies (npm ${command})`;
   say(`${what} …`);
@@ -76,6 +80,17 @@ async function install(say) {
     fail(`npm ${command} failed; its messages are above. A proxy or registry setting of npm may be needed.`);
   }
   writeFileSync(stampFile, wanted);
+}
+
+/** Whether somebody has run `npm ci` already: npm keeps a list of what it put there. */
+function isInstalled({ packages }) {
+  const list = readIfThere(path.join(ROOT, 'node_modules', '.package-lock.json'));
+  if (list === undefined) return false;
+  const there = JSON.parse(list).packages;
+  return Object.entries(packages).every(
+    ([place, { version, optional = false }]) =>
+      place === '' || there[place]?.version === version || (optional && there[place] === undefined),
+  );
 }
 
 async function build(say) {

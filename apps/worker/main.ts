@@ -46,9 +46,6 @@ const STOP_WITHIN_MS = 20_000;
 /** Operations in hand of a plugin that asks about many with one call. */
 const ASKED_TOGETHER = 250;
 
-/** `off` is for `npm run bench -- --only scheduler` alone: no vendor's quota is kept to, and no tenant has its turn. */
-const IS_SCHEDULED = process.env['RIPOSTE_BENCH_SCHEDULER'] !== 'off';
-
 const log = createLogger('riposte-worker');
 
 await runProcess(log, STOP_WITHIN_MS, async () => {
@@ -96,9 +93,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
     redis,
     registry.instances.map(({ id }) => id),
     onError,
-    IS_SCHEDULED,
   );
-  if (!IS_SCHEDULED) log.warn('RIPOSTE_BENCH_SCHEDULER is off: quotas of vendors are not kept to');
   const store = database.actions;
   // How many share a vendor's quota while Redis is away; more rather than fewer where it is not known.
   let alive = 2;
@@ -117,15 +112,14 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
         ? log.info({ instance }, 'the quota is shared with the other workers again')
         : log.warn({ instance }, problem),
   });
-  const asked = IS_SCHEDULED ? { permits } : {};
   const ledger = (instance: string) => database.entryLedger(instance);
   const propagatesTrace = config.tracing.propagateToVendors;
-  const calls = new InstanceCalls({ ...asked, ledger, log, propagatesTrace, metrics });
+  const calls = new InstanceCalls({ permits, ledger, log, propagatesTrace, metrics });
   const runner = new RunAction({
     store,
     queue,
     registry,
-    ...asked,
+    permits,
     calls,
     ledger,
     seal,
@@ -265,7 +259,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       database.workers.leave(workerId).catch(onError),
     ]);
     await stopped;
-    // What ended last is in it, too.
+    // Until then it goes on taking what ends. What ended last of all the next worker takes.
     await chainer.stop().catch(onError);
     await providers.close();
     await queue.close();

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
 import type { SecurityAction } from '#domain';
-import type { AuditEvent } from './entry.js';
+import { canonicalJson } from './canonical-json.js';
+import type { AuditActor, AuditEvent } from './entry.js';
+import type { NewAuditEvent } from './recorder.js';
 
 /** What the record of an action has to hold for its {@link eventsOf}. */
 export type AuditedAction = Pick<
@@ -68,4 +71,31 @@ export function eventsOf(action: AuditedAction): readonly AuditEvent[] {
   if (resolution !== null)
     events.push(event('action.resolved', resolution.at, resolution.by, { verdict: resolution.verdict }));
   return events;
+}
+
+/**
+ * That somebody asked for the end of an action whose history, of which {@link eventsOf} tells, has another who asked for
+ * it, or its deadline. It has the same id however often they ask.
+ *
+ * @param answer what it came to
+ * @returns null: the history tells of them
+ */
+export function cancelBeside(
+  { id, tenantId, instance, cancel }: Pick<AuditedAction, 'id' | 'tenantId' | 'instance' | 'cancel'>,
+  by: AuditActor,
+  answer: 'cancelled' | 'requested',
+): NewAuditEvent | null {
+  const { appId, user } = by;
+  if (cancel?.why === 'caller' && cancel.appId === appId && cancel.user === user) return null;
+  const who = createHash('sha256')
+    .update(canonicalJson([appId, user]))
+    .digest('hex');
+  return {
+    id: `cancel:${id}:${who}`,
+    chain: tenantId,
+    kind: 'action.cancelRequested',
+    by,
+    about: { actionId: id, instance },
+    details: { answer },
+  };
 }

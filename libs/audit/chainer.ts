@@ -1,4 +1,5 @@
 import type { SharedLease } from '#domain';
+import { Rounds } from '#rounds';
 import type { Logger } from '#telemetry';
 import { eventsOf, type AuditedAction } from './action-events.js';
 import type { AuditKey, Checkpoint, CheckpointSigner } from './checkpoint.js';
@@ -141,73 +142,110 @@ export class AuditChainer {
   /** What is in the chains of the actions that are looked through again, as they were at this time. */
   readonly #seen = new Map<string, number>();
   #passes = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #pass: Promise<unknown> = Promise.resolve();
-  #stopped = false;
-  #failures = 0;
+  readonly #rounds: Rounds;
+  #isStopping = false;
+  /** Since when, by the database's clock, the lease is this process's; null: it is not. */
+  #leasedAt: Date | null = null;
 
   constructor(options: AuditChainerOptions) {
     this.#options = options;
     this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
+    this.#rounds = new Rounds({
+      periodMs: this.#periodMs,
+      round: async () => void (await this.pass()),
+      failed: 'the audit record waits',
+      recovered: 'the audit record goes on',
+      log: options.log,
+    });
   }
 
   start(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#pass = this.pass()
-          .then(
-            () => this.#told(null),
-            (error: unknown) => this.#told(error),
-          )
-          .finally(() => this.start());
-      },
-      this.#periodMs * (0.7 + 0.6 * Math.random()),
-    );
+    this.#rounds.start();
   }
 
   /** Ends after what is in hand, signs what is not signed yet, and lets another process go on. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#pass;
-    for (const chain of this.#known.keys()) await this.#sign(chain, true);
-    await this.#options.lease.giveBack(this.#options.owner);
+    this.#isStopping = true;
+    await this.#rounds.stop();
+    try {
+      for (const chain of this.#known.keys()) await this.#sign(chain, true);
+    } finally {
+      await this.#options.lease.giveBack(this.#options.owner);
+    }
   }
 
   /**
    * Brings all that happened into the chains.
-   * @returns entries that were appended; null: another process does it
+   * @returns entries that were appended; null: another process does it, from the beginning or since the lease was lost
+   * @throws the database's error; the next pass looks at all chains anew
    */
   async pass(): Promise<number | null> {
-    const { chains } = this.#options;
-    if (!(await this.#takeLease())) {
-      // Whoever has it goes on from here.
+    try {
+      if (!(await this.#takeLease())) return null;
+      const appended = await this.#bringAll();
+      return this.#leasedAt === null ? null : appended;
+    } catch (error) {
+      // What is known of the chains may be wrong after a write of which nobody knows.
       this.#known.clear();
-      this.#seen.clear();
       this.#passes = 0;
-      return null;
+      throw error;
     }
+  }
+
+  async #bringAll(): Promise<number> {
+    const { chains } = this.#options;
     if (this.#passes === 0) {
       await chains.publishKey(this.#options.signer.key);
       // Who had it before may have left entries unsigned.
-      for (const chain of await chains.chains()) await this.#knownOf(chain);
+      for (const chain of await chains.chains()) {
+        await this.#knownOf(chain);
+        if (!(await this.#goesOn())) return 0;
+      }
     }
     const isDeep = this.#passes % PASSES_A_LOOK_BACK === 0;
     let appended = await this.#takeWaiting();
     const lately = new Date(chains.now().getTime() - LATELY_MS);
     for (const progress of await chains.progress(lately)) {
-      if (this.#stopped) return appended;
+      if (!(await this.#goesOn())) return appended;
       if (isDeep || hasChanged(progress, lately)) appended += await this.#takeChanges(progress, isDeep);
     }
-    for (const chain of this.#known.keys()) await this.#sign(chain, false);
+    for (const chain of this.#known.keys()) {
+      if (!(await this.#goesOn())) return appended;
+      await this.#sign(chain, false);
+    }
     if (isDeep) this.#forgetOld();
     this.#passes += 1;
     return appended;
   }
 
-  #takeLease(): Promise<boolean> {
-    return this.#options.lease.take(this.#options.owner, LEASE_PERIODS * this.#periodMs);
+  /**
+   * Whether the pass goes on: this process is not to stop, and the lease is its own. Asked after each piece of work, it
+   * renews the lease once a third of it is over: what there is to do may take longer than it lasts.
+   */
+  async #goesOn(): Promise<boolean> {
+    if (this.#isStopping || this.#leasedAt === null) return false;
+    const heldMs = this.#options.chains.now().getTime() - this.#leasedAt.getTime();
+    // Below zero where the database's clock went back.
+    if (heldMs >= 0 && heldMs < this.#leaseMs / 3) return true;
+    return this.#takeLease();
+  }
+
+  async #takeLease(): Promise<boolean> {
+    const { chains, lease, owner } = this.#options;
+    const at = chains.now();
+    const isOurs = await lease.take(owner, this.#leaseMs);
+    this.#leasedAt = isOurs ? at : null;
+    if (!isOurs) {
+      // Whoever has it goes on from here.
+      this.#known.clear();
+      this.#seen.clear();
+      this.#passes = 0;
+    }
+    return isOurs;
+  }
+
+  get #leaseMs(): number {
+    return LEASE_PERIODS * this.#periodMs;
   }
 
   /** Events that were recorded by themselves. */
@@ -220,7 +258,7 @@ export class AuditChainer {
       for (const { event } of waiting) byChain.set(event.chain, [...(byChain.get(event.chain) ?? []), event]);
       for (const [chain, events] of byChain) appended += await this.#append(chain, events);
       if (waiting.length > 0) await chains.forget(waiting.map(({ id }) => id));
-      if (waiting.length < GROUP || this.#stopped || !(await this.#takeLease())) return appended;
+      if (waiting.length < GROUP || !(await this.#goesOn())) return appended;
     }
   }
 
@@ -248,7 +286,7 @@ export class AuditChainer {
         const last = page.at(-1)?.at;
         if (by === 'lastActionAt' && last !== undefined && last > (upTo ?? since))
           await chains.noteProgress(progress, last);
-        if (after !== null && (this.#stopped || !(await this.#takeLease()))) return appended;
+        if (after !== null && !(await this.#goesOn())) return appended;
         // No further than until it began: the next pass begins with resolutions again.
       } while (after !== null && after.at <= startedAt);
     }
@@ -315,18 +353,5 @@ export class AuditChainer {
   #forgetOld(): void {
     const before = this.#options.chains.now().getTime() - REMEMBERED_MS;
     for (const [key, at] of this.#seen) if (at < before) this.#seen.delete(key);
-  }
-
-  #told(error: unknown): void {
-    if (error === null) {
-      if (this.#failures > 0) this.#options.log.info({}, 'the audit record goes on');
-      this.#failures = 0;
-      return;
-    }
-    this.#failures += 1;
-    // What is known of the chains may be wrong after a write of which nobody knows. The next pass looks at all of them.
-    this.#known.clear();
-    this.#passes = 0;
-    if (this.#failures === 1) this.#options.log.warn({ err: error }, 'the audit record waits');
   }
 }

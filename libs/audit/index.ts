@@ -1,7 +1,8 @@
-export { eventsOf, type AuditedAction } from './action-events.js';
+export { cancelBeside, eventsOf, type AuditedAction } from './action-events.js';
 export { canonicalJson } from './canonical-json.js';
 export {
   AuditChainer,
+  type AuditChainerOptions,
   type AuditChains,
   type AuditProgress,
   type ChangedAt,

@@ -19,6 +19,7 @@ export { FailedAttempts } from './failed-attempts.js';
 export { issuerMetadata, jwksOf } from './issuer-metadata.js';
 export type { IssuerSettings } from './issuer-settings.js';
 export { KnownDevices } from './known-devices.js';
+export { isLoopbackAddress, isLoopbackUrl } from './loopback.js';
 export { LocalSignIn, SignInRefusedError, type Origin } from './local-sign-in.js';
 export { OAuthError, type OAuthErrorCode } from './oauth-error.js';
 export { issuersOf, type OutsideIssuer } from './outside-issuers.js';

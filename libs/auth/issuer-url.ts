@@ -1,3 +1,5 @@
+import { isLoopbackUrl } from './loopback.js';
+
 /**
  * An address that keys or discovery documents are read from: `https`, or `http` on this machine; no credentials,
  * no fragment. Null for anything else.
@@ -7,10 +9,5 @@ export function issuerUrl(text: string): URL | null {
   const url = new URL(text);
   if (url.username !== '' || url.password !== '' || text.includes('#')) return null;
   if (url.protocol === 'https:') return url;
-  return url.protocol === 'http:' && isLoopback(url) ? url : null;
-}
-
-/** The URL parser has made one spelling of every form of an IPv4 address. */
-function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  return url.protocol === 'http:' && isLoopbackUrl(url) ? url : null;
 }

@@ -166,6 +166,7 @@ export {
   type Subscription,
   type SubscriptionSecrets,
   type SubscriptionStore,
+  type Unsealed,
   type Webhook,
   type WebhookSecrets,
 } from './subscriptions.js';

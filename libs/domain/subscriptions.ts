@@ -85,8 +85,11 @@ export interface WebhookSecrets {
 /** Who is told of changes. */
 export type Recipient = Subscription | Webhook;
 
+/** A recipient without its secrets. */
+export type Unsealed<R extends Recipient = Recipient> = R extends Recipient ? Omit<R, 'sealed'> : never;
+
 /** A recipient that has not ended, as it was read, with how far it has been told. */
-export type Standing<R extends Recipient = Recipient> = R & {
+export type Standing<R extends Recipient = Recipient> = Unsealed<R> & {
   /** The newest change of an action that was seen for it. */
   readonly seenAt: Date;
 };
@@ -130,7 +133,10 @@ export interface SubscriptionStore {
   find(subscriber: Subscriber, id: string): Promise<Subscription | null>;
   /** Null: as `find`. */
   renew(subscriber: Subscriber, id: string, expiresAt: Date): Promise<Subscription | null>;
-  /** With what is to be delivered for it still. False: as `find` where that is null. */
+  /**
+   * With what is to be delivered for it still. False: as `find` where that is null. Where the answer to the write was lost, it is
+   * true although another may have removed it in the same moment.
+   */
   remove(subscriber: Subscriber, id: string): Promise<boolean>;
 
   /**
@@ -144,17 +150,19 @@ export interface SubscriptionStore {
   findWebhook(tenantId: string, id: string): Promise<Webhook | null>;
   /** Gives it another address, where what waits goes as well, after a pause. Null: as `findWebhook`. */
   moveWebhook(tenantId: string, id: string, sealed: string, pauseMs: number): Promise<Webhook | null>;
-  /** With what is to be told to it still. False: as `findWebhook` where that is null. */
+  /** With what is to be told to it still. False: as `findWebhook` where that is null; true as with `remove`. */
   removeWebhook(tenantId: string, id: string): Promise<boolean>;
 
+  /** Whether there is one that has not ended. */
+  isAnyStanding(): Promise<boolean>;
   /** All that have not ended, those that have expired included. */
   standing(): Promise<readonly Standing[]>;
   /** Puts on record what the actions' histories have since the last time. Safe to repeat, and at several places at once. */
   collect(recipient: Standing, isThorough: boolean): Promise<number>;
   /** Puts a lifecycle event on record. Safe to repeat with the same key. */
-  addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void>;
+  addLifecycle(subscription: Unsealed<Subscription>, event: LifecycleEvent, key: string): Promise<void>;
   /** It has expired, and all its history is on record. It is removed 40 days later. */
-  end(subscription: Subscription): Promise<void>;
+  end(subscription: Unsealed<Subscription>): Promise<void>;
   /**
    * Takes what is to be delivered now, for `leaseMs`: of an action and subscription the oldest notification; of a webhook,
    * which is told one message after the other, up to ten. No recipient's keep another's waiting.
@@ -167,7 +175,7 @@ export interface SubscriptionStore {
   /** Tries them again in so many milliseconds. Of changes, no other of the recipient is tried before. */
   postpone(delivery: Delivery, inMs: number, problem: string): Promise<void>;
   /**
-   * Gives them up. Returns how many; the others were delivered by somebody meanwhile.
+   * Gives them up. Returns how many, also where the answer to the write was lost; the others have been another's since.
    * @param holdMs milliseconds in which no other change is tried at the recipient
    */
   bury(delivery: Delivery, holdMs: number, problem: string): Promise<number>;

@@ -18,7 +18,6 @@ export {
 export { LiftEffects } from './lift-effects.js';
 export { ResolveOutcome } from './resolve-outcome.js';
 export { RevertAction, type Reversal, type Reverted } from './revert-action.js';
-export { Rounds } from './rounds.js';
 export { Retention, type RetentionPass } from './retention.js';
 export { RotateSecrets, type Rotation, type SecretsReport } from './rotate-secrets.js';
 export { StartRates } from './start-rates.js';

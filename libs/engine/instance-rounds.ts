@@ -1,4 +1,5 @@
 import type { SharedLease } from '#domain';
+import { Rounds } from '#rounds';
 import type { Logger } from '#telemetry';
 import type { ProviderInstance } from './registry.js';
 
@@ -25,29 +26,31 @@ const LEASE_PERIODS = 1.5;
 /** Visits provider instances now and then, one worker for all; one visit that hangs holds up no other. */
 export class InstanceRounds {
   readonly #options: InstanceRoundsOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #isStopped = false;
+  readonly #rounds: Rounds;
   #isFirst = true;
-  #round: Promise<void> = Promise.resolve();
 
   constructor(options: InstanceRoundsOptions) {
     this.#options = options;
+    const { what, periodMs, log } = options;
+    this.#rounds = new Rounds({
+      periodMs,
+      firstMs: 0,
+      // The leases last for little longer than a period.
+      spread: 0.1,
+      round: () => this.go(),
+      failed: `${what} checks failed`,
+      log,
+    });
   }
 
   /** Goes now and every period from then on. */
   start(): void {
-    const { periodMs } = this.#options;
-    this.#round = this.go().finally(() => {
-      if (this.#isStopped) return;
-      this.#timer = setTimeout(() => this.start(), periodMs * (0.9 + 0.2 * Math.random()));
-    });
+    this.#rounds.start();
   }
 
   /** Begins no more, waits for what is under way, and lets another worker go on. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    clearTimeout(this.#timer);
-    await this.#round;
+    await this.#rounds.stop();
     const { instances, owner } = this.#options;
     await Promise.all(instances().map((instance) => this.#leaseOf(instance).giveBack(owner)));
   }

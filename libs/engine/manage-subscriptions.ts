@@ -8,7 +8,8 @@ import {
   type SubscriptionStore,
 } from '#domain';
 import { AddressRefused, ProviderError } from '#provider-sdk';
-import { receiverHttp, type ReceiverNetwork } from './receiver-http.js';
+import type { Logger } from '#telemetry';
+import { receiverHttp, refusalOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened, placeOf, type Opened } from './recipient-secrets.js';
 
 /** Graph's limit for security alerts, in minutes: https://learn.microsoft.com/graph/api/resources/subscription. */
@@ -43,16 +44,19 @@ export class ManageSubscriptions {
   readonly #store: SubscriptionStore;
   readonly #seal: SecretSeal;
   readonly #network: ReceiverNetwork;
+  readonly #log: Logger;
 
-  /** @param parts `network`: where notifications may go */
+  /** @param parts `network`: where notifications may go; `log`: is told why an address was refused */
   constructor(parts: {
     readonly store: SubscriptionStore;
     readonly seal: SecretSeal;
     readonly network: ReceiverNetwork;
+    readonly log: Logger;
   }) {
     this.#store = parts.store;
     this.#seal = parts.seal;
     this.#network = parts.network;
+    this.#log = parts.log;
   }
 
   /**
@@ -68,9 +72,7 @@ export class ManageSubscriptions {
         'notAllowed',
         `The application has ${MOST_SUBSCRIPTIONS} subscriptions; delete one first.`,
       );
-    const urls = new Map([['notificationUrl', notificationUrl]]);
-    if (lifecycleNotificationUrl !== null) urls.set('lifecycleNotificationUrl', lifecycleNotificationUrl);
-    await Promise.all([...urls].map(([name, url]) => this.#validate(name, url)));
+    await this.#requireProof(subscriber, { notificationUrl, lifecycleNotificationUrl });
     const signingSecret = randomBytes(32).toString('base64url');
     const secrets = { notificationUrl, lifecycleNotificationUrl, clientState, signingSecret };
     const { tenantId, appId } = subscriber;
@@ -121,10 +123,30 @@ export class ManageSubscriptions {
       );
   }
 
-  async #validate(name: string, url: string): Promise<void> {
+  /** Of several that did not prove themselves, the first is told of. */
+  async #requireProof(
+    { tenantId, appId }: Subscriber,
+    urls: Readonly<Record<string, string | null>>,
+  ): Promise<void> {
+    const looked = await Promise.all(
+      Object.entries(urls).map(async ([property, url]) => {
+        const unproven = url === null ? null : await this.#unproven(url);
+        return unproven === null ? [] : [{ property, host: hostOf(url), ...unproven }];
+      }),
+    );
+    const [first] = looked.flat();
+    if (first === undefined) return;
+    const { property, host, why, problem } = first;
+    this.#log.warn(
+      { tenant: tenantId, appId, property, host, problem: problem ?? why },
+      'the address of a subscription was refused',
+    );
+    throw new UserError('invalidRequest', `Subscription validation request failed: ${property} ${why}`);
+  }
+
+  /** Null: it has proved itself. */
+  async #unproven(url: string): Promise<Unproven | null> {
     const token = `Validation: Riposte ${randomUUID()}`;
-    const failed = (why: string, options?: ErrorOptions): UserError =>
-      new UserError('invalidRequest', `Subscription validation request failed: ${name} ${why}`, options);
     const answer = await receiverHttp(this.#network, VALIDATED_WITHIN_MS)
       .request({
         method: 'POST',
@@ -137,22 +159,41 @@ export class ManageSubscriptions {
       })
       .catch((error: unknown) => {
         if (!(error instanceof ProviderError)) throw error;
-        // Nothing of an answer is shown, nor for what a name stands: who asks may not be allowed to read what is there.
-        if (error instanceof AddressRefused)
-          throw failed('may not be called (notifications.network).', { cause: error });
-        throw failed(
-          error.httpStatus === 0
-            ? 'did not answer within 10 seconds, or cannot be reached.'
-            : 'has to answer with 200 OK.',
-        );
+        return error;
       });
-    if (answer.status !== 200) throw failed('has to answer with 200 OK.');
+    if (answer instanceof ProviderError)
+      return {
+        why:
+          answer instanceof AddressRefused
+            ? 'may not be called (notifications.network).'
+            : answer.httpStatus === 0
+              ? 'did not answer within 10 seconds, or cannot be reached.'
+              : NOT_200,
+        problem: refusalOf(answer),
+      };
+    if (answer.status !== 200) return { why: NOT_200 };
     if (!/^text\/plain\b/i.test(answer.headers['content-type'] ?? ''))
-      throw failed('has to answer with the content type text/plain.');
+      return { why: 'has to answer with the content type text/plain.' };
     // oxlint-disable-next-line security/detect-possible-timing-attacks -- the receiver was sent it
     if (answer.text !== token)
-      throw failed('has to answer with the validationToken, decoded, and nothing else.');
+      return { why: 'has to answer with the validationToken, decoded, and nothing else.' };
+    return null;
   }
+}
+
+const NOT_200 = 'has to answer with 200 OK.';
+
+/** Why an address did not prove itself. */
+interface Unproven {
+  /** For who asks: nothing of an answer, nor for what a name stands, which they may not be allowed to know. */
+  readonly why: string;
+  /** For who operates it, where there is more to say. */
+  readonly problem?: string;
+}
+
+/** What of an address is no secret. Null: it has no host. */
+function hostOf(url: string | null): string | null {
+  return url !== null && URL.canParse(url) ? new URL(url).host : null;
 }
 
 function notFound(): UserError {

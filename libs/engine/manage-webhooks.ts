@@ -9,11 +9,11 @@ import {
   type Webhook,
   type WebhookSecrets,
 } from '#domain';
-import { AddressRefused, ProviderError } from '#provider-sdk';
+import { ProviderError } from '#provider-sdk';
 import type { Told } from './messages/message.js';
 import { IS_SIGNED, PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
 import { plainLine } from './plain-text.js';
-import { problemOf, type ReceiverNetwork } from './receiver-http.js';
+import { refusalOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened, placeOf, type Opened } from './recipient-secrets.js';
 import type { ProviderRegistry } from './registry.js';
 
@@ -148,12 +148,6 @@ export class ManageWebhooks {
       );
     }
   }
-}
-
-function refusalOf(error: ProviderError): string {
-  return error instanceof AddressRefused
-    ? error.message.replaceAll('network.', 'notifications.network.')
-    : problemOf(error);
 }
 
 function newSigningSecret({ template }: MessageForm): string | null {

@@ -14,13 +14,13 @@ import type {
   WebhookSecrets,
 } from '#domain';
 import { ProviderError } from '#provider-sdk';
+import { Rounds } from '#rounds';
 import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import type { Told } from './messages/message.js';
 import { PAUSE_MS, tellWebhook } from './messages/tell-webhook.js';
 import { toldChange } from './messages/told-change.js';
 import { deliver, problemOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened } from './recipient-secrets.js';
-import { Rounds } from './rounds.js';
 
 export interface NotifyOptions {
   readonly store: SubscriptionStore;
@@ -107,11 +107,10 @@ export class Notify {
 
   async #collect(): Promise<void> {
     const { store, lease, owner } = this.#options;
-    const standing = await store.standing();
     // Where nobody has subscribed it costs no write.
-    if (standing.length === 0 || !(await lease.take(owner, COLLECT_LEASE_MS))) return;
+    if (!(await store.isAnyStanding()) || !(await lease.take(owner, COLLECT_LEASE_MS))) return;
     const isThorough = performance.now() >= this.#thoroughAt;
-    for (const recipient of standing) {
+    for (const recipient of await store.standing()) {
       if (recipient.kind === 'webhook') await store.collect(recipient, isThorough);
       else await this.#collectOf(recipient, isThorough);
     }
@@ -183,6 +182,10 @@ export class Notify {
     const isOld = ({ createdAt }: Notification): boolean => now - createdAt.getTime() >= giveUpAfterMs;
     const [old, young] = [notifications.filter(isOld), notifications.filter((one) => !isOld(one))];
     if (old.length > 0) {
+      const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;
+      // First: who dies in between leaves nobody to tell of it. Once a minute, however many there were.
+      if (isMissed && old.some(({ actionId }) => actionId !== null))
+        await store.addLifecycle(recipient, 'missed', String(Math.floor(now / 60_000)));
       // Others that are as old get their try, too, but none before the receiver wants one.
       const holdMs = Math.max(retryAfterMs, FIRST_RETRY_MS);
       const buried = await store.bury({ recipient, notifications: old }, holdMs, problem);
@@ -190,10 +193,6 @@ export class Notify {
         metrics.notifications.add(buried, 'dead');
         const letters = old.map(({ id }) => id);
         log.error({ ...facts, letters, problem }, 'notifications were given up; they are dead letters now');
-        const isMissed = recipient.kind === 'subscription' && recipient.hasLifecycleUrl;
-        if (isMissed && old.some(({ actionId }) => actionId !== null))
-          // Once a minute, however many there were.
-          await store.addLifecycle(recipient, 'missed', String(Math.floor(now / 60_000)));
       }
     }
     if (young.length === 0) return;

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import {
   AddressRefused,
-  type ProviderError,
+  ProviderError,
   vendorHttp,
   type NetworkPolicy,
   type VendorHttp,
@@ -58,7 +58,7 @@ export interface Post {
 export async function deliver(network: ReceiverNetwork, post: Post, now: Date): Promise<void> {
   const { url, body, headers, signingSecret, secrets } = post;
   const told = [url, ...(signingSecret === null ? [] : [signingSecret]), ...secrets];
-  await receiverHttp(network, ANSWERED_WITHIN_MS, told).request({
+  const request = {
     method: 'POST',
     url,
     headers: {
@@ -69,12 +69,29 @@ export async function deliver(network: ReceiverNetwork, post: Post, now: Date): 
     body,
     timeoutMs: ANSWERED_WITHIN_MS,
     maxBytes: MOST_ANSWER_BYTES,
-  });
+  } as const;
+  try {
+    await receiverHttp(network, ANSWERED_WITHIN_MS, told).request(request);
+  } catch (error) {
+    // It was taken, whatever else the answer has: too much to read, say.
+    if (!(error instanceof ProviderError && isSuccess(error.httpStatus))) throw error;
+  }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
 }
 
 function signatureOf(secret: string, body: string, now: Date): string {
   const t = String(Math.floor(now.getTime() / 1000));
   return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`;
+}
+
+/** Why, for who operates it: of an address that may not be called also what it stands for. */
+export function refusalOf(error: ProviderError): string {
+  return error instanceof AddressRefused
+    ? error.message.replaceAll('network.', 'notifications.network.')
+    : problemOf(error);
 }
 
 /** Why it was not delivered. Of the receiver's own words nothing: they are a stranger's. */

@@ -5,8 +5,8 @@ import {
   type RetentionStore,
   type SharedLease,
 } from '#domain';
+import { Rounds } from '#rounds';
 import type { Logger } from '#telemetry';
-import { Rounds } from './rounds.js';
 
 /** For how long a tenant's finished actions are kept. */
 interface RetentionRules {

@@ -7,10 +7,10 @@ import {
   type SecurityAction,
   type VendorPermits,
 } from '#domain';
+import { Rounds } from '#rounds';
 import { NO_METRICS, type Logger, type Metrics } from '#telemetry';
 import { HintMemory } from './hint-memory.js';
 import { noteEnd } from './note-end.js';
-import { Rounds } from './rounds.js';
 import { wakeNext } from './wake-next.js';
 import type { Watchdog } from './watchdog.js';
 

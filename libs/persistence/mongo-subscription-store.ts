@@ -9,6 +9,7 @@ import type {
   Subscriber,
   Subscription,
   SubscriptionStore,
+  Unsealed,
   Webhook,
 } from '#domain';
 import { ACTIONS, CHANGED_INDEX, type ActionDocument, type Uuid } from './action-document.js';
@@ -32,17 +33,27 @@ interface Progress {
 }
 
 /** A recipient as it is stored. */
-type Stored<R extends Recipient> = Omit<R, 'id'> & Progress & { readonly _id: string };
+type Stored<R extends Unsealed> = Omit<R, 'id'> & Progress & { readonly _id: string };
 type SubscriptionDocument = Stored<Subscription>;
 type WebhookDocument = Stored<Webhook>;
 type RecipientDocument = SubscriptionDocument | WebhookDocument;
+
+/** What is read every second: no secrets. */
+type UnsealedDocument = Stored<Unsealed<Subscription>> | Stored<Unsealed<Webhook>>;
+const UNSEALED = { sealed: 0 } as const;
+
+/** What was taken, before the secrets of the recipient are read. */
+interface Taken {
+  readonly recipient: Unsealed;
+  readonly notifications: readonly Notification[];
+}
 
 type NotificationDocument = Omit<Notification, 'id'> & {
   readonly _id: string;
   /** When what it tells of happened: the order in which a recipient is told. */
   readonly at: Date;
   readonly state: 'waiting' | 'delivered' | 'dead';
-  /** Who may write what became of it: another one each time it is taken. */
+  /** Who may write what became of it, or has: another one each time it is taken. */
   readonly turn: string | null;
   readonly nextAt: Date;
   /** When the record goes. */
@@ -71,6 +82,7 @@ export const NOTIFICATION_INDEXES = indexesOf(
   { key: { purgeAt: 1 }, expireAfterSeconds: 0 },
 );
 
+const STANDING = { endedAt: { $exists: false } } as const;
 const COLLECTED_AT_ONCE = 500;
 /**
  * Milliseconds that are looked at again before the newest change seen. A change is stamped before it is written, so that
@@ -154,12 +166,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async remove(subscriber: Subscriber, id: string): Promise<boolean> {
-    const subscriptionId = id.toLowerCase();
-    const removed = await repeatedWrite(this.#budgetMs, () =>
-      this.#subscriptions.findOneAndDelete({ ...this.#ofThe(subscriber), _id: subscriptionId }),
-    );
-    if (removed !== null) await this.#forget([subscriptionId]);
-    return removed !== null;
+    return this.#remove(await this.find(subscriber, id));
   }
 
   async createWebhook({ id, ...given }: Omit<Webhook, 'createdAt'>, pauseMs: number): Promise<Webhook> {
@@ -196,19 +203,21 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   async removeWebhook(tenantId: string, id: string): Promise<boolean> {
-    const webhookId = id.toLowerCase();
-    const removed = await repeatedWrite(this.#budgetMs, () =>
-      this.#webhooks.findOneAndDelete({ tenantId, kind: 'webhook', _id: webhookId }),
+    return this.#remove(await this.findWebhook(tenantId, id));
+  }
+
+  async isAnyStanding(): Promise<boolean> {
+    const found = await repeatedRead(this.#budgetMs, () =>
+      this.#recipients.findOne(STANDING, { projection: { _id: 1 } }),
     );
-    if (removed !== null) await this.#forget([webhookId]);
-    return removed !== null;
+    return found !== null;
   }
 
   async standing(): Promise<readonly Standing[]> {
     const found = await repeatedRead(this.#budgetMs, () =>
-      this.#recipients.find({ endedAt: { $exists: false } }).toArray(),
+      this.#recipients.find(STANDING).project<UnsealedDocument>(UNSEALED).toArray(),
     );
-    return found.map((document) => ({ ...recipientOf<Recipient>(document), seenAt: document.seenAt }));
+    return found.map((document) => ({ ...recipientOf<Unsealed>(document), seenAt: document.seenAt }));
   }
 
   async collect(recipient: Standing, isThorough: boolean): Promise<number> {
@@ -257,13 +266,17 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     await repeatable(this.#budgetMs, () => this.#recipients.updateOne({ _id: id }, { $max: { seenAt } }));
   }
 
-  async addLifecycle(subscription: Subscription, event: LifecycleEvent, key: string): Promise<void> {
+  async addLifecycle(
+    subscription: Unsealed<Subscription>,
+    event: LifecycleEvent,
+    key: string,
+  ): Promise<void> {
     const id = `${subscription.id}.${event}.${key}`;
     const what = { id, actionId: null, event, step: 0, at: this.now() };
     await this.#add([this.#notification(subscription, what)]);
   }
 
-  async end({ id }: Subscription): Promise<void> {
+  async end({ id }: Unsealed<Subscription>): Promise<void> {
     await repeatable(this.#budgetMs, () =>
       // Not one that was renewed meanwhile.
       this.#recipients.updateOne({ _id: id, $expr: { $lte: ['$expiresAt', NOW] } }, [
@@ -282,14 +295,17 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
     if (ids.length === 0) return [];
     const recipients = await repeatedRead(this.#budgetMs, () =>
-      this.#recipients.find({ _id: { $in: ids } }).toArray(),
+      this.#recipients
+        .find({ _id: { $in: ids } })
+        .project<UnsealedDocument>(UNSEALED)
+        .toArray(),
     );
     const known = new Set(recipients.map(({ _id }) => _id));
     // Removed while it was looked for changes of theirs.
     if (known.size < ids.length) await this.#drop(ids.filter((id) => !known.has(id)));
     // So that none is always the last.
     const order = recipients.map((one) => ({ one, at: Math.random() })).toSorted((a, b) => a.at - b.at);
-    const taken: Delivery[] = [];
+    const taken: Taken[] = [];
     const now = this.now();
     for (let at = 0; at < order.length && taken.length < limit; at += LOOKED_TOGETHER) {
       const group = order.slice(at, at + LOOKED_TOGETHER).map(({ one }) => one);
@@ -300,18 +316,19 @@ export class MongoSubscriptionStore implements SubscriptionStore {
           const places = Math.min(share, mostOf(id));
           if (places <= 0) return [];
           const isHeld = one.heldUntil !== undefined && one.heldUntil !== null && one.heldUntil > now;
-          if (one.kind === 'subscription') return this.#takeOf(recipientOf(one), isHeld, places, leaseMs);
-          return isHeld ? [] : this.#takeTogether(recipientOf(one), leaseMs);
+          if (one.kind === 'subscription')
+            return this.#takeOf(recipientOf<Unsealed<Subscription>>(one), isHeld, places, leaseMs);
+          return isHeld ? [] : this.#takeTogether(recipientOf<Unsealed<Webhook>>(one), leaseMs);
         }),
       );
       taken.push(...found.flat());
     }
-    return taken;
+    return this.#withSecrets(taken);
   }
 
   async delivered({ recipient, notifications }: Delivery, pauseMs: number): Promise<void> {
     const keptMs = { $cond: [{ $eq: ['$actionId', null] }, LIFECYCLE_KEPT_MS, DELIVERED_KEPT_MS] };
-    await this.#write(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
+    await this.#settle(notifications, { state: 'delivered', purgeAt: inMs(keptMs) });
     const isWebhook = recipient.kind === 'webhook';
     // What waited because of it does so no longer.
     if (isWebhook || notifications.some(({ tries, actionId }) => tries > 0 && actionId !== null))
@@ -321,16 +338,24 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   async postpone(delivery: Delivery, ms: number, problem: string): Promise<void> {
     // First: who finds it waiting again has to find that it is held.
     const isHeld = await this.#holdBack(delivery, ms);
-    await this.#write(delivery.notifications, {
-      nextAt: isHeld ? NOW : inMs(wholeMs(ms)),
-      tries: { $add: ['$tries', 1] },
-      problem: { $literal: problem },
-    });
+    await repeatable(this.#budgetMs, () =>
+      this.#notifications.updateMany(takenBy(delivery.notifications), [
+        {
+          $set: {
+            nextAt: isHeld ? NOW : inMs(wholeMs(ms)),
+            tries: { $add: ['$tries', 1] },
+            problem: { $literal: problem },
+            // Its turn is over, so that a repeat counts no second try.
+            turn: null,
+          },
+        },
+      ]),
+    );
   }
 
   async bury(delivery: Delivery, holdMs: number, problem: string): Promise<number> {
     await this.#holdBack(delivery, holdMs);
-    return this.#write(delivery.notifications, {
+    return this.#settle(delivery.notifications, {
       state: 'dead',
       deadAt: NOW,
       tries: { $add: ['$tries', 1] },
@@ -391,11 +416,20 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     );
   }
 
-  /** What waits for recipients that are gone goes, too. */
-  async #forget(ids: readonly string[]): Promise<void> {
-    await repeatedWrite(this.#budgetMs, () =>
-      this.#notifications.deleteMany({ subscriptionId: { $in: [...ids] }, state: 'waiting' }),
-    );
+  /** With what waits for it. False: there was none, or another has removed it since it was found. */
+  async #remove(found: Recipient | null): Promise<boolean> {
+    if (found === null) return false;
+    const { id } = found;
+    const isRemoved = await repeatedWrite(this.#budgetMs, async (isRepeat) => {
+      const { deletedCount } = await this.#recipients.deleteOne({ _id: id });
+      // It was there: by a try before it, with its answer lost, it went.
+      return deletedCount > 0 || isRepeat;
+    });
+    if (isRemoved)
+      await repeatedWrite(this.#budgetMs, () =>
+        this.#notifications.deleteMany({ subscriptionId: id, state: 'waiting' }),
+      );
+    return isRemoved;
   }
 
   /** What waits for recipients that are gone is as good as delivered: a worker may remove nothing. */
@@ -417,13 +451,13 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   /** @param turn whoever tells a webhook holds it: not one whose turn is over */
-  async #hold({ id, kind }: Recipient, turn: string, heldUntil: unknown): Promise<void> {
+  async #hold({ id, kind }: Pick<Recipient, 'id' | 'kind'>, turn: string, heldUntil: unknown): Promise<void> {
     const held = kind === 'webhook' ? { _id: id, turn } : { _id: id };
     await repeatable(this.#budgetMs, () => this.#recipients.updateOne(held, [{ $set: { heldUntil } }]));
   }
 
   /** @param since what was changed before is not told */
-  async #record(recipient: Recipient, actions: readonly ChangedAction[], since: Date): Promise<number> {
+  async #record(recipient: Unsealed, actions: readonly ChangedAction[], since: Date): Promise<number> {
     const wanted = actions.flatMap(({ _id, ...action }) =>
       action.states.flatMap(({ updatedAt: at }, step) => {
         if (at < since || !wants(recipient, action, step)) return [];
@@ -458,7 +492,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   #notification(
-    { id: subscriptionId, tenantId, appId }: Recipient,
+    { id: subscriptionId, tenantId, appId }: Unsealed,
     {
       id,
       ...what
@@ -478,11 +512,11 @@ export class MongoSubscriptionStore implements SubscriptionStore {
 
   /** Of each action the oldest, if its time has come and nobody else has it. */
   async #takeOf(
-    subscription: Subscription,
+    subscription: Unsealed<Subscription>,
     isHeld: boolean,
     limit: number,
     leaseMs: number,
-  ): Promise<readonly Delivery[]> {
+  ): Promise<readonly Taken[]> {
     const due = await repeatedRead(this.#budgetMs, () =>
       this.#notifications
         .find({
@@ -534,7 +568,7 @@ export class MongoSubscriptionStore implements SubscriptionStore {
   }
 
   /** The oldest there are, of all actions, if nobody else tells it of some. */
-  async #takeTogether(webhook: Webhook, leaseMs: number): Promise<readonly Delivery[]> {
+  async #takeTogether(webhook: Unsealed<Webhook>, leaseMs: number): Promise<readonly Taken[]> {
     const turn = randomUUID();
     const { matchedCount } = await repeatable(this.#budgetMs, () =>
       this.#recipients.updateOne(
@@ -576,26 +610,34 @@ export class MongoSubscriptionStore implements SubscriptionStore {
     return tried === -1 ? found : found.slice(0, tried);
   }
 
-  /** Of whoever had the last turn alone. Returns how many it were. */
-  async #write(
+  /** Secrets are read of those alone that something goes to now. */
+  async #withSecrets(taken: readonly Taken[]): Promise<readonly Delivery[]> {
+    if (taken.length === 0) return [];
+    const ids = [...new Set(taken.map(({ recipient }) => recipient.id))];
+    const found = await repeatedRead(this.#budgetMs, () =>
+      this.#recipients.find({ _id: { $in: ids } }).toArray(),
+    );
+    const recipients = found.map((one) => recipientOf<Recipient>(one));
+    const known = new Map(recipients.map((one) => [one.id, one]));
+    return taken.flatMap(({ recipient: { id }, notifications }) => {
+      // One that was removed since is told nothing more.
+      const recipient = known.get(id);
+      return recipient === undefined ? [] : [{ recipient, notifications }];
+    });
+  }
+
+  /** Says for good what became of them, if they are still whose turn it was. Returns of how many it has. */
+  async #settle(
     notifications: readonly Notification[],
-    changes: Readonly<Record<string, unknown>>,
+    changes: Readonly<Record<string, unknown>> & { readonly state: 'delivered' | 'dead' },
   ): Promise<number> {
-    const of = new Map<string, string[]>();
-    for (const one of notifications) {
-      const turn = turnOf([one]);
-      of.set(turn, [...(of.get(turn) ?? []), one.id]);
-    }
-    let written = 0;
-    for (const [turn, ids] of of) {
-      const { matchedCount } = await repeatable(this.#budgetMs, () =>
-        this.#notifications.updateMany({ _id: { $in: ids }, state: 'waiting', turn }, [
-          { $set: { ...changes, turn: null } },
-        ]),
-      );
-      written += matchedCount;
-    }
-    return written;
+    const taken = takenBy(notifications);
+    return repeatable(this.#budgetMs, async (isRepeat) => {
+      const { matchedCount } = await this.#notifications.updateMany(taken, [{ $set: changes }]);
+      if (!isRepeat) return matchedCount;
+      // All, or some of them, by a try before it with its answer lost: they have kept its turn.
+      return this.#notifications.countDocuments({ ...taken, state: changes.state });
+    });
   }
 }
 
@@ -604,7 +646,7 @@ type ChangedAction = Pick<ActionDocument, '_id' | 'lastActionAt' | 'states' | 'p
 const CHANGED_FIELDS = { lastActionAt: 1, states: 1, phase: 1, instance: 1 } as const;
 
 function wants(
-  recipient: Recipient,
+  recipient: Unsealed,
   { states, phase, instance }: Omit<ChangedAction, '_id'>,
   step: number,
 ): boolean {
@@ -628,7 +670,13 @@ function turnOf([first]: readonly Notification[]): string {
   return (first && turns.get(first)) ?? '';
 }
 
-function recipientOf<R extends Recipient>(document: Stored<R>): R {
+/** What of these still waits, and is the delivery's that they were taken for. */
+function takenBy(notifications: readonly Notification[]) {
+  const ids = notifications.map(({ id }) => id);
+  return { _id: { $in: ids }, state: 'waiting', turn: turnOf(notifications) } as const;
+}
+
+function recipientOf<R extends Unsealed>(document: Stored<R>): R {
   const { _id, seenAt: _seenAt, endedAt: _endedAt, heldUntil: _heldUntil, turn: _turn, ...rest } = document;
   return { id: _id, ...rest } as unknown as R;
 }

@@ -17,6 +17,14 @@ export interface OperatorDocument extends Omit<OperatorAccount, 'name'> {
   readonly _id: string;
 }
 
+/** What becomes of an account's rights; what is not given stays. */
+export interface RightsChange {
+  /** A role in a tenant, in place of the one it has there. */
+  readonly grant?: Grant | undefined;
+  /** Whether it operates the installation. */
+  readonly operates?: boolean | undefined;
+}
+
 type Update = Readonly<Record<string, unknown>>;
 
 /** The collection of the accounts. */
@@ -119,14 +127,13 @@ export class OperatorStore implements OperatorAccounts {
     return account?.passwordHash === hash ? account : null;
   }
 
-  /** Gives it a role in a tenant, in place of the one it has there. False: there is no such account. */
-  grant(name: string, { tenantId, role }: Grant): Promise<boolean> {
-    return this.#change(name, { grants: withGrant(tenantId, role), ...ENDS_SESSIONS });
-  }
-
-  /** Says whether it operates the installation. False: there is no such account. */
-  setOperates(name: string, operates: boolean): Promise<boolean> {
-    return this.#change(name, { operates, ...ENDS_SESSIONS });
+  /** Changes what it may do, all of it or nothing, and ends its sessions. False: there is no such account. */
+  setRights(name: string, { grant, operates }: RightsChange): Promise<boolean> {
+    return this.#change(name, {
+      ...(grant === undefined ? {} : { grants: withGrant(grant.tenantId, grant.role) }),
+      ...(operates === undefined ? {} : { operates }),
+      ...ENDS_SESSIONS,
+    });
   }
 
   /** Takes it out of use, or puts it back. False: there is no such account. */
@@ -142,11 +149,15 @@ export class OperatorStore implements OperatorAccounts {
   /** Takes it out of a tenant, or (null) away altogether; in no tenant it goes, too. False: there was none such. */
   async remove(name: string, tenantId: string | null): Promise<boolean> {
     const filter = { _id: name.toLowerCase(), ...(tenantId === null ? {} : { 'grants.tenantId': tenantId }) };
-    const { deletedCount } = await repeatedWrite(this.#budgetMs, () =>
+    // Read first: what is repeated after a lost answer finds nothing any more.
+    const isThere = await repeatedRead(this.#budgetMs, () => this.#operators.countDocuments(filter));
+    if (isThere === 0) return false;
+    await repeatedWrite(this.#budgetMs, () =>
       this.#operators.deleteOne(tenantId === null ? filter : { ...filter, grants: { $size: 1 } }),
     );
-    if (deletedCount === 1 || tenantId === null) return deletedCount === 1;
-    return this.#change(name, { grants: withoutGrant(tenantId), ...ENDS_SESSIONS }, filter);
+    if (tenantId !== null)
+      await this.#change(name, { grants: withoutGrant(tenantId), ...ENDS_SESSIONS }, filter);
+    return true;
   }
 
   async changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome> {

@@ -124,7 +124,7 @@ export function repeatedRead<T>(budgetMs: number, read: () => Promise<T>): Promi
  *
  * @throws OperationalError (503) when the database did not confirm it in `budgetMs`; it may have been written then
  */
-export function repeatedWrite<T>(budgetMs: number, write: () => Promise<T>): Promise<T> {
+export function repeatedWrite<T>(budgetMs: number, write: (isRepeat: boolean) => Promise<T>): Promise<T> {
   const words = 'The database did not confirm what was to be written. See what is there, and try again.';
   return answered(repeatable(budgetMs, write), words);
 }

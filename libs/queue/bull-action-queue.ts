@@ -94,16 +94,7 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
   readonly #queues: ReadonlyMap<string, Queue<HintJob>>;
   readonly #add: ReadonlyMap<string, (job: NewJob) => Promise<unknown>>;
 
-  readonly #isFair: boolean;
-
-  constructor(
-    redis: RedisAddress,
-    instances: readonly string[],
-    onError: OnConnectionError,
-    /** False: starts have their lane, and no place of their tenant in it. For measuring what that costs. */
-    isFair = true,
-  ) {
-    this.#isFair = isFair;
+  constructor(redis: RedisAddress, instances: readonly string[], onError: OnConnectionError) {
     this.#redis = promptConnection(redis, onError);
     this.#queues = new Map(
       instances
@@ -249,10 +240,6 @@ export class BullActionQueue implements ActionQueue, QueuePlaces {
     for (const lane of ['containment', 'routine'] as const) {
       const starts = jobs.filter((job) => job.lane === lane);
       if (starts.length === 0) continue;
-      if (!this.#isFair) {
-        for (const start of starts) places.set(start, FIRST_PLACE[lane]);
-        continue;
-      }
       const given = (await this.#redis.eval(
         PLACES,
         3,

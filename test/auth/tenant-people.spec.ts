@@ -16,7 +16,7 @@ describe("an administrator's reset of a password", () => {
     const { session } = await sessions.begin({ kind: 'local', account }, account.grants);
     expect(session.grant.tenantId).toBe(TENANT_A);
     const people = new TenantPeople(operators, async () => {
-      await operators.grant(name, { tenantId: TENANT_B, role: 'Administrator' });
+      await operators.setRights(name, { grant: { tenantId: TENANT_B, role: 'Administrator' } });
       return 'of another password';
     });
     await expect(people.resetPassword(session, name)).rejects.toMatchObject({ code: 'notAllowed' });

@@ -60,6 +60,19 @@ it('measures what an action costs among many', async () => {
   );
 }, 180_000);
 
+it('measures what the scheduler costs, and that it tells what it does, by copies without', async () => {
+  const out = await bench('--only', 'scheduler', 'cost', '--connections', '4');
+  const report = JSON.parse(await readFile(path.join(out, 'report.json'), 'utf8')) as Report;
+  expect(
+    report.sections.map(({ rows }) =>
+      rows.find(({ figure }) => figure === 'completedPerSecond')?.ratios.map(({ of, to }) => `${of}/${to}`),
+    ),
+  ).toEqual([
+    ['on/off', 'on again/on'],
+    ['all but traces/off', 'a tenth traced/off', 'off again/off'],
+  ]);
+}, 180_000);
+
 it('writes CPU profiles of the API and the worker', async () => {
   const out = await bench('--profile', '--connections', '4');
   for (const role of ['api', 'worker']) {

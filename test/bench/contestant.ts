@@ -8,8 +8,8 @@ import { BuiltinIssuer } from '#auth';
 import { freePort } from '#embedded-servers';
 import { newKey } from '#secrets';
 import { API_COMMAND, WORKER_COMMAND } from '../deploy/start-commands.js';
+import { DIST_DIR } from '../support/project-dir.js';
 
-const DIST = path.resolve(import.meta.dirname, '../..');
 /** Whose actions the product is asked for. */
 export const TENANT = '11111111-1111-4111-8111-111111111111';
 export const ACTIONS = 'actions';
@@ -25,6 +25,8 @@ export interface Contestant {
   readonly newest: { readonly filter: object; readonly hint?: mongoose.mongo.Hint };
   /** Pids by role. */
   readonly pids: Readonly<Record<'api' | 'worker', readonly number[]>>;
+  /** Resolves once it has done what it does after its actions have ended. Default: that is nothing. */
+  readonly settled?: (mongo: mongoose.mongo.MongoClient) => Promise<void>;
   stopWorkers(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -45,6 +47,8 @@ export interface ProductOptions {
   readonly apis?: number;
   readonly workers?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** The checkout whose compiled product it is. Default: this one. */
+  readonly root?: string;
   /** More lines of its configuration. Default none. */
   readonly config?: string;
   /** A directory for a CPU profile of each process, written when it ends. Default: none. */
@@ -70,6 +74,7 @@ export async function startProduct(
   { mongodbUri, redisUrl }: Addresses,
   { name = 'riposte', redisDb = 0, apis = 1, workers = 1, profiles, ...options }: ProductOptions = {},
 ): Promise<Contestant> {
+  const dist = options.root === undefined ? DIST_DIR : path.join(options.root, 'dist');
   const database = options.database ?? `product-${name.replaceAll(' ', '-')}`;
   const dir = await mkdtemp(path.join(tmpdir(), 'riposte-bench-'));
   const config = path.join(dir, 'riposte.config.yaml');
@@ -101,14 +106,20 @@ export async function startProduct(
       ports.push(port);
       await processes.start(
         'api',
-        'apps/api/main.js',
+        path.join(dist, 'apps/api/main.js'),
         [],
         { ...env, PORT: String(port) },
         flagsOf(API_COMMAND, 'api'),
       );
     }
     for (let index = 0; index < workers; index += 1)
-      await processes.start('worker', 'apps/worker/main.js', [], env, flagsOf(WORKER_COMMAND, 'worker'));
+      await processes.start(
+        'worker',
+        path.join(dist, 'apps/worker/main.js'),
+        [],
+        env,
+        flagsOf(WORKER_COMMAND, 'worker'),
+      );
     const issuer = await BuiltinIssuer.open(dir);
     const token = await issuer.issue({
       tenantId: TENANT,
@@ -143,10 +154,11 @@ export async function startYardstick(
   const port = await freePort();
   const uri = withDatabase(mongodbUri, name);
   const env = { ...process.env, NODE_ENV: 'production' };
+  const programs = path.join(DIST_DIR, 'test/bench', name);
   const processes = new Processes();
   try {
-    await processes.start('api', `test/bench/${name}/api.js`, [uri, redisUrl, String(port)], env);
-    await processes.start('worker', `test/bench/${name}/worker.js`, [uri, redisUrl], env);
+    await processes.start('api', path.join(programs, 'api.js'), [uri, redisUrl, String(port)], env);
+    await processes.start('worker', path.join(programs, 'worker.js'), [uri, redisUrl], env);
   } catch (error) {
     await processes.stop();
     throw error;
@@ -187,7 +199,7 @@ class Processes {
     env: NodeJS.ProcessEnv,
     execArgv: readonly string[] = [],
   ): Promise<void> {
-    const child = fork(path.join(DIST, script), args, {
+    const child = fork(script, args, {
       env,
       execArgv: [...execArgv],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

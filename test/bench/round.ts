@@ -38,6 +38,8 @@ export async function measured(
   const [apiBefore, workerBefore, before] = [cpuOf(api), cpuOf(worker), await usage.counts()];
   const load = await plan.put(contestant, seconds).finally(() => watch.stop());
   const records = await drained(contestant, load.startedAt, usage);
+  // Else the next one's round would pay for it.
+  await contestant.settled?.(usage.mongo);
   const after = await usage.counts();
   const [apiCpu, workerCpu] = [cpuOf(api) - apiBefore, cpuOf(worker) - workerBefore];
   const accepted = load.latencies.length;

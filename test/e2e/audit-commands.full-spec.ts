@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { INSTALLATION, type AuditEntry, type AuditKind } from '#audit';
 import { riposte } from '../support/cli.js';
@@ -39,6 +40,8 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
     ['operator.added', TENANT_A, { about: { operator: 'carol' }, details: { failed: 'notAllowed' } }],
     ['application.revoked', INSTALLATION, { about: { appId: APP }, details: { failed: 'itemNotFound' } }],
     ['issuer.keyRevoked', INSTALLATION, { about: { kid: 'none' }, details: { failed: 'itemNotFound' } }],
+    ['issuer.keyRotated', INSTALLATION, { details: { revokeOld: true, failed: 'generalException' } }],
+    ['actions.imported', TENANT_A, { details: { open: 'unknown', failed: 'generalException' } }],
     [
       'token.issued',
       TENANT_B,
@@ -61,6 +64,25 @@ beforeAll(async () => {
     return stdout;
   };
 
+  /** A command while the database refuses what it writes. */
+  const failing = async (collection: string, ...args: string[]): Promise<void> => {
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    const takes = (validator: object) => connection.db?.command({ collMod: collection, validator });
+    await takes({ _id: 'nothing' });
+    try {
+      const { code, stdout, stderr } = await riposte(stack.env, ...args);
+      expect({ args, code, stdout, stderr }).toEqual({
+        args,
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^The database failed: .*\n$/) as string,
+      });
+    } finally {
+      await takes({});
+      await connection.close();
+    }
+  };
+
   const added = await run(
     'apps',
     'add',
@@ -80,6 +102,11 @@ beforeAll(async () => {
   await run('apps', 'revoke', clientId);
   await run('apps', 'restore', clientId);
 
+  const key = await stack.issuerKey();
+  await failing('issuerKeys', 'issuer', 'rotate-key', '--revoke-old');
+  expect(await stack.issuerKey()).toBe(key);
+  const signedAfter = await stack.client();
+  expect((await signedAfter.request('GET', '/api/v1/actions')).status).toBe(200);
   await run('issuer', 'rotate-key');
   const keys = JSON.parse(await run('issuer', 'keys', '--json')) as readonly {
     readonly kid: string;
@@ -93,6 +120,7 @@ beforeAll(async () => {
   await client.ended(await client.act('BlockIp', { IP: '203.0.113.7' }));
   const backup = path.join(stack.dataDir, 'backup.ndjson');
   await run('export', '--tenant', TENANT_A, '--out', backup);
+  await failing('actions', 'import', '--in', backup);
   await run('import', '--in', backup);
 
   await run('operators', 'add', 'carol', '--tenant', TENANT_A, '--role', 'Administrator');

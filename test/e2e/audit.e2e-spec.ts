@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import mongoose from 'mongoose';
@@ -83,6 +83,7 @@ const BOB = { ...ADA, user: 'bob' };
 const US = { appId: APP, user: null, address: '127.0.0.1' };
 /** What an action's own history tells has no address. */
 const OF_US = { ...US, address: null };
+const OTHER_APP = randomUUID();
 const OPERATOR = 'operator';
 
 /** What an entry of each kind has, in the chain where it belongs. */
@@ -129,6 +130,8 @@ const ENTRIES: readonly (readonly [kind: AuditKind, chain: string, has: Readonly
 let stack: Stack;
 let database: Database;
 let client: Client;
+/** Of another application. */
+let other: Client;
 let auditor: Client;
 let receiver: NotificationReceiver;
 let teams: TeamsWorkflow;
@@ -150,8 +153,11 @@ audit: { headsFile: '${path.join(dir, 'heads')}' }
 notifications: { network: { allow: ['127.0.0.0/8'] }, tryMinutes: 0.01 }
 `,
   });
+  await mkdir(path.dirname(spoiled()), { recursive: true });
+  await writeFile(spoiled(), '{"held":"in-the-file"');
   database = await connectDatabase(stack.mongodbUri, { appName: 'riposte-test' });
   client = await stack.client();
+  other = await stack.client({ app: OTHER_APP });
   auditor = await stack.client({ roles: ['Audit.Read.All', 'Riposte.Operator'] });
   await Promise.all([peopleDo(), actionsDo(), subscriptionsDo(), webhooksDo(), tokenIsIssued()]);
   entries = await eventually(async () => {
@@ -168,6 +174,11 @@ afterAll(async () => {
   await teams.stop();
   await rm(dir, { recursive: true, force: true });
 });
+
+/** What a command left that no API process can take. */
+function spoiled(): string {
+  return path.join(stack.dataDir, 'audit-spool', `${APP}.json`);
+}
 
 async function peopleDo(): Promise<void> {
   await makeOperator(database, 'ada', {
@@ -205,7 +216,7 @@ async function peopleDo(): Promise<void> {
 
 async function actionsDo(): Promise<void> {
   const long = await client.act('LongRunning', { durationMs: 600_000 }, { clientContext: SECRET });
-  expect((await client.cancel(long)).status).toBe(200);
+  for (const one of [client, other, other]) expect((await one.cancel(long)).status).toBe(200);
   expect((await client.post({ ids: [long] }, '/api/v1/actions/cancel')).status).toBe(200);
   const silent = { vendorInformation: { vendor: 'Mock', provider: 'Mock', subProvider: 'silent' } };
   const unknown = await client.act('BlockUrl', { URL: `https://a.example/${SECRET}` }, silent);
@@ -268,8 +279,8 @@ async function tokenIsIssued(): Promise<void> {
 
 /** What the chains of the two tenants, and of the installation, have. */
 async function recorded(): Promise<readonly AuditEntry[]> {
-  const other = await stack.client({ tenant: TENANT_B, roles: ['Audit.Read.All'] });
-  const texts = await Promise.all([exported(auditor), exported(other), exported(auditor, '/installation')]);
+  const ofOther = await stack.client({ tenant: TENANT_B, roles: ['Audit.Read.All'] });
+  const texts = await Promise.all([exported(auditor), exported(ofOther), exported(auditor, '/installation')]);
   return texts
     .flatMap((text) => text.trim().split('\n'))
     .map((line) => JSON.parse(line) as AuditEntry & { readonly type: string })
@@ -314,6 +325,29 @@ describe('what is recorded', () => {
     for (const secret of [SECRET, PASSWORD, 'a.example']) expect(text).not.toContain(secret);
   });
 
+  it('is told of in the log, once, and left where a command left what cannot be taken', async () => {
+    const told = await eventually(() => {
+      const found = stack.api.log.filter(({ msg }) => String(msg).includes('look at these files'));
+      return found.length > 0 ? found : null;
+    });
+    const files = [{ file: spoiled(), why: 'it is no JSON' }];
+    expect(told).toEqual([expect.objectContaining({ count: 1, files }) as unknown]);
+    await access(spoiled());
+    expect(stack.api.output).not.toContain('in-the-file');
+  });
+
+  it('tells of each who asked for the end of an action, once', async () => {
+    const asked = await eventually(async () => {
+      const found = (await recorded()).filter(({ kind }) => kind === 'action.cancelRequested');
+      return found.length > 1 ? found : null;
+    });
+    expect(asked).toHaveLength(2);
+    expect(asked.map(({ by }) => by)).toEqual(
+      expect.arrayContaining([OF_US, { ...US, appId: OTHER_APP }]) as unknown,
+    );
+    expect(asked[1]?.about).toEqual(asked[0]?.about);
+  });
+
   it('also tells of what was refused, and why', async () => {
     expect((await client.request('DELETE', `/beta/subscriptions/${APP}`)).status).toBe(404);
     const told = await eventually(async () => {
@@ -346,6 +380,11 @@ describe('what cannot be recorded', () => {
         value: [{ id }],
       });
       expect(await client.ended(id)).toMatchObject({ errorInfo: { code: 499 } });
+      expect((await client.cancel(id)).status).toBe(200);
+      expect(await other.cancel(id)).toMatchObject({
+        status: 503,
+        body: { error: { message: expect.stringMatching(/^The cancel stands\./) as string } },
+      });
     } finally {
       await takes({});
       await connection.close();
@@ -389,14 +428,17 @@ describe('riposte audit', () => {
     const afterCut = await exported(auditor);
     await audit.close();
 
+    await writeFile(path.join(dir, 'long'), '');
+    await truncate(path.join(dir, 'long'), 65 << 20);
     const results = await Promise.all([
       verify('all', all.stdout, '--key', key, '--heads', heads),
       verify('edited', afterEdit, '--key', key),
       verify('cut', afterCut, '--key', key, '--heads', heads),
       verify('none', 'This is none.'),
+      riposte({ INIT_CWD: dir }, 'audit', 'verify', 'long'),
     ]);
-    expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 2]);
-    const [whole, edit, cutOff, none] = results;
+    expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 2, 2]);
+    const [whole, edit, cutOff, none, long] = results;
     for (const chain of [TENANT_A, TENANT_B, INSTALLATION])
       expect(whole?.stdout).toMatch(new RegExp(`^${chain}  whole: \\d+ entries$`, 'm'));
     expect(edit?.stdout).toBe(
@@ -406,6 +448,7 @@ describe('riposte audit', () => {
       `BROKEN at ${signed?.seq}: entry ${signed?.seq} is missing: the head kept`,
     );
     expect(none?.stderr).toContain('none cannot be verified: line 1 is no JSON.');
+    expect(long?.stderr).toBe('long cannot be verified: It has a line of more than 64 MiB.\n');
     expect(await readFile(path.join(dir, heads), 'utf8')).toContain(INSTALLATION);
   });
 });

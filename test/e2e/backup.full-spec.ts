@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkBackup } from '#persistence';
+import { AuditChainer, CheckpointSigner } from '#audit';
+import { checkBackup, connectDatabase, recordsOf, type ExactDocument } from '#persistence';
 import { riposte, type CommandResult } from '../support/cli.js';
 import type { Client, NativeAction } from '../support/client.js';
 import { TENANT_A, TENANT_B, freshDatabaseUri } from '../support/database.js';
@@ -269,6 +270,46 @@ describe('restoring a backup', () => {
     expect((await exportTo('-')).stdout.split('\n').slice(1, -2)).toEqual(
       (await readFile(file, 'utf8')).split('\n').slice(1, -2),
     );
+  });
+});
+
+describe('an import that was killed in the middle', () => {
+  it('can be repeated, and all of it gets into the audit record', async () => {
+    const target = freshDatabaseUri();
+    const database = await connectDatabase(target, { appName: 'riposte-test' });
+    try {
+      const chainer = new AuditChainer({
+        chains: database.audit,
+        lease: database.lease('audit'),
+        owner: randomUUID(),
+        signer: new CheckpointSigner(randomBytes(32)),
+        heads: null,
+        log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      });
+      const lines = (await readFile(file, 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => Buffer.from(line));
+      const checked = await checkBackup(Readable.from(lines));
+      const records: ExactDocument[] = [];
+      for await (const record of recordsOf(Readable.from(lines), checked)) records.push(record);
+      // It had written so much, and did nothing more.
+      const exportedAt = checked.header?.exportedAt ?? null;
+      await database.backup.restore(records.slice(0, 5), { open: 'unknown', exportedAt });
+      // The record is past the times of what is still to come.
+      await chainer.pass();
+
+      expect(await importInto(target, file)).toMatchObject({
+        code: 0,
+        stderr: expect.stringContaining('3 imported, 5 there already, 0 in conflict') as string,
+      });
+      await chainer.pass();
+      expect((await database.audit.inChain(Object.values(ids))).toSorted()).toEqual(
+        Object.values(ids).toSorted(),
+      );
+    } finally {
+      await database.close();
+    }
   });
 });
 

@@ -338,9 +338,9 @@ describe('a session', () => {
   it('ends at once, everywhere, when the account is disabled, gets another role or is removed', async () => {
     for (const change of [
       (name: string) => database.operators.setDisabled(name, true),
-      (name: string) => database.operators.grant(name, { tenantId: TENANT_A, role: 'Viewer' }),
+      (name: string) => database.operators.setRights(name, { grant: { tenantId: TENANT_A, role: 'Viewer' } }),
       (name: string) => database.operators.remove(name, null),
-      (name: string) => database.operators.setOperates(name, true),
+      (name: string) => database.operators.setRights(name, { operates: true }),
     ]) {
       const { name, client } = await signedIn();
       await change(name);

@@ -6,10 +6,11 @@ import {
   type PageCollection,
 } from '@microsoft/microsoft-graph-client';
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { mockAction, type GraphAction } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
+import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 import { trustedCertificate, type TrustedCertificate } from '../support/tls.js';
 
 /**
@@ -23,7 +24,13 @@ let certificate: TrustedCertificate;
 
 beforeAll(async () => {
   certificate = await trustedCertificate();
-  stack = await Stack.start({ tls: certificate });
+  stack = await Stack.start({
+    tls: certificate,
+    config: `
+providers: [{ id: mock, plugin: mock }]
+notifications: { network: { allow: ['127.0.0.0/8'] } }
+`,
+  });
   const { token } = await stack.client({ tenant: randomUUID() });
   const authProvider: AuthenticationProvider = { getAccessToken: () => Promise.resolve(token) };
   graph = GraphClient.initWithMiddleware({
@@ -81,6 +88,29 @@ describe('the Microsoft Graph client', () => {
     await iterator.iterate();
     expect(new Set(seen).size).toBe(seen.length);
     expect(seen.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('subscribes to changes, renews that and ends it', async () => {
+    const receiver = await NotificationReceiver.start();
+    onTestFinished(() => receiver.stop());
+    const inMinutes = (minutes: number): string => new Date(Date.now() + minutes * 60_000).toISOString();
+    const subscription = {
+      changeType: 'updated',
+      notificationUrl: receiver.url,
+      resource: 'security/securityActions',
+      expirationDateTime: inMinutes(60),
+      clientState: 'secretClientValue',
+      includeResourceData: false,
+    };
+    const { id } = (await graph.api('/subscriptions').post(subscription)) as { readonly id: string };
+    const path = `/subscriptions/${id}`;
+    const action = await create('BlockIp', { IP: '1.2.3.4' });
+    await eventually(() => receiver.changesOf(action.id).length === 2);
+    const expirationDateTime = inMinutes(120);
+    expect(await graph.api(path).patch({ expirationDateTime })).toMatchObject({ id, expirationDateTime });
+    await graph.api(`${path}/reauthorize`).post(null);
+    await graph.api(path).delete();
+    expect(await graph.api('/subscriptions').get()).toMatchObject({ value: [] });
   });
 
   it('understands a failure: code, message and request id', async () => {

@@ -71,15 +71,26 @@ async function subscribed(given: object = {}, who = client): Promise<Subscriptio
 
 describe('a subscription', () => {
   it('is made once its address has sent back the token, shown without its secrets, renewed and removed', async () => {
-    const made = await subscribed();
+    // With all that the model of an SDK may have.
+    const made = await subscribed({
+      '@odata.type': '#microsoft.graph.subscription',
+      includeResourceData: false,
+      encryptionCertificate: null,
+      encryptionCertificateId: null,
+      latestSupportedTlsVersion: 'v1_2',
+      notificationContentType: 'application/json',
+      notificationQueryOptions: null,
+      notificationUrlAppId: null,
+    });
     expect(made).toMatchObject({
       changeType: 'created,updated',
-      clientState: null,
+      clientState: SECRET_STATE,
       applicationId: expect.any(String) as string,
     });
     const path = `/beta/subscriptions/${made.id}`;
     const got = await client.request<Subscription>('GET', path);
     expect(got.body).not.toHaveProperty(['@riposte.signingSecret']);
+    expect(got.body['clientState']).toBeNull();
     expect(JSON.stringify((await list(client)).body)).not.toContain(SECRET_STATE);
     const until = inMinutes(120);
     const renewal = {
@@ -152,6 +163,7 @@ describe('a subscription', () => {
     ['another resource', { resource: 'me/messages' }],
     ['an end that has passed', { expirationDateTime: '2020-01-01T00:00:00Z' }],
     ['an end beyond 43,200 minutes', { expirationDateTime: inMinutes(43_300) }],
+    ['what changed along with it', { includeResourceData: true }],
     ['a long clientState', { clientState: 'x'.repeat(129) }],
   ])('is refused for %s', async (_what, wish) => {
     expect(await subscribe(wish)).toMatchObject({ status: 400 });
@@ -213,7 +225,10 @@ describe('what a subscriber is told', () => {
 
   it('is only what it asked for: of one action, of one kind, of its own tenant', async () => {
     const long = await client.act('LongRunning', { durationMs: 600_000 });
-    const made = await subscribed({ resource: `security/securityActions/${long}`, changeType: 'updated' });
+    const made = await subscribed({
+      resource: `/security/securityActions('${long}')`,
+      changeType: 'updated',
+    });
     const stranger = await stack.client({ tenant: TENANT_B });
     const others = [
       await client.act('BlockIp', { IP: '1.2.3.5' }),

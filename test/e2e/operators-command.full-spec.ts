@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { riposte } from '../support/cli.js';
 import { ConsoleClient } from '../support/console-client.js';
-import { TENANT_A } from '../support/database.js';
+import { TENANT_A, TENANT_B } from '../support/database.js';
 import { PASSWORD } from '../support/operators.js';
 import { Stack } from '../support/stack.js';
 
@@ -39,6 +39,19 @@ describe('riposte operators', () => {
     expect(list.stdout).toMatch(/^carol {2}carol, operates the installation, last signed in 20/);
     expect(list.stdout).toContain(`tenant ${TENANT_A}  Administrator`);
     expect((await run('list', '--json')).stdout).not.toMatch(/scrypt/);
+
+    const inB = await run('set-role', 'carol', '--tenant', TENANT_B, '--role', 'viewer', '--no-operates');
+    expect(inB.code).toBe(0);
+    expect(JSON.parse((await run('list', '--tenant', TENANT_B, '--json')).stdout)).toMatchObject([
+      {
+        name: 'carol',
+        operates: false,
+        grants: [
+          { tenantId: TENANT_A, role: 'Administrator' },
+          { tenantId: TENANT_B, role: 'Viewer' },
+        ],
+      },
+    ]);
 
     // Of an export, people and their sessions are no part.
     const exported = await riposte(stack.env, 'export', '--tenant', TENANT_A, '--out', '-');

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase, type Database } from '#persistence';
 import type { VendorHttpOptions } from '#provider-sdk';
 import { EnvelopeSeal } from '#secrets';
-import { APP, TENANT_A, freshDatabaseUri } from '../support/database.js';
+import { createLogger } from '#telemetry';
+import { APP, TENANT_A, emptied, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import {
   LOOPBACK,
@@ -17,23 +18,28 @@ import { profiled } from '../support/profile.js';
 import { localKey } from '../support/secrets.js';
 import { NotificationReceiver } from '../simulators/notification-receiver/receiver.js';
 
-/** When and where subscribers are told, on a database of its own each. */
+/** When and where subscribers are told, each test on a database that has nothing in it yet. */
 
 const SUBSCRIBER = { tenantId: TENANT_A, appId: APP };
 
 let database: Database;
 let connection: mongoose.Connection;
 let receiver: NotificationReceiver;
-beforeEach(async () => {
+beforeAll(async () => {
   const uri = freshDatabaseUri();
   database = await connectDatabase(uri, { appName: 'riposte-test' });
   connection = await mongoose.createConnection(uri).asPromise();
+});
+afterAll(async () => {
+  await connection.close();
+  await database.close();
+});
+beforeEach(async () => {
   receiver = await NotificationReceiver.start();
 });
 afterEach(async () => {
   await receiver.stop();
-  await connection.close();
-  await database.close();
+  await emptied(db());
 });
 
 const inMs = (ms: number): Date => new Date(Date.now() + ms);
@@ -50,6 +56,18 @@ async function subscribe(given: object = {}, manage = subscriptionsOf(database))
     ...given,
   });
   return recipient;
+}
+
+/** The store, with one of its calls carried out otherwise. */
+function storeWith(call: 'take' | 'bury', otherwise: (asEver: () => Promise<unknown>) => Promise<unknown>) {
+  return new Proxy(database.subscriptions, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(real, name);
+      if (typeof value !== 'function') return value;
+      const asEver = value.bind(real) as (...given: unknown[]) => Promise<unknown>;
+      return name === call ? (...given: unknown[]) => otherwise(() => asEver(...given)) : asEver;
+    },
+  });
 }
 
 const db = () => connection.getClient().db(connection.name);
@@ -167,7 +185,7 @@ describe('a subscriber whose time comes to an end', () => {
 describe('a receiver that says when to come back', () => {
   it('is left alone until then, also with what changes meanwhile', async () => {
     await subscribe();
-    receiver.beBusy(3);
+    receiver.beBusy(2);
     const notifier = notifierOf(database);
     const first = await completedAction(database);
     await notifier.pass();
@@ -223,6 +241,75 @@ describe('a receiver that takes its time', () => {
   });
 });
 
+describe('a database that fails while deliveries are under way', () => {
+  it('ends the round once it is on record what became of them', async () => {
+    const slow = await NotificationReceiver.start();
+    const held: string[] = (slow.held = []);
+    await subscribe({ notificationUrl: slow.url, changeTypes: ['created'] });
+    await subscribe({ changeTypes: ['created'] });
+    await completedAction(database);
+    let takes = 0;
+    // It has given out what there is, and is away when it is asked for more.
+    const store = storeWith('take', (take) => (takes++ === 0 ? take() : Promise.reject(new Error('away'))));
+    let isOver = false;
+    const round = notifierOf(database, { store })
+      .pass()
+      .finally(() => (isOver = true));
+    const ended = expect(round).rejects.toThrow('away');
+    await eventually(() => held.length === 1 && takes > 1);
+    expect(isOver).toBe(false);
+    // Cuts what it holds.
+    await slow.stop();
+    await ended;
+    expect(await db().collection('notifications').distinct('tries')).toEqual([0, 1]);
+  });
+});
+
+describe('a subscriber whose notification is given up', () => {
+  it('hears of it, also where the worker dies with its doing', async () => {
+    await subscribe({ changeTypes: ['created'], lifecycleNotificationUrl: receiver.url });
+    await completedAction(database);
+    receiver.refusals = [500];
+    const store = storeWith('bury', async (bury) => {
+      await bury();
+      throw new Error('died');
+    });
+    await notifierOf(database, { store, giveUpAfterMs: 0 }).pass();
+    await notifierOf(database).pass();
+    expect(receiver.taken.map(({ lifecycleEvent }) => lifecycleEvent)).toEqual(['missed']);
+  });
+});
+
+describe('a receiver that answers with more than anybody reads', () => {
+  it('has taken it all the same', async () => {
+    await subscribe({ changeTypes: ['created'] });
+    receiver.words = 'x'.repeat(100_000);
+    await completedAction(database);
+    await notifierOf(database).pass();
+    expect(await db().collection('notifications').distinct('state')).toEqual(['delivered']);
+  });
+});
+
+describe('a worker', () => {
+  it('reads nobody while another one looks for changes', async () => {
+    await subscribe();
+    await database.lease('notifications').take('another', 60_000);
+    const reads = await profiled(db(), () => notifierOf(database).pass(), 'subscriptions');
+    // Whether there is anybody at all.
+    expect(reads.map(({ command }) => command['projection'])).toEqual([{ _id: 1 }]);
+  });
+
+  it('reads the secrets of those alone that it has something to send to', async () => {
+    const { id: _id } = await subscribe({ changeTypes: ['created'] });
+    await subscribe({ actionId: randomUUID() });
+    await completedAction(database);
+    const reads = await profiled(db(), () => notifierOf(database).pass(), 'subscriptions');
+    expect(receiver.taken).toHaveLength(1);
+    const whole = reads.filter(({ command }) => command['projection'] === undefined);
+    expect(whole.map(({ command }) => command['filter'])).toEqual([{ _id: { $in: [_id] } }]);
+  });
+});
+
 describe('a name that stands for another address when it is called', () => {
   it('gets nothing there where that may not be called, and what was due once it may', async () => {
     const outside = await NotificationReceiver.start(receiver.port, '127.0.0.2');
@@ -258,21 +345,33 @@ describe('a name that stands for another address when it is called', () => {
 });
 
 describe('a name that stands for an address of the inside', () => {
-  it('is refused without a word of what it stands for', async () => {
+  it('is refused without a word of what it stands for, which the log has, without the path', async () => {
     const network: typeof LOOPBACK = {
       ...LOOPBACK,
       resolve: (_name, _options, callback) => callback(null, [{ address: '10.11.12.13', family: 4 }]),
     };
+    const lines: string[] = [];
+    const to = createLogger('riposte-test', 'info', { write: (line) => lines.push(line) });
+    const notificationUrl = 'https://db.internal/hook/s3cret?code=s3cret';
     const made = subscribe(
-      { notificationUrl: 'https://db.internal/' },
-      subscriptionsOf(database, { network }),
+      { notificationUrl, lifecycleNotificationUrl: notificationUrl },
+      subscriptionsOf(database, { network, to }),
     );
-    await expect(made).rejects.toMatchObject({
-      message:
-        'Subscription validation request failed: notificationUrl may not be called (notifications.network).',
-      // For who operates it.
-      cause: { message: expect.stringContaining('10.11.12.13') as string },
-    });
+    await expect(made).rejects.toThrow(
+      /^Subscription validation request failed: notificationUrl may not be called \(notifications\.network\)\.$/,
+    );
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({
+        level: 'warn',
+        tenant: TENANT_A,
+        appId: APP,
+        property: 'notificationUrl',
+        host: 'db.internal',
+        problem:
+          "The address is refused: its name stands for 10.11.12.13, which is not public; list it in notifications.network.allow if it is the vendor's.",
+      }),
+    ]);
+    expect(lines.join('')).not.toContain('s3cret');
   });
 });
 

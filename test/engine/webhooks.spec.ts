@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import mongoose from 'mongoose';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ActionStatus, FailedPhase, MessageForm } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { EnvelopeSeal } from '#secrets';
-import { APP, TENANT_A, TENANT_B, freshDatabaseUri, newAction } from '../support/database.js';
+import { APP, TENANT_A, TENANT_B, emptied, freshDatabaseUri, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { PUBLIC_URL, completedAction, failedAction, notifierOf, webhooksOf } from '../support/notifier.js';
 import { localKey } from '../support/secrets.js';
@@ -12,7 +13,7 @@ import { isSignedWith } from '../simulators/notification-receiver/receiver.js';
 import { SlackChannel } from '../simulators/slack/channel.js';
 import { TeamsWorkflow } from '../simulators/teams/workflow.js';
 
-/** What people are told in Slack, in Teams and by mail, on a database of its own each. */
+/** What people are told in Slack, in Teams and by mail, each test on a database that has nothing in it yet. */
 
 const OPERATOR = { tenantId: TENANT_A, appId: APP };
 
@@ -20,13 +21,22 @@ let database: Database;
 let slack: SlackChannel;
 let teams: TeamsWorkflow;
 let mail: MailApi;
+let connection: mongoose.Connection;
+beforeAll(async () => {
+  const uri = freshDatabaseUri();
+  database = await connectDatabase(uri, { appName: 'riposte-test' });
+  connection = await mongoose.createConnection(uri).asPromise();
+});
+afterAll(async () => {
+  await connection.close();
+  await database.close();
+});
 beforeEach(async () => {
-  database = await connectDatabase(freshDatabaseUri(), { appName: 'riposte-test' });
   [slack, teams, mail] = await Promise.all([SlackChannel.start(), TeamsWorkflow.start(), MailApi.start()]);
 });
 afterEach(async () => {
   await Promise.all([slack.stop(), teams.stop(), mail.stop()]);
-  await database.close();
+  await emptied(connection.getClient().db(connection.name));
 });
 
 interface Wish {

@@ -1,22 +1,9 @@
-import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { DIST_DIR, PROJECT_DIR } from '../support/project-dir.js';
-
-/** A text of the compiled product, and what stands in its place in a mutant. */
-interface Edit {
-  /** Under dist. */
-  readonly file: string;
-  /** Stands there exactly once. */
-  readonly find: string;
-  readonly replace: string;
-}
+import { copyEdited, type EditedProduct } from '../support/edited-product.js';
 
 /** The product with one of its protections taken out: a campaign that does not catch it proves nothing. */
-export interface Mutant {
-  readonly name: string;
+export interface Mutant extends EditedProduct {
   /** Which promise it breaks, and how. */
   readonly breaks: string;
-  readonly edits: readonly Edit[];
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -49,6 +36,11 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'libs/persistence/mongo-action-store.js',
         find: ' && found.epoch === lease.epoch && found.owner !== lease.owner',
         replace: '',
+      },
+      {
+        file: 'libs/persistence/mongo-action-store.js',
+        find: 'isHeld(found, lease) && found.intent?.epoch === lease.epoch',
+        replace: 'isHeld(found, lease) && found.intent !== null',
       },
       // A worker also gives up by its own clock what took longer than its lease, which alone hides the rest.
       {
@@ -126,32 +118,5 @@ export async function buildMutant(name: string, targetDir: string): Promise<stri
   const mutant = MUTANTS.find((one) => one.name === name);
   if (mutant === undefined)
     throw new Error(`no mutant "${name}"; known: ${MUTANTS.map((one) => one.name).join(', ')}`);
-  const dist = path.join(targetDir, 'dist');
-  const modules = path.join(targetDir, 'node_modules');
-  await mkdir(targetDir, { recursive: true });
-  await Promise.all([rm(dist, { recursive: true, force: true }), rm(modules, { force: true })]);
-  await Promise.all([
-    cp(DIST_DIR, dist, { recursive: true }),
-    cp(path.join(PROJECT_DIR, 'package.json'), path.join(targetDir, 'package.json')),
-    symlink(path.join(PROJECT_DIR, 'node_modules'), modules, 'dir'),
-  ]);
-  for (const edit of mutant.edits) {
-    const file = path.join(dist, edit.file);
-    await writeFile(file, edited(await readFile(file, 'utf8'), edit, name));
-  }
-  return targetDir;
-}
-
-/**
- * The source with an edit made.
- * @throws Error when what it looks for does not stand there exactly once
- */
-export function edited(source: string, { file, find, replace }: Edit, name: string): string {
-  const [before, after, ...more] = source.split(find);
-  if (before === undefined || after === undefined || more.length > 0) {
-    throw new Error(
-      `the mutant "${name}" no longer fits the code: dist/${file} has to have exactly one ${JSON.stringify(find)}`,
-    );
-  }
-  return `${before}${replace}${after}`;
+  return copyEdited(mutant, targetDir);
 }

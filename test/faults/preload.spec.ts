@@ -1,9 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { connectDatabase } from '#persistence';
+import { TENANT_A, freshDatabaseUri, newAction } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 
 /** As a process of the product gets it: compiled, and loaded before everything else. */
 
@@ -127,6 +132,39 @@ describe('a blocked event loop', () => {
     await told(child);
     child.send({ faults: { blockMs: 500 } });
     expect(await told(child)).toBeGreaterThan(400);
+  });
+
+  it('stands between a claim and its intent', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'riposte-preload-'));
+    onTestFinished(() => rm(dir, { recursive: true }));
+    const [untilFile, idFile] = [path.join(dir, 'go'), path.join(dir, 'id')];
+    const uri = freshDatabaseUri();
+    const database = await connectDatabase(uri, { appName: 'riposte-test' });
+    onTestFinished(() => database.close());
+    const { actions } = database;
+    const { id } = await actions.create(newAction({ idempotency: 'none' }));
+    const child = processOf(
+      `import { connectDatabase } from '#persistence';
+       const database = await connectDatabase(${JSON.stringify(uri)}, { appName: 'riposte-test' });
+       process.on('message', async ({ id }) => {
+         if (id === undefined) return;
+         const { claim } = await database.actions.claim(id, 'one', 60_000, '1.0.0');
+         await database.actions.recordIntent(claim.lease, '1.0.0');
+         await database.close();
+         process.exit(0);
+       });
+       process.send('ready');`,
+    );
+    await told(child);
+    child.send({ faults: { blockBeforeIntent: { untilFile, idFile, mostMs: 10_000 } } });
+    child.send({ id });
+    const found = await eventually(() => readFile(idFile, 'utf8').catch(() => null));
+    expect(found).toBe(id.replaceAll('-', ''));
+    expect(await actions.find(TENANT_A, id)).toMatchObject({ status: 'Running', epoch: 1, intent: null });
+    const ended = once(child, 'exit');
+    await writeFile(untilFile, '');
+    expect(await ended).toEqual([0, null]);
+    expect(await actions.find(TENANT_A, id)).toMatchObject({ intent: { epoch: 1 } });
   });
 });
 

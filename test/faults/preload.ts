@@ -124,9 +124,13 @@ function blockBeforeIntent({
 /** BSON of `_id: UUID`, up to its sixteen bytes. */
 const ID = Buffer.from([0x05, ...Buffer.from('_id\0'), 16, 0, 0, 0, 0x04]);
 
-/** The action whose intent these bytes write, in hex: the one `findAndModify` that copies the idempotency. */
+/** Both writes that copy the idempotency into an intent do that; a claim alone asks whether it is not too late to start. */
+const CLAIMS = '$startBefore';
+
+/** The action whose intent these bytes write by itself, under a claim that was written before, in hex. */
 function intentIn(bytes: Buffer): string | null {
   const at = bytes.indexOf(ID);
   if (at < 0 || !bytes.includes('findAndModify') || !bytes.includes('$idempotency')) return null;
+  if (bytes.includes(CLAIMS)) return null;
   return bytes.subarray(at + ID.byteLength, at + ID.byteLength + 16).toString('hex');
 }

@@ -5,13 +5,16 @@ import {
   AuditChainer,
   CheckpointSigner,
   INSTALLATION,
+  cancelBeside,
   eventsOf,
   exportLines,
   verifyAudit,
+  type AuditChainerOptions,
   type AuditChains,
   type AuditEntry,
   type NewAuditEvent,
 } from '#audit';
+import type { SharedLease } from '#domain';
 import { connectDatabase, type Database } from '#persistence';
 import { APP, claimOf, freshDatabaseUri, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -48,7 +51,7 @@ async function opened(): Promise<Opened> {
 
 function chainer(
   chains: AuditChains,
-  options: { readonly checkpointMs?: number; readonly periodMs?: number } = {},
+  options: Partial<Pick<AuditChainerOptions, 'checkpointMs' | 'periodMs' | 'lease'>> = {},
 ): AuditChainer {
   return new AuditChainer({
     chains,
@@ -60,6 +63,55 @@ function chainer(
     checkpointMs: 0,
     ...options,
   });
+}
+
+/** The record, but for what is asked of it here. */
+function differing(audit: AuditChains, other: Partial<AuditChains>): AuditChains {
+  return new Proxy(audit, {
+    get: (target, name: keyof AuditChains) => {
+      const method = (other[name] ?? target[name]) as (...given: readonly unknown[]) => unknown;
+      return method.bind(target);
+    },
+  });
+}
+
+/** A record, and the lease on it, by a clock that each look at a tenant's actions moves: it is slow. */
+function slow(audit: AuditChains, stepMs: number) {
+  let aheadMs = 0;
+  let held = { owner: '', until: 0 };
+  const looks: string[] = [];
+  const takes: string[] = [];
+  const now = (): Date => new Date(audit.now().getTime() + aheadMs);
+  const lease: SharedLease = {
+    take: (owner, ms) => {
+      const isOurs = held.owner === owner || held.until <= now().getTime();
+      if (isOurs) held = { owner, until: now().getTime() + ms };
+      if (isOurs) takes.push(owner);
+      return Promise.resolve(isOurs);
+    },
+    giveBack: () => {
+      held = { owner: '', until: 0 };
+      return Promise.resolve();
+    },
+  };
+  const chains = differing(audit, {
+    now,
+    changed: (by, tenantId, ...given) => {
+      aheadMs += stepMs;
+      looks.push(tenantId);
+      return audit.changed(by, tenantId, ...given);
+    },
+  });
+  return { chains, lease, takes, looks, pass: (ms: number) => (aheadMs += ms) };
+}
+
+/** Tenants with an action each. */
+async function tenantsWithActions({ actions }: Database, count: number): Promise<readonly string[]> {
+  const tenants = Array.from({ length: count }, () => randomUUID());
+  await Promise.all(
+    tenants.map((tenantId) => actions.create(newAction({ caller: { tenantId, appId: APP, user: null } }))),
+  );
+  return tenants;
 }
 
 /** All that the database has of the record, verified, with its lines. */
@@ -137,16 +189,11 @@ describe('the audit record', () => {
     const seen = { isDead: false, isDone: false };
     // Dies with the first half of what it appends on record, and is asked no more.
     const dying = chainer(
-      new Proxy(mortal, {
-        get: (target, name: keyof AuditChains) => {
-          if (name === 'append')
-            return async (entries: readonly AuditEntry[]) => {
-              await target.append(entries.slice(0, Math.ceil(entries.length / 2)));
-              seen.isDead = true;
-              throw new Error('killed');
-            };
-          const method = target[name] as (...given: readonly unknown[]) => unknown;
-          return method.bind(target);
+      differing(mortal, {
+        append: async (entries) => {
+          await mortal.append(entries.slice(0, Math.ceil(entries.length / 2)));
+          seen.isDead = true;
+          throw new Error('killed');
         },
       }),
     );
@@ -248,6 +295,46 @@ describe('the audit record', () => {
     expect(kinds(await verified(database), unknown)).toContain('action.resolved');
   });
 
+  it('has each who asked for the end of an action, once, also after its deadline had it cancelled', async () => {
+    const { database } = await opened();
+    const { actions, audit } = database;
+    const tenantId = randomUUID();
+    const caller = (user: string | null) => ({ tenantId, appId: APP, user });
+    const ask = async (id: string, user: string | null): Promise<void> => {
+      const answer = await actions.requestCancel(caller(user), id);
+      if (!('action' in answer)) throw new Error(answer.kind);
+      const beside = cancelBeside(answer.action, { appId: APP, user, address: '192.0.2.1' }, answer.kind);
+      if (beside !== null) await audit.record([beside]);
+    };
+    const { id } = await actions.create(newAction({ caller: caller('alice') }));
+    const late = await actions.create(newAction({ caller: caller('alice') }));
+    const claim = await claimOf(actions.claim(late.id, randomUUID(), 60_000, '1.0.0'));
+    if (claim === null) throw new Error('it cannot be claimed');
+    await actions.wishCancelAtDeadline(claim.lease);
+
+    const one = chainer(audit);
+    for (const user of ['bob', 'bob', 'carol', null]) await ask(id, user);
+    await one.pass();
+    for (const user of ['carol', 'dave', 'bob']) await ask(id, user);
+    await ask(late.id, 'alice');
+    await one.pass();
+
+    const asked = (await verified(database)).filter(({ kind }) => kind === 'action.cancelRequested');
+    const of = (actionId: string) =>
+      asked
+        .filter(({ about }) => about['actionId'] === actionId)
+        .map(({ by, details }) => `${by.user} at ${by.address}: ${JSON.stringify(details)}`)
+        .toSorted();
+    expect(of(id)).toEqual([
+      // Its history, which has no address.
+      'bob at null: {"answer":"cancelled"}',
+      'carol at 192.0.2.1: {"answer":"cancelled"}',
+      'dave at 192.0.2.1: {"answer":"cancelled"}',
+      'null at 192.0.2.1: {"answer":"cancelled"}',
+    ]);
+    expect(of(late.id)).toEqual(['alice at 192.0.2.1: {"answer":"requested"}']);
+  });
+
   it('takes what was recorded once, however often it is given', async () => {
     const { database } = await opened();
     const event = { ...paused('mock'), id: randomUUID(), at: new Date().toISOString() };
@@ -286,15 +373,11 @@ describe('the audit record', () => {
     const { database } = await opened();
     const failing = { isNext: false };
     const one = chainer(
-      new Proxy(database.audit, {
-        get: (target, name: keyof AuditChains) => {
-          if (name === 'addCheckpoint' && failing.isNext)
-            return () => {
-              failing.isNext = false;
-              return Promise.reject(new Error('no primary'));
-            };
-          const method = target[name] as (...given: readonly unknown[]) => unknown;
-          return method.bind(target);
+      differing(database.audit, {
+        addCheckpoint: (checkpoint) => {
+          if (!failing.isNext) return database.audit.addCheckpoint(checkpoint);
+          failing.isNext = false;
+          return Promise.reject(new Error('no primary'));
         },
       }),
       { periodMs: 5 },
@@ -307,6 +390,54 @@ describe('the audit record', () => {
     await one.stop();
     expect(failing.isNext).toBe(false);
     await verified(database);
+  });
+
+  it('is kept by one process also through a pass that outlasts its lease, which it renews now and then', async () => {
+    const { database } = await opened();
+    const tenants = await tenantsWithActions(database, 12);
+    const periodMs = 3_600_000;
+    const leaseMs = 8 * periodMs;
+    // Two looks at each tenant: a sixth of the lease.
+    const { chains, lease, takes } = slow(database.audit, leaseMs / 12);
+    const others: boolean[] = [];
+    const watched = differing(chains, {
+      actions: async (ids) => {
+        others.push(await lease.take('another', leaseMs));
+        return chains.actions(ids);
+      },
+    });
+    expect(await chainer(watched, { lease, periodMs }).pass()).toBe(tenants.length);
+    expect(others).toEqual(tenants.map(() => false));
+    expect(takes.length).toBeGreaterThan(3);
+    expect(takes.length).toBeLessThan(tenants.length);
+    expect(await verified(database)).toHaveLength(tenants.length);
+  });
+
+  it('is left to the other process in the middle of a pass, once that has the lease', async () => {
+    const { database } = await opened();
+    const tenants = await tenantsWithActions(database, 4);
+    const periodMs = 3_600_000;
+    const { chains, lease, looks, pass } = slow(database.audit, 1);
+    const hangs = { isNext: true };
+    const one = chainer(
+      differing(chains, {
+        actions: async (ids) => {
+          if (hangs.isNext) {
+            hangs.isNext = false;
+            pass(8 * periodMs);
+            expect(await lease.take('another', 8 * periodMs)).toBe(true);
+          }
+          return chains.actions(ids);
+        },
+      }),
+      { lease, periodMs },
+    );
+    expect(await one.pass()).toBeNull();
+    expect(new Set(looks).size).toBe(1);
+    expect(await one.pass()).toBeNull();
+    await lease.giveBack('another');
+    expect(await one.pass()).toBe(tenants.length - 1);
+    expect(await verified(database)).toHaveLength(tenants.length);
   });
 
   it('has the end of an action that is stamped as what was seen of it before', async () => {

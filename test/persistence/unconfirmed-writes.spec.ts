@@ -7,7 +7,7 @@ import { ConsoleSessions, KnownDevices, LocalSignIn } from '#auth';
 import { OperationalError, OutcomeUnknownError } from '#domain';
 import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
-import { claimOf, CALLER, newAction } from '../support/database.js';
+import { claimOf, CALLER, TENANT_A, TENANT_B, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 
@@ -44,7 +44,10 @@ afterAll(async () => {
 });
 
 /** @returns how often a command has failed so far */
-async function failCommands(mode: 'off' | 'alwaysOn' | { readonly times: number }, data: object) {
+async function failCommands(
+  mode: 'off' | 'alwaysOn' | { readonly times: number } | { readonly skip: number },
+  data: object,
+) {
   const answer = await set.members[0]?.command({ configureFailPoint: 'failCommand', mode, data });
   return Number(answer?.['count']);
 }
@@ -101,6 +104,63 @@ describe('a write that was applied but not confirmed by a majority', () => {
       await eventually(async () => (await database.actions.find(CALLER.tenantId, id))?.status === status);
     },
   );
+});
+
+describe('what is told of a write that was applied and repeated', () => {
+  const subscribed = () =>
+    database.subscriptions.create({
+      kind: 'subscription',
+      id: randomUUID(),
+      ...CALLER,
+      actionId: null,
+      changeTypes: ['created'],
+      hasLifecycleUrl: true,
+      sealed: '',
+      expiresAt: new Date(Date.now() + 3_600_000),
+    });
+
+  it('is that a subscription was removed, once', async () => {
+    const { id } = await subscribed();
+    await failCommands({ times: 1 }, unconfirmed('delete'));
+    expect(await database.subscriptions.remove(CALLER, id)).toBe(true);
+    expect(await database.subscriptions.remove(CALLER, id)).toBe(false);
+  });
+
+  it('is how many notifications were given up, and none where another worker has them', async () => {
+    await database.subscriptions.addLifecycle(await subscribed(), 'missed', '1');
+    const take = (leaseMs: number) => database.subscriptions.take(1, leaseMs, () => 1);
+    const [first] = await take(0);
+    const [second] = await take(60_000);
+    if (first === undefined || second === undefined) throw new Error('none was taken');
+    await failCommands({ times: 1 }, unconfirmed('update'));
+    expect(await database.subscriptions.bury(first, 0, 'away')).toBe(0);
+    await failCommands({ times: 1 }, unconfirmed('update'));
+    expect(await database.subscriptions.bury(second, 0, 'away')).toBe(1);
+  });
+
+  it('is that an account was removed, or taken out of a tenant', async () => {
+    const grants = [TENANT_A, TENANT_B].map((tenantId) => ({ tenantId, role: 'Viewer' }) as const);
+    const name = randomUUID();
+    await makeOperator(database, name, { grants });
+    await failCommands({ times: 1 }, unconfirmed('update'));
+    expect(await database.operators.remove(name, TENANT_A)).toBe(true);
+    expect(await database.operators.remove(name, TENANT_A)).toBe(false);
+    await failCommands({ times: 1 }, unconfirmed('delete'));
+    expect(await database.operators.remove(name, TENANT_B)).toBe(true);
+    expect(await database.operators.find(name)).toBeNull();
+  });
+});
+
+describe('the rights of an account', () => {
+  it('change together, by one write: where the database fails after it, none is left as it was', async () => {
+    const name = randomUUID();
+    await makeOperator(database, name, { role: 'Viewer' });
+    await failCommands({ skip: 1 }, { failCommands: ['update'], errorCode: 11_602 });
+    const grant = { tenantId: TENANT_A, role: 'Administrator' } as const;
+    expect(await hasty.operators.setRights(name, { grant, operates: true })).toBe(true);
+    await failCommands('off', {});
+    expect(await database.operators.find(name)).toMatchObject({ grants: [grant], operates: true });
+  });
 });
 
 describe('signing in while the database is in trouble', () => {

@@ -61,6 +61,7 @@ const UNLAWFUL: readonly (readonly [rule: string, file: string, source: string])
   ['domain-imports-only-its-layer', 'libs/domain/a.ts', `import '#engine';`],
   ['odata-imports-only-its-layer', 'libs/odata/a.ts', `import '#domain';`],
   ['grouping-imports-only-its-layer', 'libs/grouping/a.ts', `import '#domain';`],
+  ['rounds-imports-only-its-layer', 'libs/rounds/a.ts', `import '#domain';`],
   ['provider-sdk-imports-only-its-layer', 'libs/provider-sdk/a.ts', `import '#telemetry';`],
   ['telemetry-imports-only-its-layer', 'libs/telemetry/a.ts', `import '#queue';`],
   ['audit-imports-only-its-layer', 'libs/audit/a.ts', `import '#persistence';`],

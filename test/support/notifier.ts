@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { ManageSubscriptions, ManageWebhooks, Notify, ProviderRegistry } from '#engine';
 import type { Database } from '#persistence';
 import { defineProvider, Type } from '#provider-sdk';
-import { createLogger } from '#telemetry';
-import type { FailedPhase, NewAction, SecretSeal } from '#domain';
+import { createLogger, type Logger } from '#telemetry';
+import type { FailedPhase, NewAction, SecretSeal, SubscriptionStore } from '#domain';
 import { claimOf, newAction } from './database.js';
 import { SEAL } from './secrets.js';
 
@@ -22,10 +22,11 @@ export function notifierOf(
   {
     network = LOOPBACK,
     giveUpAfterMs = 3_600_000,
-  }: { network?: ReceiverNetwork; giveUpAfterMs?: number } = {},
+    store = database.subscriptions,
+  }: { network?: ReceiverNetwork; giveUpAfterMs?: number; store?: SubscriptionStore } = {},
 ): Notify {
   return new Notify({
-    store: database.subscriptions,
+    store,
     actions: database.actions,
     lease: database.lease('notifications'),
     owner: randomUUID(),
@@ -39,9 +40,13 @@ export function notifierOf(
 
 export function subscriptionsOf(
   database: Database,
-  { network = LOOPBACK, seal = SEAL }: { network?: ReceiverNetwork; seal?: SecretSeal } = {},
+  {
+    network = LOOPBACK,
+    seal = SEAL,
+    to = log,
+  }: { network?: ReceiverNetwork; seal?: SecretSeal; to?: Logger } = {},
 ): ManageSubscriptions {
-  return new ManageSubscriptions({ store: database.subscriptions, seal, network });
+  return new ManageSubscriptions({ store: database.subscriptions, seal, network, log: to });
 }
 
 const provider = defineProvider({

@@ -31,5 +31,5 @@ export async function makeOperator(
     grant,
   });
   if (!made) throw new Error(`there is an account ${name}`);
-  for (const another of others) await database.operators.grant(name, another);
+  for (const another of others) await database.operators.setRights(name, { grant: another });
 }

@@ -23,8 +23,12 @@ interface Entry extends Omit<Profile, 'stages'> {
 /** Bytes of the profiler's collection: room for hundreds of queries. */
 const PROFILE_BYTES = 32 * 1024 * 1024;
 
-/** Runs `work` and says how the database carried out each of its reads of the actions, in order. */
-export async function profiled(db: mongoose.mongo.Db, work: () => Promise<unknown>): Promise<Profile[]> {
+/** Runs `work` and says how the database carried out each of its reads of a collection, in order. */
+export async function profiled(
+  db: mongoose.mongo.Db,
+  work: () => Promise<unknown>,
+  collection = 'actions',
+): Promise<Profile[]> {
   await db.dropCollection('system.profile').catch(() => undefined);
   await db.createCollection('system.profile', { capped: true, size: PROFILE_BYTES });
   await db.setProfilingLevel('all');
@@ -35,7 +39,7 @@ export async function profiled(db: mongoose.mongo.Db, work: () => Promise<unknow
   }
   const entries = await db
     .collection<Entry>('system.profile')
-    .find({ ns: `${db.databaseName}.actions`, op: { $in: ['query', 'command'] } })
+    .find({ ns: `${db.databaseName}.${collection}`, op: { $in: ['query', 'command'] } })
     .sort({ $natural: 1 })
     .toArray();
   return Promise.all(

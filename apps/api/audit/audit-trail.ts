@@ -5,6 +5,7 @@ import type { Logger } from '#telemetry';
 import { callerOf } from '../auth.guard.js';
 
 const RETRY_AFTER_SECONDS = 5;
+const NOT_DONE = 'It was not done, for it could not be recorded in the audit record. Try again.';
 
 /** What somebody asks for, as it is recorded. */
 export type Doing = Omit<NewAuditEvent, 'by'>;
@@ -23,15 +24,16 @@ export class AuditTrail {
   }
 
   /** @throws OperationalError (503) when it could not be recorded */
-  async note(by: AuditActor, ...events: readonly Doing[]): Promise<void> {
-    await this.#recorder.record(events.map((event) => ({ ...event, by }))).catch((cause: unknown) => {
-      throw new OperationalError(
-        'serviceNotAvailable',
-        'It was not done, for it could not be recorded in the audit record. Try again.',
-        RETRY_AFTER_SECONDS,
-        { cause },
-      );
-    });
+  note(by: AuditActor, ...events: readonly Doing[]): Promise<void> {
+    return this.#record(by, events, NOT_DONE);
+  }
+
+  /**
+   * As {@link note}, of what is done already.
+   * @param unrecorded what the caller is told where it could not be recorded
+   */
+  noteDone(by: AuditActor, unrecorded: string, event: Doing): Promise<void> {
+    return this.#record(by, [event], unrecorded);
   }
 
   /** As {@link note}, but what it tells of happens all the same: where something else tells of it, too. */
@@ -56,6 +58,12 @@ export class AuditTrail {
       await this.noteIfPossible(by, { ...event, details: { ...event.details, failed } });
       throw error;
     }
+  }
+
+  async #record(by: AuditActor, events: readonly Doing[], unrecorded: string): Promise<void> {
+    await this.#recorder.record(events.map((event) => ({ ...event, by }))).catch((cause: unknown) => {
+      throw new OperationalError('serviceNotAvailable', unrecorded, RETRY_AFTER_SECONDS, { cause });
+    });
   }
 }
 

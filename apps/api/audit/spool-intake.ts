@@ -1,5 +1,5 @@
 import type { AuditSpool, Drained, RecordedEvent } from '#audit';
-import { Rounds } from '#engine';
+import { Rounds } from '#rounds';
 import type { Logger } from '#telemetry';
 
 const PERIOD_MS = 5000;

@@ -13,16 +13,15 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { satisfies } from '#auth';
 import { UserError, type ActionStore } from '#domain';
-import type { AskProvider, CancelAction, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
+import type { AskProvider, ResolveOutcome, RevertAction, SubmitAction } from '#engine';
 import type { Logger } from '#telemetry';
-import { actorOf, type AuditTrail } from '../audit/audit-trail.js';
+import type { Cancels } from '../audit/cancels.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { acceptsGzip } from '../http/accepts-gzip.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
 import { stillListens } from '../http/still-listens.js';
-import { printableId } from '../http/printable-id.js';
 import { whenLeft } from '../http/when-left.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from '../security-actions/create-security-action.dto.js';
 import { ApiODataOptions } from '../security-actions/api-odata-options.js';
@@ -34,8 +33,7 @@ import { submissionOf } from '../security-actions/submission.js';
 import {
   ACTION_STORE,
   ASK_PROVIDER,
-  AUDIT_TRAIL,
-  CANCEL_ACTION,
+  CANCELS,
   EXPORT_ACTIONS,
   LINK_BASE,
   LIST_ACTIONS,
@@ -71,12 +69,11 @@ export class NativeActionsController {
     @Inject(LIST_ACTIONS) private readonly lists: ListActions,
     @Inject(EXPORT_ACTIONS) private readonly exports: ExportActions,
     @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
-    @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
+    @Inject(CANCELS) private readonly cancels: Cancels,
     @Inject(RESOLVE_OUTCOME) private readonly resolveOutcome: ResolveOutcome,
     @Inject(REVERT_ACTION) private readonly revertAction: RevertAction,
     @Inject(ASK_PROVIDER) private readonly askProvider: AskProvider,
     @Inject(OUTLOOKS) private readonly outlooks: Outlooks,
-    @Inject(AUDIT_TRAIL) private readonly trail: AuditTrail,
     @Inject(LINK_BASE) private readonly linkBase: LinkBase,
     @Inject(LOG) private readonly log: Logger,
   ) {}
@@ -158,14 +155,7 @@ export class NativeActionsController {
     @Body(new ParseCancelManyPipe()) { ids }: CancelManyDto,
     @Req() request: FastifyRequest,
   ): Promise<CancelAnswersDto> {
-    const caller = callerOf(request);
-    // Whoever has to stop a hundred actions must not be kept from it: each one's own history tells of it, too.
-    await this.trail.noteIfPossible(actorOf(request), {
-      chain: caller.tenantId,
-      kind: 'actions.bulkCancelRequested',
-      details: { ids: ids.map(printableId) },
-    });
-    return { value: await cancelMany(this.cancelAction, caller, ids, this.log) };
+    return { value: await cancelMany(await this.cancels.ofMany(request, ids), ids, this.log) };
   }
 
   @Post(':id/cancel')
@@ -180,7 +170,7 @@ export class NativeActionsController {
   @ApiOkResponse({ type: NativeActionDto })
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<NativeActionDto> {
-    return toNative((await this.cancelAction.cancel(callerOf(request), printableId(id))).action);
+    return toNative((await this.cancels.one(request, id)).action);
   }
 
   @Get('export')

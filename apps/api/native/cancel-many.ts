@@ -2,11 +2,10 @@ import type { PipeTransform } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
 import { ArrayMaxSize, ArrayMinSize, ArrayUnique, IsArray, IsString, MaxLength } from 'class-validator';
 import { bulkhead } from 'cockatiel';
-import { ERROR_STATUS, OperationalError, OutcomeUnknownError, type Caller, type ErrorCode } from '#domain';
-import type { CancelAction } from '#engine';
+import { ERROR_STATUS, OperationalError, OutcomeUnknownError, type ErrorCode } from '#domain';
+import type { Cancelled } from '#engine';
 import type { Logger } from '#telemetry';
 import { answerTo } from '../http/graph-error.js';
-import { printableId } from '../http/printable-id.js';
 import { objectOf, validated, withoutAnnotations } from '../http/validated-body.js';
 import { NativeActionDto, toNative } from './action.dto.js';
 
@@ -67,8 +66,7 @@ export class CancelAnswersDto {
  * that were not begun are not asked for: each would wait for it in turn.
  */
 export async function cancelMany(
-  cancelAction: CancelAction,
-  caller: Caller,
+  cancel: (id: string) => Promise<Cancelled>,
   ids: readonly string[],
   log: Logger,
 ): Promise<readonly CancelAnswerDto[]> {
@@ -82,11 +80,7 @@ export async function cancelMany(
           'The database does not answer; it was not asked.',
           5,
         );
-      return {
-        id,
-        status: 200,
-        action: toNative((await cancelAction.cancel(caller, printableId(id))).action),
-      };
+      return { id, status: 200, action: toNative((await cancel(id)).action) };
     } catch (error) {
       isAway ||= error instanceof OperationalError || error instanceof OutcomeUnknownError;
       const { status, code, message, isDefect } = answerTo(error);

@@ -1,6 +1,6 @@
-import { BlockList, isIP } from 'node:net';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { isLoopbackAddress, isLoopbackUrl } from '#auth';
 import type { RateLimit } from '#domain';
 import type { Logger, MetricsRegistry } from '#telemetry';
 import { authorise } from '../auth.guard.js';
@@ -56,10 +56,6 @@ export async function mountMetrics(server: FastifyInstance, parts: MetricsRouteP
   });
 }
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
 /** What a proxy on this machine adds, most of them at least. */
 const FORWARDED = /^(?:forwarded|via|x-forwarded-.*|x-real-ip)$/;
 
@@ -69,20 +65,9 @@ const FORWARDED = /^(?:forwarded|via|x-forwarded-.*|x-real-ip)$/;
  */
 function isFromHere({ socket, headers }: FastifyRequest): boolean {
   return (
-    isLoopback(socket.remoteAddress ?? '') &&
+    isLoopbackAddress(socket.remoteAddress ?? '') &&
     !Object.keys(headers).some((name) => FORWARDED.test(name)) &&
-    isLoopbackName(headers.host ?? '')
+    isHost(headers.host ?? '') &&
+    isLoopbackUrl(new URL(`http://${headers.host}`))
   );
-}
-
-function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:/i, '');
-  const version = isIP(plain);
-  return version !== 0 && LOOPBACK.check(plain, version === 4 ? 'ipv4' : 'ipv6');
-}
-
-function isLoopbackName(host: string): boolean {
-  if (!isHost(host)) return false;
-  const { hostname } = new URL(`http://${host}`);
-  return hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }

@@ -12,16 +12,17 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UserError, type ActionStore, type SecurityAction } from '#domain';
-import type { CancelAction, SubmitAction } from '#engine';
+import type { SubmitAction } from '#engine';
 import { select, type Selection } from '#odata';
 import type { ActionSearch } from '#persistence';
+import type { Cancels } from '../audit/cancels.js';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
 import { AnswersEntity } from '../http/entity-answers.js';
 import type { LinkBase } from '../http/link-base.js';
 import { stillListens } from '../http/still-listens.js';
 import { printableId } from '../http/printable-id.js';
-import { ACTION_STORE, CANCEL_ACTION, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
+import { ACTION_STORE, CANCELS, LINK_BASE, LIST_ACTIONS, SEARCH, SUBMIT_ACTION } from '../tokens.js';
 import { CREATE_EXAMPLES, CreateSecurityActionDto } from './create-security-action.dto.js';
 import { ApiODataOptions } from './api-odata-options.js';
 import type { ListActions } from './list-actions.js';
@@ -49,7 +50,7 @@ const COLLECTION = 'security/securityActions';
 export class SecurityActionsController {
   constructor(
     @Inject(SUBMIT_ACTION) private readonly submitAction: SubmitAction,
-    @Inject(CANCEL_ACTION) private readonly cancelAction: CancelAction,
+    @Inject(CANCELS) private readonly cancels: Cancels,
     @Inject(ACTION_STORE) private readonly store: ActionStore,
     @Inject(SEARCH) private readonly search: ActionSearch,
     @Inject(LIST_ACTIONS) private readonly lists: ListActions,
@@ -182,7 +183,7 @@ export class SecurityActionsController {
   @ApiOkResponse({ description: 'No body.' })
   @ApiGraphErrors(401, 403, 404, 409, 500, 503)
   async cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<void> {
-    await this.cancelAction.cancel(callerOf(request), printableId(id));
+    await this.cancels.one(request, id);
   }
 
   #context(request: FastifyRequest, selection: Selection | null = null): string {

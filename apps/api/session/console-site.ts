@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isLoopbackUrl } from '#auth';
 import { UserError } from '#domain';
 import { isHost, type LinkBase } from '../http/link-base.js';
 
@@ -20,7 +21,6 @@ export interface SiteOptions {
   readonly plainHttp: boolean;
 }
 
-const LOOPBACK = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d+)?$/i;
 /** The prefix has browsers keep it from other hosts and paths, and from plain HTTP (RFC 6265bis, 4.1.3.2). */
 const SECURE_PREFIX = '__Host-';
 
@@ -44,15 +44,15 @@ export class ConsoleSites {
     const host = request.headers.host ?? '';
     const site =
       base === listenUrl && isHost(host) ? `${new URL(base).protocol}//${host.toLowerCase()}` : base;
-    const { origin, protocol, host: named } = new URL(site);
-    const secure = protocol === 'https:';
-    if (!secure && !plainHttp && !LOOPBACK.test(named)) {
+    const url = new URL(site);
+    const secure = url.protocol === 'https:';
+    if (!secure && !plainHttp && !isLoopbackUrl(url)) {
       throw new UserError(
         'accessDenied',
         'Nobody can sign in over plain HTTP from another machine: the password and the session would go through the network in clear. Serve TLS (TLS_CERT and TLS_KEY, or a proxy and PUBLIC_URL), or allow it in riposte.config.yaml: console.plainHttp.',
       );
     }
-    return { origin, baseUrl: site, secure };
+    return { origin: url.origin, baseUrl: site, secure };
   }
 
   /** Null where nobody may sign in. */

@@ -1,20 +1,26 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsISO8601, IsOptional, IsString, Matches, MaxLength } from 'class-validator';
+import { Equals, IsISO8601, IsOptional, IsString, Matches, MaxLength } from 'class-validator';
 import { CHANGE_TYPES, UserError, isGuid, type ChangeType, type Notification } from '#domain';
 import { resourceOf, type OpenedSubscription } from '#engine';
 
 const URL_LIMIT = 2048;
 const CLIENT_STATE_LIMIT = 128;
-const RESOURCE = /^\/?security\/securityActions(?:\/([^/]+))?\/?$/i;
+const RESOURCE = /^\/?security\/securityActions(?:\/([^/]+)|\('([^']+)'\))?\/?$/i;
 const WITH_OFFSET = /^[^T]*T.*(?:Z|[+-]\d{2}:\d{2})$/i;
 const OFFSET_NEEDED = 'expirationDateTime must have a time and an offset or Z';
 
-/** Properties of a subscription that the service alone sets, or that say nothing here: SDK models send them along. */
+/**
+ * Properties of a subscription that the service alone sets, or that say nothing here (where no resource data is sent, none is
+ * encrypted): SDK models send them along.
+ */
 export const IGNORED: ReadonlySet<string> = new Set([
   'id',
   'applicationId',
   'creatorId',
   'latestSupportedTlsVersion',
+  'encryptionCertificate',
+  'encryptionCertificateId',
+  'notificationUrlAppId',
 ]);
 
 export class CreateSubscriptionDto {
@@ -58,6 +64,35 @@ export class CreateSubscriptionDto {
   @IsString()
   @MaxLength(CLIENT_STATE_LIMIT)
   clientState?: string | null;
+
+  @ApiProperty({
+    type: Boolean,
+    nullable: true,
+    required: false,
+    enum: [false],
+    description: 'Notifications tell that something changed, not what.',
+  })
+  @IsOptional()
+  @Equals(false, {
+    message: 'includeResourceData has to be false: notifications tell that something changed',
+  })
+  includeResourceData?: false | null;
+
+  @ApiProperty({ type: String, nullable: true, required: false, enum: ['application/json'] })
+  @IsOptional()
+  @Equals('application/json', { message: 'notificationContentType has to be application/json' })
+  notificationContentType?: 'application/json' | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    required: false,
+    enum: [''],
+    description: 'There are none: `resource` says it all.',
+  })
+  @IsOptional()
+  @Equals('', { message: 'notificationQueryOptions are not known here: resource says what is told of' })
+  notificationQueryOptions?: '' | null;
 }
 
 export class RenewSubscriptionDto {
@@ -78,8 +113,12 @@ export class SubscriptionDto {
   applicationId!: string;
   @ApiProperty()
   changeType!: string;
-  @ApiProperty({ type: String, nullable: true, description: 'Never told again: null.' })
-  clientState!: null;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'As given, in the answer to the create; never told again: null.',
+  })
+  clientState!: string | null;
   @ApiProperty({ type: String, nullable: true, description: 'Null where it cannot be opened any more.' })
   notificationUrl!: string | null;
   @ApiProperty({ type: String, nullable: true })
@@ -190,7 +229,7 @@ export function changeTypesOf(text: string): readonly ChangeType[] {
  */
 export function actionIdOf(resource: string): string | null {
   const found = RESOURCE.exec(resource);
-  const id = found?.[1];
+  const id = found?.[1] ?? found?.[2];
   if (found !== null && id === undefined) return null;
   if (id !== undefined && isGuid(id)) return id.toLowerCase();
   throw new UserError(

@@ -83,6 +83,7 @@ export class SubscriptionsController {
     );
     return {
       ...this.#entity(request, made),
+      clientState: made.secrets.clientState,
       '@riposte.signingSecret': made.secrets.signingSecret,
     };
   }

@@ -1,21 +1,28 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type mongoose from 'mongoose';
 import { freePort } from '#embedded-servers';
+import { eventually } from '../../support/eventually.js';
 import { contest, inArena, type Arena } from '../arena.js';
-import { startProduct, type Contestant, type ProductOptions } from '../contestant.js';
+import { ACTIONS, TENANT, startProduct, type Contestant, type ProductOptions } from '../contestant.js';
 import type { Goal } from '../findings.js';
 import { connections } from '../load.js';
 import type { Section } from '../section.js';
+import { WITHOUT_AUDIT, copyOf } from '../variants.js';
+
+type Mongo = mongoose.mongo.MongoClient;
 
 /** Milliseconds between two scrapes: more often than installations do. */
 const SCRAPE_MS = 5000;
+/** Milliseconds in which the audit record has to have caught up after a round. */
+const AUDITED_WITHIN_MS = 180_000;
 const NO_LOG = { RIPOSTE_LOG_LEVEL: 'silent' };
 const NO_METRICS = 'metrics: { enabled: false }\n';
 const NO_TRACES = { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: '' };
 
 const OFF = 'off';
-/** The log and metrics; whatever else is on in an installation and tells what it does belongs here. */
-const ON = 'metrics and log';
+/** Whatever is on in an installation and tells what it does. */
+const ON = 'all but traces';
 const TRACED = 'a tenth traced';
 const CONTROL = 'off again';
 
@@ -23,9 +30,10 @@ const CONTROL = 'off again';
 export const cost: Section = (options, say) =>
   inArena(say, async (arena) => {
     const collector = await arena.keep(startCollector());
-    const start = (name: string, redisDb: number, more: Pick<ProductOptions, 'env' | 'config'>) =>
+    const { root } = await arena.keep(copyOf(WITHOUT_AUDIT));
+    const start = (name: string, redisDb: number, more: Pick<ProductOptions, 'env' | 'config' | 'root'>) =>
       arena.keep(startProduct(arena.servers, { name, redisDb, ...more }));
-    const off = { env: { ...NO_TRACES, ...NO_LOG }, config: NO_METRICS };
+    const off = { env: { ...NO_TRACES, ...NO_LOG }, config: NO_METRICS, root };
     const contestants = [
       await start(OFF, 1, off),
       await startScraped(arena, ON, 2),
@@ -48,9 +56,12 @@ export const cost: Section = (options, say) =>
       say,
     );
     if (collector.batches === 0) throw new Error('no traces came, so that their cost was not measured');
+    for (const { database, name } of contestants.filter((one) => one.name !== ON))
+      if ((await headOf(arena.usage.mongo, database)) > 0)
+        throw new Error(`${name} has an audit record, so that its cost was not measured`);
     return {
       title: 'Telling',
-      note: 'The product with metrics (scraped each 5 s) and its log, and with traces of a tenth of the requests, over the same with all of that off; “off again” is the same under another name.',
+      note: 'The product with its audit record, metrics (scraped each 5 s) and log, and with none of these but traces of a tenth of the requests, over the same with all of that off; “off again” is that under another name.',
       measurements,
       comparisons: [ON, TRACED, CONTROL].map((of) => ({ of, to: OFF })),
       charts: ['completedPerSecond'],
@@ -84,7 +95,27 @@ async function startScraped(arena: Arena, name: string, redisDb: number): Promis
   for (const url of urls) await scrape(url);
   const timer = setInterval(() => void Promise.allSettled(urls.map(scrape)), SCRAPE_MS);
   await arena.keep(Promise.resolve({ stop: () => Promise.resolve(clearInterval(timer)) }));
-  return contestant;
+  return { ...contestant, settled: (mongo) => audited(mongo, contestant.database) };
+}
+
+/** Resolves once each action's beginning and end are in the audit record. */
+async function audited(mongo: Mongo, database: string): Promise<void> {
+  await eventually(
+    async () =>
+      (await headOf(mongo, database)) >=
+      2 * (await mongo.db(database).collection(ACTIONS).estimatedDocumentCount()),
+    AUDITED_WITHIN_MS,
+    100,
+  );
+}
+
+/** How many entries the audit record has of the tenant. */
+async function headOf(mongo: Mongo, database: string): Promise<number> {
+  const last = await mongo
+    .db(database)
+    .collection<{ readonly seq: number }>('audit')
+    .findOne({ chain: TENANT }, { sort: { seq: -1 } });
+  return last?.seq ?? 0;
 }
 
 async function scrape(url: string): Promise<void> {

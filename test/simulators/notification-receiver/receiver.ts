@@ -20,6 +20,8 @@ export class NotificationReceiver {
   readonly came: { readonly body: string; readonly signature: string }[] = [];
   /** What it answers a validation with; null: the token, as it should. */
   validation: { readonly status: number; readonly type: string; readonly text: string } | null = null;
+  /** What stands in its answers to deliveries. */
+  words = '';
   /** Statuses that it answers the next deliveries with, before it takes any. */
   refusals: number[] = [];
   /** Deliveries that came before a `Retry-After` was over. */
@@ -73,7 +75,7 @@ export class NotificationReceiver {
         const refusal = this.refusals.shift();
         if (refusal === undefined)
           this.taken.push(...(JSON.parse(body) as { value: ReceivedNotification[] }).value);
-        response.writeHead(refusal ?? 202).end();
+        response.writeHead(refusal ?? 202).end(this.words);
       },
       port,
       undefined,
