@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { ACTION_HEADS, actionRow, waitsFor, type ShownAction } from './action-view.js';
 import { ApiClient, CommandError, EXIT, apiCommand, type ApiOptions } from './api-client.js';
+import { givenPath } from './given-path.js';
 import { Progress, print } from './output.js';
 
 const NATIVE = '/api/v1/actions';
@@ -217,7 +218,7 @@ function pairOf(option: string, given: string): [string, string] {
 
 async function contentOf(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFile(givenPath(file), 'utf8');
   } catch (cause) {
     throw new CommandError(
       EXIT.usage,

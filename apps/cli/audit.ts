@@ -1,5 +1,4 @@
 import { open, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
@@ -15,6 +14,7 @@ import type { Database } from '#persistence';
 import { CommandError, EXIT } from './api-client.js';
 import { doneOnRecord } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
+import { givenPath } from './given-path.js';
 import { guid } from './guid.js';
 import { linesOf } from './lines.js';
 
@@ -108,7 +108,7 @@ async function verified(
   given: string,
   options: { readonly keys: readonly string[]; readonly heads?: readonly string[] },
 ): Promise<AuditVerdict> {
-  const file = await open(fileOf(given), 'r').catch((cause: unknown) => {
+  const file = await open(givenPath(given), 'r').catch((cause: unknown) => {
     throw new CommandError(EXIT.usage, `${given} cannot be read: ${(cause as Error).message}`, { cause });
   });
   try {
@@ -159,13 +159,8 @@ function described({ chain, seq, what }: BrokenLink): string {
   return `${chain}  BROKEN at ${seq}: ${what}\n`;
 }
 
-/** npm runs scripts in the product's folder. */
-function fileOf(given: string): string {
-  return path.resolve(process.env['INIT_CWD'] ?? process.cwd(), given);
-}
-
 async function textOf(given: string): Promise<string> {
-  return readFile(fileOf(given), 'utf8').catch((cause: unknown) => {
+  return readFile(givenPath(given), 'utf8').catch((cause: unknown) => {
     throw new CommandError(EXIT.usage, `${given} cannot be read: ${(cause as Error).message}`, { cause });
   });
 }

@@ -1,9 +1,9 @@
 import { open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { RefusedError, withDatabase } from './database.js';
+import { givenPath } from './given-path.js';
 import { guid } from './guid.js';
 
 interface ExportOptions {
@@ -30,7 +30,7 @@ export function exportCommand(): Command {
           (total) => (count = total),
         );
         if (out === '-') await pipeline(Readable.from(lines), process.stdout, { end: false });
-        else await writeWhole(path.resolve(out), lines);
+        else await writeWhole(givenPath(out), lines);
         process.stderr.write(
           `Exported ${count} actions of tenant ${spelt}${out === '-' ? '' : ` to ${out}`}.\n`,
         );

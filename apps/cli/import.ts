@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import type { CheckedBackup, Database, ExactDocument, OpenActions } from '#persistence';
 import { doneOnRecord, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
+import { givenPath } from './given-path.js';
 import { linesOf } from './lines.js';
 
 interface ImportOptions {
@@ -39,7 +40,7 @@ export function importCommand(): Command {
     .option('--archive', 'the file is one of a retention archive')
     .option('--skip-existing', 'an id that is there with something else in it is no failure')
     .action(async (options: ImportOptions) => {
-      const file = await open(options.in, 'r').catch((cause: unknown) => {
+      const file = await open(givenPath(options.in), 'r').catch((cause: unknown) => {
         throw new RefusedError(`${options.in} cannot be read: ${(cause as Error).message}`, { cause });
       });
       try {

@@ -6,6 +6,7 @@ import type { AuditKind } from '#audit';
 import type { OperatorStore } from '#persistence';
 import { chainsOfOperator, doneOnRecord, type Doing } from './audit-events.js';
 import { RefusedError, withDatabase } from './database.js';
+import { givenPath } from './given-path.js';
 import { guid } from './guid.js';
 
 interface Printing {
@@ -269,7 +270,7 @@ function refused<T>(check: () => T): T {
 }
 
 async function passwordIn(path: string): Promise<string> {
-  const given = path === '-' ? await text(process.stdin) : await readFile(path, 'utf8');
+  const given = path === '-' ? await text(process.stdin) : await readFile(givenPath(path), 'utf8');
   return given.replace(/\r?\n$/, '');
 }
 

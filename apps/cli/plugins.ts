@@ -1,10 +1,10 @@
-import path from 'node:path';
 import { Command } from 'commander';
+import { givenPath } from './given-path.js';
 
-/** `riposte plugins`: plugins of others, before they are taken in. */
+/** `riposte plugins`: third-party plugins, before they are used. */
 export function pluginsCommand(): Command {
   return new Command('plugins')
-    .description('Look at plugins of others before they are taken in.')
+    .description('Look at third-party plugins before they are used.')
     .addCommand(hashCommand());
 }
 
@@ -14,8 +14,6 @@ function hashCommand(): Command {
     .argument('<folder>', "the package's folder; where it is installed, that in node_modules")
     .action(async (folder: string) => {
       const { hashOfPlugin } = await import('#plugin-host');
-      // npm runs scripts in the product's folder.
-      const from = process.env['INIT_CWD'] ?? process.cwd();
-      process.stdout.write(`${await hashOfPlugin(path.resolve(from, folder))}\n`);
+      process.stdout.write(`${await hashOfPlugin(givenPath(folder))}\n`);
     });
 }

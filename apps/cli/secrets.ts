@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { Command } from 'commander';
 import type { Rotation, RotateSecrets, SecretsReport } from '#engine';
 import type { SecretKeys } from '#domain';
@@ -6,6 +5,7 @@ import type { Database } from '#persistence';
 import { INSTALLATION } from '#audit';
 import { doneOnRecord, type Doing } from './audit-events.js';
 import { withDatabase } from './database.js';
+import { givenPath } from './given-path.js';
 
 /** `riposte secrets`: the keys that stored secrets are sealed with. */
 export function secretsCommand(): Command {
@@ -26,8 +26,7 @@ function newKeyCommand(): Command {
         process.stdout.write(`${newKey()}\n`);
         return;
       }
-      // npm runs scripts in the product's folder.
-      const file = path.resolve(process.env['INIT_CWD'] ?? process.cwd(), out);
+      const file = givenPath(out);
       const made = await makeKeyFile(file);
       process.stderr.write(
         made

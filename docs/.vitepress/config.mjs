@@ -16,7 +16,18 @@ const GROUPS = [
   ['Use', ['api', 'errors', 'notifications', 'console', 'cli', 'migration', 'examples/README']],
   [
     'Operate',
-    ['configuration', 'deployment', 'metrics', 'tracing', 'doctor', 'backup', 'scaling', 'performance'],
+    [
+      'configuration',
+      'deployment',
+      'sizing',
+      'upgrading',
+      'backup',
+      'doctor',
+      'metrics',
+      'tracing',
+      'scaling',
+      'performance',
+    ],
   ],
   ['Security', ['security', 'audit', 'security/supply-chain']],
   [

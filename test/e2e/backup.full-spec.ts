@@ -128,6 +128,16 @@ describe('exporting a tenant', () => {
     expect(stdout.trimEnd().split('\n').slice(1, -1)).toEqual(lines.slice(0, -1));
   });
 
+  it('takes a file by its name from where the command was called', async () => {
+    const env = { MONGODB_URI: source, INIT_CWD: dir };
+    expect(await riposte(env, 'export', '--tenant', TENANT_A, '--out', 'named.ndjson')).toMatchObject({
+      code: 0,
+    });
+    expect((await stat(path.join(dir, 'named.ndjson'))).size).toBe((await stat(file)).size);
+    const { code, stderr } = await riposte(env, 'import', '--in', 'gone.ndjson');
+    expect([code, stderr]).toEqual([1, expect.stringContaining(path.join(dir, 'gone.ndjson'))]);
+  });
+
   it('says what is wrong without a database, and shows no password', async () => {
     const awayDir = await mkdtemp(path.join(tmpdir(), 'riposte-away-'));
     await writeFile(path.join(awayDir, 'mongo.port'), '9');

@@ -76,7 +76,7 @@ for (const { id, title, impossible } of faults) {
   process.exit(2);
 }
 if (options.only.includes('F21'))
-  console.log('F21: no earlier version has been released, so only the restore is caused, not an upgrade.');
+  console.log('F21: only the restore is caused; test/e2e/upgrade.full-spec.ts tests upgrades.');
 
 const mutantDir = path.join(tmpdir(), `riposte-mutant-${process.pid}`);
 const root = options.mutant === undefined ? PROJECT_DIR : await buildMutant(options.mutant, mutantDir);

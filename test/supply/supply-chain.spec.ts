@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -170,30 +171,43 @@ describe('the licences of what is shipped', () => {
 });
 
 describe('the search for secrets', () => {
-  const search = (file: string) =>
-    run(process.execPath, [
-      path.join(ROOT, 'node_modules/secretlint/bin/secretlint.js'),
-      '--secretlintrc',
-      path.join(ROOT, '.secretlintrc.json'),
-      '--no-glob',
-      file,
-    ]);
-
   // In parts, so that it does not find them here.
-  it.each([
-    ['the password of a database', ['mongodb://admin:', 'Tr0ub4dor', '@db.example.com/riposte'].join('')],
-    ['a token of GitHub', ['ghp', 'wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx'].join('_')],
-    ['a private key', privateKey()],
-  ])('finds %s', async (_what, text) => {
-    const file = path.join(dir, 'leaky.ts');
-    await writeFile(file, `export const setting = \`${text}\`;\n`);
-    expect((await search(file)).code).toBe(1);
+  const ours = (prefix: string) => [prefix, randomBytes(32).toString('base64url')].join('_');
+  const texts = {
+    'the password of a database': ['mongodb://admin:', 'Tr0ub4dor', '@db.example.com/riposte'].join(''),
+    'a token of GitHub': ['ghp', 'wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx'].join('_'),
+    'a private key': privateKey(),
+    'a client secret of Riposte': ours('rps'),
+    'a key of stored secrets': ours('rpk'),
+  };
+  const INVENTED = 'mongodb://me:hunter2@127.0.0.1/x';
+  let found: ReadonlyMap<string, number>;
+  beforeAll(async () => {
+    // Where nobody would look: in a file that begins with a dot.
+    const files = [...Object.values(texts), INVENTED].map((_, index) => path.join(dir, `.leaky-${index}.ts`));
+    for (const [index, text] of [...Object.values(texts), INVENTED].entries())
+      await writeFile(files[index] ?? '', `export const setting = \`${text}\`;\n`);
+    const { stdout } = await run(process.execPath, [
+      path.join(ROOT, 'node_modules/secretlint/bin/secretlint.js'),
+      '--format',
+      'json',
+      '--secretlintrc',
+      path.join(ROOT, '.secretlintrc.cjs'),
+      path.join(dir, '**/*'),
+    ]);
+    const results = JSON.parse(stdout) as readonly {
+      readonly filePath: string;
+      readonly messages: readonly unknown[];
+    }[];
+    found = new Map(results.map(({ filePath, messages }) => [path.basename(filePath), messages.length]));
   });
 
-  it('takes the invented ones of the tests for what they are', async () => {
-    const file = path.join(dir, 'invented.ts');
-    await writeFile(file, `export const uri = 'mongodb://me:hunter2@127.0.0.1/x';\n`);
-    expect(await search(file)).toMatchObject({ code: 0 });
+  it.each(Object.keys(texts).map((what, index) => [what, index] as const))('finds %s', (_what, index) => {
+    expect(found.get(`.leaky-${index}.ts`)).toBeGreaterThan(0);
+  });
+
+  it('takes the invented ones of the tests for what they are', () => {
+    expect(found.get(`.leaky-${Object.keys(texts).length}.ts`)).toBe(0);
   });
 });
 

@@ -81,7 +81,7 @@ function urlOf(url: string, root: string): string {
     new UserError('invalidRequest', `The url "${printable(url)}" ${why}`);
   if (/^[a-z][a-z0-9+.-]*:|^\/\//i.test(url))
     throw wrong(`has to be relative to ${root}, as "/security/securityActions".`);
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
   if (/[\u0000-\u001F\u007F#\\]/.test(url)) throw wrong('has a character that a URL cannot have.');
   const full = `http://batch.invalid${root}/${url.replace(/^\//, '')}`;
   const { pathname, search } = URL.canParse(full) ? new URL(full) : { pathname: '', search: '' };
