@@ -17,10 +17,16 @@ export function canonicalJson(value: Json): string {
 /** As JSON writes it; where a text spells it out, looking costs time only. */
 const HALF_A_PAIR = /\\ud[89a-f]/;
 
-/** The value as JSON in UTF-8 has it: half a surrogate pair is replaced, as a database would. */
-export function wellFormed<T extends Json>(value: T): T {
-  if (!HALF_A_PAIR.test(JSON.stringify(value))) return value;
-  return JSON.parse(Buffer.from(JSON.stringify(value), 'utf8').toString('utf8'), (_key, one: unknown) =>
-    typeof one === 'string' ? Buffer.from(one, 'utf8').toString('utf8') : one,
+/**
+ * A value as JSON in UTF-8 has it, with its {@link canonicalJson}: half a surrogate pair is replaced, as a database would.
+ * @throws Error for what is no JSON
+ */
+export function canonical<T extends Json>(value: T): { readonly value: T; readonly text: string } {
+  const text = canonicalJson(value);
+  if (!HALF_A_PAIR.test(text)) return { value, text };
+  const wellFormed = JSON.parse(
+    Buffer.from(JSON.stringify(value), 'utf8').toString('utf8'),
+    (_key, one: unknown) => (typeof one === 'string' ? Buffer.from(one, 'utf8').toString('utf8') : one),
   ) as T;
+  return { value: wellFormed, text: canonicalJson(wellFormed) };
 }

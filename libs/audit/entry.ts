@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Json } from '#domain';
-import { canonicalJson, wellFormed } from './canonical-json.js';
+import { canonical, canonicalJson } from './canonical-json.js';
 
 /** The chain of what has no tenant. Every other chain is named by its tenant's id. */
 export const INSTALLATION = 'installation';
@@ -98,7 +98,7 @@ export function entriesAfter(head: ChainHead, events: readonly AuditEvent[]): re
   let { seq, hash } = head;
   return events.map(({ chain, at, kind, by, about, details, source }) => {
     seq += 1;
-    const content = wellFormed({
+    const { value: content, text } = canonical({
       chain,
       at,
       kind,
@@ -109,7 +109,7 @@ export function entriesAfter(head: ChainHead, events: readonly AuditEvent[]): re
       seq,
       prevHash: hash,
     });
-    hash = hashOf(content);
+    hash = sha256(text);
     return { ...content, hash };
   });
 }
@@ -119,7 +119,9 @@ export function hashOf({
   hash: _hash,
   ...content
 }: Omit<AuditEntry, 'hash'> & { readonly hash?: string }): string {
-  return createHash('sha256')
-    .update(canonicalJson(content as unknown as Json))
-    .digest('hex');
+  return sha256(canonicalJson(content as unknown as Json));
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
