@@ -95,6 +95,8 @@ export type {
   ClaimOptions,
   DueAction,
   DueLift,
+  DueList,
+  DuePosition,
   DueTime,
   EffectLifts,
   FinalFailure,

@@ -68,6 +68,11 @@ export interface DueAction {
   readonly overdue: boolean;
 }
 
+/** Which due actions: those that somebody has claimed before, or those that wait for their first claim. */
+export type DueList = 'begun' | 'waiting';
+/** A place in the order in which actions are due. */
+export type DuePosition = Pick<DueAction, 'id' | 'nextAt'>;
+
 /** What somebody says became of an action whose outcome was unknown. */
 export type Finding = Pick<Resolution, 'verdict' | 'note'>;
 
@@ -225,12 +230,32 @@ export interface ActionStore {
     isLift?: boolean,
   ): Promise<SecurityAction | null>;
 
-  /** Actions whose time came at least `graceMs` ago and which nobody holds, oldest first. */
-  due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]>;
+  /**
+   * Actions whose time came at least `graceMs` ago and which nobody holds, the longest due first. To find what has
+   * begun costs as much as has begun, whatever waits.
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  due(
+    list: DueList,
+    limit: number,
+    graceMs: number,
+    after: DuePosition | null,
+  ): Promise<readonly DueAction[]>;
+  /**
+   * Which of the next `among` actions that wait to be started have run out of time, of the same order as by `due`.
+   * @returns their ids, and where to go on; null: these were the last
+   * @throws OperationalError when the database cannot be reached in time
+   */
+  overdue(
+    among: number,
+    graceMs: number,
+    after: DuePosition | null,
+  ): Promise<{ readonly ids: readonly string[]; readonly next: DuePosition | null }>;
   /**
    * Ends what nobody will: wanted stopped by a caller with no intent standing (499, also when it is late), not
    * started before its `startBefore`, past its deadline and never issued, or issued and `giveUpAfterMs` past its
-   * deadline without a holder. One write decides. Null: none of these.
+   * deadline without a holder. One write decides; those asked for at the same time go together. Null: none of these.
+   * @throws OperationalError when the database did not confirm it in time; it may have ended
    */
   closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null>;
 }

@@ -6,7 +6,7 @@ export interface HintMemoryOptions {
   readonly now?: () => number;
   /** Uniform in [0, 1). Default `Math.random`. */
   readonly random?: () => number;
-  /** How many actions are remembered; beyond that the longest untouched is forgotten. Default 20,000. */
+  /** How many actions are remembered; beyond that the longest untouched is forgotten. Default 200,000: twice an instance's backlog. */
   readonly max?: number;
 }
 
@@ -32,7 +32,11 @@ export class HintMemory {
   readonly #now: () => number;
   readonly #random: () => number;
 
-  constructor({ now = () => performance.now(), random = Math.random, max = 20_000 }: HintMemoryOptions = {}) {
+  constructor({
+    now = () => performance.now(),
+    random = Math.random,
+    max = 200_000,
+  }: HintMemoryOptions = {}) {
     this.#now = now;
     this.#random = random;
     this.#hinted = new LRUCache({ max });

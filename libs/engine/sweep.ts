@@ -3,6 +3,8 @@ import {
   type ActionQueue,
   type ActionStore,
   type DueAction,
+  type DueList,
+  type DuePosition,
   type Hint,
   type SecurityAction,
   type VendorPermits,
@@ -44,7 +46,16 @@ export interface SweepFigures {
 }
 
 const DEFAULT_PERIOD_MS = 1000;
-const BATCH = 300;
+/** How many due actions are looked at at a time. What has begun is read as a whole wherever it can be. */
+const BATCH: Readonly<Record<DueList, number>> = { begun: 1000, waiting: 300 };
+/** How many hints are given at a time: Redis has to take them within its time. */
+const HINTED_TOGETHER = 300;
+/** How many of those that wait are looked over for their deadlines at a time. */
+const LOOKED_OVER = 3000;
+/** How many are closed at a time. */
+const CLOSED_TOGETHER = 200;
+/** Milliseconds of a pass after which it closes no more: the others must not wait for as long as there is something. */
+const CLOSING_MS = 3000;
 /** Batches of one pass while everything that is due is to be hinted at once. */
 const RECOVERY_BATCHES = 10;
 /** Milliseconds after which it is noted anew what an action waits for. */
@@ -76,7 +87,12 @@ export class Sweep {
   #incarnation: string | null = null;
   /** True until everything that was due when Redis came (back) has been hinted. */
   #recovering = false;
-  #cursor: DueAction | null = null;
+  /** Where each list is gone on with, and where the deadlines of those that wait were looked over to. */
+  readonly #cursors: Record<DueList | 'overdue', DuePosition | null> = {
+    begun: null,
+    waiting: null,
+    overdue: null,
+  };
   #unclosable = 0;
   #last: { readonly figures: SweepFigures; readonly endedAt: number } | null = null;
   readonly #rounds: Rounds;
@@ -119,30 +135,43 @@ export class Sweep {
   }
 
   /**
-   * One pass over at most 300 due actions (3,000 after Redis may have lost its hints), going on where the last one
-   * ended, so that actions nobody serves do not hide those behind them.
+   * One pass: over what has begun, 1,000 at most, or more while some are to be closed; over the deadlines of 3,000 that wait, and on for as long as
+   * some are over, but not for more than 3 s; and over 300 that wait (3,000 after Redis may have lost its hints). Each goes
+   * on where it ended in the last pass, so that what merely waits hides nothing behind it.
    */
   async pass(): Promise<SweepFigures> {
     const startedAt = performance.now();
+    const closingUntil = startedAt + CLOSING_MS;
     await this.#lookAtRedis();
-    const batches = this.#recovering ? RECOVERY_BATCHES : 1;
     const sum = { due: 0, hinted: 0, closed: 0 };
-    for (let batch = 0; batch < batches; batch += 1) {
-      const one = await this.#batch();
+    const add = (one: Omit<SweepFigures, 'ms'>): void => {
       sum.due += one.due;
       sum.hinted += one.hinted;
       sum.closed += one.closed;
-      if (this.#cursor === null) {
+    };
+    for (;;) {
+      const one = await this.#batch('begun', closingUntil);
+      add(one);
+      if (one.closed === 0 || this.#cursors.begun === null || this.#isOver(closingUntil)) break;
+    }
+    add(await this.#closeOverdue(closingUntil));
+    const batches = this.#recovering ? RECOVERY_BATCHES : 1;
+    for (let batch = 0; batch < batches && !this.#stopped; batch += 1) {
+      add(await this.#batch('waiting', closingUntil));
+      if (this.#cursors.waiting === null) {
         // The whole list has been seen since it began.
         if (this.#incarnation !== null) this.#recovering = false;
         break;
       }
-      if (this.#incarnation === null || this.#stopped) break;
+      if (this.#incarnation === null) break;
     }
     const endedAt = performance.now();
-    await this.#options.lifts
-      ?.pass()
-      .catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'lifting effects failed'));
+    if (!this.#stopped)
+      await this.#options.lifts
+        ?.pass()
+        .catch((error: unknown) =>
+          this.#options.log.warn({ error: String(error) }, 'lifting effects failed'),
+        );
     const figures = { ...sum, ms: Math.round(endedAt - startedAt) };
     this.#last = { figures, endedAt };
     this.#metrics.sweepPasses.add(1, 'ok');
@@ -158,43 +187,35 @@ export class Sweep {
     if (incarnation !== null && incarnation !== this.#incarnation) {
       // The first time, too: what others hinted before this process was may be lost as well.
       this.#memory.clear();
-      this.#cursor = null;
+      this.#cursors.begun = null;
+      this.#cursors.waiting = null;
       this.#recovering = true;
     }
     this.#incarnation = incarnation;
   }
 
-  async #batch(): Promise<Omit<SweepFigures, 'ms'>> {
-    const { store, queue, log, watchdog } = this.#options;
-    const due = await store.due(BATCH, GRACE_MS, this.#cursor);
-    this.#cursor = due.length === BATCH ? (due.at(-1) ?? null) : null;
-    const open: DueAction[] = [];
-    let closed = 0;
-    this.#unclosable = 0;
-    for (const action of due) {
-      const ended = action.overdue ? await this.#close(action.id) : null;
-      if (ended === null) {
-        open.push(action);
-      } else {
-        closed += 1;
-        this.#metrics.sweepClosed.add(1);
-        noteEnd(this.#metrics, ended, (ended.completedAt ?? ended.lastActionAt).getTime());
-        log.warn({ actionId: ended.id, tenant: ended.tenantId, phase: ended.phase }, 'overdue action closed');
-        if (ended.mutexKey !== null) void wakeNext({ store, queue, log }, ended.mutexKey);
-      }
-    }
+  async #batch(list: DueList, closingUntil: number): Promise<Omit<SweepFigures, 'ms'>> {
+    const { store, queue, watchdog } = this.#options;
+    const limit = BATCH[list];
+    const due = await store.due(list, limit, GRACE_MS, this.#cursors[list]);
+    this.#cursors[list] = due.length === limit ? (due.at(-1) ?? null) : null;
+    const overdue = due.filter((action) => action.overdue).map(({ id }) => id);
+    const { closed: ended } = await this.#closeAll(overdue, closingUntil);
+    const closed = ended.size;
+    const open = due.filter(({ id }) => !ended.has(id));
     await this.#mark(open);
     // While Redis is away nothing can be hinted, and is not remembered as hinted.
     if (this.#incarnation === null) return { due: due.length, hinted: 0, closed };
     const hints = open.filter((action) => this.#memory.mayHint(action));
-    if (hints.length > 0) {
-      const hinted = await queue.hintMany(hints.map((action) => this.#hintOf(action)));
+    for (let from = 0; from < hints.length; from += HINTED_TOGETHER) {
+      const some = hints.slice(from, from + HINTED_TOGETHER);
+      const hinted = await queue.hintMany(some.map((action) => this.#hintOf(action)));
       if (!hinted) {
         // Some may have gone through: as if Redis had been away, all of it is hinted once it answers.
         this.#incarnation = null;
-        return { due: due.length, hinted: 0, closed };
+        return { due: due.length, hinted: from, closed };
       }
-      this.#memory.remember(hints);
+      this.#memory.remember(some);
     }
     watchdog?.observe(
       open
@@ -222,6 +243,54 @@ export class Sweep {
         blockedBy: null,
       });
     }
+  }
+
+  /** Closes what waits and is late, from where the last pass got to, for as long as it finds such. */
+  async #closeOverdue(until: number): Promise<Omit<SweepFigures, 'ms'>> {
+    const sum = { due: 0, hinted: 0, closed: 0 };
+    for (;;) {
+      const { ids, next } = await this.#options.store.overdue(LOOKED_OVER, GRACE_MS, this.#cursors.overdue);
+      // Several workers that look at the same do not begin at the same place.
+      const from = Math.floor(Math.random() * ids.length);
+      const { closed, isAll } = await this.#closeAll([...ids.slice(from), ...ids.slice(0, from)], until);
+      sum.due += closed.size;
+      sum.closed += closed.size;
+      // What it did not come to is there the next time.
+      if (!isAll) return sum;
+      this.#cursors.overdue = next;
+      if (closed.size === 0 || next === null) return sum;
+    }
+  }
+
+  /** @returns which of them it ended, and whether it came to all before the time was over, or it was stopped */
+  async #closeAll(
+    ids: readonly string[],
+    until: number,
+  ): Promise<{ readonly closed: ReadonlySet<string>; readonly isAll: boolean }> {
+    const { store, queue, log } = this.#options;
+    const closed = new Set<string>();
+    this.#unclosable = 0;
+    for (let from = 0; from < ids.length; from += CLOSED_TOGETHER) {
+      if (this.#isOver(until)) return { closed, isAll: false };
+      const some = ids.slice(from, from + CLOSED_TOGETHER);
+      const ended = (await Promise.all(some.map((id) => this.#close(id)))).filter((one) => one !== null);
+      for (const action of ended) {
+        closed.add(action.id);
+        this.#metrics.sweepClosed.add(1);
+        noteEnd(this.#metrics, action, (action.completedAt ?? action.lastActionAt).getTime());
+        log.warn(
+          { actionId: action.id, tenant: action.tenantId, phase: action.phase },
+          'overdue action closed',
+        );
+      }
+      for (const target of new Set(ended.map(({ mutexKey }) => mutexKey)))
+        if (target !== null) void wakeNext({ store, queue, log }, target);
+    }
+    return { closed, isAll: true };
+  }
+
+  #isOver(until: number): boolean {
+    return this.#stopped || performance.now() >= until;
   }
 
   /** One record that cannot be written must not keep all others from being looked at. */

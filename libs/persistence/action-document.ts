@@ -60,6 +60,8 @@ export const RESOLVED_INDEX = { 'resolution.at': 1, _id: 1, tenantId: 1 } as con
 
 /** The index of open actions at a target, in the order they were asked for. */
 export const TARGET_INDEX = { mutexKey: 1, createdAt: 1, _id: 1 } as const;
+/** The index of open actions in the order in which they are due. */
+export const DUE_INDEX = { nextAt: 1, _id: 1 } as const;
 /** The index of effects that are to be lifted. */
 export const LIFT_INDEX = { liftAt: 1, _id: 1 } as const;
 /** The index of what was not started yet. */
@@ -138,7 +140,7 @@ actionSchema.index(UNRESOLVED_INDEX, { partialFilterExpression: { unresolved: tr
 // What an audit finds findings by: they change nothing else of the record, its last change included.
 actionSchema.index(RESOLVED_INDEX, { partialFilterExpression: { 'resolution.at': { $exists: true } } });
 // The sweep: work proportional to open actions, not to history.
-actionSchema.index({ nextAt: 1, _id: 1 }, { partialFilterExpression: { open: true } });
+actionSchema.index(DUE_INDEX, { partialFilterExpression: { open: true } });
 
 // One at a time is Running at a target. Only actions that name one are in these two.
 actionSchema.index(

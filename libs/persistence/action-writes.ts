@@ -1,4 +1,4 @@
-import type { FinalFailure, TransitionName } from '#domain';
+import { ERROR_INFO_CODES, MESSAGE_LIMIT, errorInfo, type FinalFailure, type TransitionName } from '#domain';
 import {
   CLOSED,
   NOW,
@@ -7,6 +7,7 @@ import {
   UNRESOLVED,
   attemptsAfter,
   inMs,
+  literal,
   openFor,
   phaseAfter,
   statesAfter,
@@ -14,7 +15,7 @@ import {
 } from './pipeline.js';
 import type { Given, WriteKind } from './together.js';
 
-/** The writes of an action's usual way, which go together: claim, intent, operation, parking, and the ends. */
+/** The writes of an action's usual way, which go together: claim, intent, operation, parking, and the ends, the sweep's too. */
 
 /**
  * Given: `owner`, `leaseMs`, `providerVersion`.
@@ -184,6 +185,100 @@ export function failing(phase: FinalFailure['phase'], applied: 'no' | 'unknown')
     }),
   };
 }
+
+export const DEADLINE_PASSED: Expression = { $lte: ['$deadlineAt', NOW] };
+export const START_BEFORE_PASSED: Expression = {
+  $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }],
+};
+/** No intent stands and a caller wants it stopped: it has to end as cancelled, whatever else is late. */
+export const UNISSUED_AND_UNWANTED: Expression = {
+  $and: [{ $eq: ['$intent', null] }, { $eq: ['$cancel.why', 'caller'] }],
+};
+
+/** What the last attempt said before it was tried again; empty where there was none. */
+const LAST_WORDS: Expression = {
+  $let: {
+    vars: { said: { $last: '$attempts.error.message' } },
+    in: { $cond: [{ $gt: ['$$said', null] }, { $concat: [' The last attempt said: ', '$$said'] }, ''] },
+  },
+};
+
+/** The end of what nobody will end, which the write itself decides. Given: `endedBy`, `giveUpAfterMs`. */
+export const CLOSE_OVERDUE: WriteKind = {
+  name: 'closeOverdue',
+  statement: (given) => {
+    const issued = { $ne: ['$intent', null] };
+    const endings = [
+      {
+        phase: phaseAfter('cancelBeforeIssue', 'cancelled'),
+        when: UNISSUED_AND_UNWANTED,
+        error: errorInfo(
+          ERROR_INFO_CODES.cancelled,
+          'Cancelled before it was issued again to the provider; nothing was done.',
+        ),
+      },
+      {
+        phase: phaseAfter('giveUp', 'outcomeUnknown'),
+        when: { $and: [issued, { $lte: [{ $add: ['$deadlineAt', given('giveUpAfterMs')] }, NOW] }] },
+        error: errorInfo(
+          ERROR_INFO_CODES.outcomeUnknown,
+          'The deadline passed and the provider has not said what became of it. Check the target.',
+        ),
+      },
+      {
+        phase: phaseAfter('expire', 'expired'),
+        when: { $and: [{ $not: [issued] }, { $eq: ['$status', 'NotStarted'] }, START_BEFORE_PASSED] },
+        error: errorInfo(
+          ERROR_INFO_CODES.expired,
+          'Not started before its startBefore time, or the end of its effect; nothing was done.',
+        ),
+      },
+      {
+        phase: phaseAfter('timeOut', 'timedOut'),
+        when: { $and: [{ $not: [issued] }, DEADLINE_PASSED] },
+        error: errorInfo(
+          ERROR_INFO_CODES.timedOut,
+          'The deadline passed before it could be issued to the provider; nothing was done.',
+        ),
+        // What it waited for all the time, as a vendor that cannot be reached.
+        more: LAST_WORDS,
+      },
+    ] as const;
+    // The first that applies.
+    const decide = (value: (ending: (typeof endings)[number]) => Expression): Expression => ({
+      $switch: { branches: endings.map((ending) => ({ case: ending.when, then: value(ending) })) },
+    });
+    const told = decide((ending) =>
+      'more' in ending
+        ? {
+            ...ending.error,
+            message: {
+              $substrCP: [{ $concat: [literal(ending.error.message), ending.more] }, 0, MESSAGE_LIMIT],
+            },
+          }
+        : literal(ending.error),
+    );
+    const whose = (field: 'appId' | 'user'): Expression => ({
+      $cond: [UNISSUED_AND_UNWANTED, `$cancel.${field}`, `$${field}`],
+    });
+    return {
+      filter: {
+        ...openFor('timeOut'),
+        $expr: { $and: [{ $lte: ['$nextAt', NOW] }, { $or: endings.map(({ when }) => when) }] },
+      },
+      changes: {
+        ...CLOSED,
+        owner: given('endedBy'),
+        status: 'Failed',
+        phase: decide(({ phase }) => phase),
+        states: statesAfter('timeOut', { appId: whose('appId'), user: whose('user') }),
+        attempts: attemptsAfter('unknown', told),
+        errorInfo: told,
+        ...UNRESOLVED,
+      },
+    };
+  },
+};
 
 /** When a released action is due again: at once for an unseen cancel wish, and never later than its deadline. */
 export function dueAgain(delayMs: Expression, sawCancel: Expression): Expression {

@@ -1,14 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import type mongoose from 'mongoose';
 import {
   ERROR_INFO_CODES,
   LANES,
-  MESSAGE_LIMIT,
   TRANSITIONS,
   OperationalError,
   OutcomeUnknownError,
   errorInfo,
   isFinal,
   isGuid,
+  type ActionStatus,
   type ActionStore,
   type Caller,
   type CancelAnswer,
@@ -17,6 +18,8 @@ import {
   type ClaimOptions,
   type ClaimedAction,
   type DueAction,
+  type DueList,
+  type DuePosition,
   type EffectRecord,
   type ErrorInfo,
   type FinalFailure,
@@ -35,10 +38,23 @@ import {
   type WaitingCounter,
 } from '#domain';
 import { grouped } from '#grouping';
-import { CLAIM, COMPLETE, PARK, RECORD_INTENT, SAVE_OPERATION, dueAgain, failing } from './action-writes.js';
+import {
+  CLAIM,
+  CLOSE_OVERDUE,
+  COMPLETE,
+  DEADLINE_PASSED,
+  PARK,
+  RECORD_INTENT,
+  SAVE_OPERATION,
+  START_BEFORE_PASSED,
+  UNISSUED_AND_UNWANTED,
+  dueAgain,
+  failing,
+} from './action-writes.js';
 import {
   ACTIONS,
   CLAIMED_FIELDS,
+  DUE_INDEX,
   STATUS_INDEX,
   UNRESOLVED_INDEX,
   WAITING_INDEX,
@@ -51,11 +67,9 @@ import {
 import { LIFT_WATCHED_MS, ONE_MORE_TRY } from './mongo-effect-lifts.js';
 import { KEYED_ACTION_STAYS_MS } from './idempotency-store.js';
 import {
-  CLOSED,
   NOW,
   RELEASED,
   STAMP,
-  UNRESOLVED,
   attemptsAfter,
   heldBy,
   inMs,
@@ -64,7 +78,6 @@ import {
   phaseAfter,
   startsFrom,
   statesAfter,
-  type Expression,
 } from './pipeline.js';
 import { resolveOutcome } from './resolving.js';
 import type { ServerClock } from './server-clock.js';
@@ -107,11 +120,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   readonly #budgetMs: number;
   readonly #targets: Targets<DueFields>;
   readonly #together: Together;
+  /** Of this store alone: by it a write that ended a record finds that it did. */
+  readonly #name = `sweep/${randomUUID()}`;
   #ends = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
   readonly #take: (claim: ShownWrite) => Promise<ClaimedDocument | null>;
   readonly #write: (write: ShownWrite) => Promise<ClaimedDocument | null>;
   readonly #end: (end: GuardedWrite) => Promise<boolean>;
+  readonly #closeLate: (end: GuardedWrite) => Promise<ActionDocument | null>;
 
   /**
    * @param retryBudgetMs milliseconds a call may go on repeating through an election; default 12,000
@@ -129,6 +145,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       KNOWLEDGE_BUDGET_MS,
     );
     this.#end = this.#grouped((ends) => this.#endTogether(ends), KNOWLEDGE_BUDGET_MS);
+    this.#closeLate = this.#grouped((ends) => this.#closeTogether(ends));
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
@@ -529,100 +546,79 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     }
   }
 
-  async due(limit: number, graceMs: number, after: DueAction | null): Promise<readonly DueAction[]> {
-    const beyond: Filter =
-      after === null
-        ? {}
-        : {
-            $or: [
-              { nextAt: { $gt: after.nextAt } },
-              { nextAt: after.nextAt, _id: { $gt: uuidOf(after.id) } },
-            ],
-          };
+  async due(
+    list: DueList,
+    limit: number,
+    graceMs: number,
+    after: DuePosition | null,
+  ): Promise<readonly DueAction[]> {
+    const filter = this.#dueBeyond(STATUS_OF[list], graceMs, after);
     const documents = await this.#read(() =>
       this.#actions
-        .find({ open: true, nextAt: { $lte: new Date(this.#clock.now().getTime() - graceMs) }, ...beyond })
+        // What has begun is found among itself, however much waits, or has ended: the tenants' entries of that status.
+        .find(list === 'begun' ? { ...filter, tenantId: { $gte: '' } } : filter, {
+          hint: list === 'begun' ? STATUS_INDEX : DUE_INDEX,
+        })
         .project<DueFields>({
           ...DUE_FIELDS,
           overdue: { $or: [DEADLINE_PASSED, START_BEFORE_PASSED, UNISSUED_AND_UNWANTED] },
         })
-        .sort({ nextAt: 1, _id: 1 })
+        .sort({ ...DUE_INDEX })
         .limit(limit)
         .toArray(),
     );
     return documents.map(dueOf);
   }
 
-  async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
-    const issued = { $ne: ['$intent', null] };
-    const endings = [
-      {
-        phase: phaseAfter('cancelBeforeIssue', 'cancelled'),
-        when: UNISSUED_AND_UNWANTED,
-        error: errorInfo(
-          ERROR_INFO_CODES.cancelled,
-          'Cancelled before it was issued again to the provider; nothing was done.',
-        ),
-      },
-      {
-        phase: phaseAfter('giveUp', 'outcomeUnknown'),
-        when: { $and: [issued, { $lte: [{ $add: ['$deadlineAt', giveUpAfterMs] }, NOW] }] },
-        error: errorInfo(
-          ERROR_INFO_CODES.outcomeUnknown,
-          'The deadline passed and the provider has not said what became of it. Check the target.',
-        ),
-      },
-      {
-        phase: phaseAfter('expire', 'expired'),
-        when: { $and: [{ $not: [issued] }, { $eq: ['$status', 'NotStarted'] }, START_BEFORE_PASSED] },
-        error: errorInfo(
-          ERROR_INFO_CODES.expired,
-          'Not started before its startBefore time, or the end of its effect; nothing was done.',
-        ),
-      },
-      {
-        phase: phaseAfter('timeOut', 'timedOut'),
-        when: { $and: [{ $not: [issued] }, DEADLINE_PASSED] },
-        error: errorInfo(
-          ERROR_INFO_CODES.timedOut,
-          'The deadline passed before it could be issued to the provider; nothing was done.',
-        ),
-        // What it waited for all the time, as a vendor that cannot be reached.
-        more: LAST_WORDS,
-      },
-    ] as const;
-    // The first that applies, decided by the write itself.
-    const decide = (value: (ending: (typeof endings)[number]) => Expression): Expression => ({
-      $switch: { branches: endings.map((ending) => ({ case: ending.when, then: value(ending) })) },
-    });
-    const told = decide((ending) =>
-      'more' in ending
-        ? {
-            ...ending.error,
-            message: {
-              $substrCP: [{ $concat: [literal(ending.error.message), ending.more] }, 0, MESSAGE_LIMIT],
+  async overdue(
+    among: number,
+    graceMs: number,
+    after: DuePosition | null,
+  ): Promise<{ readonly ids: readonly string[]; readonly next: DuePosition | null }> {
+    const isOver = { $or: [DEADLINE_PASSED, START_BEFORE_PASSED] };
+    const [seen] = await this.#read(() =>
+      this.#actions
+        .aggregate<{
+          readonly count: number;
+          readonly last: { readonly id: Uuid; readonly nextAt: Date };
+          readonly ids: readonly Uuid[];
+        }>(
+          [
+            { $match: this.#dueBeyond(STATUS_OF.waiting, graceMs, after) },
+            { $sort: DUE_INDEX },
+            { $limit: among },
+            {
+              $group: {
+                _id: null,
+                count: { $sum: 1 },
+                last: { $last: { id: '$_id', nextAt: '$nextAt' } },
+                ids: { $push: { $cond: [isOver, '$_id', '$$REMOVE'] } },
+              },
             },
-          }
-        : literal(ending.error),
+          ],
+          { hint: DUE_INDEX },
+        )
+        .toArray(),
     );
-    const whose = (field: 'appId' | 'user'): Expression => ({
-      $cond: [UNISSUED_AND_UNWANTED, `$cancel.${field}`, `$${field}`],
-    });
-    return this.#free(
-      'timeOut',
-      id,
-      { $and: [{ $lte: ['$nextAt', NOW] }, { $or: endings.map(({ when }) => when) }] },
-      {
-        ...CLOSED,
-        owner: null,
-        status: 'Failed',
-        phase: decide(({ phase }) => phase),
-        states: statesAfter('timeOut', { appId: whose('appId'), user: whose('user') }),
-        attempts: attemptsAfter('unknown', told),
-        errorInfo: told,
-        ...UNRESOLVED,
-      },
-    );
+    if (seen === undefined) return { ids: [], next: null };
+    const { count, last, ids } = seen;
+    return {
+      ids: ids.map((id) => id.toString()),
+      next: count === among ? { id: last.id.toString(), nextAt: last.nextAt } : null,
+    };
+  }
+
+  async closeOverdue(id: string, giveUpAfterMs: number): Promise<SecurityAction | null> {
+    this.#ends += 1;
+    const given = { endedBy: `${this.#name}/end-${this.#ends}`, giveUpAfterMs: wholeMs(giveUpAfterMs) };
+    try {
+      const document = await this.#closeLate({ kind: CLOSE_OVERDUE, id, given });
+      return document === null ? null : toAction(document);
+    } catch (cause) {
+      if (!(cause instanceof WriteUnconfirmedError)) throw cause;
+      const words = 'The database did not confirm the end of an overdue action.';
+      throw new OperationalError('serviceNotAvailable', words, 5, { cause });
+    }
   }
 
   /** A lease holder's write that goes with others'. */
@@ -759,16 +755,30 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  /** A write that needs no lease, under a condition on the record. */
-  async #free(
-    name: TransitionName,
-    id: string,
-    when: Expression,
-    changes: Changes,
-  ): Promise<SecurityAction | null> {
-    const filter = { ...startsFrom(name, id), $expr: when } as Filter;
-    const document = await repeatable(this.#budgetMs, () => this.#change(filter, changes));
-    return document === null ? null : toAction(document);
+  async #closeTogether(ends: readonly GuardedWrite[]): Promise<readonly (ActionDocument | Error | null)[]> {
+    const closed = await this.#endTogether(ends);
+    const ids = ends.filter((_end, index) => closed[index] === true).map(({ id }) => uuidOf(id));
+    const documents = await this.#together.read(ids);
+    return ends.map(({ id }, index) => {
+      const one = closed[index];
+      if (one instanceof Error) return one;
+      return one === true ? (documents.get(id.toLowerCase()) ?? null) : null;
+    });
+  }
+
+  /** Open actions of a status whose time came at least `graceMs` ago, from a place in their order on. */
+  #dueBeyond(status: ActionStatus, graceMs: number, after: DuePosition | null): Filter {
+    const beyond: Filter =
+      after === null
+        ? {}
+        : {
+            $or: [
+              { nextAt: { $gt: after.nextAt } },
+              { nextAt: after.nextAt, _id: { $gt: uuidOf(after.id) } },
+            ],
+          };
+    const nextAt = { $lte: new Date(this.#clock.now().getTime() - graceMs) };
+    return { open: true, status, nextAt, ...beyond };
   }
 
   #change(filter: Filter, changes: Changes): Promise<ActionDocument | null> {
@@ -808,21 +818,8 @@ function dueOf({ _id, lane = 'routine', overdue = false, ...rest }: DueFields): 
   return { id: _id.toString(), lane, overdue, ...rest };
 }
 
-const DEADLINE_PASSED: Expression = { $lte: ['$deadlineAt', NOW] };
-const START_BEFORE_PASSED: Expression = {
-  $and: [{ $ne: ['$startBefore', null] }, { $lte: ['$startBefore', NOW] }],
-};
-/** No intent stands and a caller wants it stopped: it has to end as cancelled, whatever else is late. */
-/** What the last attempt said before it was tried again; empty where there was none. */
-const LAST_WORDS: Expression = {
-  $let: {
-    vars: { said: { $last: '$attempts.error.message' } },
-    in: { $cond: [{ $gt: ['$$said', null] }, { $concat: [' The last attempt said: ', '$$said'] }, ''] },
-  },
-};
-const UNISSUED_AND_UNWANTED: Expression = {
-  $and: [{ $eq: ['$intent', null] }, { $eq: ['$cancel.why', 'caller'] }],
-};
+/** In which status the actions of a list of due ones are. */
+const STATUS_OF: Readonly<Record<DueList, ActionStatus>> = { begun: 'Running', waiting: 'NotStarted' };
 
 /** The lease is still the one it was: what its holder wrote with it was not refused. */
 function isHeld(found: ClaimedDocument, lease: Lease): boolean {

@@ -60,7 +60,7 @@ export class Together {
   async insert(documents: readonly ActionDocument[]): Promise<readonly (ActionDocument | Error)[]> {
     const { errors } = await this.#run({ insert: this.#actions.collectionName, documents });
     const repeated = documents.filter((_document, index) => errors.get(index)?.code === DUPLICATE_KEY);
-    const recorded = repeated.length === 0 ? NONE : await this.#read(repeated.map(({ _id }) => _id));
+    const recorded = await this.read(repeated.map(({ _id }) => _id));
     return documents.map((document, index) => {
       const { _id } = document;
       return recorded.get(_id.toString()) ?? errors.get(index) ?? document;
@@ -109,7 +109,8 @@ export class Together {
   }
 
   /** Reads the documents of these ids, as the primary has them. */
-  async #read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
+  async read(ids: readonly Uuid[]): Promise<ReadonlyMap<string, ActionDocument>> {
+    if (ids.length === 0) return NONE;
     const documents = await this.#actions.find({ _id: { $in: [...ids] } }).toArray();
     return byId(documents);
   }

@@ -267,7 +267,7 @@ describe('a cancel that crosses the end of an attempt', () => {
   it('is ended by the sweep where no worker serves the provider any more', async () => {
     const race = await crossed();
     await race.age({ nextAt: new Date(Date.now() - 5000) });
-    const due = await race.store.due(1000, 0, null);
+    const due = await race.store.due('begun', 1000, 0, null);
     expect(due.find(({ id }) => id === race.id)).toMatchObject({ overdue: true });
     expect(await race.store.closeOverdue(race.id, GIVE_UP_MS)).toMatchObject({
       phase: 'cancelled',

@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { ActionQueue, ActionStore, DueAction, Hint, SecurityAction } from '#domain';
+import type {
+  ActionQueue,
+  ActionStore,
+  DueAction,
+  DueList,
+  DuePosition,
+  Hint,
+  SecurityAction,
+} from '#domain';
 import { HintMemory, Sweep, Watchdog } from '#engine';
 import { TENANT_A } from '../support/database.js';
 import { createLogger } from '#telemetry';
@@ -27,15 +35,28 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
     now: 0,
     idleMs: 0,
     unclosable: '',
+    closing: undefined as (() => void) | undefined,
     renewed: [] as string[],
   };
+  const beyondOf = (after: DuePosition | null): readonly DueAction[] =>
+    after === null ? world.actions : world.actions.filter(({ nextAt }) => nextAt > after.nextAt);
   const store = {
-    due: (limit: number, _graceMs: number, after: DueAction | null) => {
+    due: (list: DueList, limit: number, _graceMs: number, after: DuePosition | null) => {
       world.reads += 1;
-      const from = after === null ? 0 : world.actions.findIndex(({ id }) => id === after.id) + 1;
-      return Promise.resolve(world.actions.slice(from, from + limit));
+      const beyond = beyondOf(after);
+      return Promise.resolve(beyond.filter(({ epoch }) => epoch > 0 === (list === 'begun')).slice(0, limit));
+    },
+    overdue: (among: number, _graceMs: number, after: DuePosition | null) => {
+      const seen = beyondOf(after)
+        .filter(({ epoch }) => epoch === 0)
+        .slice(0, among);
+      return Promise.resolve({
+        ids: seen.filter(({ overdue }) => overdue).map(({ id }) => id),
+        next: seen.length === among ? (seen.at(-1) ?? null) : null,
+      });
     },
     closeOverdue: (id: string) => {
+      world.closing?.();
       if (id === world.unclosable) return Promise.reject(new TypeError('no date'));
       world.actions = world.actions.filter((action) => action.id !== id);
       const at = new Date();
@@ -115,8 +136,41 @@ describe('the sweep', () => {
     world.hinted = [];
     world.reads = 0;
     for (let pass = 0; pass < 4; pass += 1) await sweep.pass();
-    expect(world.reads).toBe(4);
+    // And one of what has begun.
+    expect(world.reads).toBe(4 * 2);
     expect(world.hinted).toEqual([]);
+  });
+
+  it('hints what has begun and is due at once, however much waits before it', async () => {
+    const { world, sweep } = sweeping(4000);
+    for (let pass = 0; pass < 2; pass += 1) await sweep.pass();
+    world.hinted = [];
+    const last = world.actions.at(-1);
+    world.actions = world.actions.map((action) => (action === last ? { ...action, epoch: 1 } : action));
+    await sweep.pass();
+    expect(world.hinted).toMatchObject([{ actionId: last?.id, epoch: 1 }]);
+  });
+
+  it('closes what is late among 5,000 that wait before it, within two passes', async () => {
+    const { world, sweep } = sweeping(5001);
+    world.actions = world.actions.map((action, index) => ({ ...action, overdue: index === 5000 }));
+    world.incarnation = null;
+    const passes = [await sweep.pass(), await sweep.pass()];
+    expect(passes.map(({ closed }) => closed)).toEqual([0, 1]);
+  });
+
+  it('goes on closing for as long as it finds what is late', async () => {
+    const { world, sweep } = sweeping(3001, { overdue: true });
+    expect(await sweep.pass()).toMatchObject({ closed: 3001 });
+    expect(world.actions).toEqual([]);
+  });
+
+  it('closes no more once it is stopped', async () => {
+    const { world, sweep } = sweeping(1000, { overdue: true });
+    world.closing = () => void sweep.stop();
+    const { closed } = await sweep.pass();
+    expect(closed).toBeLessThan(1000);
+    expect(world.actions).toHaveLength(1000 - closed);
   });
 
   it('hints 10,000 actions within four passes when Redis holds other data than before', async () => {

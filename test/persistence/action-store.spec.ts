@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { errorInfo, type ActionStore, type Claim } from '#domain';
+import { errorInfo, type ActionStore, type Claim, type DuePosition } from '#domain';
 import { claimOf, APP, CALLER, TENANT_B, freshDatabase, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
@@ -256,6 +256,38 @@ describe('cancelling an action', () => {
   });
 });
 
+describe('what is due', () => {
+  const make = async (more: Parameters<typeof newAction>[0] = {}) => (await store.create(newAction(more))).id;
+
+  it('is listed by whether it has begun, the longest due first, from a place on', async () => {
+    const lists = {
+      waiting: [await make(), await make(), await make()],
+      begun: [await make(), await make(), await make()],
+    } as const;
+    for (const id of lists.begun) await store.claim(id, owner(), 0, '1.0.0');
+    for (const list of ['waiting', 'begun'] as const) {
+      const ours = async (graceMs: number, after: DuePosition | null) =>
+        (await store.due(list, 1000, graceMs, after)).filter(({ id }) => lists[list].includes(id));
+      await eventually(async () => (await ours(0, null)).length === 3);
+      const all = await ours(0, null);
+      expect(all.map(({ id }) => id)).toEqual(lists[list]);
+      expect(await ours(0, all[0] ?? null)).toEqual(all.slice(1));
+      expect(await store.due(list, 1, 0, all[0] ?? null)).toEqual(all.slice(1, 2));
+      expect(await ours(60_000, null)).toEqual([]);
+    }
+  });
+
+  it('is looked over for what waits and has run out of time, so many at a time', async () => {
+    const before = (await store.due('waiting', 1000, 0, null)).at(-1) ?? null;
+    const late = await make({ deadlineMs: 0 });
+    await make();
+    const tooLate = await make({ startBefore: new Date(Date.now() - 1) });
+    const first = await store.overdue(2, 0, before);
+    expect(first).toEqual({ ids: [late], next: expect.anything() as unknown });
+    expect(await store.overdue(2, 0, first.next)).toEqual({ ids: [tooLate], next: null });
+  });
+});
+
 describe('what nobody carries out', () => {
   it('expires when it was not started before its startBefore', async () => {
     const { id } = await store.create(newAction({ startBefore: new Date(Date.now() - 1) }));
@@ -303,6 +335,21 @@ describe('what nobody carries out', () => {
       phase: 'outcomeUnknown',
       errorInfo: { code: 520 },
     });
+  });
+
+  it('is ended once each, with what it ended as, by sweeps that close the same at the same time', async () => {
+    const requests = Array.from({ length: 30 }, (_, index) =>
+      index % 2 === 0 ? newAction({ deadlineMs: 0 }) : newAction({ startBefore: new Date(Date.now() - 1) }),
+    );
+    await Promise.all(requests.map((request) => store.create(request)));
+    const ids = requests.map(({ id }) => id);
+    const ends = await Promise.all([...ids, ...ids.toReversed()].map((id) => store.closeOverdue(id, 0)));
+    const ended = ends.filter((one) => one !== null);
+    expect(ended.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    const phases = new Map(ended.map(({ id, phase }) => [id, phase]));
+    expect(ids.map((id) => phases.get(id))).toEqual(
+      ids.map((_id, index) => (index % 2 === 0 ? 'timedOut' : 'expired')),
+    );
   });
 
   it('is left to a worker that holds it', async () => {

@@ -53,7 +53,11 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     return database.search.page(tenantId, page(positions.get(tenantId) ?? null));
   },
   "$count, status eq 'Failed'": ({ database }, random) => database.search.count(random.pick(TENANTS), FAILED),
-  'a pass of the sweep': ({ database }) => database.actions.due(SWEPT, 0, null),
+  'a pass of the sweep': async ({ database: { actions } }) => {
+    await actions.due('begun', SWEPT, 0, null);
+    await actions.overdue(SWEPT, 0, null);
+    await actions.due('waiting', SWEPT, 0, null);
+  },
   'create, claim and end': ({ database }) => carriedOut(database),
 };
 
