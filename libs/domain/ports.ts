@@ -231,8 +231,9 @@ export interface ActionStore {
   ): Promise<SecurityAction | null>;
 
   /**
-   * Actions whose time came at least `graceMs` ago and which nobody holds, the longest due first. To find what has
-   * begun costs as much as has begun, whatever waits.
+   * Actions whose time came at least `graceMs` ago and which nobody holds, the longest due first.
+   * @param fewWait what it costs to find what has begun: false as much as has begun, due or not, whatever waits; true
+   *   as much as is due of both lists
    * @throws OperationalError when the database cannot be reached in time
    */
   due(
@@ -240,6 +241,7 @@ export interface ActionStore {
     limit: number,
     graceMs: number,
     after: DuePosition | null,
+    fewWait?: boolean,
   ): Promise<readonly DueAction[]>;
   /**
    * Which of the next `among` actions that wait to be started have run out of time, of the same order as by `due`.

@@ -93,6 +93,8 @@ export class Sweep {
     waiting: null,
     overdue: null,
   };
+  /** True when one look at the deadlines came to all that waits. */
+  #fewWait = false;
   #unclosable = 0;
   #last: { readonly figures: SweepFigures; readonly endedAt: number } | null = null;
   readonly #rounds: Rounds;
@@ -197,7 +199,7 @@ export class Sweep {
   async #batch(list: DueList, closingUntil: number): Promise<Omit<SweepFigures, 'ms'>> {
     const { store, queue, watchdog } = this.#options;
     const limit = BATCH[list];
-    const due = await store.due(list, limit, GRACE_MS, this.#cursors[list]);
+    const due = await store.due(list, limit, GRACE_MS, this.#cursors[list], this.#fewWait);
     this.#cursors[list] = due.length === limit ? (due.at(-1) ?? null) : null;
     const overdue = due.filter((action) => action.overdue).map(({ id }) => id);
     const { closed: ended } = await this.#closeAll(overdue, closingUntil);
@@ -257,6 +259,7 @@ export class Sweep {
       sum.closed += closed.size;
       // What it did not come to is there the next time.
       if (!isAll) return sum;
+      this.#fewWait = this.#cursors.overdue === null && next === null;
       this.#cursors.overdue = next;
       if (closed.size === 0 || next === null) return sum;
     }

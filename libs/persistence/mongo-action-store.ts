@@ -551,13 +551,15 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     limit: number,
     graceMs: number,
     after: DuePosition | null,
+    fewWait = false,
   ): Promise<readonly DueAction[]> {
     const filter = this.#dueBeyond(STATUS_OF[list], graceMs, after);
+    // By the tenants' entries of that status it passes over whatever waits, or has ended.
+    const byStatus = list === 'begun' && !fewWait;
     const documents = await this.#read(() =>
       this.#actions
-        // What has begun is found among itself, however much waits, or has ended: the tenants' entries of that status.
-        .find(list === 'begun' ? { ...filter, tenantId: { $gte: '' } } : filter, {
-          hint: list === 'begun' ? STATUS_INDEX : DUE_INDEX,
+        .find(byStatus ? { ...filter, tenantId: { $gte: '' } } : filter, {
+          hint: byStatus ? STATUS_INDEX : DUE_INDEX,
         })
         .project<DueFields>({
           ...DUE_FIELDS,

@@ -273,6 +273,7 @@ describe('what is due', () => {
       expect(all.map(({ id }) => id)).toEqual(lists[list]);
       expect(await ours(0, all[0] ?? null)).toEqual(all.slice(1));
       expect(await store.due(list, 1, 0, all[0] ?? null)).toEqual(all.slice(1, 2));
+      expect(await store.due(list, 1, 0, all[0] ?? null, true)).toEqual(all.slice(1, 2));
       expect(await ours(60_000, null)).toEqual([]);
     }
   });
