@@ -22,6 +22,7 @@ import {
 import {
   PluginDied,
   ProviderError,
+  StopRequested,
   parseParameters,
   vendorHttp,
   type ActionManifest,
@@ -350,14 +351,14 @@ export class ActionRun {
           // Known from now on, also if this call is abandoned while it is written.
           saved = operation;
           const action = await this.#saveOperation(operation);
-          if (action === null) throw new Error('another worker has taken over');
+          if (action === null) throw new StopRequested('leaseLost');
         },
         heartbeat: async (given = {}) => {
           const report = this.#kept.hide(checkedReport(given));
           // Also where this call is abandoned while it is written.
           if (report.checkpoint !== undefined) this.#checkpoint = report.checkpoint;
           const isKept = await this.#keeper.report(report);
-          if (this.#lost) throw new Error('another worker has taken over');
+          if (this.#lost) throw new StopRequested('leaseLost');
           if (!isKept && report.checkpoint !== undefined)
             throw new ProviderError(
               'unknownOutcome',
