@@ -32,7 +32,7 @@ export interface Permit {
    */
   spend(signal: AbortSignal): Promise<void>;
   /**
-   * The calls have been made, or will not be. Harmless when called twice.
+   * The calls have been made, or will not be. The first time counts.
    * @param made how many, where that was counted; what was not used is given back. Default: all that were asked for
    */
   settle(made?: number): void;

@@ -182,7 +182,6 @@ export class RunAction {
     lookedAt: number,
   ): Promise<HintAnswer> {
     const { store, workerId } = this.#options;
-    let made: number | undefined = 0;
     try {
       if (shutdown.aborted) return undefined;
       if (this.#draining) return { lookAgainMs: 0 };
@@ -205,22 +204,17 @@ export class RunAction {
             instance.id,
           );
       }
-      made = await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
+      await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
         this.#run(claim, claimedAt, permit, shutdown),
       );
     } finally {
-      permit?.settle(made);
+      // Where there was a run, it has told already what it used.
+      permit?.settle(0);
     }
     return undefined;
   }
 
-  /** How many calls were made; undefined: as many as were expected, as far as is known. */
-  async #run(
-    claim: Claim,
-    claimedAt: number,
-    permit: Permit | null,
-    shutdown: AbortSignal,
-  ): Promise<number | undefined> {
+  async #run(claim: Claim, claimedAt: number, permit: Permit | null, shutdown: AbortSignal): Promise<void> {
     const { actionId } = claim.lease;
     const run = new ActionRun({
       ...this.#options,
@@ -241,8 +235,8 @@ export class RunAction {
     } finally {
       shutdown.removeEventListener('abort', stop);
       this.#running.delete(actionId);
+      permit?.settle(run.callsMade);
     }
-    return run.callsMade;
   }
 }
 
