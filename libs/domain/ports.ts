@@ -62,6 +62,8 @@ export interface DueAction {
   readonly lane: Lane;
   /** True when the vendor is at work on it, and is to be asked how far it is. */
   readonly polls?: boolean;
+  /** When the vendor is to be told to stop it, see {@link Hint.stopAt}. */
+  readonly stopAt?: Date | null;
   readonly epoch: number;
   readonly nextAt: Date;
   /** True when `closeOverdue` may end it: its deadline or `startBefore` has passed, or it is unissued and unwanted. */
@@ -300,6 +302,11 @@ export interface Hint {
   readonly epoch: number;
   /** True when the vendor is to be asked how far it is, rather than to be given something. Default false. */
   readonly polls?: boolean;
+  /**
+   * When the vendor is to be told to stop it: at its deadline, or since somebody wished it. Null: it was told. Default
+   * null.
+   */
+  readonly stopAt?: Date | null;
   /**
    * A cancel hints under an id of its own, so that no waiting job swallows it; `again` does, too, for a job that is
    * there and is not taken (one that a wrong clock delayed, or that a frozen worker holds).

@@ -16,7 +16,7 @@ export interface PermitRequest {
   /** The manifest's name of the action. */
   readonly actionName: string;
   /**
-   * `urgent` (a cancel, a release, an undoing) may use all of a window; `start` what is not kept for those; `poll`,
+   * `urgent` (a cancel, also that of a deadline, a release, an undoing) may use all of a window; `start` what is not kept for those; `poll`,
    * half of that, so that asking how far things are does not keep others from being started.
    */
   readonly purpose: 'urgent' | 'start' | 'poll';

@@ -918,8 +918,9 @@ export class ActionRun {
     if (action !== null) this.#gaveBack = true;
     if (action?.nextAt == null) return;
     const { id: actionId, tenantId, instance, lane, actionName, epoch, nextAt: at } = action;
+    const polls = action.intent?.operation != null;
     void this.#queue.hint(
-      { actionId, tenantId, instance, lane, actionName, epoch, polls: action.intent?.operation != null },
+      { actionId, tenantId, instance, lane, actionName, epoch, polls, stopAt: stopAt(action) },
       { at, inMs: Math.max(0, at.getTime() - this.#serverNow()) },
     );
   }
@@ -1051,6 +1052,12 @@ export class ActionRun {
   #listenedLongEnough(): boolean {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
+}
+
+/** When the vendor is to be told to stop it; null: it was told. */
+function stopAt({ cancel, deadlineAt }: ClaimedAction): Date | null {
+  if (cancel === null) return deadlineAt;
+  return cancel.outcome === null ? cancel.at : null;
 }
 
 /**

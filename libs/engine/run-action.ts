@@ -57,6 +57,8 @@ export interface HintInHand {
   readonly isRelease: boolean;
   /** The vendor is to be asked how far it is. */
   readonly polls: boolean;
+  /** From when on the vendor is to be told to stop it instead. Default null: never, as far as the hint knows. */
+  readonly stopAt?: Date | null;
 }
 
 /** The worker's side of the story: hint → permit → claim → run → settle. */
@@ -158,18 +160,23 @@ export class RunAction {
 
   /** Null: it needs none. */
   async #permit(
-    { actionName, why, isRelease, polls }: HintInHand,
+    { actionName, why, isRelease, polls, stopAt = null }: HintInHand,
     instance: ProviderInstance,
   ): Promise<Permit | { readonly waitMs: number } | null> {
     const { permits } = this.#options;
     if (permits === undefined) return null;
+    const manifest = instance.findAction(actionName)?.manifest;
+    // What is begun at the vendor has its deadline to be stopped by, however many others are asked about.
+    const isDueToStop =
+      why === 'follow' && stopAt !== null && stopAt.getTime() <= Date.now() && manifest?.cancellable === true;
+    const tells = why === 'cancel' || isDueToStop;
     // Operations that are asked about together take one for all of them.
-    if (polls && why === 'follow' && instance.provider.calls.pollMany !== undefined) return null;
+    if (polls && why === 'follow' && !tells && instance.provider.calls.pollMany !== undefined) return null;
     const answer = await permits.take({
       instance: instance.id,
       actionName,
-      purpose: why === 'cancel' || isRelease ? 'urgent' : polls ? 'poll' : 'start',
-      calls: polls || why === 'cancel' ? 1 : (instance.findAction(actionName)?.manifest.calls ?? 1),
+      purpose: tells || isRelease ? 'urgent' : polls ? 'poll' : 'start',
+      calls: polls || tells ? 1 : (manifest?.calls ?? 1),
     });
     return answer.kind === 'granted' ? answer.permit : answer;
   }

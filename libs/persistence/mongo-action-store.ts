@@ -796,6 +796,15 @@ const DUE_FIELDS = {
   epoch: 1,
   nextAt: 1,
   polls: { $ne: [{ $ifNull: ['$intent.operation', null] }, null] },
+  stopAt: {
+    $switch: {
+      branches: [
+        { case: { $eq: ['$cancel', null] }, then: '$deadlineAt' },
+        { case: { $eq: ['$cancel.outcome', null] }, then: '$cancel.at' },
+      ],
+      default: null,
+    },
+  },
 } as const;
 
 interface DueFields extends Omit<DueAction, 'id' | 'lane' | 'overdue'> {

@@ -158,6 +158,36 @@ describe("the vendor's quota", () => {
     // As many as were asked for: this plugin does not call by `http`, which would count them.
     expect(used).toEqual([undefined]);
   });
+
+  it('is open to the end where an action is to be stopped at its deadline, and is asked for a poll before and after', async () => {
+    const { taken, permits } = noting();
+    const race = await track({ permits });
+    const operation = { id: 'op' };
+    const begun = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation });
+    await begun;
+    const { deadlineAt } = await race.action();
+    expect(race.hints.at(-1)).toMatchObject({ polls: true, stopAt: deadlineAt });
+    const polled = race.look(race.worker(), undefined, deadlineAt);
+    (await race.call('poll')).answer({ kind: 'pending', operation });
+    await polled;
+
+    await race.deadlinePassed();
+    await race.age({ nextAt: new Date(0) });
+    const due = await race.store.due(1000, 0, null);
+    const { stopAt } = due.find(({ id }) => id === race.id) ?? {};
+    expect(stopAt?.getTime()).toBeLessThan(Date.now());
+    const stopped = race.look(race.worker(), undefined, stopAt);
+    (await race.call('cancel')).answer('requested');
+    (await race.call('poll')).answer({ kind: 'pending', operation });
+    await stopped;
+    expect(race.hints.at(-1)).toMatchObject({ polls: true, stopAt: null });
+    expect(taken).toEqual([
+      { purpose: 'poll', calls: 1 },
+      { purpose: 'poll', calls: 1 },
+      { purpose: 'urgent', calls: 1 },
+    ]);
+  });
 });
 
 describe('an action that is cancelled before it is issued', () => {

@@ -74,6 +74,13 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
 }
 
 describe('the sweep', () => {
+  it('says in a hint whether the vendor is at work, and from when on it is to be told to stop', async () => {
+    const stopAt = new Date(7);
+    const { world, sweep } = sweeping(1, { epoch: 1, polls: true, stopAt });
+    await sweep.pass();
+    expect(world.hinted).toMatchObject([{ polls: true, stopAt }]);
+  });
+
   it('hints a due action once, and again after growing delays while it stays due', async () => {
     const { world, sweep } = sweeping(1);
     const hintedAt: number[] = [];

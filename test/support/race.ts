@@ -145,6 +145,7 @@ export class Race {
   async look(
     worker: RunAction = this.worker(),
     signal: AbortSignal = new AbortController().signal,
+    stopAt: Date | null = null,
   ): Promise<void> {
     await this.age({ nextAt: new Date(0) });
     await worker.look(
@@ -155,6 +156,7 @@ export class Race {
         why: 'follow',
         isRelease: false,
         polls: true,
+        stopAt,
       },
       signal,
     );
