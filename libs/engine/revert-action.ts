@@ -105,7 +105,7 @@ export class RevertAction {
     const earlier = before === null ? null : await this.#store.find(caller.tenantId, before);
     if (earlier !== null && earlier.status !== 'Failed') return { action: earlier, repeated: true };
     // Before anything is written: a refused one leaves no trace.
-    if (!isLift) await this.#admission.admit(original.instance);
+    if (!isLift) await this.#admission.admit(original.instance, caller.tenantId);
     // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action.
     if (before !== null && earlier === null)
       return { action: await this.#record(before, wanted, original), repeated: true };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { RiposteError, Session } from '#domain';
+import type { OperatorAccounts, RiposteError, Session } from '#domain';
 import { ConsoleSessions, KnownDevices, LocalSignIn, TenantPeople } from '#auth';
 import { TENANT_A, TENANT_B, freshDatabase } from '../support/database.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
@@ -18,16 +18,18 @@ async function administrator({ operators, sessions: store }: Awaited<ReturnType<
 }
 
 /** The same, where an account comes into another tenant after it was looked up, and before what follows is done. */
-function sharedMeanwhile(operators: Accounts, name: string): Accounts {
-  return new Proxy(operators, {
-    get: (_target, method) => {
-      if (method !== 'changeInTenant') return Reflect.get(operators, method).bind(operators) as unknown;
-      return async (...given: Parameters<Accounts['changeInTenant']>) => {
-        await operators.setRights(name, { grant: { tenantId: TENANT_B, role: 'Viewer' }, operates: true });
-        return operators.changeInTenant(...given);
-      };
+function sharedMeanwhile(operators: Accounts, name: string): OperatorAccounts {
+  return {
+    find: (asked) => operators.find(asked),
+    list: (tenantId) => operators.list(tenantId),
+    add: (account) => operators.add(account),
+    noteSignIn: (signedIn) => operators.noteSignIn(signedIn),
+    setPassword: (of, password) => operators.setPassword(of, password),
+    changeInTenant: async (...given) => {
+      await operators.setRights(name, { grant: { tenantId: TENANT_B, role: 'Viewer' }, operates: true });
+      return operators.changeInTenant(...given);
     },
-  });
+  };
 }
 
 describe("an administrator's change", () => {

@@ -75,7 +75,10 @@ describe('an export of the audit record that nobody takes', () => {
     await connection.collection<{ _id: string }>('audit').insertMany(
       Array.from({ length: 400 }, (_, index) => ({
         _id: randomUUID(),
-        ...{ chain: tenant, seq: index + 1, kind: 'action.created', details: { name: 'x'.repeat(20_000) } },
+        chain: tenant,
+        seq: index + 1,
+        kind: 'action.created',
+        details: { name: 'x'.repeat(20_000) },
       })),
     );
     await connection.close();

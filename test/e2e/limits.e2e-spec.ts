@@ -142,10 +142,8 @@ describe('the rate limit of an application', () => {
   });
 
   it('bounds the access tokens it is given, in OAuth’s form, and what is recorded of them', async () => {
-    const { stdout } = await riposte(
-      stack.env,
-      ...['apps', 'add', '--tenant', TENANT_A, '--name', 'greedy', '--role', 'Audit.Read.All', '--json'],
-    );
+    const add = ['apps', 'add', '--tenant', TENANT_A, '--name', 'greedy', '--role', 'Audit.Read.All'];
+    const { stdout } = await riposte(stack.env, ...add, '--json');
     const { clientId, clientSecret } = JSON.parse(stdout) as Record<'clientId' | 'clientSecret', string>;
     const body = new URLSearchParams({
       grant_type: 'client_credentials',
