@@ -270,8 +270,8 @@ function idIn(answer: unknown): string {
   throw new CommandError(EXIT.outcomeUnknown, 'The answer names no action. Check RIPOSTE_URL.');
 }
 
-function tell(text: string): void {
-  process.stderr.write(`${text}\n`);
+function tell(words: string): void {
+  process.stderr.write(`${words}\n`);
 }
 
 /** @param isRecorded whether it is known to be there */

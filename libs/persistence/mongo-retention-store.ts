@@ -107,7 +107,7 @@ export class MongoRetentionStore implements RetentionStore {
             .find({ _id: { $in: others.map(uuidOf) }, tenantId })
             .project<{ _id: Uuid; open?: true; revertedBy?: string | null }>({ open: 1, revertedBy: 1 })
             .toArray();
-    const onRecord = new Map(found.map((one) => [one._id.toString(), one]));
+    const onRecord = new Map(found.map(({ _id, ...one }) => [_id.toString(), one]));
     return ended
       .map(({ _id, ...rest }) => ({ id: _id.toString(), ...rest }))
       .filter(
