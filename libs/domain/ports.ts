@@ -243,6 +243,8 @@ export interface DueLift {
   readonly id: string;
   readonly tenantId: string;
   readonly appId: string;
+  /** The provider instance where the effect is. */
+  readonly instance: string;
   readonly effectUntil: Date;
   /** False: somebody had it undone before its time. */
   readonly isOver: boolean;

@@ -6,6 +6,7 @@ import type {
   EntryLedger,
   HintAnswer,
   Permit,
+  PermitAnswer,
   SecretSeal,
   VendorPermits,
 } from '#domain';
@@ -43,7 +44,7 @@ export interface RunActionOptions {
 const DEFAULT_LEASE_MS = 15_000;
 /** Milliseconds after which a vendor's quota is asked again at the latest: an instance may be resumed meanwhile. */
 const ASK_AGAIN_MS = 1000;
-/** Milliseconds after which what is under way at a vendor asks again at the latest. */
+/** Milliseconds after which what is under way at a vendor asks again at the latest, and what a pause holds of the urgent. */
 const FOLLOW_AGAIN_MS = 5000;
 
 /** "Look at this action", as it comes out of a queue. */
@@ -53,7 +54,7 @@ export interface HintInHand {
   readonly instance: string;
   /** `start`: it was not begun, as far as the hint knows. `follow`: it was. `cancel`: somebody wants it stopped. */
   readonly why: 'start' | 'follow' | 'cancel';
-  /** A start that lets something go: it may use all of a quota. */
+  /** A start that lets something go: it may use all of a quota. A pause holds it as any. */
   readonly isRelease: boolean;
   /** The vendor is to be asked how far it is. */
   readonly polls: boolean;
@@ -102,7 +103,7 @@ export class RunAction {
     this.#countInHand(hint, 1);
     try {
       const permit = instance === null ? null : await this.#permit(hint, instance);
-      if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit.waitMs);
+      if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit);
       return await this.#claimAndRun(hint, instance, permit, shutdown, lookedAt);
     } finally {
       this.#countInHand(hint, -1);
@@ -162,7 +163,7 @@ export class RunAction {
   async #permit(
     { actionName, why, isRelease, polls, stopAt = null }: HintInHand,
     instance: ProviderInstance,
-  ): Promise<Permit | { readonly waitMs: number } | null> {
+  ): Promise<Permit | Extract<PermitAnswer, { kind: 'wait' }> | null> {
     const { permits } = this.#options;
     if (permits === undefined) return null;
     const manifest = instance.findAction(actionName)?.manifest;
@@ -175,7 +176,7 @@ export class RunAction {
     const answer = await permits.take({
       instance: instance.id,
       actionName,
-      purpose: tells || isRelease ? 'urgent' : polls ? 'poll' : 'start',
+      purpose: tells ? 'urgent' : isRelease ? 'release' : polls ? 'poll' : 'start',
       calls: polls || tells ? 1 : (manifest?.calls ?? 1),
     });
     return answer.kind === 'granted' ? answer.permit : answer;
@@ -248,8 +249,13 @@ export class RunAction {
 }
 
 /** A start keeps its place, and nothing behind it is taken either; what is under way is looked at alone. */
-function waitFor({ why, isRelease }: HintInHand, waitMs: number): HintAnswer {
+function waitFor(
+  { why, isRelease }: HintInHand,
+  { reason, waitMs }: Extract<PermitAnswer, { kind: 'wait' }>,
+): HintAnswer {
   if (why === 'start' && !isRelease) return { holdMs: Math.min(waitMs, ASK_AGAIN_MS) };
   const mostMs = why === 'follow' ? FOLLOW_AGAIN_MS : ASK_AGAIN_MS;
-  return { lookAgainMs: Math.min(waitMs, mostMs) * (0.8 + 0.4 * Math.random()) };
+  // They may be thousands, beside which cancels and polls have to get through.
+  const againMs = reason === 'paused' ? FOLLOW_AGAIN_MS : Math.min(waitMs, mostMs);
+  return { lookAgainMs: againMs * (0.8 + 0.4 * Math.random()) };
 }

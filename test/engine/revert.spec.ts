@@ -168,6 +168,7 @@ function installation(provider: ReturnType<typeof defineProvider>, settings = {}
       },
       store,
       revert: revertFor(around, parts),
+      instances: database.instances,
       log,
       retryMs: () => 0,
     }).pass();
@@ -626,6 +627,21 @@ describe('an effect whose time is over', () => {
     onTestFinished(() => clock.mockRestore());
     await lift({}, { registry: new ProviderRegistry([], {}) });
     expect((await actions().findOne(idOf(id)))?.liftAt?.getTime()).toBeLessThan(Date.UTC(2059, 0));
+  });
+
+  it('is lifted after the pause of its instance, which uses up no try', async () => {
+    const { instance, done, lift, find } = site();
+    const { id } = await done({ effectUntil: over() });
+    await database.instances.pause(instance, CALLER, 'maintenance');
+    for (let passes = 0; passes < 6; passes += 1) {
+      await lift();
+      await comeDue(id);
+    }
+    expect((await find(id)).revertedBy).toBeNull();
+    await database.instances.resume(instance);
+    await lift();
+    expect((await find(id)).revertedBy).not.toBeNull();
+    expect((await actions().findOne(idOf(id)))?.liftTries).toBe(1);
   });
 
   it('can be lifted earlier by anybody, and is not lifted again at its time', async () => {
