@@ -207,6 +207,7 @@ await runProcess(log, STOP_WITHIN_MS, async () => {
       log,
       metrics,
     }),
+    instances: database.instances,
     log,
   });
   const overload = new TellOverload({ registry, load: (instance) => runner.load(instance), bell });

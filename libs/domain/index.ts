@@ -54,6 +54,7 @@ export type {
   InstanceState,
   Permit,
   PermitAnswer,
+  CallPurpose,
   PermitRequest,
   RateWindow,
   RecentCall,

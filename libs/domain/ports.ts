@@ -62,6 +62,8 @@ export interface DueAction {
   readonly lane: Lane;
   /** True when the vendor is at work on it, and is to be asked how far it is. */
   readonly polls?: boolean;
+  /** When the vendor is to be told to stop it, see {@link Hint.stopAt}. */
+  readonly stopAt?: Date | null;
   readonly epoch: number;
   readonly nextAt: Date;
   /** True when `closeOverdue` may end it: its deadline or `startBefore` has passed, or it is unissued and unwanted. */
@@ -215,9 +217,10 @@ export interface ActionStore {
   resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer>;
   /**
    * Reserves the undoing of an action that took effect for the action `revertId`, which is yet to be made; nothing else of the
-   * record changes. Of several at the same time one wins. Safe to repeat.
+   * record changes. Of several at the same time one wins. Safe to repeat. For an hour retention leaves the record, so that
+   * the revert finds it; to reserve for the same one again begins another hour.
    * Where its effect has an end, the lifting is looked at again soon, so that it is known what became of the revert.
-   * @param inPlaceOf the one that failed before; null: there was none
+   * @param inPlaceOf the one that failed before, or `revertId` itself; null: there was none
    * @param isLift true: the engine wants it because the effect's time is over, which counts as a try
    * @returns the record as it stands now, whoever won; null when it is not there, or took no effect
    * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the revert
@@ -267,6 +270,8 @@ export interface DueLift {
   readonly id: string;
   readonly tenantId: string;
   readonly appId: string;
+  /** The provider instance where the effect is. */
+  readonly instance: string;
   readonly effectUntil: Date;
   /** False: somebody had it undone before its time. */
   readonly isOver: boolean;
@@ -327,6 +332,11 @@ export interface Hint {
   readonly epoch: number;
   /** True when the vendor is to be asked how far it is, rather than to be given something. Default false. */
   readonly polls?: boolean;
+  /**
+   * When the vendor is to be told to stop it: at its deadline, or since somebody wished it. Null: it was told. Default
+   * null.
+   */
+  readonly stopAt?: Date | null;
   /**
    * A cancel hints under an id of its own, so that no waiting job swallows it; `again` does, too, for a job that is
    * there and is not taken (one that a wrong clock delayed, or that a frozen worker holds).

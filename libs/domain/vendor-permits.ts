@@ -11,18 +11,23 @@ export interface RateWindow {
 }
 
 /** For what calls to the vendor are about to be made. */
-export interface PermitRequest {
+export type PermitRequest = CallPurpose & {
   readonly instance: string;
   /** The manifest's name of the action. */
   readonly actionName: string;
-  /**
-   * `urgent` (a cancel, a release, an undoing) may use all of a window; `start` what is not kept for those; `poll`,
-   * half of that, so that asking how far things are does not keep others from being started.
-   */
-  readonly purpose: 'urgent' | 'start' | 'poll';
-  /** Calls that will be made, as far as is known. At least 1. */
+  /** Calls that will be made, as far as is known. At least 1, and no more than a window holds that they count in. */
   readonly calls: number;
-}
+};
+
+/**
+ * What calls are for. `urgent` (a cancel, also that of a deadline) and `release` (the start of what lets go, an undoing) may use all of a window;
+ * `start` what is not kept for those; `poll` half of that, so that asking how far things are does not keep others from
+ * being started; `question`, which a tenant may ask at any time, a quarter, and each tenant an eighth, so that neither
+ * polls nor other tenants' questions wait for it. A pause holds what starts something: `start` and `release`.
+ */
+export type CallPurpose =
+  | { readonly purpose: 'urgent' | 'release' | 'start' | 'poll' }
+  | { readonly purpose: 'question'; readonly tenantId: string };
 
 /** The right to call the vendor, for the calls that were asked for. */
 export interface Permit {
@@ -32,7 +37,7 @@ export interface Permit {
    */
   spend(signal: AbortSignal): Promise<void>;
   /**
-   * The calls have been made, or will not be. Harmless when called twice.
+   * The calls have been made, or will not be. The first time counts.
    * @param made how many, where that was counted; what was not used is given back. Default: all that were asked for
    */
   settle(made?: number): void;
@@ -78,7 +83,7 @@ export interface VendorPermits {
 export interface RecentCall {
   readonly actionName: string;
   readonly at: Date;
-  readonly purpose: PermitRequest['purpose'];
+  readonly purpose: Exclude<PermitRequest['purpose'], 'question'>;
 }
 
 /** From where the windows are rebuilt after what was shared is lost. */
@@ -128,7 +133,7 @@ export interface InstanceRecord {
 /** Pauses and health of provider instances, for all processes. */
 export interface InstanceRecords {
   list(): Promise<readonly InstanceRecord[]>;
-  /** Nothing is started at it until it is resumed. What was issued is still polled, and can be cancelled. */
+  /** Nothing is started at it until it is resumed, nor undone. What was issued is still polled, and can be cancelled. */
   pause(instance: string, caller: Caller, reason: string): Promise<InstanceRecord>;
   resume(instance: string): Promise<InstanceRecord>;
   reportHealth(instance: string, report: HealthReport): Promise<void>;

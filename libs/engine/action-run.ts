@@ -22,6 +22,7 @@ import {
 import {
   PluginDied,
   ProviderError,
+  StopRequested,
   parseParameters,
   vendorHttp,
   type ActionManifest,
@@ -121,6 +122,9 @@ export class ActionRun {
   #call: ProviderCall | undefined;
   #cancellable = false;
   #lost = false;
+  #lossTold = false;
+  /** True once a write that ends the action, or gives the lease back, is on record. */
+  #gaveBack = false;
   /** True once the vendor may have been sent something under this claim. */
   #sent = false;
   /** True once the provider could not be told of a cancel; it is told again under a later claim. */
@@ -162,10 +166,10 @@ export class ActionRun {
       leaseMs: parts.leaseMs,
       claimedAt: parts.claimedAt,
       onLost: () => {
-        this.#log.warn({ ...this.#facts(), epoch: parts.claim.lease.epoch }, 'lease lost');
-        if (!this.#lost) this.#metrics.leasesLost.add(1, this.#action.instance);
         this.#lost = true;
-        this.#call?.stop('leaseLost');
+        if (this.#call === undefined) return;
+        this.#tellLost();
+        this.#call.stop('leaseLost');
       },
       onCancel: () => {
         this.#action = this.#keeper.latest;
@@ -235,7 +239,16 @@ export class ActionRun {
       return await this.#recover(target, intent);
     } finally {
       this.#keeper.stop();
+      // A heartbeat that crosses the write which gave the lease back is refused, too: then nobody took anything over.
+      if (this.#lost && !this.#gaveBack) this.#tellLost();
     }
+  }
+
+  #tellLost(): void {
+    if (this.#lossTold) return;
+    this.#lossTold = true;
+    this.#metrics.leasesLost.add(1, this.#action.instance);
+    this.#log.warn({ ...this.#facts(), epoch: this.#claim.lease.epoch }, 'lease lost');
   }
 
   async #target(): Promise<Target | null> {
@@ -306,7 +319,8 @@ export class ActionRun {
       }
       // Left to the sweep, which is slow enough for a key service that is away.
       const { lease, freshIntent } = this.#claim;
-      await (freshIntent ? this.#store.takeBack(lease) : this.#store.handOver(lease));
+      const left = await (freshIntent ? this.#store.takeBack(lease) : this.#store.handOver(lease));
+      this.#gaveBack = left !== null;
       return null;
     }
   }
@@ -350,14 +364,14 @@ export class ActionRun {
           // Known from now on, also if this call is abandoned while it is written.
           saved = operation;
           const action = await this.#saveOperation(operation);
-          if (action === null) throw new Error('another worker has taken over');
+          if (action === null) throw new StopRequested('leaseLost');
         },
         heartbeat: async (given = {}) => {
           const report = this.#kept.hide(checkedReport(given));
           // Also where this call is abandoned while it is written.
           if (report.checkpoint !== undefined) this.#checkpoint = report.checkpoint;
           const isKept = await this.#keeper.report(report);
-          if (this.#lost) throw new Error('another worker has taken over');
+          if (this.#lost) throw new StopRequested('leaseLost');
           if (!isKept && report.checkpoint !== undefined)
             throw new ProviderError(
               'unknownOutcome',
@@ -834,6 +848,7 @@ export class ActionRun {
       );
       return;
     }
+    this.#gaveBack = true;
     noteEnd(this.#metrics, { ...this.#action, phase: how.phase }, this.#serverNow());
     if (how.applied === 'unknown' || how.phase === 'poisoned') {
       this.#log.warn({ ...this.#facts(), ...how }, 'action ended');
@@ -900,10 +915,12 @@ export class ActionRun {
 
   /** A delayed hint saves the sweep's period; `nextAt` on the record is what counts. */
   #hintAgain(action: ClaimedAction | null): void {
+    if (action !== null) this.#gaveBack = true;
     if (action?.nextAt == null) return;
     const { id: actionId, tenantId, instance, lane, actionName, epoch, nextAt: at } = action;
+    const polls = action.intent?.operation != null;
     void this.#queue.hint(
-      { actionId, tenantId, instance, lane, actionName, epoch, polls: action.intent?.operation != null },
+      { actionId, tenantId, instance, lane, actionName, epoch, polls, stopAt: stopAt(action) },
       { at, inMs: Math.max(0, at.getTime() - this.#serverNow()) },
     );
   }
@@ -1035,6 +1052,12 @@ export class ActionRun {
   #listenedLongEnough(): boolean {
     return this.#remainingMs() <= -LISTEN_AFTER_DEADLINE_MS;
   }
+}
+
+/** When the vendor is to be told to stop it; null: it was told. */
+function stopAt({ cancel, deadlineAt }: ClaimedAction): Date | null {
+  if (cancel === null) return deadlineAt;
+  return cancel.outcome === null ? cancel.at : null;
 }
 
 /**

@@ -178,6 +178,7 @@ export class AnswerQuestions {
         name: 'question',
         instance,
         actionName: found.name,
+        tenantId: about.tenantId,
         timeoutMs: ANSWER_WITHIN_MS,
         secrets,
         shutdown: this.#shutdown.signal,

@@ -22,8 +22,9 @@ import { sealParameters } from './secret-parameters.js';
 const ANSWER_WITHIN_MS = 20_000;
 /** Milliseconds between looks for an answer that nobody rang for. */
 const LOOK_EVERY_MS = 1000;
-/** Questions at one instance that this process has under way at once. */
+/** Questions at one instance that this process has under way at once, and of these one tenant's. */
 const MOST_WAITING = 20;
+const MOST_OF_TENANT = 10;
 
 /**
  * The asking side of what only a plugin can tell: a worker with the vendor's credentials answers, see
@@ -38,7 +39,8 @@ export class AskProvider {
   readonly #withinMs: number;
   /** What wakes those who wait, by the question's id. */
   readonly #waiting = new Map<string, () => void>();
-  readonly #perInstance = new Map<string, number>();
+  /** Whose questions are under way, by instance; null: the installation's. */
+  readonly #underWay = new Map<string, (string | null)[]>();
 
   constructor(parts: {
     readonly questions: Questions;
@@ -113,15 +115,18 @@ export class AskProvider {
 
   async #ask(question: Question): Promise<Json> {
     const { instance, kind, about } = question;
-    const others = this.#perInstance.get(instance) ?? 0;
-    if (others >= MOST_WAITING) {
+    const tenantId = about?.tenantId ?? null;
+    const others = this.#underWay.get(instance) ?? [];
+    const own = others.filter((one) => one === tenantId);
+    if (others.length >= MOST_WAITING || (tenantId !== null && own.length >= MOST_OF_TENANT)) {
+      // How many other tenants ask is not told: that is their load.
       throw new OperationalError(
         'tooManyRequests',
-        `${others} questions wait for an answer of provider instance "${instance}". Ask again later.`,
+        `Too many questions wait for an answer of provider instance "${instance}". Ask again later.`,
         5,
       );
     }
-    this.#perInstance.set(instance, others + 1);
+    this.#underWay.set(instance, [...others, tenantId]);
     const startedAt = performance.now();
     try {
       const answer = await this.#answerTo(question);
@@ -132,7 +137,8 @@ export class AskProvider {
       );
       return valueOf(answer);
     } finally {
-      this.#perInstance.set(instance, (this.#perInstance.get(instance) ?? 1) - 1);
+      const left = this.#underWay.get(instance) ?? [];
+      this.#underWay.set(instance, left.toSpliced(left.indexOf(tenantId), 1));
     }
   }
 

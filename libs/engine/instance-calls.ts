@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EntryLedger, Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
+import type { CallPurpose, EntryLedger, Permit, PermitRequest, VendorPermits, WaitReason } from '#domain';
 import { vendorHttp, type InstanceContext, type PluginLog } from '#provider-sdk';
 import { NO_METRICS, clientSpans, withoutSecrets, type Logger, type Metrics } from '#telemetry';
 import { withGroupSpan } from './action-spans.js';
@@ -20,6 +20,8 @@ export interface InstanceCall {
   readonly timeoutMs: number;
   /** Milliseconds of these that it may wait for the quota. Default all. */
   readonly permitWithinMs?: number;
+  /** Which tenant's question it is: it counts in that one's share of the quota. Default none: it counts as a poll. */
+  readonly tenantId?: string;
   /** Values of secret parameters; those of the instance are known. */
   readonly secrets?: readonly string[];
   /** Its abort stops the call. */
@@ -30,8 +32,8 @@ export interface InstanceCall {
 }
 
 /**
- * Calls of a plugin that belong to no claimed action: health, questions, polls of many. They read only, and count as
- * polls in the vendor's quota.
+ * Calls of a plugin that belong to no claimed action: health, questions, polls of many. They read only. In the vendor's
+ * quota they count as polls, but questions as their tenant's.
  */
 export class InstanceCalls {
   readonly #permits: Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> | null;
@@ -63,9 +65,11 @@ export class InstanceCalls {
     call: InstanceCall,
     made: (context: InstanceContext) => Promise<T>,
   ): Promise<InstanceCallResult<T>> {
-    const { instance, actionName, shutdown } = call;
+    const { instance, actionName, tenantId, shutdown } = call;
     const endsAt = performance.now() + call.timeoutMs;
-    const request = { instance: instance.id, actionName, purpose: 'poll', calls: 1 } as const;
+    const purpose: CallPurpose =
+      tenantId === undefined ? { purpose: 'poll' } : { purpose: 'question', tenantId };
+    const request = { instance: instance.id, actionName, calls: 1, ...purpose };
     const permitBy = performance.now() + (call.permitWithinMs ?? call.timeoutMs);
     const granted = await this.#permit(request, Math.min(endsAt, permitBy), shutdown);
     if (typeof granted === 'string') return { kind: 'denied', reason: granted };

@@ -5,6 +5,7 @@ import {
   type ActionStore,
   type DueLift,
   type EffectLifts,
+  type InstanceRecords,
 } from '#domain';
 import type { Logger } from '#telemetry';
 import type { RevertAction } from './revert-action.js';
@@ -15,7 +16,7 @@ const BATCH = 300;
 const TOGETHER = 50;
 /** Tries of the engine's own, before it is left to people. */
 const MOST_TRIES = 5;
-/** Milliseconds until an effect is looked at again whose revert is under way, or which could not be looked at. */
+/** Milliseconds until an effect is looked at again whose revert is under way, or whose instance is paused, or which could not be looked at. */
 const WATCH_MS = 30_000;
 
 /** Milliseconds after a try that failed until the next: a minute, five, twenty-five, two hours. */
@@ -33,6 +34,7 @@ export class LiftEffects {
   readonly #lifts: EffectLifts;
   readonly #store: Pick<ActionStore, 'find'>;
   readonly #revert: Pick<RevertAction, 'lift'>;
+  readonly #instances: Pick<InstanceRecords, 'list'>;
   readonly #log: Logger;
   readonly #retryMs: (tries: number) => number;
 
@@ -40,6 +42,8 @@ export class LiftEffects {
     readonly lifts: EffectLifts;
     readonly store: Pick<ActionStore, 'find'>;
     readonly revert: Pick<RevertAction, 'lift'>;
+    /** Which instances are paused. */
+    readonly instances: Pick<InstanceRecords, 'list'>;
     readonly log: Logger;
     /** Milliseconds after the nth try in vain until the next. Default 1, 5, 25, 125 minutes. */
     readonly retryMs?: (tries: number) => number;
@@ -47,6 +51,7 @@ export class LiftEffects {
     this.#lifts = parts.lifts;
     this.#store = parts.store;
     this.#revert = parts.revert;
+    this.#instances = parts.instances;
     this.#log = parts.log;
     this.#retryMs = parts.retryMs ?? usualRetryMs;
   }
@@ -57,13 +62,16 @@ export class LiftEffects {
    */
   async pass(): Promise<void> {
     const due = await this.#lifts.due(BATCH);
+    if (due.length === 0) return;
+    const records = await this.#instances.list();
+    const paused = new Set(records.flatMap((one) => (one.paused === null ? [] : [one.instance])));
     for (let at = 0; at < due.length; at += TOGETHER)
-      await Promise.all(due.slice(at, at + TOGETHER).map((lift) => this.#look(lift)));
+      await Promise.all(due.slice(at, at + TOGETHER).map((lift) => this.#look(lift, paused)));
   }
 
-  async #look(lift: DueLift): Promise<void> {
+  async #look(lift: DueLift, paused: ReadonlySet<string>): Promise<void> {
     try {
-      await this.#advance(lift);
+      await this.#advance(lift, paused);
     } catch (error) {
       if (error instanceof OperationalError || error instanceof OutcomeUnknownError) throw error;
       if (error instanceof UserError) return this.#inVain(lift, error.message);
@@ -73,11 +81,11 @@ export class LiftEffects {
     }
   }
 
-  async #advance(lift: DueLift): Promise<void> {
+  async #advance(lift: DueLift, paused: ReadonlySet<string>): Promise<void> {
     const { tenantId, revertedBy, effectUntil, isOver, tries } = lift;
     const revert = revertedBy === null ? null : await this.#store.find(tenantId, revertedBy);
     // Reserved and not on record is as not begun: it is made under the id that was reserved.
-    if (revert === null && isOver) return this.#begin(lift);
+    if (revert === null && isOver) return this.#begin(lift, paused);
     // Somebody's own that died with its request: the caller was told so, and can ask again.
     if (revert === null) return this.#lifts.postpone(lift, effectUntil);
     if (revert.status === 'Completed') return this.#lifts.postpone(lift, null);
@@ -92,13 +100,15 @@ export class LiftEffects {
     const next =
       (revert.completedAt ?? revert.lastActionAt).getTime() + (tries === 0 ? 0 : this.#retryMs(tries));
     if (next > lift.readAt.getTime()) return this.#lifts.postpone(lift, new Date(next));
-    return this.#begin(lift);
+    return this.#begin(lift, paused);
   }
 
-  async #begin(lift: DueLift): Promise<void> {
+  async #begin(lift: DueLift, paused: ReadonlySet<string>): Promise<void> {
+    // It would wait in vain until its deadline, and the tries would be used up before the pause is over.
+    if (paused.has(lift.instance)) return this.#again(lift, WATCH_MS);
     const { action, repeated } = await this.#revert.lift(lift);
     if (!repeated) this.#log.info({ ...factsOf(lift), revertedBy: action.id }, 'effect lifted at its time');
-    // After the reservation it is watched anyway; this is for what was reserved by one that died.
+    // After the reservation it is watched anyway; this is for what somebody has asked for meanwhile.
     else await this.#again(lift, WATCH_MS);
   }
 

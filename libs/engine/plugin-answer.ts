@@ -1,5 +1,12 @@
 import type { EffectRecord, HealthReport, HeartbeatReport, Json, Maintained, VendorOperation } from '#domain';
-import type { CancelAnswer, ObservedState, Plan, ReconcileOutcome, StepOutcome } from '#provider-sdk';
+import {
+  PluginDefect,
+  type CancelAnswer,
+  type ObservedState,
+  type Plan,
+  type ReconcileOutcome,
+  type StepOutcome,
+} from '#provider-sdk';
 
 /** Bytes of JSON that are kept of what a plugin reports. */
 const RESULT_LIMIT = 256 * 1024;
@@ -9,6 +16,8 @@ const EFFECT_LIMIT = 64 * 1024;
 /** Characters of a text for people, and how many of them, in what a plugin says of itself or of a target. */
 const TEXT_LIMIT = 1000;
 const LINES_LIMIT = 100;
+/** Levels of what is kept: MongoDB refuses a document of 200, and it stands within one. */
+const LEVELS_LIMIT = 100;
 
 const CANCEL_OUTCOMES: ReadonlySet<unknown> = new Set<CancelAnswer>([
   'cancelled',
@@ -21,7 +30,8 @@ const CANCEL_OUTCOMES: ReadonlySet<unknown> = new Set<CancelAnswer>([
 
 /**
  * What a plugin's `execute`, `poll` or `reconcile` answered, as plain and bounded JSON: nothing it returns may
- * keep an end from being recorded. A result that is too large or no JSON is replaced by a note that says so.
+ * keep an end from being recorded. A result that is too large, or nothing that can be kept, is replaced by a note that
+ * says so.
  *
  * @throws TypeError when it is no outcome at all, or its operation cannot be kept
  */
@@ -59,24 +69,25 @@ export function checkedOutcome(outcome: StepOutcome | ReconcileOutcome): StepOut
   }
 }
 
-/** @throws TypeError when it has no text id, is no JSON, or is over 16 KiB */
+/** @throws PluginDefect when it has no text id, is over 16 KiB, or is no JSON that can be kept */
 export function checkedOperation(operation: VendorOperation): VendorOperation {
-  const text = jsonOf(operation);
-  if (text === null || typeof operation?.id !== 'string')
-    throw new TypeError("the plugin's operation has to be JSON with a text id");
-  if (Buffer.byteLength(text) > OPERATION_LIMIT)
-    throw new TypeError(`the plugin's operation is over ${OPERATION_LIMIT} bytes`);
-  return JSON.parse(text) as VendorOperation;
+  const kept = keepable(operation, OPERATION_LIMIT);
+  if ('problem' in kept) throw new PluginDefect(`the plugin's operation ${kept.problem}`);
+  const { json } = kept;
+  if (typeof (json as Partial<VendorOperation> | null)?.id !== 'string')
+    throw new PluginDefect("the plugin's operation has to have a text id");
+  return json as unknown as VendorOperation;
 }
 
 /**
- * What a plugin says it changed, or null where it is no such thing or over 64 KiB. Never a part of it: what is put back
- * has to be what was there.
+ * What a plugin says it changed, or null where it is no such thing, over 64 KiB, or cannot be kept. Never a part of it:
+ * what is put back has to be what was there.
  */
 function checkedEffect(effect: EffectRecord | null | undefined): EffectRecord | null {
-  const text = effect === null || effect === undefined ? null : jsonOf(effect);
-  if (text === null || Buffer.byteLength(text) > EFFECT_LIMIT) return null;
-  const { changed, previous, ids, expiresAt } = JSON.parse(text) as Partial<Record<keyof EffectRecord, Json>>;
+  if (effect === null || effect === undefined) return null;
+  const kept = keepable(effect, EFFECT_LIMIT);
+  if ('problem' in kept || kept.json === null) return null;
+  const { changed, previous, ids, expiresAt } = kept.json as Partial<Record<keyof EffectRecord, Json>>;
   if (typeof changed !== 'boolean') return null;
   if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string'))) return null;
   if (expiresAt !== undefined && (typeof expiresAt !== 'string' || Number.isNaN(Date.parse(expiresAt))))
@@ -171,12 +182,8 @@ export function checkedCancelOutcome(outcome: CancelAnswer): CancelAnswer {
 
 function bounded(what: string, value: Json | undefined, limit: number): Json {
   if (value === null || value === undefined) return null;
-  const text = jsonOf(value);
-  if (text === null) return { omitted: `The plugin's ${what} was no JSON.` };
-  const bytes = Buffer.byteLength(text);
-  if (bytes > limit)
-    return { omitted: `The plugin's ${what} of ${bytes} bytes is over the limit of ${limit}.` };
-  return JSON.parse(text) as Json;
+  const kept = keepable(value, limit);
+  return 'problem' in kept ? { omitted: `The plugin's ${what} ${kept.problem}.` } : kept.json;
 }
 
 function flag(what: string, value: unknown): boolean {
@@ -194,10 +201,35 @@ function lines(what: string, texts: readonly string[]): readonly string[] {
   return texts.slice(0, LINES_LIMIT).map((text: unknown) => line(what, text));
 }
 
+/**
+ * As plain JSON that the database keeps; else why it is not that, to follow "the result".
+ * @param limit bytes of JSON
+ */
+function keepable(value: unknown, limit: number): { readonly json: Json } | { readonly problem: string } {
+  const text = jsonOf(value);
+  if (text === null) return { problem: 'was no JSON' };
+  const bytes = Buffer.byteLength(text);
+  if (bytes > limit) return { problem: `of ${bytes} bytes is over the limit of ${limit}` };
+  const json = JSON.parse(text) as Json;
+  const problem = storageProblem(json, LEVELS_LIMIT);
+  return problem === null ? { json } : { problem };
+}
+
 function jsonOf(value: unknown): string | null {
   try {
     return JSON.stringify(value) ?? null;
   } catch {
     return null;
   }
+}
+
+/** What JSON allows, and BSON does not. */
+function storageProblem(value: Json, levels: number): string | null {
+  if (typeof value !== 'object' || value === null) return null;
+  if (levels === 0) return `is nested deeper than ${LEVELS_LIMIT} levels`;
+  for (const [key, item] of Object.entries(value)) {
+    const problem = key.includes('\0') ? 'has a key with a NUL' : storageProblem(item, levels - 1);
+    if (problem !== null) return problem;
+  }
+  return null;
 }

@@ -236,6 +236,7 @@ export function checkedInstance(
   checkSecrets(`${key}.secrets`, config, provider);
   checkWindows(`${key}.limits.windows`, config, provider);
   const instance = new ProviderInstance(config, provider);
+  checkRoom(`${key}.limits.windows`, instance);
   checkIdempotency(key, instance);
   return instance;
 }
@@ -314,6 +315,16 @@ function checkWindows(key: string, { rateLimits = [] }: InstanceConfig, { manife
       if (!known.includes(name))
         throw new ConfigurationError(
           `${key}[${index}].actions names "${name}", which is no action; there are ${known.join(', ')}`,
+        );
+}
+
+/** An action that makes more calls than a window holds could not be carried out without exceeding it. */
+function checkRoom(key: string, { rateLimits, provider }: ProviderInstance): void {
+  for (const [index, { calls: most, perSeconds, actions }] of rateLimits.entries())
+    for (const [name, { calls = 1 }] of Object.entries(provider.manifest.actions))
+      if (calls > most && (actions === undefined || actions.includes(name)))
+        throw new ConfigurationError(
+          `${key}[${index}] has room for ${most} calls in ${perSeconds} s, and ${name} makes ${calls} at once; allow as many, over a longer time where the vendor's quota asks for it`,
         );
 }
 

@@ -6,6 +6,7 @@ import type {
   EntryLedger,
   HintAnswer,
   Permit,
+  PermitAnswer,
   SecretSeal,
   VendorPermits,
 } from '#domain';
@@ -43,7 +44,7 @@ export interface RunActionOptions {
 const DEFAULT_LEASE_MS = 15_000;
 /** Milliseconds after which a vendor's quota is asked again at the latest: an instance may be resumed meanwhile. */
 const ASK_AGAIN_MS = 1000;
-/** Milliseconds after which what is under way at a vendor asks again at the latest. */
+/** Milliseconds after which what is under way at a vendor asks again at the latest, and what a pause holds of the urgent. */
 const FOLLOW_AGAIN_MS = 5000;
 
 /** "Look at this action", as it comes out of a queue. */
@@ -53,10 +54,12 @@ export interface HintInHand {
   readonly instance: string;
   /** `start`: it was not begun, as far as the hint knows. `follow`: it was. `cancel`: somebody wants it stopped. */
   readonly why: 'start' | 'follow' | 'cancel';
-  /** A start that lets something go: it may use all of a quota. */
+  /** A start that lets something go: it may use all of a quota. A pause holds it as any. */
   readonly isRelease: boolean;
   /** The vendor is to be asked how far it is. */
   readonly polls: boolean;
+  /** From when on the vendor is to be told to stop it instead. Default null: never, as far as the hint knows. */
+  readonly stopAt?: Date | null;
 }
 
 /** The worker's side of the story: hint → permit → claim → run → settle. */
@@ -100,7 +103,7 @@ export class RunAction {
     this.#countInHand(hint, 1);
     try {
       const permit = instance === null ? null : await this.#permit(hint, instance);
-      if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit.waitMs);
+      if (permit !== null && 'waitMs' in permit) return waitFor(hint, permit);
       return await this.#claimAndRun(hint, instance, permit, shutdown, lookedAt);
     } finally {
       this.#countInHand(hint, -1);
@@ -158,18 +161,23 @@ export class RunAction {
 
   /** Null: it needs none. */
   async #permit(
-    { actionName, why, isRelease, polls }: HintInHand,
+    { actionName, why, isRelease, polls, stopAt = null }: HintInHand,
     instance: ProviderInstance,
-  ): Promise<Permit | { readonly waitMs: number } | null> {
+  ): Promise<Permit | Extract<PermitAnswer, { kind: 'wait' }> | null> {
     const { permits } = this.#options;
     if (permits === undefined) return null;
+    const manifest = instance.findAction(actionName)?.manifest;
+    // What is begun at the vendor has its deadline to be stopped by, however many others are asked about.
+    const isDueToStop =
+      why === 'follow' && stopAt !== null && stopAt.getTime() <= Date.now() && manifest?.cancellable === true;
+    const tells = why === 'cancel' || isDueToStop;
     // Operations that are asked about together take one for all of them.
-    if (polls && why === 'follow' && instance.provider.calls.pollMany !== undefined) return null;
+    if (polls && why === 'follow' && !tells && instance.provider.calls.pollMany !== undefined) return null;
     const answer = await permits.take({
       instance: instance.id,
       actionName,
-      purpose: why === 'cancel' || isRelease ? 'urgent' : polls ? 'poll' : 'start',
-      calls: polls || why === 'cancel' ? 1 : (instance.findAction(actionName)?.manifest.calls ?? 1),
+      purpose: tells ? 'urgent' : isRelease ? 'release' : polls ? 'poll' : 'start',
+      calls: polls || tells ? 1 : (manifest?.calls ?? 1),
     });
     return answer.kind === 'granted' ? answer.permit : answer;
   }
@@ -182,7 +190,6 @@ export class RunAction {
     lookedAt: number,
   ): Promise<HintAnswer> {
     const { store, workerId } = this.#options;
-    let made: number | undefined = 0;
     try {
       if (shutdown.aborted) return undefined;
       if (this.#draining) return { lookAgainMs: 0 };
@@ -205,22 +212,17 @@ export class RunAction {
             instance.id,
           );
       }
-      made = await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
+      await withDispatchSpan(claim.action, why, { lookedAt, claimedAt }, () =>
         this.#run(claim, claimedAt, permit, shutdown),
       );
     } finally {
-      permit?.settle(made);
+      // Where there was a run, it has told already what it used.
+      permit?.settle(0);
     }
     return undefined;
   }
 
-  /** How many calls were made; undefined: as many as were expected, as far as is known. */
-  async #run(
-    claim: Claim,
-    claimedAt: number,
-    permit: Permit | null,
-    shutdown: AbortSignal,
-  ): Promise<number | undefined> {
+  async #run(claim: Claim, claimedAt: number, permit: Permit | null, shutdown: AbortSignal): Promise<void> {
     const { actionId } = claim.lease;
     const run = new ActionRun({
       ...this.#options,
@@ -241,14 +243,19 @@ export class RunAction {
     } finally {
       shutdown.removeEventListener('abort', stop);
       this.#running.delete(actionId);
+      permit?.settle(run.callsMade);
     }
-    return run.callsMade;
   }
 }
 
 /** A start keeps its place, and nothing behind it is taken either; what is under way is looked at alone. */
-function waitFor({ why, isRelease }: HintInHand, waitMs: number): HintAnswer {
+function waitFor(
+  { why, isRelease }: HintInHand,
+  { reason, waitMs }: Extract<PermitAnswer, { kind: 'wait' }>,
+): HintAnswer {
   if (why === 'start' && !isRelease) return { holdMs: Math.min(waitMs, ASK_AGAIN_MS) };
   const mostMs = why === 'follow' ? FOLLOW_AGAIN_MS : ASK_AGAIN_MS;
-  return { lookAgainMs: Math.min(waitMs, mostMs) * (0.8 + 0.4 * Math.random()) };
+  // They may be thousands, beside which cancels and polls have to get through.
+  const againMs = reason === 'paused' ? FOLLOW_AGAIN_MS : Math.min(waitMs, mostMs);
+  return { lookAgainMs: againMs * (0.8 + 0.4 * Math.random()) };
 }

@@ -314,8 +314,17 @@ export class Sweep {
    * begun, or was hinted twice in vain, is hinted under two ids in turn, so that no one job can hide it.
    */
   #hintOf(action: DueAction): Hint {
-    const { id: actionId, tenantId, instance, lane, actionName, epoch, polls = false } = action;
-    const hint = { actionId, tenantId, instance, lane, actionName, epoch, polls };
+    const {
+      id: actionId,
+      tenantId,
+      instance,
+      lane,
+      actionName,
+      epoch,
+      polls = false,
+      stopAt = null,
+    } = action;
+    const hint = { actionId, tenantId, instance, lane, actionName, epoch, polls, stopAt };
     const times = this.#memory.timesHinted(action);
     const mayBeSwallowed = epoch > 0 || times >= SWALLOWED_AFTER_HINTS;
     return mayBeSwallowed && times % 2 === 0 ? { ...hint, kind: 'again' } : hint;

@@ -43,6 +43,7 @@ export class MongoEffectLifts implements EffectLifts {
         .project<LiftFields>({
           tenantId: 1,
           appId: 1,
+          instance: 1,
           effectUntil: 1,
           revertedBy: 1,
           liftAt: 1,

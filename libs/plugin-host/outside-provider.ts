@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  PluginDefect,
   PluginDied,
   ProviderError,
   Type,
@@ -214,7 +215,7 @@ export class OutsideProvider {
           return request === undefined ? null : requests.begin(ask, request);
         }
         const act = execution[what] as ((value: unknown) => Promise<void>) | undefined;
-        if (act === undefined) throw new Error(`${what} is not to be had in ${name}`);
+        if (act === undefined) throw new PluginDefect(`${what} is not to be had in ${name}`);
         await act(value);
         return null;
       }),

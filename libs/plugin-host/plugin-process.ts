@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Duplex, Readable } from 'node:stream';
 import path from 'node:path';
-import { StopRequested, compileSchema } from '#provider-sdk';
+import { PluginDefect, ProviderError, StopRequested, compileSchema } from '#provider-sdk';
 import { withoutSecrets, type Logger } from '#telemetry';
 import { PRODUCT, type StagedPackage } from './plugin-package.js';
 import {
@@ -301,10 +301,23 @@ export class PluginProcess {
     try {
       say(null, await pending.hooks.ask(what, value, ask));
     } catch (error) {
-      say(error instanceof Error ? error.message : String(error));
+      say(this.#problemOf(what, error));
     } finally {
       pending.asking -= 1;
     }
+  }
+
+  /** What a plugin is told of what failed. All else is the host's own: an error of the database names its servers. */
+  #problemOf(what: string, error: unknown): string {
+    if (error instanceof ProviderError || error instanceof StopRequested || error instanceof PluginDefect)
+      return error.message;
+    this.#window.lines += 1;
+    if (this.#window.lines <= LOG_LINES_PER_SECOND)
+      this.#options.log.warn(
+        { plugin: this.#options.name, asked: what, error: withoutSecrets(error, [...this.#secrets]) },
+        'what a plugin asked of the host failed',
+      );
+    return `${what} failed in Riposte, whose log says why`;
   }
 
   #ping(): void {

@@ -127,6 +127,14 @@ export class CertificateRefused extends ProviderError {
   }
 }
 
+/**
+ * A plugin gave the engine, or asked of it, what there is not. The message is for the plugin's author, and tells nothing of
+ * the installation.
+ */
+export class PluginDefect extends TypeError {
+  override readonly name = 'PluginDefect';
+}
+
 /** The reason of a call's `AbortSignal`: why the engine asks the plugin to stop. */
 export class StopRequested extends Error {
   constructor(

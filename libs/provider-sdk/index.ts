@@ -30,6 +30,7 @@ export { defineProvider } from './define-provider.js';
 export {
   AddressRefused,
   CertificateRefused,
+  PluginDefect,
   PluginDied,
   ProviderError,
   StopRequested,

@@ -77,11 +77,13 @@ redis.call('PEXPIRE', KEYS[2], 86400000)
 return places
 `;
 
-/** What stands in a job: ids only, for Redis holds it in clear text. */
+/** What stands in a job: ids and times only, for Redis holds it in clear text. */
 export interface HintJob {
   readonly actionId: string;
   /** There when the vendor is to be asked how far it is. */
   readonly polls?: true;
+  /** Milliseconds of the epoch from which on the vendor is to be told to stop it. */
+  readonly stopAt?: number;
 }
 
 /**
@@ -308,7 +310,11 @@ function jobOf(hint: Hint, due?: DueTime) {
     priority: hint.kind === 'cancel' ? 0 : hint.epoch > 0 ? BEGUN : RELEASE_START,
     job: {
       name: hint.actionName,
-      data: { actionId: hint.actionId, ...(hint.polls === true ? { polls: true as const } : {}) },
+      data: {
+        actionId: hint.actionId,
+        ...(hint.polls === true ? { polls: true as const } : {}),
+        ...(hint.stopAt == null ? {} : { stopAt: hint.stopAt.getTime() }),
+      },
       opts: {
         jobId: `${hint.actionId}-${suffix}`,
         attempts: 1,

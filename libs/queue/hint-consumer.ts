@@ -23,6 +23,8 @@ export interface TakenHint {
   readonly isRelease: boolean;
   /** The vendor is to be asked how far it is. */
   readonly polls: boolean;
+  /** From when on the vendor is to be told to stop it; null: never, as far as the hint knows. */
+  readonly stopAt: Date | null;
 }
 
 /**
@@ -160,6 +162,7 @@ export class HintConsumer {
       why: isCancel ? ('cancel' as const) : isFirst ? ('start' as const) : ('follow' as const),
       isRelease: isUrgent && isFirst,
       polls: job.data.polls === true,
+      stopAt: job.data.stopAt === undefined ? null : new Date(job.data.stopAt),
     };
     const answer = await handle(hint, this.#shutdown.signal);
     if (answer === undefined) return;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { PermitRequest, RateWindow, RecentCall } from '#domain';
+import type { CallPurpose, PermitRequest, RateWindow, RecentCall } from '#domain';
 import { grouped } from '#grouping';
 import { PREFIX, URGENT_SUFFIX } from './redis-connection.js';
 import { succeedsWithin } from './within.js';
@@ -18,6 +19,18 @@ const REBUILD_MS = 20_000;
 const REBUILDING_AGAIN_MS = 250;
 /** Milliseconds after which a process that is alone is asked again at the latest: Redis may be back. */
 const ALONE_AGAIN_MS = 1000;
+/** Milliseconds between tries to enter what was called alone. */
+const ENTER_AGAIN_MS = 250;
+/**
+ * Milliseconds from Redis' first answer until this process takes from it: by then the others have entered what they
+ * called alone. Where the connection was lost, theirs may be tried again as late as two seconds after ours.
+ */
+const UNANSWERED_TOGETHER_MS = 750;
+const CLOSED_TOGETHER_MS = 2500;
+/** Shares of what starts may use. */
+const POLLS = 1 / 2;
+const QUESTIONS = 1 / 4;
+const QUESTIONS_OF_TENANT = 1 / 8;
 /** Calls that one script enters. */
 const ENTERED_TOGETHER = 500;
 
@@ -50,7 +63,7 @@ interface Bound {
  * All or nothing. Each call is an entry in a sorted set, by the time at which it last counts: its end, or while it is
  * under way a time ahead. Whatever the network does to it in between, the vendor then never sees more than a window
  * holds. KEYS: the instance's facts, then the sets. ARGV: now (empty: Redis' clock), generation and sequence known to
- * the caller, milliseconds under way, purpose, number of ids, the ids, then of each bound: index of its set, calls,
+ * the caller, milliseconds under way, `urgent` or nothing, number of ids, the ids, then of each bound: index of its set, calls,
  * milliseconds. The last of KEYS: the waiting hints of what goes before starts.
  * Returns {1, generation, sequence}, {0, milliseconds to wait} or {-1}: the entries have to be rebuilt first.
  */
@@ -159,10 +172,15 @@ export class QuotaWindows {
   /** Calls of this process alone while Redis was away, by instance: not yet entered there. */
   readonly #alone = new Map<string, LocalCall[]>();
   /** What counted when Redis went away, by instance, whoever called; there while this process is alone. */
-  readonly #before = new Map<string, readonly PastCall[] | 'reading'>();
+  readonly #before = new Map<string, PastCall[] | 'reading'>();
   /** Calls under way that Redis knows of, by id. */
   readonly #underWay = new Map<string, { readonly instance: string; readonly keys: readonly string[] }>();
   readonly #settle: (ended: Settled) => Promise<void>;
+  /** When all that was called alone may be taken for entered, by `performance.now()`; null: Redis does not answer. */
+  #togetherAt: number | null = 0;
+  /** What is added to the time of its first answer then. */
+  #togetherInMs = UNANSWERED_TOGETHER_MS;
+  #isEntering = false;
 
   constructor(options: QuotaWindowsOptions) {
     this.#options = options;
@@ -180,6 +198,10 @@ export class QuotaWindows {
       );
       return ended.map(() => undefined);
     });
+    options.redis.on('close', () => {
+      this.#togetherAt = null;
+      this.#togetherInMs = CLOSED_TOGETHER_MS;
+    });
   }
 
   /** True when the instance's calls are limited at all. */
@@ -187,29 +209,34 @@ export class QuotaWindows {
     return this.#quotas.has(instance);
   }
 
-  /** Takes all the calls that are asked for, or none. Never throws. */
-  async take({ instance, actionName, purpose, calls }: PermitRequest): Promise<Taken> {
+  /**
+   * Takes all the calls that are asked for, or none. Never throws.
+   * @param goesOn it is for more calls of what was permitted: a question that was begun is not held up by its share
+   */
+  async take(request: PermitRequest, goesOn = false): Promise<Taken> {
+    const { instance, calls } = request;
     const quota = this.#quotas.get(instance);
     if (quota === undefined) return { kind: 'taken', ids: [] };
     const ids = Array.from({ length: Math.max(1, calls) }, () => randomUUID());
+    const bounds = boundsOf(quota, request, goesOn);
+    const togetherInMs = await this.#togetherIn();
     // What was called without Redis stands there before more is taken, or it would not count.
-    if (this.#options.redis.status === 'ready' && (await this.#enterAlone(quota))) {
-      const answer = await this.#takeShared(quota, actionName, purpose, ids);
+    if (togetherInMs !== null && (await this.#enterAlone(quota))) {
+      if (togetherInMs > 0) return { kind: 'wait', waitMs: Math.min(togetherInMs, REBUILDING_AGAIN_MS) };
+      const answer = await this.#takeShared(quota, request, bounds, ids);
       if (answer !== null) {
         this.#before.delete(instance);
         return answer;
       }
     }
+    this.#togetherAt = null;
     this.#options.onProblem(instance, 'redis does not answer; this process keeps to its share of the quota');
-    return this.#takeAlone(quota, actionName, purpose, ids);
+    return this.#takeAlone(quota, request, bounds, ids);
   }
 
   /** The calls have been made, `made` of them; the others were not. Not waited for. */
-  settle(
-    { instance, actionName, purpose }: Omit<PermitRequest, 'calls'>,
-    ids: readonly string[],
-    made: number,
-  ): void {
+  settle(request: PermitRequest, ids: readonly string[], made: number): void {
+    const { instance } = request;
     const quota = this.#quotas.get(instance);
     if (quota === undefined) return;
     const alone = this.#alone.get(instance) ?? [];
@@ -223,8 +250,8 @@ export class QuotaWindows {
         call.ended = true;
       } else alone.splice(alone.indexOf(call), 1);
     }
-    const places = placesOf(allSetsOf(quota), setsOf(quota, actionName, purpose));
-    if (ids.length > 0) void this.#settle({ instance, ids, made, places }).catch(() => undefined);
+    const keys = setsOf(quota, request);
+    if (ids.length > 0) void this.#settle({ instance, ids, made, keys }).catch(() => undefined);
   }
 
   /** The windows and what is left of them; null while Redis does not answer. */
@@ -267,17 +294,28 @@ export class QuotaWindows {
     );
   }
 
+  /** Milliseconds until all have entered what they called alone; null: Redis does not answer. */
+  async #togetherIn(): Promise<number | null> {
+    if (this.#options.redis.status !== 'ready') return null;
+    if (this.#togetherAt === null) {
+      if ((await this.#redisNow()) === null) return null;
+      // Another taker may have found out at the same time.
+      this.#togetherAt ??= performance.now() + this.#togetherInMs;
+      this.#togetherInMs = UNANSWERED_TOGETHER_MS;
+    }
+    return Math.max(0, this.#togetherAt - performance.now());
+  }
+
   /** Null: Redis does not answer. */
   async #takeShared(
     quota: Quota,
-    actionName: string,
-    purpose: PermitRequest['purpose'],
+    use: Use,
+    bounds: readonly Bound[],
     ids: readonly string[],
   ): Promise<Taken | null> {
     const { instance } = quota;
     const known = this.#known.get(instance) ?? { generation: '', sequence: 0 };
-    const sets = setsOf(quota, actionName, purpose);
-    const bounds = boundsOf(quota, actionName, purpose);
+    const sets = setsOf(quota, use);
     const keys = [factsKey(instance), ...sets, `${PREFIX}:${instance}${URGENT_SUFFIX}:prioritized`];
     const answer = await this.#asked<readonly [number, (string | number)?, number?]>(() =>
       this.#options.redis.eval(
@@ -288,7 +326,7 @@ export class QuotaWindows {
         known.generation,
         known.sequence,
         UNDER_WAY_MS,
-        purpose,
+        use.purpose === 'urgent' || use.purpose === 'release' ? 'urgent' : '',
         ids.length,
         ...ids,
         ...bounds.flatMap(({ key, calls, perMs }) => [keys.indexOf(key) + 1, calls, perMs]),
@@ -318,9 +356,8 @@ export class QuotaWindows {
       const longestMs = longestOf(quota);
       const calls = await recentCalls(instance, longestMs);
       const entries = new Map<string, (number | string)[]>();
-      for (const { actionName, at, purpose } of calls)
-        for (const key of setsOf(quota, actionName, purpose))
-          listIn(entries, key).push(at.getTime(), randomUUID());
+      for (const call of calls)
+        for (const key of setsOf(quota, call)) listIn(entries, key).push(call.at.getTime(), randomUUID());
       for (const [key, values] of entries)
         for (let from = 0; from < values.length; from += 2000)
           await redis.eval(LOAD, 2, factsKey(instance), key, '', ...values.slice(from, from + 2000));
@@ -338,12 +375,7 @@ export class QuotaWindows {
    * This process's share of what each window had left when Redis went away, by the records. Nobody calls where they
    * cannot be read, nor where there are more processes than calls left.
    */
-  async #takeAlone(
-    quota: Quota,
-    actionName: string,
-    purpose: PermitRequest['purpose'],
-    ids: readonly string[],
-  ): Promise<Taken> {
+  async #takeAlone(quota: Quota, use: Use, bounds: readonly Bound[], ids: readonly string[]): Promise<Taken> {
     const { instance } = quota;
     if (!this.#before.has(instance)) await succeedsWithin(WAIT_MS, this.#readBefore(quota));
     const before = this.#before.get(instance);
@@ -352,15 +384,16 @@ export class QuotaWindows {
     const now = this.#localNow();
     const share = Math.max(1, this.#options.workers());
     let waitMs = 0;
-    for (const { key, calls: most, perMs } of boundsOf(quota, actionName, purpose)) {
+    for (const { key, calls: most, perMs } of bounds) {
       const within = (all: readonly PastCall[]): number =>
         all.filter((call) => call.keys.includes(key) && call.at > now - perMs).length;
       const mine = Math.floor(Math.max(0, most - within(before)) / share);
       if (within(calls) + ids.length > mine) waitMs = Math.max(waitMs, Math.min(ALONE_AGAIN_MS, perMs / 4));
     }
     if (waitMs > 0) return { kind: 'wait', waitMs };
-    const keys = setsOf(quota, actionName, purpose);
+    const keys = setsOf(quota, use);
     for (const id of ids) calls.push({ id, keys, at: now, ended: false });
+    void this.#enterSoon();
     return { kind: 'taken', ids };
   }
 
@@ -374,9 +407,9 @@ export class QuotaWindows {
       const shift = this.#wallShift();
       const recorded = await this.#options.recentCalls(instance, longestOf(quota));
       this.#before.set(instance, [
-        ...recorded.map(({ actionName, at, purpose }) => ({
-          keys: setsOf(quota, actionName, purpose),
-          at: Math.min(now, at.getTime() - shift),
+        ...recorded.map((call) => ({
+          keys: setsOf(quota, call),
+          at: Math.min(now, call.at.getTime() - shift),
         })),
         ...underWay.map(({ keys }) => ({ keys, at: now })),
       ]);
@@ -396,6 +429,19 @@ export class QuotaWindows {
     return calls;
   }
 
+  /** What was called alone counts for the others also where nobody asks here any more. Never rejects. */
+  async #enterSoon(): Promise<void> {
+    if (this.#isEntering) return;
+    this.#isEntering = true;
+    const { redis } = this.#options;
+    do {
+      await sleep(ENTER_AGAIN_MS, undefined, { ref: false });
+      for (const quota of this.#quotas.values())
+        if (redis.status !== 'ready' || !(await this.#enterAlone(quota))) break;
+    } while (redis.status !== 'end' && [...this.#alone.values()].some((calls) => calls.length > 0));
+    this.#isEntering = false;
+  }
+
   /**
    * What was called without Redis counts there, too, now that it is back. False: it could not be entered yet. Takers
    * at the same time enter the same calls by the same ids, which harms nothing, and none goes on before that is done.
@@ -403,10 +449,10 @@ export class QuotaWindows {
   async #enterAlone(quota: Quota): Promise<boolean> {
     if ((this.#alone.get(quota.instance)?.length ?? 0) === 0) return true;
     const calls = this.#recentAlone(quota);
-    const keys = allSetsOf(quota);
     const shift = this.#wallShift();
     while (calls.length > 0) {
       const group = calls.slice(0, ENTERED_TOGETHER);
+      const keys = allSetsOf(quota, group);
       const values = group.flatMap((call) => [
         // One that is under way counts like any other that is.
         Math.round((call.ended ? call.at : this.#localNow() + UNDER_WAY_MS) + shift),
@@ -419,7 +465,11 @@ export class QuotaWindows {
       if (entered === null) return false;
       for (const call of group) {
         const place = calls.indexOf(call);
-        if (place !== -1) calls.splice(place, 1);
+        if (place === -1) continue;
+        calls.splice(place, 1);
+        // Where Redis goes away again before anything was taken there, it still counts in what was left.
+        const before = this.#before.get(quota.instance);
+        if (before !== undefined && before !== 'reading') before.push({ keys: call.keys, at: call.at });
         if (!call.ended) this.#underWay.set(call.id, { instance: quota.instance, keys: call.keys });
       }
     }
@@ -429,7 +479,7 @@ export class QuotaWindows {
   async #settleTogether(instance: string, ended: readonly Settled[]): Promise<void> {
     const quota = this.#quotas.get(instance);
     if (quota === undefined) return;
-    const keys = allSetsOf(quota);
+    const keys = allSetsOf(quota, ended);
     await this.#asked(() =>
       this.#options.redis.eval(
         SETTLE,
@@ -438,7 +488,7 @@ export class QuotaWindows {
         this.#time(),
         longestOf(quota),
         ended.reduce((sum, { made }) => sum + made, 0),
-        ...ended.flatMap(({ ids, made, places }) => ids.slice(0, made).flatMap((id) => [id, places])),
+        ...ended.flatMap((one) => one.ids.slice(0, one.made).flatMap((id) => [id, placesOf(keys, one.keys)])),
         ...ended.flatMap(({ ids, made }) => ids.slice(made)),
       ),
     );
@@ -496,9 +546,12 @@ interface Settled {
   readonly instance: string;
   readonly ids: readonly string[];
   readonly made: number;
-  /** Which of the instance's sets they count in. */
-  readonly places: string;
+  /** The sets they count in. */
+  readonly keys: readonly string[];
 }
+
+/** What decides in which windows a call counts. */
+type Use = CallPurpose & Pick<PermitRequest, 'actionName'>;
 
 /** A call, by the sets it counts in and when, on this process's own clock. */
 interface PastCall {
@@ -515,29 +568,54 @@ interface LocalCall extends PastCall {
 const factsKey = (instance: string): string => `${PREFIX}:quota:${instance}`;
 const callsKey = (instance: string): string => `${factsKey(instance)}:calls`;
 const pollsKey = (instance: string): string => `${factsKey(instance)}:polls`;
+const questionsKey = (instance: string): string => `${factsKey(instance)}:questions`;
+const tenantKey = (instance: string, tenantId: string): string => `${questionsKey(instance)}:${tenantId}`;
 
 function windowKey({ instance, windows }: Quota, index: number): string {
   return windows[index]?.actions === undefined ? callsKey(instance) : `${factsKey(instance)}:window:${index}`;
 }
 
-function counts({ actions }: RateWindow, actionName: string, purpose: PermitRequest['purpose']): boolean {
+function counts({ actions }: RateWindow, { actionName, purpose }: Use): boolean {
   // A window of some actions is of the requests that issue them; asking how far they are is another request.
-  return actions === undefined || (purpose !== 'poll' && actions.includes(actionName));
+  const asks = purpose === 'poll' || purpose === 'question';
+  return actions === undefined || (!asks && actions.includes(actionName));
 }
 
 /** The sets that such a call is entered in. */
-function setsOf(quota: Quota, actionName: string, purpose: PermitRequest['purpose']): readonly string[] {
+function setsOf(quota: Quota, use: Use): readonly string[] {
   const own = quota.windows.flatMap((window, index) =>
-    window.actions !== undefined && counts(window, actionName, purpose) ? [windowKey(quota, index)] : [],
+    window.actions !== undefined && counts(window, use) ? [windowKey(quota, index)] : [],
   );
-  return [callsKey(quota.instance), ...(purpose === 'poll' ? [pollsKey(quota.instance)] : []), ...own];
+  return [callsKey(quota.instance), ...sharesOf(quota, use), ...own];
 }
 
-function allSetsOf(quota: Quota): readonly string[] {
+/** The sets of what has a share of its own. */
+function sharesOf({ instance }: Quota, use: Use): readonly string[] {
+  switch (use.purpose) {
+    case 'poll':
+      return [pollsKey(instance)];
+    case 'question':
+      return [questionsKey(instance), tenantKey(instance, use.tenantId)];
+    case 'urgent':
+    case 'release':
+    case 'start':
+      return [];
+  }
+}
+
+/** The instance's sets, with those of the tenants whose calls these are. */
+function allSetsOf(quota: Quota, calls: readonly Pick<PastCall, 'keys'>[]): readonly string[] {
   const own = quota.windows.flatMap(({ actions }, index) =>
     actions === undefined ? [] : [windowKey(quota, index)],
   );
-  return [callsKey(quota.instance), pollsKey(quota.instance), ...own];
+  return [
+    ...new Set([
+      callsKey(quota.instance),
+      pollsKey(quota.instance),
+      ...own,
+      ...calls.flatMap(({ keys }) => keys),
+    ]),
+  ];
 }
 
 /** A digit for each of `all`: '1' where it is among `some`. */
@@ -546,21 +624,32 @@ function placesOf(all: readonly string[], some: readonly string[]): string {
 }
 
 /** What such a call has to keep to. */
-function boundsOf(quota: Quota, actionName: string, purpose: PermitRequest['purpose']): readonly Bound[] {
+function boundsOf(quota: Quota, use: Use, goesOn: boolean): readonly Bound[] {
+  const { instance } = quota;
   return quota.windows.flatMap((window, index) => {
-    if (!counts(window, actionName, purpose)) return [];
+    if (!counts(window, use)) return [];
     const perMs = window.perSeconds * 1000;
     const starts = startsOf(window.calls, quota.reserve);
     const bound = { key: windowKey(quota, index), perMs };
-    switch (purpose) {
+    const shareOf = (key: string, part: number) => ({
+      key,
+      perMs,
+      calls: Math.max(1, Math.floor(starts * part)),
+    });
+    switch (use.purpose) {
       case 'urgent':
+      case 'release':
         return [{ ...bound, calls: window.calls }];
       case 'start':
         return [{ ...bound, calls: starts }];
       case 'poll':
+        return [{ ...bound, calls: starts }, shareOf(pollsKey(instance), POLLS)];
+      case 'question':
+        if (goesOn) return [{ ...bound, calls: starts }];
         return [
           { ...bound, calls: starts },
-          { key: pollsKey(quota.instance), perMs, calls: Math.max(1, Math.floor(starts / 2)) },
+          shareOf(questionsKey(instance), QUESTIONS),
+          shareOf(tenantKey(instance, use.tenantId), QUESTIONS_OF_TENANT),
         ];
     }
   });

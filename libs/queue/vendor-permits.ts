@@ -87,7 +87,7 @@ export class RedisVendorPermits implements VendorPermits {
 
   async take(request: PermitRequest): Promise<PermitAnswer> {
     const { instance, purpose } = request;
-    if (purpose === 'start' && (await this.#isPaused(instance)))
+    if ((purpose === 'start' || purpose === 'release') && (await this.#isPaused(instance)))
       return { kind: 'wait', reason: 'paused', waitMs: PAUSES_MS };
     const condition = await this.#conditions.ask(instance);
     if (condition.kind === 'wait') return { ...condition, waitMs: Math.ceil(condition.waitMs) };
@@ -170,7 +170,7 @@ export class RedisVendorPermits implements VendorPermits {
   /** One call more than was asked for. */
   async #more(request: PermitRequest, signal: AbortSignal): Promise<readonly string[]> {
     for (;;) {
-      const taken = await this.#windows.take({ ...request, calls: 1 });
+      const taken = await this.#windows.take({ ...request, calls: 1 }, true);
       if (taken.kind === 'taken') return taken.ids;
       try {
         await sleep(Math.min(taken.waitMs, 1000), undefined, { signal });

@@ -169,6 +169,10 @@ describe('a pause', () => {
       phase: 'throttled',
       waiting: { reason: 'paused' },
     });
+    // What lets go waits like any.
+    const release = await client.act('UnblockIp', { IP: '10.0.1.2' }, at('free'));
+    expect((await waits(release)).waiting).toMatchObject({ reason: 'paused' });
+    await client.cancel(release);
     const resumed = performance.now();
     await operator.request('POST', '/api/v1/providers/free/resume');
     expect(await client.ended(held)).toMatchObject({ status: 'Completed', waiting: null });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { PHASES } from '#domain';
+import { PHASES, type PermitRequest, type VendorPermits } from '#domain';
 import { beginCounts } from '#engine';
 import { ProviderError } from '#provider-sdk';
 import { openMetrics, type MetricsRegistry } from '#telemetry';
@@ -101,6 +101,92 @@ describe('an action that is carried out', () => {
       'actions_ended_total{phase="done"}': 1,
       action_duration_seconds_count: 1,
     });
+  });
+});
+
+describe('a run that ends', () => {
+  it.each(['before', 'after'])(
+    'has lost no lease where a heartbeat is refused %s the answer to its last write',
+    async (when) => {
+      const { race, registry } = await counted();
+      let beaten: Promise<unknown> = Promise.resolve();
+      const worker = race.worker({
+        renew: (...given) => (beaten = race.store.renew(...given)),
+        complete: async (...given) => {
+          const isEnded = await race.store.complete(...given);
+          worker.hearCancel(race.id);
+          if (when === 'before') await beaten;
+          return isEnded;
+        },
+      });
+      const looked = race.look(worker);
+      (await race.call('execute')).answer({ kind: 'completed' });
+      await looked;
+      expect(await beaten).toBeNull();
+      expect(await countsOf(registry)).not.toHaveProperty('leases_lost_total');
+    },
+  );
+});
+
+describe("the vendor's quota", () => {
+  /** Grants all, and notes for what, and what was said first of how much was used. */
+  function noting() {
+    const taken: Partial<PermitRequest>[] = [];
+    const used: (number | undefined)[] = [];
+    const permits = {
+      take: ({ purpose, calls }: PermitRequest) => {
+        taken.push({ purpose, calls });
+        let isSettled = false;
+        const settle = (made?: number): void => {
+          if (!isSettled) used.push(made);
+          isSettled = true;
+        };
+        return Promise.resolve({ kind: 'granted', permit: { spend: () => Promise.resolve(), settle } });
+      },
+      note: () => undefined,
+      vendorBusy: () => undefined,
+    } as unknown as VendorPermits;
+    return { taken, used, permits };
+  }
+
+  it('keeps the calls of a run whose last write failed', async () => {
+    const { used, permits } = noting();
+    const race = await track({ permits });
+    const looked = race.look(race.worker({ complete: () => Promise.reject(new Error('away')) }));
+    (await race.call('execute')).answer({ kind: 'completed' });
+    await expect(looked).rejects.toThrow('away');
+    // As many as were asked for: this plugin does not call by `http`, which would count them.
+    expect(used).toEqual([undefined]);
+  });
+
+  it('is open to the end where an action is to be stopped at its deadline, and is asked for a poll before and after', async () => {
+    const { taken, permits } = noting();
+    const race = await track({ permits });
+    const operation = { id: 'op' };
+    const begun = race.look();
+    (await race.call('execute')).answer({ kind: 'pending', operation });
+    await begun;
+    const { deadlineAt } = await race.action();
+    expect(race.hints.at(-1)).toMatchObject({ polls: true, stopAt: deadlineAt });
+    const polled = race.look(race.worker(), undefined, deadlineAt);
+    (await race.call('poll')).answer({ kind: 'pending', operation });
+    await polled;
+
+    await race.deadlinePassed();
+    await race.age({ nextAt: new Date(0) });
+    const due = await race.store.due('begun', 1000, 0, null);
+    const { stopAt } = due.find(({ id }) => id === race.id) ?? {};
+    expect(stopAt?.getTime()).toBeLessThan(Date.now());
+    const stopped = race.look(race.worker(), undefined, stopAt);
+    (await race.call('cancel')).answer('requested');
+    (await race.call('poll')).answer({ kind: 'pending', operation });
+    await stopped;
+    expect(race.hints.at(-1)).toMatchObject({ polls: true, stopAt: null });
+    expect(taken).toEqual([
+      { purpose: 'poll', calls: 1 },
+      { purpose: 'poll', calls: 1 },
+      { purpose: 'urgent', calls: 1 },
+    ]);
   });
 });
 

@@ -63,10 +63,21 @@ describe('what a plugin answers', () => {
 
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
+  const nested = (levels: number): unknown => JSON.parse('{"a":'.repeat(levels) + '1' + '}'.repeat(levels));
+  const nul = { fine: [{ 'a\0b': 1 }] };
+
+  it('is kept as deep as 100 levels, whatever its keys are', async () => {
+    const result = { deep: nested(99), $set: 1, 'a.b': '\0', '': [{ $literal: '$id' }] };
+    expect(await after(() => ({ kind: 'completed', result }))).toMatchObject({ status: 'Completed', result });
+  });
+
   it.each([
     ['too large', 'x'.repeat(20_000_000), /is over the limit of 262144/],
     ['cyclic', cyclic, /was no JSON/],
     ['a bigint', 7n, /was no JSON/],
+    ['nested too deep', nested(101), /is nested deeper than 100 levels/],
+    ['nested deeper than anybody reads', nested(20_000), /was no JSON|nested deeper/],
+    ['of a key that MongoDB refuses', nul, /has a key with a NUL/],
   ])(
     'is recorded as completed where its result is %s, with a note in its place',
     async (_name, result, note) => {
@@ -84,6 +95,7 @@ describe('what a plugin answers', () => {
     ['a text', 'completed'],
     ['an operation without an id', { kind: 'pending', operation: {} }],
     ['an operation that is no JSON', { kind: 'pending', operation: { id: 'a', state: 7n } }],
+    ['an operation that is too deep', { kind: 'pending', operation: { id: 'a', state: nested(100) } }],
     [
       'an operation that is too large',
       { kind: 'pending', operation: { id: 'a', state: 'x'.repeat(20_000) } },

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import { OperationalError, RiposteError, type Bell, type HealthReport } from '#domain';
+import {
+  OperationalError,
+  RiposteError,
+  type Bell,
+  type Caller,
+  type HealthReport,
+  type PermitRequest,
+  type VendorPermits,
+} from '#domain';
 import {
   AnswerQuestions,
   AskProvider,
@@ -21,7 +29,7 @@ import {
 } from '#provider-sdk';
 import { RedisBell } from '#queue';
 import { createLogger } from '#telemetry';
-import { CALLER, freshDatabaseUri } from '../support/database.js';
+import { CALLER, TENANT_B, freshDatabaseUri } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { SEAL } from '../support/secrets.js';
 
@@ -67,7 +75,13 @@ interface Calls {
 /** An API without credentials, and a worker with them, that speak through the database and Redis. */
 function site(
   calls: Calls,
-  options: { readonly withinMs?: number; readonly worker?: boolean; readonly bell?: Bell } = {},
+  options: {
+    readonly withinMs?: number;
+    readonly worker?: boolean;
+    readonly bell?: Bell;
+    /** Where the permits that the worker asks for are noted. */
+    readonly taken?: PermitRequest[];
+  } = {},
 ) {
   const { plan, observe, health } = calls;
   const asked: string[] = [];
@@ -148,7 +162,10 @@ function site(
       bell: options.bell ?? bells.worker,
       registry,
       seal: SEAL,
-      calls: new InstanceCalls({ log }),
+      calls: new InstanceCalls({
+        log,
+        ...(options.taken === undefined ? {} : { permits: noted(options.taken) }),
+      }),
       health: checks('questions'),
       log,
     });
@@ -156,6 +173,19 @@ function site(
     onTestFinished(() => worker.stop());
   }
   return { ask, asked, instance, checks, kept };
+}
+
+/** Permits for everything, noted. */
+function noted(taken: PermitRequest[]): Pick<VendorPermits, 'take' | 'note' | 'vendorBusy'> {
+  return {
+    take: (request) => {
+      taken.push(request);
+      const permit = { spend: () => Promise.resolve(), settle: () => undefined };
+      return Promise.resolve({ kind: 'granted', permit });
+    },
+    note: () => undefined,
+    vendorBusy: () => undefined,
+  };
 }
 
 function block(overrides: Partial<Submission> = {}): Submission {
@@ -349,11 +379,23 @@ describe('a question about an action', () => {
     go(plan);
   });
 
-  it('is one too many when twenty wait for the instance', async () => {
+  it('is one too many when ten of its tenant wait for the instance, or twenty of all', async () => {
     const { ask } = site({ plan: () => Promise.resolve(plan) }, { withinMs: 300, worker: false });
-    const waiting = Array.from({ length: 20 }, () => failureOf(ask.plan(CALLER, block())));
-    expect(await failureOf(ask.plan(CALLER, block()))).toMatchObject({ code: 'tooManyRequests' });
-    await Promise.all(waiting);
+    const asked = (caller: Caller) => failureOf(ask.plan(caller, block()));
+    const [other, third] = [TENANT_B, randomUUID()].map((tenantId) => ({ ...CALLER, tenantId }));
+    if (other === undefined || third === undefined) throw new Error('no callers');
+    const waiting = Array.from({ length: 10 }, () => asked(CALLER));
+    expect(await asked(CALLER)).toMatchObject({ code: 'tooManyRequests' });
+    waiting.push(...Array.from({ length: 10 }, () => asked(other)));
+    expect(await asked(third)).toMatchObject({ code: 'tooManyRequests' });
+    for (const one of await Promise.all(waiting)) expect(one).toMatchObject({ code: 'serviceNotAvailable' });
+  });
+
+  it('counts in what its tenant has of the quota, not in what polls have', async () => {
+    const taken: PermitRequest[] = [];
+    const { ask } = site({ plan: () => Promise.resolve(plan) }, { taken });
+    await ask.plan(CALLER, block());
+    expect(taken).toMatchObject([{ purpose: 'question', tenantId: CALLER.tenantId, calls: 1 }]);
   });
 });
 

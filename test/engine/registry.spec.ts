@@ -98,6 +98,18 @@ describe('a wrong configuration does not start, naming the key:', () => {
       [instance(), instance({ id: 'other', tenants: [TENANT_A] })],
       /"mock" and "other" answer to the same/,
     ],
+    [
+      'a window with less room than one action needs',
+      [
+        instance({
+          plugin: 'defender',
+          settings: { tenantId: TENANT_A, clientId: TENANT_B },
+          secrets: { clientSecret: 'secret' },
+          rateLimits: [{ calls: 2, perSeconds: 60 }],
+        }),
+      ],
+      /limits\.windows\[0\] has room for 2 calls in 60 s, and \w+ makes 3 at once; allow as many/,
+    ],
   ])('%s', (_what, instances, message) => {
     expect(() => registry(...instances)).toThrow(ConfigurationError);
     expect(() => registry(...instances)).toThrow(message);

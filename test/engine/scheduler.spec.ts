@@ -192,10 +192,13 @@ describe('actions at a vendor with a quota', () => {
     await database.instances.pause(instance, CALLER, 'maintenance');
     await permits.announce(instance);
     await start();
-    const id = await submit('Routine');
+    const [id, release] = [await submit('Routine'), await submit('Release')];
     await eventually(async () => {
       await sweep.pass();
-      return (await database.actions.find(CALLER.tenantId, id))?.phase === 'throttled';
+      const [one, other] = await Promise.all(
+        [id, release].map((each) => database.actions.find(CALLER.tenantId, each)),
+      );
+      return one?.phase === 'throttled' && other?.phase === 'throttled';
     });
     expect(await database.actions.find(CALLER.tenantId, id)).toMatchObject({
       status: 'NotStarted',

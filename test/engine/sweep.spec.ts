@@ -35,7 +35,6 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
     now: 0,
     idleMs: 0,
     unclosable: '',
-    closing: undefined as (() => void) | undefined,
     renewed: [] as string[],
   };
   const beyondOf = (after: DuePosition | null): readonly DueAction[] =>
@@ -56,7 +55,6 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
       });
     },
     closeOverdue: (id: string) => {
-      world.closing?.();
       if (id === world.unclosable) return Promise.reject(new TypeError('no date'));
       world.actions = world.actions.filter((action) => action.id !== id);
       const at = new Date();
@@ -95,6 +93,13 @@ function sweeping(count: number, facts: Partial<DueAction> = {}) {
 }
 
 describe('the sweep', () => {
+  it('says in a hint whether the vendor is at work, and from when on it is to be told to stop', async () => {
+    const stopAt = new Date(7);
+    const { world, sweep } = sweeping(1, { epoch: 1, polls: true, stopAt });
+    await sweep.pass();
+    expect(world.hinted).toMatchObject([{ polls: true, stopAt }]);
+  });
+
   it('hints a due action once, and again after growing delays while it stays due', async () => {
     const { world, sweep } = sweeping(1);
     const hintedAt: number[] = [];
@@ -163,14 +168,6 @@ describe('the sweep', () => {
     const { world, sweep } = sweeping(3001, { overdue: true });
     expect(await sweep.pass()).toMatchObject({ closed: 3001 });
     expect(world.actions).toEqual([]);
-  });
-
-  it('closes no more once it is stopped', async () => {
-    const { world, sweep } = sweeping(1000, { overdue: true });
-    world.closing = () => void sweep.stop();
-    const { closed } = await sweep.pass();
-    expect(closed).toBeLessThan(1000);
-    expect(world.actions).toHaveLength(1000 - closed);
   });
 
   it('hints 10,000 actions within four passes when Redis holds other data than before', async () => {

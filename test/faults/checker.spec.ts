@@ -202,6 +202,18 @@ describe('an outcome unknown', () => {
     expect(verdictOf({ records: [unknown], faults: [fault('worker')] }).unexplained).toEqual([]);
   });
 
+  it('is explained by a fault that hit an earlier attempt, as long as those since could not tell either', () => {
+    const hit = { ...attempt, outcome: 'unknown' };
+    const since = { ...hit, number: 2, epoch: 2, startedAt: at(5000), endedAt: at(6000) };
+    const found = (first: string) =>
+      verdictOf({
+        records: [{ ...unknown, attempts: [{ ...hit, outcome: first }, since] as never }],
+        faults: [fault('worker')],
+      }).unexplained;
+    expect(found('unknown')).toEqual([]);
+    expect(found('failed')).toHaveLength(1);
+  });
+
   it('is explained by a vendor that did not answer', () => {
     const ledger: Effect[] = [executed, { event: 'misbehaved', key: ID, at: T0 + 100 }];
     expect(verdictOf({ records: [unknown], ledger }).unexplained).toEqual([]);

@@ -176,15 +176,19 @@ function unexplained(
 ): string | null {
   if (record.idempotency === 'key' || record.idempotency === 'natural')
     return `outcome unknown in mode ${record.idempotency}`;
-  const attempt = record.attempts.at(-1);
-  if (attempt === undefined) return 'outcome unknown without an attempt on record';
+  const last = record.attempts.at(-1);
+  if (last === undefined) return 'outcome unknown without an attempt on record';
   if (record.actionName === 'Crash' || entries.some(({ event }) => event === 'misbehaved')) return null;
-  const from = attempt.startedAt.getTime();
+  // What stays unknown began with the first of the attempts that nobody could tell the outcome of.
+  const settled = record.attempts.findLastIndex(({ outcome }) => outcome !== 'unknown');
+  const { startedAt } = record.attempts[settled + 1] ?? last;
   const hit = faults.some(
     ({ kind, beganAt, healedAt }) =>
-      !HARMLESS_KINDS.has(kind) && beganAt <= attempt.endedAt.getTime() && healedAt + AFTERMATH_MS >= from,
+      !HARMLESS_KINDS.has(kind) &&
+      beganAt <= last.endedAt.getTime() &&
+      healedAt + AFTERMATH_MS >= startedAt.getTime(),
   );
-  return hit ? null : `outcome unknown, with no fault around ${attempt.startedAt.toISOString()}`;
+  return hit ? null : `outcome unknown, with no fault since ${startedAt.toISOString()}`;
 }
 
 /** Requests to create that were refused or not answered, by status. */

@@ -259,8 +259,15 @@ describe('a plugin in a process of its own', () => {
     abort.abort(new StopRequested('cancel'));
     await expect(slow).rejects.toThrow('true cancel');
     await expect(
-      isolate(provider, 'm1', { saveOperation: () => Promise.reject(new Error('taken over')) }),
-    ).rejects.toThrow('taken over');
+      isolate(provider, 'm1', { saveOperation: () => Promise.reject(new StopRequested('leaseLost')) }),
+    ).rejects.toThrow('stop requested: leaseLost');
+  });
+
+  it('hears nothing of an error that is the host’s own', async () => {
+    const saveOperation = () => Promise.reject(new Error('connect ECONNREFUSED mongo.internal:27017'));
+    const told = await isolate(shared, 'm1', { saveOperation }).catch(String);
+    expect(told).toContain('saveOperation failed in Riposte, whose log says why');
+    expect(told).not.toContain('mongo.internal');
   });
 
   it('has what it prints in the log, without secrets', async () => {

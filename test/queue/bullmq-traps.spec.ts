@@ -89,14 +89,15 @@ describe('retained job ids', () => {
       seen.push(hint);
       return seen.length === 2 ? Promise.reject(new Error('a defect')) : Promise.resolve(undefined);
     });
-    const hint = hintFor(instance);
+    const stopAt = new Date('2026-01-01T00:00:00.123Z');
+    const hint: Hint = { ...hintFor(instance), polls: true, stopAt };
     for (const times of [1, 2, 3]) {
       await eventually(async () => {
         await queue.hint(hint);
         return seen.length >= times;
       });
     }
-    expect(seen.every(({ actionId }) => actionId === hint.actionId)).toBe(true);
+    for (const one of seen) expect(one).toMatchObject({ actionId: hint.actionId, polls: true, stopAt });
   });
 
   it('a hint that waits is not doubled; a cancel, and a hint given again, are not swallowed by it', async () => {

@@ -5,10 +5,12 @@ import {
   UserError,
   type ActionQueue,
   type ActionStore,
+  type Hint,
   type Idempotency,
   type NewAction,
   type SecurityAction,
   type VendorOperation,
+  type VendorPermits,
 } from '#domain';
 import { CancelAction, ProviderRegistry, RunAction } from '#engine';
 import { connectDatabase } from '#persistence';
@@ -49,6 +51,8 @@ export interface RaceOptions extends Partial<Pick<NewAction, 'deadlineMs' | 'sta
   readonly announces?: boolean;
   /** Where workers and cancels count. Default nowhere. */
   readonly metrics?: Metrics;
+  /** Who may call the provider. Default anybody. */
+  readonly permits?: VendorPermits;
 }
 
 /** Connects to a database whose records a test may make older. */
@@ -81,12 +85,15 @@ export async function raceTrack(): Promise<(options?: RaceOptions) => Promise<Ra
 export class Race {
   /** What the provider was called for, in order. */
   readonly seen: string[] = [];
+  /** What its workers hinted, in order. */
+  readonly hints: Hint[] = [];
   readonly #held: (HeldCall & { readonly name: CallName })[] = [];
   readonly #registry: ProviderRegistry;
   readonly #workers: RunAction[] = [];
   readonly #queue: ActionQueue;
   readonly #cancel: CancelAction;
   readonly #metrics: { readonly metrics?: Metrics };
+  readonly #permits: { readonly permits?: VendorPermits };
 
   constructor(
     readonly id: string,
@@ -95,8 +102,12 @@ export class Race {
     options: RaceOptions,
   ) {
     this.#metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
+    this.#permits = options.permits === undefined ? {} : { permits: options.permits };
     this.#queue = {
-      hint: () => Promise.resolve(true),
+      hint: (hint) => {
+        this.hints.push(hint);
+        return Promise.resolve(true);
+      },
       hintMany: () => Promise.resolve(true),
       incarnation: () => Promise.resolve('one'),
       announceCancel: (actionId) => {
@@ -124,6 +135,7 @@ export class Race {
       log,
       workerId: randomUUID(),
       ...this.#metrics,
+      ...this.#permits,
     });
     this.#workers.push(worker);
     return worker;
@@ -133,16 +145,18 @@ export class Race {
   async look(
     worker: RunAction = this.worker(),
     signal: AbortSignal = new AbortController().signal,
+    stopAt: Date | null = null,
   ): Promise<void> {
     await this.age({ nextAt: new Date(0) });
     await worker.look(
       {
         actionId: this.id,
         instance: 'scripted',
-        actionName: '',
+        actionName: 'Do',
         why: 'follow',
         isRelease: false,
         polls: true,
+        stopAt,
       },
       signal,
     );

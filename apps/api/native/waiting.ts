@@ -196,8 +196,8 @@ export class LiveWaiting {
       this.#places.ahead(instance.id, action.id),
       this.#workers.carriers(instance.id, WORKER_ALIVE_MS),
     ]);
-    // What lets go is held back neither by a pause nor by what is kept of the quota for it.
-    const isHeld = vendor !== null && (action.lane !== 'release' || isOfTheVendor(vendor.reason));
+    // What lets go is not held back by what is kept of the quota for it.
+    const isHeld = vendor !== null && (action.lane !== 'release' || vendor.reason !== 'quota');
     if (carriers.workers === 0 && !(isHeld && vendor.reason === 'paused'))
       return { phase: 'queued', waiting: workerMissing(instance.id) };
     const isReleased = action.lane === 'release' && !isHeld;
@@ -308,10 +308,6 @@ function notConfigured({ instance, deadlineAt }: SecurityAction): ToldWaiting {
     until: null,
     blockedBy: null,
   };
-}
-
-function isOfTheVendor(reason: WaitReason): boolean {
-  return reason === 'vendorBusy' || reason === 'breakerOpen';
 }
 
 function messageOf(
