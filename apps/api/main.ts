@@ -72,6 +72,7 @@ import { FEED_PATHS } from './feeds/feeds-openapi.js';
 import { Feeds } from './feeds/feeds.js';
 import { FetchRecord } from './feeds/fetch-record.js';
 import { Health } from './health/health.js';
+import { limitToken } from './http/caller-limit.js';
 import { drainable } from './http/draining.js';
 import { linkBase } from './http/link-base.js';
 import { measureRequests } from './http/measure-requests.js';
@@ -312,20 +313,20 @@ await runProcess(log, stopWithin, async () => {
     log,
   });
   if (builtin !== null) {
-    const clients = new ClientCredentials(
-      database.applications,
-      builtin,
-      ({ appId, tenantId, roles }, address) =>
-        trail.note(
-          { appId, user: null, address },
-          {
-            chain: tenantId,
-            kind: 'token.issued',
-            about: { appId },
-            details: { roles: [...roles], by: 'issuer' },
-          },
-        ),
-    );
+    const clients = new ClientCredentials(database.applications, builtin, async (application, address) => {
+      const { appId, tenantId, roles } = application;
+      // First: a token costs an entry of the record, and a signature.
+      if (rateLimiter !== null) await limitToken(rateLimiter, application);
+      await trail.note(
+        { appId, user: null, address },
+        {
+          chain: tenantId,
+          kind: 'token.issued',
+          about: { appId },
+          details: { roles: [...roles], by: 'issuer' },
+        },
+      );
+    });
     await mountIssuer(server, { issuer: builtin, clients, publicUrl, log });
   }
   if (consoleIssuers.length > 0) {

@@ -54,26 +54,25 @@ function createCommand(): Command {
       const { body, secret } = await requestOf(name, options);
       const api = await ApiClient.open(options, process.env);
       const key = options.idempotencyKey ?? randomUUID();
-      let created: ShownAction;
-      try {
-        created = await api.post<ShownAction>(
-          GRAPH,
-          {
-            ...body,
-            ...times,
-            actionReason: options.reason ?? null,
-            clientContext: options.context ?? null,
-          },
-          { 'idempotency-key': key },
-        );
-      } catch (error) {
-        if (error instanceof CommandError && error.exitCode >= EXIT.outcomeUnknown)
-          process.stderr.write(
-            `It may have been recorded. To send it again without a second action: --idempotency-key ${key}\n`,
-          );
-        throw error;
-      }
-      const action = await (options.wait === true ? ended(api, created.id) : native(api, created.id));
+      const id = await sent(
+        async () =>
+          idIn(
+            await api.post(
+              GRAPH,
+              {
+                ...body,
+                ...times,
+                actionReason: options.reason ?? null,
+                clientContext: options.context ?? null,
+              },
+              { 'idempotency-key': key },
+            ),
+          ),
+        `It may have been recorded. To send it again without a second action: --idempotency-key ${key}`,
+      );
+      // Before anything that may fail, or be ended by who waits.
+      tell(`Recorded as action ${id}. To send it again without a second action: --idempotency-key ${key}`);
+      const action = await (options.wait === true ? ended(api, id, true) : recorded(api, id));
       show(options, withoutValues(action, secret), options.wait === true);
     });
 }
@@ -87,14 +86,21 @@ function getCommand(): Command {
 function cancelCommand(): Command {
   return idCommand('cancel', 'Stop an action.').action(async (id: string, options: ApiOptions) => {
     const api = await ApiClient.open(options, process.env);
-    await api.post(`${GRAPH}/${encodeURIComponent(id)}/cancelSecurityAction`);
-    show(options, await native(api, id), false);
+    await sent(
+      () => api.post(`${GRAPH}/${encodeURIComponent(id)}/cancelSecurityAction`),
+      'Its cancel may have been accepted. To ask for it again does no harm.',
+    );
+    const action = await recorded(api, id).catch((error: unknown) => {
+      tell(`The cancel of action ${id} was accepted, and stands.`);
+      throw error;
+    });
+    show(options, action, false);
   });
 }
 
 function waitCommand(): Command {
   return idCommand('wait', 'Wait until it has ended.').action(async (id: string, options: ApiOptions) => {
-    show(options, await ended(await ApiClient.open(options, process.env), id), true);
+    show(options, await ended(await ApiClient.open(options, process.env), id, false), true);
   });
 }
 
@@ -114,9 +120,14 @@ function revertCommand(): Command {
     .option('--wait', 'until that has ended')
     .action(async (id: string, options: ApiOptions & { readonly wait?: true }) => {
       const api = await ApiClient.open(options, process.env);
-      const undoing = await api.post<ShownAction>(`${addressOf(id)}/revert`);
-      const action = options.wait === true ? await ended(api, undoing.id) : undoing;
-      show(options, action, options.wait === true);
+      const undoing = await sent(
+        () => api.post<ShownAction>(`${addressOf(id)}/revert`),
+        'Its revert may have been recorded. To ask for it again makes no second one.',
+      );
+      if (options.wait !== true) return show(options, undoing, false);
+      const undoingId = idIn(undoing);
+      tell(`Recorded as action ${undoingId}.`);
+      show(options, await ended(api, undoingId, true), true);
     });
 }
 
@@ -237,11 +248,40 @@ function native(api: ApiClient, id: string): Promise<ShownAction> {
   return api.get<ShownAction>(addressOf(id));
 }
 
-async function ended(api: ApiClient, id: string): Promise<ShownAction> {
+/** As {@link native}, of one that is known to be there. */
+function recorded(api: ApiClient, id: string): Promise<ShownAction> {
+  return api.getAtLast<ShownAction>(addressOf(id));
+}
+
+/** What it posts; where nobody can say whether that was done, `advice` is told. */
+async function sent<T>(post: () => Promise<T>, advice: string): Promise<T> {
+  try {
+    return await post();
+  } catch (error) {
+    if (error instanceof CommandError && error.exitCode >= EXIT.outcomeUnknown) tell(advice);
+    throw error;
+  }
+}
+
+/** @throws CommandError where an answer that was to tell of an action does not */
+function idIn(answer: unknown): string {
+  const { id } = (answer ?? {}) as { readonly id?: unknown };
+  if (typeof id === 'string') return id;
+  throw new CommandError(EXIT.outcomeUnknown, 'The answer names no action. Check RIPOSTE_URL.');
+}
+
+function tell(words: string): void {
+  process.stderr.write(`${words}\n`);
+}
+
+/** @param isRecorded whether it is known to be there */
+async function ended(api: ApiClient, id: string, isRecorded: boolean): Promise<ShownAction> {
   const progress = new Progress();
   try {
+    let read = isRecorded ? recorded : native;
     for (let waitMs = LOOK_FIRST_MS; ; waitMs = Math.min(waitMs * 1.5, LOOK_EVERY_MS)) {
-      const action = await native(api, id);
+      const action = await read(api, id);
+      read = recorded;
       if (action.status === 'Completed' || action.status === 'Failed') return action;
       const why = waitsFor(action);
       progress.show(

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { recordSignedToken } from './audit-events.js';
 import { guid } from './guid.js';
@@ -15,6 +16,11 @@ export const EXIT = {
 
 /** Milliseconds an answer may take: longer than the API takes over its slowest. */
 const ANSWER_WITHIN_MS = 30_000;
+/** Milliseconds that a read goes on being asked for which is known to have an answer. */
+const PATIENCE_MS = 60_000;
+/** Milliseconds until it is asked for again where nobody says when, and at most. */
+const AGAIN_MS = 1000;
+const AGAIN_MOST_MS = 10_000;
 const DEFAULT_URL = 'http://127.0.0.1:3000';
 /** Seconds a token lives that was signed for one command, which may wait for an action. */
 const TOKEN_SECONDS = 24 * 3600;
@@ -27,6 +33,19 @@ export class CommandError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** A failure that may pass: a read can be asked for again. */
+class PassingError extends CommandError {
+  /** @param againInMs milliseconds until then */
+  constructor(
+    exitCode: number,
+    message: string,
+    readonly againInMs: number = AGAIN_MS,
+    options?: ErrorOptions,
+  ) {
+    super(exitCode, message, options);
   }
 }
 
@@ -61,10 +80,31 @@ export class ApiClient {
     return new ApiClient(baseUrl, await tokenFor(baseUrl, options, env, withinMs), withinMs);
   }
 
+  /** @throws CommandError where there is no answer, or a refusal */
   get<T>(address: string): Promise<T> {
     return this.#request<T>('GET', address);
   }
 
+  /**
+   * As {@link get}, of what is known to be there: asked for again, for a minute, while the API, or what it needs, does not
+   * answer or has too much to do.
+   * @throws CommandError as `get`
+   */
+  async getAtLast<T>(address: string): Promise<T> {
+    for (const endAt = performance.now() + PATIENCE_MS; ;) {
+      try {
+        return await this.get<T>(address);
+      } catch (error) {
+        if (!(error instanceof PassingError) || performance.now() + error.againInMs > endAt) throw error;
+        await sleep(error.againInMs);
+      }
+    }
+  }
+
+  /**
+   * Sent once.
+   * @throws CommandError with a code of `outcomeUnknown` and above where nobody can say whether it was done; else it was not
+   */
   post<T>(address: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<T> {
     return this.#request<T>('POST', address, body, headers);
   }
@@ -85,8 +125,12 @@ export class ApiClient {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const answer = await jsonOf(response);
-    if (response.ok) return answer as T;
-    throw refusal(response, answer);
+    if (!response.ok) throw refusal(response, answer);
+    if (answer !== UNREADABLE) return answer as T;
+    throw new PassingError(
+      method === 'GET' ? EXIT.unreachable : EXIT.outcomeUnknown,
+      `HTTP ${response.status}: the answer cannot be read. Check RIPOSTE_URL, and what stands between.`,
+    );
   }
 }
 
@@ -179,12 +223,11 @@ async function send(url: string, withinMs: number, init: RequestInit): Promise<R
     return await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(withinMs) });
   } catch (cause) {
     const { origin } = new URL(url);
-    throw new CommandError(
+    throw new PassingError(
       EXIT.unreachable,
       `${origin} does not answer: ${reasonOf(cause)}. Check RIPOSTE_URL.`,
-      {
-        cause,
-      },
+      AGAIN_MS,
+      { cause },
     );
   }
 }
@@ -197,12 +240,15 @@ function reasonOf(error: unknown): string {
   return cause.message || ((cause as NodeJS.ErrnoException).code ?? error.message);
 }
 
+const UNREADABLE = Symbol('unreadable');
+
+/** Null: it is empty. `UNREADABLE`: it was cut off, or is no JSON. */
 async function jsonOf(response: Response): Promise<unknown> {
   try {
     const text = await response.text();
     return text === '' ? null : JSON.parse(text);
   } catch {
-    return null;
+    return UNREADABLE;
   }
 }
 
@@ -221,7 +267,11 @@ function refusal(response: Response, answer: unknown): CommandError {
     error === undefined
       ? `HTTP ${response.status}: this is no answer of Riposte. Check RIPOSTE_URL`
       : `${error.code ?? response.status}: ${error.message ?? ''}`;
-  return new CommandError(exitCode, `${what}${requestId === null ? '' : ` (request-id ${requestId})`}`);
+  const message = `${what}${requestId === null ? '' : ` (request-id ${requestId})`}`;
+  if (exitCode !== EXIT.unreachable && response.status !== 429) return new CommandError(exitCode, message);
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+  const againInMs = Number.isNaN(seconds) ? AGAIN_MS : seconds * 1000;
+  return new PassingError(exitCode, message, Math.min(Math.max(againInMs, AGAIN_MS), AGAIN_MOST_MS));
 }
 
 function baseUrlOf(text: string): string {

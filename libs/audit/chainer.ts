@@ -285,7 +285,8 @@ export class AuditChainer {
         after = page.length === GROUP ? (page.at(-1) ?? null) : null;
         const last = page.at(-1)?.at;
         if (by === 'lastActionAt' && last !== undefined && last > (upTo ?? since))
-          await chains.noteProgress(progress, last);
+          // Resolutions were read as the pass began: those that were made since are in the next one.
+          await chains.noteProgress(progress, last < startedAt ? last : startedAt);
         if (after !== null && !(await this.#goesOn())) return appended;
         // No further than until it began: the next pass begins with resolutions again.
       } while (after !== null && after.at <= startedAt);

@@ -76,8 +76,11 @@ export class LocalSignIn {
     // Before the password is looked at: of many guesses at the same time no more than these are.
     await this.#spend(this.#ofAddress, network);
     await this.#spend(this.#ofName, place);
-    const account = known.length > LONGEST_NAME ? null : await this.#find(known, network, place);
-    const isRight = await this.#hashed(network, () => isPasswordOf(password, account?.passwordHash ?? null));
+    const { account, isRight } = await this.#look(known, password, network).catch(async (error: unknown) => {
+      // That nobody can say is no failure of whoever asks.
+      await Promise.all([this.#ofAddress.reward(network), this.#ofName.reward(place)]);
+      throw error;
+    });
     if (account === null || !isRight || account.disabledAt !== null) throw new SignInRefusedError(account);
     await this.#ofName.delete(place);
     await this.#ofAddress.reward(network);
@@ -132,14 +135,10 @@ export class LocalSignIn {
     return id === null ? networkOf(address) : `device ${id}`;
   }
 
-  /** That nobody can say is no failure of whoever asks. */
-  async #find(name: string, network: string, place: string): Promise<OperatorAccount | null> {
-    try {
-      return await this.#accounts.find(name);
-    } catch (error) {
-      await Promise.all([this.#ofAddress.reward(network), this.#ofName.reward(place)]);
-      throw error;
-    }
+  async #look(name: string, password: string, network: string) {
+    const account = name.length > LONGEST_NAME ? null : await this.#accounts.find(name);
+    const isRight = await this.#hashed(network, () => isPasswordOf(password, account?.passwordHash ?? null));
+    return { account, isRight };
   }
 
   async #spend(limiter: RateLimiterMemory, key: string): Promise<void> {

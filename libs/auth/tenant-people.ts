@@ -1,4 +1,6 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import {
+  OperationalError,
   UserError,
   type OperatorAccount,
   type OperatorAccounts,
@@ -8,6 +10,10 @@ import {
 } from '#domain';
 import { displayName, operatorName } from './operator-name.js';
 import { newPassword } from './password.js';
+
+/** Names a tenant may try in an hour that are taken, by process: they are the installation's, and others may have them. */
+const TAKEN_NAMES = 20;
+const WINDOW_SECONDS = 3600;
 
 /** An account with the password it was given: told once, and to be changed at the first sign-in. */
 export interface WithPassword {
@@ -23,6 +29,7 @@ export interface WithPassword {
 export class TenantPeople {
   readonly #accounts: OperatorAccounts;
   readonly #hash: (password: string) => Promise<string>;
+  readonly #names = new RateLimiterMemory({ points: TAKEN_NAMES, duration: WINDOW_SECONDS });
 
   /** @param hash of a password that was made here */
   constructor(accounts: OperatorAccounts, hash: (password: string) => Promise<string>) {
@@ -34,7 +41,10 @@ export class TenantPeople {
     return this.#accounts.list(grant.tenantId);
   }
 
-  /** @throws UserError `invalidRequest` for a name that is none, `notAllowed` for one that is taken */
+  /**
+   * @throws UserError `invalidRequest` for a name that is none, `notAllowed` for one that is taken
+   * @throws OperationalError `tooManyRequests` after too many names that are taken
+   */
   async add(
     { grant: { tenantId } }: Session,
     given: { readonly name: string; readonly displayName: string; readonly role: TenantRole },
@@ -42,15 +52,24 @@ export class TenantPeople {
     const name = operatorName(given.name);
     const shown = displayName(given.displayName);
     const password = newPassword();
-    const made = await this.#accounts.add({
-      name,
-      displayName: shown,
-      passwordHash: await this.#hash(password),
-      mustChangePassword: true,
-      operates: false,
-      grant: { tenantId, role: given.role },
-    });
-    const account = made ? await this.#accounts.find(name) : null;
+    // Before it is known whether it is taken: of many tried at the same time no more than these are.
+    await this.#spendName(tenantId);
+    let account: OperatorAccount | null = null;
+    let isTaken = false;
+    try {
+      const made = await this.#accounts.add({
+        name,
+        displayName: shown,
+        passwordHash: await this.#hash(password),
+        mustChangePassword: true,
+        operates: false,
+        grant: { tenantId, role: given.role },
+      });
+      account = made ? await this.#accounts.find(name) : null;
+      isTaken = account === null;
+    } finally {
+      if (!isTaken) await this.#names.reward(tenantId);
+    }
     if (account === null)
       throw new UserError(
         'notAllowed',
@@ -64,18 +83,18 @@ export class TenantPeople {
    * @throws UserError `itemNotFound`, `accessDenied`, `notAllowed` for the last administrator of the tenant
    */
   async change(by: Session, name: string, change: Omit<TenantChange, 'remove'>): Promise<OperatorAccount> {
-    const account = await this.#find(by, name);
-    if (change.disabled !== undefined || change.displayName !== undefined) requireOwn(by, account);
     const shown = change.displayName === undefined ? undefined : displayName(change.displayName);
-    await this.#apply(by, name, { ...change, displayName: shown });
+    await this.#apply(by, name, { ...change, displayName: shown }, (account) => {
+      if (change.disabled !== undefined || change.displayName !== undefined) requireOwn(by, account);
+    });
     return this.#find(by, name);
   }
 
   /** Takes an account out of the tenant; one that is in no other goes altogether. As {@link change}. */
   async remove(by: Session, name: string): Promise<void> {
-    const account = await this.#find(by, name);
-    if (account.grants.length === 1) requireOwn(by, account);
-    await this.#apply(by, name, { remove: true });
+    await this.#apply(by, name, { remove: true }, (account) => {
+      if (account.grants.length === 1) requireOwn(by, account);
+    });
   }
 
   /**
@@ -98,14 +117,32 @@ export class TenantPeople {
     return { account, password };
   }
 
+  async #spendName(tenantId: string): Promise<void> {
+    try {
+      await this.#names.consume(tenantId);
+    } catch (exceeded) {
+      if (!(exceeded instanceof RateLimiterRes)) throw exceeded;
+      throw new OperationalError(
+        'tooManyRequests',
+        'Too many names that are taken were tried in the tenant. Nothing was changed.',
+        Math.max(1, Math.ceil(exceeded.msBeforeNext / 1000)),
+      );
+    }
+  }
+
   async #find({ grant: { tenantId } }: Session, name: string): Promise<OperatorAccount> {
     const account = await this.#accounts.find(name);
     if (account?.grants.some((grant) => grant.tenantId === tenantId) !== true) throw notThere(name);
     return account;
   }
 
-  async #apply({ grant: { tenantId } }: Session, name: string, change: TenantChange): Promise<void> {
-    switch (await this.#accounts.changeInTenant(tenantId, name, change)) {
+  async #apply(
+    { grant: { tenantId } }: Session,
+    name: string,
+    change: TenantChange,
+    judge: (account: OperatorAccount) => void,
+  ): Promise<void> {
+    switch (await this.#accounts.changeInTenant(tenantId, name, change, judge)) {
       case 'done':
         return;
       case 'unknown':

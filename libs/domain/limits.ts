@@ -19,10 +19,12 @@ export interface RateLimit {
 export interface Admission {
   /**
    * Counts one more action of the instance, before it is written. It may have to wait for up to a second.
+   * @param tenantId of who wants it: none may have all of what may wait, where others want some
    * @param isWanted asked after a wait: whether anybody still listens. Default: always
-   * @throws OperationalError `tooManyRequests` when as many wait as may, or when nobody wants it any more
+   * @throws OperationalError `tooManyRequests` when as many wait as may, too many of them the tenant's, or when nobody
+   *   wants it any more
    */
-  admit(instance: string, isWanted?: () => boolean): Promise<void>;
+  admit(instance: string, tenantId: string, isWanted?: () => boolean): Promise<void>;
 }
 
 /** An action that counts where only so many may be asked for in an hour. */

@@ -147,8 +147,15 @@ export interface OperatorAccounts extends AccountDirectory {
   /**
    * Changes an account of a tenant, and never takes that its last administrator who can sign in: of two who take each
    * other's role at the same time, one is refused. What concerns more than the name that is shown ends its sessions.
+   *
+   * @param judge is given the account that would be changed, as it is then. What it throws is thrown, and nothing changed
    */
-  changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome>;
+  changeInTenant(
+    tenantId: string,
+    name: string,
+    change: TenantChange,
+    judge: (account: OperatorAccount) => void,
+  ): Promise<ChangeOutcome>;
 }
 
 /** What a person with this role in a tenant may ask for there. */

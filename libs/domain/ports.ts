@@ -215,9 +215,10 @@ export interface ActionStore {
   resolve(caller: Caller, id: string, finding: Finding): Promise<ResolveAnswer>;
   /**
    * Reserves the undoing of an action that took effect for the action `revertId`, which is yet to be made; nothing else of the
-   * record changes. Of several at the same time one wins. Safe to repeat.
+   * record changes. Of several at the same time one wins. Safe to repeat. For an hour retention leaves the record, so that
+   * the revert finds it; to reserve for the same one again begins another hour.
    * Where its effect has an end, the lifting is looked at again soon, so that it is known what became of the revert.
-   * @param inPlaceOf the one that failed before; null: there was none
+   * @param inPlaceOf the one that failed before, or `revertId` itself; null: there was none
    * @param isLift true: the engine wants it because the effect's time is over, which counts as a try
    * @returns the record as it stands now, whoever won; null when it is not there, or took no effect
    * @throws OutcomeUnknownError when the write was sent and never confirmed; it names the revert

@@ -23,7 +23,8 @@ export interface RetentionStore {
   /**
    * Looks at up to `limit` of a tenant's actions that were created more than `keepMs` milliseconds ago, and names
    * those that also ended that long ago. An action that is open, or whose outcome is unknown and nobody has
-   * resolved yet, or to which an idempotency key may still lead, is never among them.
+   * resolved yet, or to which an idempotency key may still lead, is never among them; nor is one whose revert is open, or
+   * the revert of one that is still on record.
    */
   expired(tenantId: string, keepMs: number, limit: number, after: ListPosition | null): Promise<ExpiredPage>;
   /** Reads the actions of these ids, one after the other. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperationalError, type Admission, type Bell, type WaitingCounter } from '#domain';
 import type { Logger } from '#telemetry';
+import { TenantShares } from './tenant-shares.js';
 
 /** Milliseconds for which a count is good; then the next create has it counted again, and does not wait for it. */
 const COUNT_AGAIN_MS = 1000;
@@ -22,6 +23,12 @@ const PACED_BY_MS = 1000;
 const PACED_TOGETHER_MS = 40;
 /** And how many may wait at all. What comes before the first word of a worker is less than that. */
 const PACED_BOUND = 5000;
+/**
+ * How much of a backlog one tenant may fill: so many times what is left free after it ("dynamic thresholds" of shared
+ * buffers: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998). One alone may have nine tenths; two who
+ * fill it come to nine nineteenths each, and there is always room for one more.
+ */
+const TIMES_WHAT_IS_FREE = 9;
 /** Milliseconds for which a worker's word is good that it cannot keep up. */
 const OVERLOADED_MS = 1500;
 const PACED_COUNT_AGAIN_MS = 250;
@@ -57,6 +64,8 @@ export interface BacklogOptions {
  * Where workers say that they cannot keep up, for want of processor or database and not of their vendors, creates are
  * slowed down the more of them wait, so that intake takes nothing from the work; and there is a lower bound.
  *
+ * A tenant that has brought most of what waits is refused before it is full, so that others still get in.
+ *
  * Where the count fails, everything is admitted: an action that can be written is worth more than an exact bound.
  */
 export class Backlog implements Admission {
@@ -82,18 +91,19 @@ export class Backlog implements Admission {
     bell?.listen('overloaded', (instance) => this.#gauges.get(instance)?.noteOverload());
   }
 
-  async admit(instance: string, isWanted = (): boolean => true): Promise<void> {
+  async admit(instance: string, tenantId: string, isWanted = (): boolean => true): Promise<void> {
     const gauge = this.#gauges.get(instance);
     if (gauge === undefined) return;
     await gauge.beKnown();
-    if (gauge.isFull())
-      throw new OperationalError('tooManyRequests', gauge.refusal(instance), gauge.secondsUntilRoom());
-    gauge.accept();
+    const refusal = gauge.refusalOf(tenantId, instance);
+    if (refusal !== null)
+      throw new OperationalError('tooManyRequests', refusal.message, refusal.retryAfterSeconds);
+    gauge.accept(tenantId);
     const paceMs = gauge.paceMs();
     if (paceMs <= 0) return;
     await this.#wait(paceMs);
     if (isWanted()) return;
-    gauge.forget();
+    gauge.forget(tenantId);
     throw new OperationalError(
       'tooManyRequests',
       'The caller hung up while the request waited for its turn. Nothing was written.',
@@ -109,6 +119,12 @@ interface Sample {
   readonly accepted: number;
 }
 
+/** Why no more is admitted now, and when it may be. */
+interface Refusal {
+  readonly message: string;
+  readonly retryAfterSeconds: number;
+}
+
 /** How much waits for one instance. */
 class Gauge {
   readonly bound: number;
@@ -117,6 +133,7 @@ class Gauge {
   readonly #onChange: (failure: unknown) => void;
   /** Oldest first. */
   readonly #samples: Sample[] = [];
+  readonly #shares = new TenantShares();
   #accepted = 0;
   #counting: Promise<void> | null = null;
   #againAtMs = Number.NEGATIVE_INFINITY;
@@ -149,8 +166,24 @@ class Gauge {
     this.#overloadedUntilMs = this.#nowMs() + OVERLOADED_MS;
   }
 
-  isFull(): boolean {
-    return this.#waiting() >= this.#boundNow();
+  /** Null: the tenant may bring one more. */
+  refusalOf(tenantId: string, instance: string): Refusal | null {
+    if (this.#latest() === null) return null;
+    const [waiting, bound] = [this.#waiting(), this.#boundNow()];
+    const why = bound < this.bound ? ' while the workers cannot keep up' : '';
+    if (waiting >= bound)
+      return {
+        message: `${bound} actions wait for provider instance "${instance}", and no more may${why}. Nothing was written; send it again later.`,
+        retryAfterSeconds: this.secondsUntilRoom(),
+      };
+    const own = this.#shares.of(tenantId);
+    const over = own - TIMES_WHAT_IS_FREE * (bound - waiting);
+    if (over < 0) return null;
+    return {
+      message: `Most of the ${bound} actions that may wait for provider instance "${instance}"${why} are of this tenant, and the rest is for others. Nothing was written; send it again later.`,
+      // What is worked off makes room, and is the tenant's own in its share.
+      retryAfterSeconds: this.#secondsUntilStarted((over + 1) / (TIMES_WHAT_IS_FREE + own / waiting)),
+    };
   }
 
   /** Milliseconds by which a create is slowed down: none, and then the more the more wait. */
@@ -163,26 +196,26 @@ class Gauge {
     return Math.ceil(goesOnAtMs / PACED_TOGETHER_MS) * PACED_TOGETHER_MS - nowMs;
   }
 
-  refusal(instance: string): string {
-    const why = this.#boundNow() < this.bound ? ' while the workers cannot keep up' : '';
-    return `${this.#boundNow()} actions wait for provider instance "${instance}", and no more may${why}. Nothing was written; send it again later.`;
-  }
-
-  accept(): void {
+  accept(tenantId: string): void {
     this.#accepted += 1;
+    this.#shares.add(tenantId);
   }
 
   /** One that was accepted is not written after all. */
-  forget(): void {
+  forget(tenantId: string): void {
     this.#accepted -= 1;
+    this.#shares.remove(tenantId);
   }
 
-  /** By how fast it was worked off lately. */
   secondsUntilRoom(): number {
+    return this.#secondsUntilStarted(this.#waiting() - this.#boundNow() + 1);
+  }
+
+  /** Until so many more are started, by how fast it was worked off lately. */
+  #secondsUntilStarted(excess: number): number {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     if (first === undefined || last === undefined || first === last) return UNKNOWN_SECONDS;
     const started = first.waiting + (last.accepted - first.accepted) - last.waiting;
-    const excess = last.waiting + this.#accepted - last.accepted - this.#boundNow() + 1;
     const secondsForOne = (last.atMs - first.atMs) / 1000 / Math.max(started, 1);
     // That none was started for a second is no proof that it goes on like that.
     const seconds = Math.max(excess * secondsForOne, started <= 0 ? UNKNOWN_SECONDS : 0);
@@ -233,6 +266,7 @@ class Gauge {
       while ((this.#samples[0]?.atMs ?? atMs) < atMs - RATE_OVER_MS) this.#samples.shift();
       this.#noteRate({ atMs, waiting, accepted });
       this.#samples.push({ atMs, waiting, accepted });
+      this.#shares.fit(this.#waiting());
       if (this.#failed) this.#onChange(null);
       this.#failed = false;
     } catch (error) {

@@ -98,7 +98,7 @@ export class LiftEffects {
   async #begin(lift: DueLift): Promise<void> {
     const { action, repeated } = await this.#revert.lift(lift);
     if (!repeated) this.#log.info({ ...factsOf(lift), revertedBy: action.id }, 'effect lifted at its time');
-    // After the reservation it is watched anyway; this is for what was reserved by one that died.
+    // After the reservation it is watched anyway; this is for what somebody has asked for meanwhile.
     else await this.#again(lift, WATCH_MS);
   }
 

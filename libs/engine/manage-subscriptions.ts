@@ -7,9 +7,9 @@ import {
   type Subscription,
   type SubscriptionStore,
 } from '#domain';
-import { AddressRefused, ProviderError } from '#provider-sdk';
+import { ProviderError } from '#provider-sdk';
 import type { Logger } from '#telemetry';
-import { receiverHttp, refusalOf, type ReceiverNetwork } from './receiver-http.js';
+import { isRefusedAsWritten, receiverHttp, refusalOf, type ReceiverNetwork } from './receiver-http.js';
 import { opened, placeOf, type Opened } from './recipient-secrets.js';
 
 /** Graph's limit for security alerts, in minutes: https://learn.microsoft.com/graph/api/resources/subscription. */
@@ -163,12 +163,11 @@ export class ManageSubscriptions {
       });
     if (answer instanceof ProviderError)
       return {
-        why:
-          answer instanceof AddressRefused
-            ? 'may not be called (notifications.network).'
-            : answer.httpStatus === 0
-              ? 'did not answer within 10 seconds, or cannot be reached.'
-              : NOT_200,
+        why: isRefusedAsWritten(answer)
+          ? 'may not be called (notifications.network).'
+          : answer.httpStatus === 0
+            ? 'did not answer within 10 seconds, cannot be reached, or may not be called (notifications.network).'
+            : NOT_200,
         problem: refusalOf(answer),
       };
     if (answer.status !== 200) return { why: NOT_200 };

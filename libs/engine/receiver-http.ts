@@ -89,16 +89,27 @@ function signatureOf(secret: string, body: string, now: Date): string {
 
 /** Why, for who operates it: of an address that may not be called also what it stands for. */
 export function refusalOf(error: ProviderError): string {
-  return error instanceof AddressRefused
-    ? error.message.replaceAll('network.', 'notifications.network.')
-    : problemOf(error);
+  if (error instanceof AddressRefused) return error.message.replaceAll('network.', 'notifications.network.');
+  return isUnreachable(error) ? 'The receiver cannot be reached.' : problemOf(error);
 }
 
-/** Why it was not delivered. Of the receiver's own words nothing: they are a stranger's. */
+/**
+ * Why it was not delivered. Of the receiver's own words nothing: they are a stranger's. That a name stands for what may
+ * not be called is told as if it could not be reached, or whoever names one learns which names there are inside.
+ */
 export function problemOf(error: ProviderError): string {
   if (error.httpStatus > 0) return `The receiver answered with HTTP ${error.httpStatus}.`;
-  if (error instanceof AddressRefused) return 'The address may not be called (notifications.network).';
-  return error.errorClass === 'unreachable'
-    ? 'The receiver cannot be reached.'
+  if (isRefusedAsWritten(error)) return 'The address may not be called (notifications.network).';
+  return isUnreachable(error)
+    ? 'The receiver cannot be reached, or may not be called (notifications.network).'
     : 'The receiver did not answer in time, or broke the connection.';
+}
+
+/** Whether an address is refused for how it is written, whatever its name stands for. */
+export function isRefusedAsWritten(error: ProviderError): boolean {
+  return error instanceof AddressRefused && error.errorClass === 'permanent';
+}
+
+function isUnreachable({ httpStatus, errorClass }: ProviderError): boolean {
+  return httpStatus === 0 && errorClass === 'unreachable';
 }

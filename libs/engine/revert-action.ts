@@ -105,15 +105,16 @@ export class RevertAction {
     const earlier = before === null ? null : await this.#store.find(caller.tenantId, before);
     if (earlier !== null && earlier.status !== 'Failed') return { action: earlier, repeated: true };
     // Before anything is written: a refused one leaves no trace.
-    if (!isLift) await this.#admission.admit(original.instance);
-    // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action.
-    if (before !== null && earlier === null)
-      return { action: await this.#record(before, wanted, original), repeated: true };
-    const ours = uuidv7();
+    if (!isLift) await this.#admission.admit(original.instance, caller.tenantId);
+    // Reserved and not on record: whoever reserved it died, or is about to make it. Under one id it is one action; it is
+    // reserved once more so that the original stays on record until it is made.
+    const isBegun = before !== null && earlier === null;
+    const ours = isBegun ? before : uuidv7();
     const stands =
-      (await this.#store.reserveRevert(caller.tenantId, id, ours, before, isLift))?.revertedBy ?? null;
+      (await this.#store.reserveRevert(caller.tenantId, id, ours, before, isLift && !isBegun))?.revertedBy ??
+      null;
     if (stands === null) throw new UserError('itemNotFound', 'No such action exists.');
-    if (stands === ours)
+    if (stands === ours && !isBegun)
       return { action: asCreated(await this.#record(ours, wanted, original)), repeated: false };
     const theirs = await this.#store.find(caller.tenantId, stands);
     return { action: theirs ?? (await this.#record(stands, wanted, original)), repeated: true };
@@ -143,8 +144,7 @@ export class RevertAction {
       reverts: id,
       deadlineMs: instance.deadlineMs(manifest),
       startBefore: null,
-      // The original may be kept for a day because a key leads to it; its revert has to be there as long, or a repeat
-      // would take it for one that was never made.
+      // Retention leaves it as long as its original; a worker of before does so for a day, as if a key led to it.
       keyed: true,
     };
   }

@@ -221,7 +221,7 @@ export class SubmitAction {
 
   async #admit(caller: Caller, submission: Submission, isWanted: () => boolean): Promise<CheckedSubmission> {
     const checked = checkSubmission(this.#registry, caller, submission);
-    await this.#admission.admit(checked.action.instance, isWanted);
+    await this.#admission.admit(checked.action.instance, caller.tenantId, isWanted);
     return checked;
   }
 

@@ -27,7 +27,7 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly liftAt?: Date;
     /** How often the engine has tried to lift it. Absent before the first time. */
     readonly liftTries?: number;
-    /** Until then retention leaves it, because an idempotency key may lead to it. Absent where none does. */
+    /** Until then retention leaves it: an idempotency key may lead to it, or its revert is being recorded. Absent where neither is so. */
     readonly keptUntil?: Date;
   };
 

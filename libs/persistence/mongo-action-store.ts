@@ -106,6 +106,8 @@ const GIVEN_MOST = 2 ** 32;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set(['takeBack', 'noteCancelOutcome', 'retry']);
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
+/** Milliseconds that retention leaves an action for its revert to be recorded, with all repeats. */
+const REVERT_RECORDED_WITHIN_MS = 3_600_000;
 
 /**
  * `ActionStore` on MongoDB. Each change is one conditional update by an aggregation pipeline, so that its
@@ -544,6 +546,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
           { ...completed, revertedBy: inPlaceOf },
           {
             revertedBy: literal(revertId),
+            keptUntil: { $max: ['$keptUntil', inMs(REVERT_RECORDED_WITHIN_MS)] },
             liftAt: {
               $cond: [{ $ne: [{ $type: '$liftAt' }, 'missing'] }, inMs(LIFT_WATCHED_MS), '$$REMOVE'],
             },

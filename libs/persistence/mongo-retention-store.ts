@@ -1,5 +1,11 @@
 import type mongoose from 'mongoose';
-import type { ArchiveRecord, ExpiredPage, ListPosition, RetentionStore } from '#domain';
+import {
+  isGuid,
+  type ArchiveRecord,
+  type ExpiredPage,
+  type ListPosition,
+  type RetentionStore,
+} from '#domain';
 import { ACTIONS, type Uuid } from './action-document.js';
 import { EXACT, lineOf, uuidIn, type ExactDocument } from './exact-record.js';
 import { NOW } from './pipeline.js';
@@ -8,6 +14,14 @@ import { uuidOf } from './uuid.js';
 import { DEFAULT_RETRY_BUDGET_MS, repeatable } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ExactDocument>;
+
+interface LookedAt {
+  readonly _id: Uuid;
+  readonly createdAt: Date;
+  readonly mayGo: boolean;
+  readonly reverts?: string | null;
+  readonly revertedBy?: string | null;
+}
 
 /** No action has it. */
 const NO_ID = '00000000-0000-0000-0000-000000000000';
@@ -60,18 +74,47 @@ export class MongoRetentionStore implements RetentionStore {
         ...beyond,
       })
       // Whether it may go is asked of those looked at, so that those that may not cost no more than a page a pass.
-      .project<{ _id: Uuid; createdAt: Date; mayGo: boolean }>({ createdAt: 1, mayGo: mayGo(before) })
+      .project<LookedAt>({ createdAt: 1, reverts: 1, revertedBy: 1, mayGo: mayGo(before) })
       .sort({ createdAt: 1, _id: 1 })
       .limit(limit)
       .toArray();
     const last = page.at(-1);
     return {
-      ids: page.filter((one) => one.mayGo).map(({ _id }) => _id.toString()),
+      ids: await this.#spared(
+        tenantId,
+        page.filter((one) => one.mayGo),
+      ),
       next:
         page.length === limit && last !== undefined
           ? { at: last.createdAt, id: uuidIn(last).toString() }
           : null,
     };
+  }
+
+  /**
+   * The ids of those that nothing on record needs: an open revert takes from its original what it is to undo, and an
+   * original whose revert is gone would be taken for one that was never undone. Of an original that is asked to be undone
+   * after this, `keptUntil` tells at the removal.
+   */
+  async #spared(tenantId: string, ended: readonly LookedAt[]): Promise<readonly string[]> {
+    const others = ended
+      .flatMap(({ reverts, revertedBy }) => [reverts ?? '', revertedBy ?? ''])
+      .filter((id) => isGuid(id));
+    const found =
+      others.length === 0
+        ? []
+        : await this.#actions
+            .find({ _id: { $in: others.map(uuidOf) }, tenantId })
+            .project<{ _id: Uuid; open?: true; revertedBy?: string | null }>({ open: 1, revertedBy: 1 })
+            .toArray();
+    const onRecord = new Map(found.map(({ _id, ...one }) => [_id.toString(), one]));
+    return ended
+      .map(({ _id, ...rest }) => ({ id: _id.toString(), ...rest }))
+      .filter(
+        ({ id, reverts, revertedBy }) =>
+          onRecord.get(reverts ?? '')?.revertedBy !== id && onRecord.get(revertedBy ?? '')?.open !== true,
+      )
+      .map(({ id }) => id);
   }
 
   async *records(tenantId: string, ids: readonly string[]): AsyncGenerator<ArchiveRecord> {
@@ -102,7 +145,10 @@ export class MongoRetentionStore implements RetentionStore {
   }
 }
 
-/** True of what ended before then, for good, needs nobody's attention, has no effect to be lifted, and no idempotency key leads to. */
+/**
+ * True of what ended before then, for good, needs nobody's attention, has no effect to be lifted, and no idempotency key
+ * leads to, nor a revert that is about to be recorded.
+ */
 function mayGo(before: Date): object {
   return {
     $and: [
@@ -124,7 +170,8 @@ function mayGo(before: Date): object {
       { $lt: ['$completedAt', before] },
       // Gone before its time, its effect would stay for ever.
       { $eq: [{ $ifNull: ['$liftAt', null] }, null] },
-      // Gone while its idempotency key lives, it would be carried out again by a repeat.
+      // Gone while its idempotency key lives, it would be carried out again by a repeat; gone between the two writes of
+      // its revert, that would have nothing to undo.
       { $lte: [{ $ifNull: ['$keptUntil', NOW] }, NOW] },
     ],
   };

@@ -160,7 +160,12 @@ export class OperatorStore implements OperatorAccounts {
     return true;
   }
 
-  async changeInTenant(tenantId: string, name: string, change: TenantChange): Promise<ChangeOutcome> {
+  async changeInTenant(
+    tenantId: string,
+    name: string,
+    change: TenantChange,
+    judge: (account: OperatorAccount) => void,
+  ): Promise<ChangeOutcome> {
     await repeatedWrite(this.#budgetMs, () =>
       this.#tenants
         .updateOne({ _id: tenantId }, { $setOnInsert: {} }, { upsert: true })
@@ -177,6 +182,7 @@ export class OperatorStore implements OperatorAccounts {
           const filter = { _id: name.toLowerCase(), 'grants.tenantId': tenantId };
           const before = await this.#operators.findOne(filter, { session });
           if (before === null) return 'unknown';
+          judge(accountOf(before));
           const isGone = change.remove === true && before.grants.length === 1;
           if (isGone) await this.#operators.deleteOne(filter, { session });
           else await this.#operators.updateOne(filter, [{ $set: changed(tenantId, change) }], { session });

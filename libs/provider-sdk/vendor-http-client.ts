@@ -22,6 +22,12 @@ const MOST_RETRIES = 2;
 const RETRY_DELAY_MS = 100;
 const RETRY_MOST_MS = 1000;
 const RETRY_AFTER_LEAST_MS = 1000;
+/** Headers whose values are no credentials, and of use in a message. */
+const HARMLESS_HEADERS: ReadonlySet<string> = new Set(
+  'accept accept-charset accept-language cache-control content-disposition content-encoding content-language content-type date idempotency-key if-match if-modified-since if-none-match if-unmodified-since pragma prefer range user-agent webhook-id webhook-timestamp x-request-id'.split(
+    ' ',
+  ),
+);
 /** Characters; to take out what is shorter would take words apart and hide nothing. */
 const SHORTEST_CREDENTIAL = 6;
 const RETRY_AFTER_MOST_MS = 3_600_000;
@@ -77,7 +83,7 @@ class VendorCall<Answer extends TSchema> {
   readonly #request: VendorRequest<Answer>;
   readonly #options: VendorHttpOptions;
   readonly #changes: boolean;
-  /** The instance's, and what the request itself is authorised by: a vendor may repeat either in its words. */
+  /** The instance's, and what may authorise the request itself: a vendor may repeat either in its words. */
   readonly #secrets: readonly string[];
   /** `performance.now()` by which it has to be answered; null until it is first sent. */
   #endAt: number | null = null;
@@ -388,11 +394,19 @@ async function textOf({ headers, body }: Dispatcher.ResponseData, mostBytes: num
   }
 }
 
-/** Tokens that a plugin got from the vendor, and pairs of user and password in base64, are no secrets of the configuration. */
+/**
+ * Tokens that a plugin got from the vendor, and pairs of user and password in base64, are no secrets of the configuration.
+ * They are sent in headers of many names: as a whole, behind a scheme, or as cookies.
+ */
 function credentialsIn(headers: Readonly<Record<string, string>>): string[] {
   return Object.entries(headers)
-    .filter(([name]) => name.toLowerCase() === 'authorization')
-    .map(([, value]) => value.replace(/^\S+ +/, ''))
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => !HARMLESS_HEADERS.has(name))
+    .flatMap(([name, value]) => {
+      if (name === 'cookie') return value.split(/; */).map((pair) => pair.slice(pair.indexOf('=') + 1));
+      const behindScheme = value.replace(/^\S+ +/, '');
+      return name === 'authorization' ? [behindScheme] : [value, behindScheme];
+    })
     .filter((value) => value.length >= SHORTEST_CREDENTIAL);
 }
 

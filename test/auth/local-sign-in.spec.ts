@@ -123,6 +123,15 @@ describe('who guesses passwords', () => {
     expect(outcomes.filter((one) => one === 'unauthenticated')).toHaveLength(4);
     expect(outcomes.filter((one) => one === 'tooManyRequests')).toHaveLength(36);
   });
+
+  it('has not failed where it could not be looked at, for too many came at once', async () => {
+    const signIn = new LocalSignIn(database.operators, DEVICES, { ofName: 5, ofAddress: 5 });
+    const tries = Array.from({ length: 5 }, () => outcome(signIn.check('ann', WRONG, at('192.0.2.9'))));
+    const outcomes = await Promise.all(tries);
+    expect(outcomes.filter((one) => one === 'unauthenticated')).toHaveLength(4);
+    expect(outcomes).toContain('tooManyRequests');
+    expect(await outcome(signIn.check('ann', PASSWORD, at('192.0.2.9')))).toBe('in');
+  });
 });
 
 describe('a name that nobody has', () => {

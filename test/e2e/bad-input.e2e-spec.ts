@@ -142,6 +142,18 @@ describe('a body that is not right', () => {
       400,
       'invalidRequest',
     ],
+    [
+      'with a list in parameters',
+      JSON.stringify({ ...mockAction('BlockIp'), parameters: [[{ name: 'IP', value: '1.2.3.4' }]] }),
+      400,
+      'invalidRequest',
+    ],
+    [
+      'with a list for vendorInformation',
+      JSON.stringify({ ...mockAction('BlockIp'), vendorInformation: [] }),
+      400,
+      'invalidRequest',
+    ],
     ['without vendorInformation', JSON.stringify({ name: 'BlockIp', parameters: [] }), 400, 'invalidRequest'],
     [
       'with a clientContext over 256 characters',

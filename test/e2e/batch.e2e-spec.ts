@@ -202,6 +202,7 @@ describe('a batch that cannot be understood', () => {
     ['with 300,000', `{"requests":[${'{},'.repeat(300_000)}{}]}`, /more than 40000 values/],
     ['with 30,000', { requests: Array.from({ length: 30_000 }, () => ({})) }, /20 elements; it has 30000/],
     ['with null for a request', { requests: [null] }, /requests/],
+    ['with a list for a request', { requests: [[one]] }, /requests\.0 has to be an object/],
     ['without an id', { requests: [{ method: 'GET', url: ACTIONS }] }, /requests\.0\.id/],
     ['with an empty id', { requests: [get('', ACTIONS)] }, /requests\.0\.id/],
     ['with a number for an id', { requests: [{ ...one, id: 1 }] }, /requests\.0\.id/],

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import mongoose from 'mongoose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '#persistence';
 import type { GraphError } from '../support/client.js';
@@ -9,6 +10,7 @@ import { eventually } from '../support/eventually.js';
 import { Stack } from '../support/stack.js';
 
 const EXPORT = '/api/v1/actions/export';
+const AUDIT = '/api/v1/audit';
 
 let stack: Stack;
 let database: Database;
@@ -63,5 +65,36 @@ describe('an export that nobody takes', () => {
     });
     both.destroy();
     await eventually(async () => (await third()).status === 200);
+  });
+});
+
+describe('an export of the audit record that nobody takes', () => {
+  it('is no more than two at a time of a tenant, and keeps no other tenant from its own', async () => {
+    const tenant = randomUUID();
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    await connection.collection<{ _id: string }>('audit').insertMany(
+      Array.from({ length: 400 }, (_, index) => ({
+        _id: randomUUID(),
+        chain: tenant,
+        seq: index + 1,
+        kind: 'action.created',
+        details: { name: 'x'.repeat(20_000) },
+      })),
+    );
+    await connection.close();
+    const roles = ['Audit.Read.All'];
+    const auditor = await stack.client({ tenant, roles });
+    const { port, hostname } = new URL(stack.baseUrl);
+    const readers = Array.from({ length: 2 }, () => {
+      const socket = connect(Number(port), hostname);
+      socket.write(`GET ${AUDIT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${auditor.token}\r\n\r\n`);
+      return socket;
+    });
+    await Promise.all(readers.map((reader) => once(reader, 'readable')));
+    expect((await auditor.request('GET', AUDIT)).status).toBe(429);
+    const others = await stack.client({ tenant: TENANT_B, roles });
+    expect((await others.request('GET', AUDIT)).status).toBe(200);
+    for (const reader of readers) reader.destroy();
+    await eventually(async () => (await auditor.request('GET', AUDIT)).status === 200);
   });
 });

@@ -5,6 +5,7 @@ import mongoose from 'mongoose';
 import { freePort } from '#embedded-servers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_COMMAND } from '../deploy/start-commands.js';
+import { riposte } from '../support/cli.js';
 import { Client, mockAction, type Answer, type GraphAction, type GraphError } from '../support/client.js';
 import { TENANT_A } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -138,6 +139,34 @@ describe('the rate limit of an application', () => {
     const { answers } = await ask([new Client(stack.baseUrl, '')], MANY, path);
     expect(answers.every((answer) => answer.status === status)).toBe(true);
     expect(answers[0]?.headers.get('ratelimit-limit')).toBeNull();
+  });
+
+  it('bounds the access tokens it is given, in OAuth’s form, and what is recorded of them', async () => {
+    const add = ['apps', 'add', '--tenant', TENANT_A, '--name', 'greedy', '--role', 'Audit.Read.All'];
+    const { stdout } = await riposte(stack.env, ...add, '--json');
+    const { clientId, clientSecret } = JSON.parse(stdout) as Record<'clientId' | 'clientSecret', string>;
+    const body = new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_secret: clientSecret,
+    });
+    const began = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: MANY }, () =>
+        fetch(`${stack.baseUrl}/${TENANT_A}/oauth2/v2.0/token`, { method: 'POST', body }),
+      ),
+    );
+    const atMost = BURST + Math.ceil(((performance.now() - began) * PER_APP) / 1000);
+    const given = answers.filter(({ status }) => status === 200);
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(given.length + refused.length).toBe(MANY);
+    expect(given.length).toBeLessThanOrEqual(atMost);
+    expect(refused[0]?.headers.get('retry-after')).toMatch(SECONDS);
+    expect(await refused[0]?.json()).toMatchObject({ error: 'temporarily_unavailable' });
+    const connection = await mongoose.createConnection(stack.mongodbUri).asPromise();
+    const noted = { kind: 'token.issued', 'about.appId': clientId };
+    expect(await connection.collection('auditInbox').countDocuments(noted)).toBe(given.length);
+    await connection.close();
   });
 
   it('is waited out by the retry handler of the Microsoft Graph client', async () => {

@@ -226,7 +226,7 @@ describe('the command line', () => {
     ]);
     expect({ ...done, body: JSON.parse(done.stdout) as unknown }).toMatchObject({
       code: 0,
-      stderr: '',
+      stderr: expect.stringMatching(/^Recorded as action \S+\. .* --idempotency-key \S+\n$/) as string,
       body: { status: 'Completed' },
     });
     expect(failed.code).toBe(3);

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { OperationalError } from '#domain';
 import { Backlog, TellOverload } from '#engine';
 import { createLogger } from '#telemetry';
+import { TENANT_A, TENANT_B } from '../support/database.js';
 
 const log = createLogger('riposte-test', 'silent');
 
@@ -40,7 +42,7 @@ function backlogOf(bound = 3) {
       },
     },
   });
-  return { world, backlog, admit: () => backlog.admit('fw') };
+  return { world, backlog, admit: (tenant = TENANT_A) => backlog.admit('fw', tenant) };
 }
 
 type World = ReturnType<typeof backlogOf>['world'];
@@ -124,7 +126,7 @@ describe('the bound of a backlog', () => {
     const { world, backlog, admit } = backlogOf();
     world.waiting = 3;
     await refusal(admit());
-    await backlog.admit('other');
+    await backlog.admit('other', TENANT_A);
   });
 
   it.each([
@@ -150,6 +152,61 @@ describe('the bound of a backlog', () => {
     world.waiting = 100_000;
     await pass(world, 5000, admit);
     expect((await refusal(admit())).retryAfterSeconds).toBeLessThanOrEqual(300);
+  });
+});
+
+/** How many of a tenant are admitted until one is refused. */
+async function fill(admit: (tenant: string) => Promise<void>, tenant: string): Promise<number> {
+  for (let admitted = 0; ; admitted += 1) {
+    const isIn = await admit(tenant).then(
+      () => true,
+      () => false,
+    );
+    if (!isIn) return admitted;
+  }
+}
+
+describe('the backlog of an instance that tenants share', () => {
+  it('is never all of one tenant’s: the tenth that is left is for others', async () => {
+    const { admit } = backlogOf(100);
+    expect(await fill(admit, TENANT_A)).toBe(90);
+    const error = await refusal(admit(TENANT_A));
+    expect(error.code).toBe('tooManyRequests');
+    expect(error.message).toMatch(/Most of the 100 actions that may wait .*"fw" are of this tenant/);
+    expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+    expect(await fill(admit, TENANT_B)).toBe(9);
+    // And there is still room for whoever comes next.
+    await admit(randomUUID());
+  });
+
+  it('comes to be shared alike by those who fill it, as it is worked off', async () => {
+    const { world, admit } = backlogOf(100);
+    await fill(admit, TENANT_A);
+    const brought = { [TENANT_A]: 0, [TENANT_B]: 0 };
+    for (let second = 0; second < 60; second += 1) {
+      world.waiting = 80;
+      await pass(world, 1000, () => admit(randomUUID()));
+      for (let turn = 0; turn < 20; turn += 1)
+        for (const tenant of [TENANT_A, TENANT_B] as const)
+          await admit(tenant).then(
+            () => (brought[tenant] += 1),
+            () => undefined,
+          );
+    }
+    expect(brought[TENANT_B]).toBeGreaterThan(300);
+    expect(brought[TENANT_A]).toBeGreaterThan(300);
+  });
+
+  it('is nobody’s as far as another process accepted it', async () => {
+    const { world, admit } = backlogOf(100);
+    world.waiting = 95;
+    expect(await fill(admit, TENANT_A)).toBe(5);
+  });
+
+  it('is not divided where nothing is known of it', async () => {
+    const { world, admit } = backlogOf(10);
+    world.broken = true;
+    for (let create = 0; create < 200; create += 1) await admit();
   });
 });
 
@@ -218,7 +275,7 @@ describe('creates while the workers cannot keep up', () => {
     world.meanwhile = () => (isWanted = false);
     await admit();
     isWanted = true;
-    const error = await refusal(backlog.admit('fw', () => isWanted));
+    const error = await refusal(backlog.admit('fw', TENANT_A, () => isWanted));
     expect(error.code).toBe('tooManyRequests');
     expect(error.message).toMatch(/hung up .* Nothing was written/);
     await admit();

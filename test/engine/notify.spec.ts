@@ -332,7 +332,7 @@ describe('a name that stands for another address when it is called', () => {
       .collection('notifications')
       .findOne({ actionId: id });
     expect(waiting).toMatchObject({
-      problem: 'The address may not be called (notifications.network).',
+      problem: 'The receiver cannot be reached, or may not be called (notifications.network).',
     });
     expect([...receiver.came, ...outside.came]).toEqual([]);
     address = '127.0.0.2';
@@ -357,9 +357,9 @@ describe('a name that stands for an address of the inside', () => {
       { notificationUrl, lifecycleNotificationUrl: notificationUrl },
       subscriptionsOf(database, { network, to }),
     );
-    await expect(made).rejects.toThrow(
-      /^Subscription validation request failed: notificationUrl may not be called \(notifications\.network\)\.$/,
-    );
+    const told =
+      'Subscription validation request failed: notificationUrl did not answer within 10 seconds, cannot be reached, or may not be called (notifications.network).';
+    await expect(made).rejects.toThrow(told);
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
       expect.objectContaining({
         level: 'warn',
@@ -372,6 +372,15 @@ describe('a name that stands for an address of the inside', () => {
       }),
     ]);
     expect(lines.join('')).not.toContain('s3cret');
+    // And not a word that tells it from a name that there is not.
+    const nowhere: typeof LOOPBACK = {
+      ...LOOPBACK,
+      resolve: (_name, _options, callback) =>
+        callback(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []),
+    };
+    await expect(
+      subscribe({ notificationUrl }, subscriptionsOf(database, { network: nowhere })),
+    ).rejects.toThrow(told);
   });
 });
 
@@ -384,7 +393,7 @@ describe('a receiver that cannot be reached', () => {
     await notifierOf(database, { giveUpAfterMs: 0 }).pass();
     await receiver.open(port);
     expect(await database.subscriptions.deadLetters(TENANT_A)).toMatchObject([
-      { problem: 'The receiver cannot be reached.' },
+      { problem: 'The receiver cannot be reached, or may not be called (notifications.network).' },
     ]);
   });
 });

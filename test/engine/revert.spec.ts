@@ -48,6 +48,9 @@ type Undo = (context: ExecutionContext, done: CompletedAction<{ action: string }
 const noAnswer = (): never => {
   throw new ProviderError('unknownOutcome', 'no answer');
 };
+const refused: Undo = () => {
+  throw new ProviderError('permission', 'not allowed');
+};
 const undone: Undo = () => ({ kind: 'completed', result: { undone: true } });
 
 interface Site {
@@ -189,6 +192,25 @@ async function refusal(call: Promise<unknown>): Promise<UserError> {
   return error as UserError;
 }
 
+const actions = () =>
+  connection.collection<{
+    _id: mongoose.mongo.UUID;
+    liftAt?: Date;
+    liftTries?: number;
+    reverts?: string;
+    keptUntil?: Date;
+  }>('actions');
+const idOf = (id: string) => ({ _id: new mongoose.mongo.UUID(id) });
+
+/** As if they had been recorded, and asked to be undone, long ago. */
+async function unkept(...ids: readonly string[]): Promise<void> {
+  for (const id of ids) await actions().updateOne(idOf(id), { $set: { keptUntil: new Date(1) } });
+}
+
+/** What retention would remove that leaves nothing that has ended. */
+const expired = async (): Promise<readonly string[]> =>
+  (await database.retention.expired(CALLER.tenantId, 0, 1000, null)).ids;
+
 describe('reverting a completed action', () => {
   it('makes another that undoes it, in the lane of releases, at the same target', async () => {
     const { done, revertFor, run, find, calls } = site();
@@ -242,15 +264,15 @@ describe('reverting a completed action', () => {
     const dies = revertFor({ create: () => Promise.reject(new Error('killed')) });
     await expect(dies.revert(CALLER, id)).rejects.toThrow('killed');
     const { revertedBy } = await find(id);
+    await unkept(id);
     const again = await revertFor().revert(CALLER, id);
     expect(again).toMatchObject({ repeated: true, action: { id: revertedBy } });
+    // Retention that had looked before leaves what is undone now.
+    expect(await database.retention.remove(CALLER.tenantId, 0, [id])).toBe(0);
     expect(await run(again.action.id)).toMatchObject({ status: 'Completed' });
   });
 
   it('can be asked for anew after it failed, and not before', async () => {
-    const refused: Undo = () => {
-      throw new ProviderError('permission', 'not allowed');
-    };
     const { done, revertFor, find, run } = site({ reverts: [refused, undone] });
     const { id } = await done();
     const first = await revertFor().revert(CALLER, id);
@@ -263,16 +285,35 @@ describe('reverting a completed action', () => {
     expect((await find(id)).revertedBy).toBe(second.action.id);
   });
 
-  it('stays on record for a day, so that retention cannot have it made again', async () => {
-    const { done, revertFor, run } = site();
+  it.each<[string, Undo, string]>([
+    ['undone', undone, 'Completed'],
+    ['refused', refused, 'Failed'],
+  ])('stays on record as long as what it undoes: %s, it cannot be made again', async (_end, undo, status) => {
+    const { done, revertFor, run } = site({ reverts: [undo] });
     const original = await done();
     const { action } = await revertFor().revert(CALLER, original.id);
-    await run(action.id);
+    expect(await run(action.id)).toMatchObject({ status });
+    await unkept(original.id, action.id);
     await eventually(async () => {
-      const { ids } = await database.retention.expired(CALLER.tenantId, 0, 1000, null);
+      const ids = await expired();
       expect(ids).not.toContain(action.id);
       return ids.includes(original.id);
     });
+    expect(await database.retention.remove(CALLER.tenantId, 0, [original.id])).toBe(1);
+    await eventually(async () => (await expired()).includes(action.id));
+  });
+
+  it('has what it undoes on record until it has ended', async () => {
+    const { done, revertFor, run, calls } = site();
+    const { id } = await done();
+    await eventually(async () => (await expired()).includes(id));
+    const { action } = await revertFor().revert(CALLER, id);
+    expect(await database.retention.remove(CALLER.tenantId, 0, [id])).toBe(0);
+    await unkept(id);
+    expect(await expired()).not.toContain(id);
+    expect(await run(action.id)).toMatchObject({ status: 'Completed' });
+    expect(calls).toHaveLength(1);
+    expect(await expired()).toContain(id);
   });
 
   it('writes nothing when too many wait for the instance', async () => {
@@ -407,12 +448,6 @@ describe('a revert under way', () => {
     expect(calls).toEqual([]);
   });
 });
-
-const actions = () =>
-  connection.collection<{ _id: mongoose.mongo.UUID; liftAt?: Date; liftTries?: number; reverts?: string }>(
-    'actions',
-  );
-const idOf = (id: string) => ({ _id: new mongoose.mongo.UUID(id) });
 
 /** As if the time had come to look at it again. */
 async function comeDue(id: string): Promise<void> {
@@ -555,9 +590,6 @@ describe('an effect whose time is over', () => {
   });
 
   it('is tried again after its revert failed, five times, and then left to people', async () => {
-    const refused: Undo = () => {
-      throw new ProviderError('permission', 'not allowed');
-    };
     const { done, lift, run, find, calls } = site({ reverts: [refused] });
     const { id } = await done({ effectUntil: over() });
     for (let tries = 1; tries <= 5; tries += 1) {
@@ -637,13 +669,12 @@ describe('an effect whose time is over', () => {
   it('keeps its action on record until then', async () => {
     const { done, revertFor, run, lift } = site();
     const { id } = await done({ effectUntil: soon() });
-    const expired = async (): Promise<readonly string[]> =>
-      (await database.retention.expired(CALLER.tenantId, 0, 1000, null)).ids;
     expect(await database.retention.remove(CALLER.tenantId, 0, [id])).toBe(0);
     expect(await expired()).not.toContain(id);
     await run((await revertFor().revert(CALLER, id)).action.id);
     await comeDue(id);
     await lift();
+    await unkept(id);
     await eventually(async () => (await expired()).includes(id));
   });
 

@@ -295,6 +295,40 @@ describe('the audit record', () => {
     expect(kinds(await verified(database), unknown)).toContain('action.resolved');
   });
 
+  it('has a resolution of the time in which a long pass went through what had changed', async () => {
+    const { database, raw } = await opened();
+    const caller = { tenantId: randomUUID(), appId: APP, user: null };
+    const unknown = await unknownOutcome(database, caller.tenantId);
+    const other = await database.actions.create(newAction({ caller }));
+    const { chains, pass } = slow(database.audit, 0);
+    const takesLong = { isNext: false };
+    const one = chainer(
+      differing(chains, {
+        changed: async (by, ...given) => {
+          if (by === 'lastActionAt' && takesLong.isNext) {
+            takesLong.isNext = false;
+            await database.actions.resolve(caller, unknown, { verdict: 'applied', note: 'I looked.' });
+            pass(120_000);
+            await (
+              await raw()
+            )
+              .collection<{ _id: mongoose.mongo.UUID }>('actions')
+              .updateOne(
+                { _id: new mongoose.mongo.UUID(other.id) },
+                { $set: { lastActionAt: new Date(chains.now().getTime() - 1000) } },
+              );
+          }
+          return chains.changed(by, ...given);
+        },
+      }),
+    );
+    await one.pass();
+    takesLong.isNext = true;
+    await one.pass();
+    await one.pass();
+    expect(kinds(await verified(database), unknown)).toContain('action.resolved');
+  });
+
   it('has each who asked for the end of an action, once, also after its deadline had it cancelled', async () => {
     const { database } = await opened();
     const { actions, audit } = database;

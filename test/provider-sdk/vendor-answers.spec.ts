@@ -323,6 +323,27 @@ describe('the words of a failure', () => {
     const { message } = await failureOf(ask(status(400, split, { 'content-type': 'text/plain' })));
     expect(message).not.toContain(SECRET);
   });
+
+  it('show no credential that the plugin sent in whatever header, and leave the harmless ones', async () => {
+    const headers = {
+      Authorization: 'Bearer bearer-made',
+      'x-pan-key': 'key/made==',
+      'X-Auth': 'Token token-made',
+      cookie: 'session=cookie-made; theme=dark',
+      'x-request-id': 'request-4711',
+    };
+    const echo: RequestListener = (request, response) =>
+      void response.writeHead(400, { 'content-type': 'text/plain' }).end(request.rawHeaders.join(' '));
+    const { message } = await failureOf(ask(echo, { headers }));
+    expect(message).toContain('request-4711');
+    for (const made of ['bearer-made', 'key/made==', 'token-made', 'cookie-made'])
+      expect(message).not.toContain(made);
+    const encoded = encodeURIComponent(headers['x-pan-key']);
+    const again = await failureOf(
+      ask(status(400, `${encoded} token-made`, { 'content-type': 'text/plain' }), { headers }),
+    );
+    expect(again.message).toContain('HTTP 400: [redacted] [redacted].');
+  });
 });
 
 it('whatever a vendor sends is an answer or a ProviderError, and bounded', async () => {

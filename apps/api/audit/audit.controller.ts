@@ -3,17 +3,13 @@ import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { INSTALLATION, exportLines, type AuditReader } from '#audit';
-import { OperationalError } from '#domain';
 import type { Logger } from '#telemetry';
 import { Requires, callerOf } from '../auth.guard.js';
 import { ApiGraphErrors } from '../http/api-graph-errors.js';
+import { ExportTurns } from '../http/export-turns.js';
 import { whenLeft } from '../http/when-left.js';
 import { AUDIT, AUDIT_TRAIL, LOG } from '../tokens.js';
 import { actorOf, type AuditTrail } from './audit-trail.js';
-
-/** Exports at the same time, in a process. */
-const AT_ONCE = 4;
-const RETRY_AFTER_SECONDS = 10;
 
 class AuditKeyDto {
   @ApiProperty({ example: '3b1f0c4d5e6f708192a3b4c5d6e7f809' })
@@ -39,7 +35,7 @@ const STREAMED =
 @ApiTags('audit')
 @Controller('api/v1/audit')
 export class AuditController {
-  #running = 0;
+  readonly #turns = new ExportTurns();
 
   constructor(
     @Inject(AUDIT) private readonly reader: AuditReader,
@@ -75,21 +71,15 @@ export class AuditController {
   }
 
   async #export(chain: string, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    if (this.#running >= AT_ONCE)
-      throw new OperationalError(
-        'tooManyRequests',
-        'As many exports as may be at the same time are under way. Let one of them end first.',
-        RETRY_AFTER_SECONDS,
-      );
-    this.#running += 1;
+    const release = this.#turns.take(chain);
     let stream: Readable | null = null;
     try {
       await this.trail.note(actorOf(request), { chain, kind: 'audit.exported' });
       stream = Readable.from(exportLines(this.reader, [chain]));
     } finally {
-      if (stream === null) this.#running -= 1;
+      if (stream === null) release();
     }
-    stream.once('close', () => (this.#running -= 1));
+    stream.once('close', release);
     stream.once('error', (error: unknown) => this.log.info({ err: error, chain }, 'export broken off'));
     whenLeft(request, reply, () => void stream.destroy());
     await reply

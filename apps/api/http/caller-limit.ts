@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { OperationalError, type RateLimit } from '#domain';
+import { OperationalError, type Application, type RateLimit } from '#domain';
 import type { KnownCaller } from '../callers.js';
 
 /**
@@ -14,7 +14,7 @@ export async function limitCaller(
   { identity: { tenantId, appId }, session }: KnownCaller,
   reply: FastifyReply,
 ): Promise<void> {
-  const who = session === null ? appId.toLowerCase() : `person:${session.person.id}`;
+  const who = session === null ? placeOf(appId) : `person:${session.person.id}`;
   const { allowed, limit, remaining, waitMs } = await rateLimit.take(`${tenantId}:${who}`);
   const seconds = Math.ceil(waitMs / 1000);
   void reply.headers({
@@ -23,9 +23,29 @@ export async function limitCaller(
     'ratelimit-reset': String(seconds),
   });
   if (allowed) return;
-  throw new OperationalError(
+  throw tooOften(session === null ? 'The application asks' : 'You ask', seconds);
+}
+
+/**
+ * The same for an access token that the application asks for: it comes out of one allowance with the requests.
+ * @throws OperationalError as {@link limitCaller}
+ */
+export async function limitToken(
+  rateLimit: RateLimit,
+  { tenantId, appId }: Pick<Application, 'tenantId' | 'appId'>,
+): Promise<void> {
+  const { allowed, waitMs } = await rateLimit.take(`${tenantId}:${placeOf(appId)}`);
+  if (!allowed) throw tooOften('The application asks', Math.ceil(waitMs / 1000));
+}
+
+function placeOf(appId: string): string {
+  return appId.toLowerCase();
+}
+
+function tooOften(who: string, seconds: number): OperationalError {
+  return new OperationalError(
     'tooManyRequests',
-    `${session === null ? 'The application asks' : 'You ask'} too often. Send the request again after the time in Retry-After; nothing was done.`,
+    `${who} too often. Send the request again after the time in Retry-After; nothing was done.`,
     Math.max(1, seconds),
   );
 }

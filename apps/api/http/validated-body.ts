@@ -1,6 +1,12 @@
 import type { Type } from '@nestjs/common';
 import { plainToInstance } from 'class-transformer';
-import { validate, type ValidationError, type ValidatorOptions } from 'class-validator';
+import {
+  ValidationTypes,
+  getMetadataStorage,
+  validate,
+  type ValidationError,
+  type ValidatorOptions,
+} from 'class-validator';
 import { UserError } from '#domain';
 
 const RULES: ValidatorOptions = {
@@ -36,9 +42,37 @@ export function withoutAnnotations(body: object, isKept: (key: string) => boolea
  */
 export async function validated<T extends object>(dto: Type<T>, body: object): Promise<T> {
   const instance = plainToInstance(dto, body);
+  refuseListsForObjects(instance);
   const errors = await validate(instance, RULES);
   if (errors.length > 0) throw new UserError('invalidRequest', `${problems(errors).join('; ')}.`);
   return instance;
+}
+
+/**
+ * Puts something that is refused in the place of each list where the DTO has an object: of a nested property,
+ * class-validator takes a list of objects for as good as one.
+ */
+function refuseListsForObjects(dto: object): void {
+  const fields = dto as Record<string, unknown>;
+  for (const { type, propertyName, each } of rulesOf(dto)) {
+    if (type !== ValidationTypes.NESTED_VALIDATION) continue;
+    const value = fields[propertyName];
+    if (!Array.isArray(value)) {
+      if (typeof value === 'object' && value !== null) refuseListsForObjects(value);
+    } else if (each)
+      fields[propertyName] = value.map((item: unknown) => {
+        if (Array.isArray(item)) return NO_OBJECT;
+        if (typeof item === 'object' && item !== null) refuseListsForObjects(item);
+        return item;
+      });
+    else fields[propertyName] = NO_OBJECT;
+  }
+}
+
+const NO_OBJECT = 'a list';
+
+function rulesOf(dto: object) {
+  return getMetadataStorage().getTargetValidationMetadatas(dto.constructor, '', false, false);
 }
 
 function problems(errors: readonly ValidationError[], parent = ''): string[] {

@@ -62,7 +62,9 @@ const token = {
     401: refused('invalid_client'),
     413: refused('invalid_request'),
     415: refused('invalid_request'),
-    429: refused('temporarily_unavailable: too many failed attempts; with Retry-After'),
+    429: refused(
+      'temporarily_unavailable: too many failed attempts, or the application asks too often; with Retry-After',
+    ),
     503: refused('temporarily_unavailable; with Retry-After'),
   },
 };

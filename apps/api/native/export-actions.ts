@@ -2,10 +2,11 @@ import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { stringify, type Stringifier } from 'csv-stringify';
-import { OperationalError, type ActionFilter, type SecurityAction } from '#domain';
+import type { ActionFilter, SecurityAction } from '#domain';
 import type { Filter, OrderKey } from '#odata';
 import type { ActionSearch, SearchPage } from '#persistence';
 import type { Logger } from '#telemetry';
+import { ExportTurns } from '../http/export-turns.js';
 import { toNative, type NativeActionDto } from './action.dto.js';
 
 export const EXPORT_FORMATS = ['csv', 'ndjson'] as const;
@@ -22,9 +23,6 @@ export interface ExportQuery {
 
 /** Actions of a page: the most that an export has in memory, twice. */
 const PAGE = 500;
-/** Exports at the same time: of one tenant and of all, in a process. */
-const AT_ONCE = { tenant: 2, all: 16 } as const;
-const RETRY_AFTER_SECONDS = 10;
 
 /** The columns of CSV, in their order. */
 const COLUMNS: Readonly<Record<string, (action: NativeActionDto) => string | number | boolean | null>> = {
@@ -58,7 +56,7 @@ const COLUMNS: Readonly<Record<string, (action: NativeActionDto) => string | num
 export class ExportActions {
   readonly #search: Pick<ActionSearch, 'page'>;
   readonly #log: Logger;
-  readonly #running = new Map<string, number>();
+  readonly #turns = new ExportTurns();
 
   constructor({ search, log }: { readonly search: Pick<ActionSearch, 'page'>; readonly log: Logger }) {
     this.#search = search;
@@ -73,7 +71,7 @@ export class ExportActions {
    * @throws UserError, OperationalError as `ActionSearch.page`; OperationalError `tooManyRequests` for too many at once
    */
   async begin(tenantId: string, query: ExportQuery, gzip: boolean): Promise<Readable> {
-    const release = this.#take(tenantId);
+    const release = this.#turns.take(tenantId);
     try {
       const first = await this.#page(tenantId, query, null);
       const source = Readable.from(this.#actions(tenantId, query, first), { highWaterMark: 1 });
@@ -108,27 +106,6 @@ export class ExportActions {
     after: SearchPage['next'],
   ): Promise<SearchPage> {
     return this.#search.page(tenantId, { filter, only, order, top: PAGE, skip: 0, after });
-  }
-
-  /** @returns gives the turn back, once */
-  #take(tenantId: string): () => void {
-    const own = this.#running.get(tenantId) ?? 0;
-    const all = [...this.#running.values()].reduce((sum, one) => sum + one, 0);
-    if (own >= AT_ONCE.tenant || all >= AT_ONCE.all)
-      throw new OperationalError(
-        'tooManyRequests',
-        'As many exports as may be at the same time are under way. Let one of them end first.',
-        RETRY_AFTER_SECONDS,
-      );
-    this.#running.set(tenantId, own + 1);
-    let isHeld = true;
-    return () => {
-      if (!isHeld) return;
-      isHeld = false;
-      const left = (this.#running.get(tenantId) ?? 1) - 1;
-      if (left === 0) this.#running.delete(tenantId);
-      else this.#running.set(tenantId, left);
-    };
   }
 }
 
