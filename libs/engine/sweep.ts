@@ -172,6 +172,7 @@ export class Sweep {
     let closed = 0;
     this.#unclosable = 0;
     for (const action of due) {
+      if (this.#stopped) break;
       const ended = action.overdue ? await this.#close(action.id) : null;
       if (ended === null) {
         open.push(action);
