@@ -86,7 +86,14 @@ describe('a write that was applied but not confirmed by a majority', () => {
 
   it('is told as something that passes to who sweeps, whatever is written', async () => {
     const { id } = await database.actions.create(newAction());
-    const lift = { id, tenantId: TENANT_A, appId: CALLER.appId, effectUntil: new Date(), dueAt: new Date() };
+    const lift = {
+      id,
+      tenantId: TENANT_A,
+      appId: CALLER.appId,
+      instance: 'mock',
+      effectUntil: new Date(),
+      dueAt: new Date(),
+    };
     const passes = { code: 'serviceNotAvailable' };
     await failCommands('alwaysOn', unconfirmed('findAndModify'));
     await expect(hasty.actions.closeOverdue(id, 0)).rejects.toMatchObject(passes);
