@@ -143,6 +143,7 @@ export interface ActionStore {
 
   /**
    * Takes a due action, or one that was not started, whose lease is free or expired; raises the epoch.
+   * @param owner another one for each claim: whoever has held the lease last gets it no second time
    * @param providerVersion version of the plugin that will run it
    */
   claim(
@@ -152,9 +153,12 @@ export interface ActionStore {
     providerVersion: string,
     options?: ClaimOptions,
   ): Promise<ClaimAnswer>;
-  /** Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. */
+  /**
+   * Extends the lease. Brings back the record, so that a cancel wish is seen. Null: fenced out. Of reports that overlap
+   * the one made last stands.
+   */
   renew(lease: Lease, leaseMs: number, report?: HeartbeatReport): Promise<ClaimedAction | null>;
-  /** Notes that the vendor is about to be called. Null: cancelled first, or fenced out. */
+  /** Notes that the vendor is about to be called, once. Null: cancelled first, fenced out, or an intent stands already. */
   recordIntent(lease: Lease, providerVersion: string): Promise<ClaimedAction | null>;
   /**
    * Takes back the intent that this very claim recorded, for nothing was sent under it, and gives the lease back,
@@ -190,6 +194,7 @@ export interface ActionStore {
   /**
    * Notes of actions that were not started what they wait for, and sets them aside for `delayMs`. Those that have
    * begun or ended meanwhile are left alone.
+   * @throws OperationalError when it was not confirmed; it may have been written then. So does `closeOverdue`
    */
   throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void>;
   /**

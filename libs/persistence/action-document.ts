@@ -17,6 +17,12 @@ export type ActionDocument = Omit<SecurityAction, 'id' | AddedLater> &
     readonly checkpoint?: Json;
     /** Its `mutexKey` while it is Running. */
     readonly mutexHeld?: string;
+    /** Who held it last, while nobody does. Absent before the first time. */
+    readonly lastOwner?: string;
+    /** In which order the progress, checkpoint and operation that are there were given. Absent while none was. */
+    readonly progressOrder?: number;
+    readonly checkpointOrder?: number;
+    readonly operationOrder?: number;
     /** When the lifting of its effect is looked at. Absent unless it is completed and its effect has an end ahead. */
     readonly liftAt?: Date;
     /** How often the engine has tried to lift it. Absent before the first time. */
@@ -125,6 +131,10 @@ const actionSchema = new mongoose.Schema(
     mutexHeld: String,
     unresolved: Boolean,
     checkpoint: mongoose.Schema.Types.Mixed,
+    lastOwner: String,
+    progressOrder: Number,
+    checkpointOrder: Number,
+    operationOrder: Number,
     liftAt: Date,
     liftTries: Number,
     keptUntil: Date,
@@ -187,6 +197,10 @@ export function toAction(document: ActionDocument): SecurityAction {
     liftAt: _liftAt,
     liftTries: _liftTries,
     mutexHeld: _mutexHeld,
+    lastOwner: _lastOwner,
+    progressOrder: _progressOrder,
+    checkpointOrder: _checkpointOrder,
+    operationOrder: _operationOrder,
     ...rest
   } = document;
   return { id: _id.toString(), ...NONE_OF_THESE, ...rest };

@@ -7,6 +7,8 @@ import {
   UNRESOLVED,
   attemptsAfter,
   inMs,
+  latest,
+  latestOrder,
   literal,
   openFor,
   phaseAfter,
@@ -40,6 +42,8 @@ export const CLAIM: WriteKind = {
           $and: [
             // Of what was not started the time says only when it is looked at again, if nobody does before.
             { $or: [{ $eq: ['$status', 'NotStarted'] }, { $lte: ['$nextAt', NOW] }] },
+            // It was this very claim's, which comes late: whoever sent it has had its answer by another try.
+            { $not: [{ $in: [given('owner'), ['$owner', '$lastOwner']] }] },
             // What was never issued and is late is closed by the sweep, not begun.
             { $or: [{ $ne: ['$intent', null] }, { $gt: ['$deadlineAt', NOW] }] },
             {
@@ -99,10 +103,8 @@ export const CLAIM: WriteKind = {
 export const RECORD_INTENT: WriteKind = {
   name: 'recordIntent',
   statement: (given) => ({
-    filter: held('recordIntent', given, [
-      { $eq: ['$cancel', null] },
-      { $or: [{ $eq: ['$intent', null] }, { $eq: ['$intent.epoch', given('epoch')] }] },
-    ]),
+    // Not over its own: a try that comes late would take away what became known under it. A repeat finds it there.
+    filter: held('recordIntent', given, [{ $eq: ['$cancel', null] }, { $eq: ['$intent', null] }]),
     changes: {
       phase: phaseAfter('recordIntent', 'executing'),
       intent: intentOf('$epoch', given('providerVersion')),
@@ -110,13 +112,19 @@ export const RECORD_INTENT: WriteKind = {
   }),
 };
 
-/** Given: the lease, `operation`. */
+/** Given: the lease, `operation`, `order`. */
 export const SAVE_OPERATION: WriteKind = {
   name: 'saveOperation',
   statement: (given) => ({
     filter: held('saveOperation', given, [{ $ne: ['$intent', null] }]),
     changes: {
-      intent: { $mergeObjects: ['$intent', { operation: given('operation') }] },
+      intent: latest(
+        'operationOrder',
+        given('order'),
+        { $mergeObjects: ['$intent', { operation: given('operation') }] },
+        '$intent',
+      ),
+      operationOrder: latestOrder('operationOrder', given('order')),
       crashes: 0,
     },
   }),

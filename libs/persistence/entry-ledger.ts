@@ -263,27 +263,27 @@ export class MongoEntryLedger implements EntryLedger {
     returnDocument: 'before' | 'after',
   ): Promise<EntryDocument | null> {
     const change = (): Promise<EntryDocument | null> =>
-      repeatable(this.#budgetMs, () =>
-        this.#entries.findOneAndUpdate(
-          { _id: this.#idOf(list, value) },
-          [
-            {
-              $set: {
-                ...changes,
-                instance: literal(this.#instance),
-                list: literal(list),
-                value: literal(value),
-              },
+      this.#entries.findOneAndUpdate(
+        { _id: this.#idOf(list, value) },
+        [
+          {
+            $set: {
+              ...changes,
+              instance: literal(this.#instance),
+              list: literal(list),
+              value: literal(value),
             },
-          ],
-          { upsert: true, returnDocument },
-        ),
+          },
+        ],
+        { upsert: true, returnDocument },
       );
-    return change().catch((error: unknown) => {
-      // Two made it at the same time.
-      if (isDuplicateKey(error)) return change();
-      throw error;
-    });
+    return repeatable(this.#budgetMs, () =>
+      change().catch((error: unknown) => {
+        // Two made it at the same time.
+        if (isDuplicateKey(error)) return change();
+        throw error;
+      }),
+    );
   }
 
   async #note(list: string, notes: readonly EntryNote[]): Promise<void> {

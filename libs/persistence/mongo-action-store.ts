@@ -74,6 +74,8 @@ import {
   heldBy,
   inMs,
   wholeMs,
+  latest,
+  latestOrder,
   literal,
   phaseAfter,
   startsFrom,
@@ -84,7 +86,14 @@ import type { ServerClock } from './server-clock.js';
 import { Targets, type Ahead } from './targets.js';
 import { Together, isDuplicateKey, type Changes, type GuardedWrite, type WriteKind } from './together.js';
 import { uuidOf } from './uuid.js';
-import { DEFAULT_RETRY_BUDGET_MS, WriteUnconfirmedError, repeatable, repeatedRead } from './write-retry.js';
+import {
+  DEFAULT_RETRY_BUDGET_MS,
+  WriteUnconfirmedError,
+  repeatable,
+  repeatedRead,
+  repeatedWrite,
+  type Within,
+} from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
 
@@ -105,6 +114,8 @@ const COUNT_MS = 1000;
 const OWN_AHEAD_MS = 300;
 /** Milliseconds until an action looks again whether its target is free, should nobody wake it. */
 const TARGET_BUSY_MS = 15_000;
+/** More values than lease holders give to one process, so that the order of a later claim is after all of an earlier's. */
+const GIVEN_MOST = 2 ** 32;
 const KNOWN_HERE_ALONE: ReadonlySet<TransitionName> = new Set(['takeBack', 'noteCancelOutcome', 'retry']);
 /** Milliseconds a new action counts as due before it was made: a claim by `$$NOW` may be quicker than clocks agree. */
 const CLOCK_DOUBT_MS = 100;
@@ -125,6 +136,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   /** Of this store alone: by it a write that ended a record finds that it did. */
   readonly #name = `sweep/${randomUUID()}`;
   #ends = 0;
+  #given = 0;
   readonly #insert: (document: ActionDocument) => Promise<ActionDocument>;
   readonly #take: (claim: ShownWrite) => Promise<ClaimedDocument | null>;
   readonly #write: (write: ShownWrite) => Promise<ClaimedDocument | null>;
@@ -140,14 +152,14 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     this.#budgetMs = retryBudgetMs;
     this.#targets = new Targets(this.#actions, DUE_FIELDS);
     this.#together = new Together(db, this.#actions);
-    this.#insert = this.#grouped((documents) => this.#together.insert(documents));
-    this.#take = this.#grouped((claims, isRepeat) => this.#writeTogether(claims, isRepeat));
-    this.#write = this.#grouped(
-      (writes, isRepeat) => this.#writeTogether(writes, isRepeat),
+    this.#insert = this.#grouped((documents, _isRepeat, within) => this.#together.insert(documents, within));
+    this.#take = this.#grouped((...group) => this.#writeTogether(...group));
+    this.#write = this.#grouped((...group) => this.#writeTogether(...group), KNOWLEDGE_BUDGET_MS);
+    this.#end = this.#grouped(
+      (ends, _isRepeat, within) => this.#endTogether(ends, within),
       KNOWLEDGE_BUDGET_MS,
     );
-    this.#end = this.#grouped((ends) => this.#endTogether(ends), KNOWLEDGE_BUDGET_MS);
-    this.#closeLate = this.#grouped((ends) => this.#closeTogether(ends));
+    this.#closeLate = this.#grouped((ends, _isRepeat, within) => this.#closeTogether(ends, within));
   }
 
   async create(action: NewAction): Promise<SecurityAction> {
@@ -296,10 +308,16 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   renew(lease: Lease, leaseMs: number, report: HeartbeatReport = {}): Promise<ClaimedAction | null> {
     const { progress, checkpoint } = report;
+    const order = this.#orderOf(lease);
     return this.#held('renew', lease, {
       leaseUntil: inMs(wholeMs(leaseMs)),
       nextAt: inMs(wholeMs(leaseMs)),
-      ...(progress === undefined ? {} : { progress: literal(progress) }),
+      ...(progress === undefined
+        ? {}
+        : {
+            progress: latest('progressOrder', order, literal(progress), '$progress'),
+            progressOrder: latestOrder('progressOrder', order),
+          }),
       ...(checkpoint === undefined
         ? {}
         : {
@@ -307,9 +325,15 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
               $cond: [
                 { $eq: ['$intent', null] },
                 null,
-                { $mergeObjects: ['$intent', { checkpoint: literal(checkpoint) }] },
+                latest(
+                  'checkpointOrder',
+                  order,
+                  { $mergeObjects: ['$intent', { checkpoint: literal(checkpoint) }] },
+                  '$intent',
+                ),
               ],
             },
+            checkpointOrder: latestOrder('checkpointOrder', order),
           }),
     });
   }
@@ -344,7 +368,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       this.#write,
       SAVE_OPERATION,
       lease,
-      { operation },
+      { operation, order: this.#orderOf(lease) },
       (found) => isHeld(found, lease) && found.intent !== null,
     );
   }
@@ -421,7 +445,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   async throttle(ids: readonly string[], delayMs: number, waiting: Waiting): Promise<void> {
     if (ids.length === 0) return;
-    await repeatable(this.#budgetMs, () =>
+    await repeatedWrite(this.#budgetMs, (_isRepeat, within) =>
       this.#actions.updateMany(
         { _id: { $in: ids.map(uuidOf) }, open: true, status: { $in: [...TRANSITIONS.throttle.from] } },
         [
@@ -435,12 +459,13 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
             },
           },
         ],
+        within,
       ),
     );
   }
 
   async wakeNext(mutexKey: string): Promise<DueAction | null> {
-    const next = await repeatable(this.#budgetMs, () => this.#targets.wakeNext(mutexKey));
+    const next = await repeatedWrite(this.#budgetMs, () => this.#targets.wakeNext(mutexKey));
     return next === null ? null : dueOf(next);
   }
 
@@ -470,6 +495,10 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       waiting: { $cond: [unissued, null, '$waiting'] },
       mutexHeld: { $cond: [unissued, '$$REMOVE', '$mutexHeld'] },
       checkpoint: { $cond: [unissued, '$$REMOVE', '$checkpoint'] },
+      lastOwner: { $cond: [unissued, '$$REMOVE', '$lastOwner'] },
+      progressOrder: { $cond: [unissued, '$$REMOVE', '$progressOrder'] },
+      checkpointOrder: { $cond: [unissued, '$$REMOVE', '$checkpointOrder'] },
+      operationOrder: { $cond: [unissued, '$$REMOVE', '$operationOrder'] },
       lastActionAt: {
         $cond: [{ $and: [{ $ne: ['$cancel', null] }, { $not: [unissued] }] }, '$lastActionAt', STAMP],
       },
@@ -485,10 +514,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       },
     };
     try {
-      return await repeatable(this.#budgetMs, async (): Promise<CancelAnswer> => {
+      return await repeatable(this.#budgetMs, async (_isRepeat, within): Promise<CancelAnswer> => {
         const document = await this.#change(
           { ...startsFrom('cancelBeforeIssue', id), tenantId: caller.tenantId },
           changes,
+          within,
         );
         if (document !== null) {
           const action = toAction(document);
@@ -527,7 +557,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
       $or: [{ status: 'Completed' }, { status: 'Failed', 'resolution.verdict': 'applied' }],
     };
     try {
-      const document = await repeatable(this.#budgetMs, async () => {
+      const document = await repeatable(this.#budgetMs, async (_isRepeat, within) => {
         // Null also finds a record of before there was such a field.
         const changed = await this.#change(
           { ...completed, revertedBy: inPlaceOf },
@@ -539,6 +569,7 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
             },
             ...(isLift ? { liftTries: ONE_MORE_TRY } : {}),
           },
+          within,
         );
         return changed ?? this.#actions.findOne(completed);
       });
@@ -626,6 +657,12 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     }
   }
 
+  /** Later for what is given later under a lease, and under a later one. */
+  #orderOf({ epoch }: Lease): number {
+    this.#given += 1;
+    return epoch * GIVEN_MOST + this.#given;
+  }
+
   /** A lease holder's write that goes with others'. */
   async #step(
     together: (write: ShownWrite) => Promise<ClaimedDocument | null>,
@@ -649,8 +686,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   ): Promise<ClaimedAction | null> {
     const filter = { ...heldBy(name, lease), ...extra } as Filter;
     const budgetMs = KNOWN_HERE_ALONE.has(name) ? KNOWLEDGE_BUDGET_MS : this.#budgetMs;
-    const document = await repeatable(budgetMs, async (isRepeat) => {
-      const changed = await this.#changeHeld(filter, changes);
+    const document = await repeatable(budgetMs, async (isRepeat, within) => {
+      const changed = await this.#changeHeld(filter, changes, within);
       // The first try may have given the lease back with its answer lost.
       if (changed !== null || !isRepeat || changes['owner'] !== null) return changed;
       const found = await this.#actions.findOne<ClaimedDocument>(
@@ -664,17 +701,23 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
 
   /** Calls in groups; where the database refuses a group as such (too large, say), each by itself. */
   #grouped<Item, Value>(
-    together: (items: readonly Item[], isRepeat: boolean) => Promise<readonly (Value | Error)[]>,
+    together: (
+      items: readonly Item[],
+      isRepeat: boolean,
+      within: Within,
+    ) => Promise<readonly (Value | Error)[]>,
     budgetMs = this.#budgetMs,
   ): (item: Item) => Promise<Value> {
-    const attempt = (items: readonly Item[]) => repeatable(budgetMs, (isRepeat) => together(items, isRepeat));
+    const attempt = (items: readonly Item[], mayBeSent: boolean) =>
+      repeatable(budgetMs, (isRepeat, within) => together(items, isRepeat, within), { mayBeSent });
     return grouped(async (items) => {
       try {
-        return await attempt(items);
+        return await attempt(items, false);
       } catch (error) {
         const isUnreachable = error instanceof WriteUnconfirmedError || error instanceof OperationalError;
         if (isUnreachable || items.length === 1) throw error;
-        const alone = await Promise.allSettled(items.map((item) => attempt([item])));
+        // What failed may have come after the write: of any of them.
+        const alone = await Promise.allSettled(items.map((item) => attempt([item], true)));
         return alone.map((one) =>
           one.status === 'fulfilled' ? (one.value[0] as Value | Error) : (one.reason as Error),
         );
@@ -686,11 +729,15 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
   async #writeTogether(
     writes: readonly ShownWrite[],
     isRepeat: boolean,
+    within: Within,
   ): Promise<readonly (ClaimedDocument | Error | null)[]> {
     const [first] = writes;
     if (first !== undefined && writes.length === 1 && !isRepeat)
-      return [await this.#together.updateOne(first.write)];
-    const { errors } = await this.#together.update(writes.map(({ write }) => write));
+      return [await this.#together.updateOne(first.write, within)];
+    const { errors } = await this.#together.update(
+      writes.map(({ write }) => write),
+      within,
+    );
     const documents = await this.#together.readClaimed(writes.map(({ write }) => uuidOf(write.id)));
     return writes.map(({ write, shows }, index) => {
       const found = documents.get(write.id.toLowerCase());
@@ -749,8 +796,8 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     return this.#end({ kind, id, given: { ...given, epoch, owner, endedBy: `${owner}/end-${this.#ends}` } });
   }
 
-  async #endTogether(ends: readonly GuardedWrite[]): Promise<readonly (boolean | Error)[]> {
-    const { allMatched, errors } = await this.#together.update(ends);
+  async #endTogether(ends: readonly GuardedWrite[], within: Within): Promise<readonly (boolean | Error)[]> {
+    const { allMatched, errors } = await this.#together.update(ends, within);
     if (allMatched) return ends.map(() => true);
     // Which matched, now or on an earlier try with its answer lost: a record keeps the name of the write that ended it.
     const endedBy = await this.#together.readOwners(ends.map(({ id }) => uuidOf(id)));
@@ -760,8 +807,11 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     );
   }
 
-  async #closeTogether(ends: readonly GuardedWrite[]): Promise<readonly (ActionDocument | Error | null)[]> {
-    const closed = await this.#endTogether(ends);
+  async #closeTogether(
+    ends: readonly GuardedWrite[],
+    within: Within,
+  ): Promise<readonly (ActionDocument | Error | null)[]> {
+    const closed = await this.#endTogether(ends, within);
     const ids = ends.filter((_end, index) => closed[index] === true).map(({ id }) => uuidOf(id));
     const documents = await this.#together.read(ids);
     return ends.map(({ id }, index) => {
@@ -786,14 +836,18 @@ export class MongoActionStore implements ActionStore, WaitingCounter {
     return { open: true, status, nextAt, ...beyond };
   }
 
-  #change(filter: Filter, changes: Changes): Promise<ActionDocument | null> {
-    return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], { returnDocument: 'after' });
+  #change(filter: Filter, changes: Changes, within: Within): Promise<ActionDocument | null> {
+    return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], {
+      returnDocument: 'after',
+      ...within,
+    });
   }
 
-  #changeHeld(filter: Filter, changes: Changes): Promise<ClaimedDocument | null> {
+  #changeHeld(filter: Filter, changes: Changes, within: Within): Promise<ClaimedDocument | null> {
     return this.#actions.findOneAndUpdate(filter, [{ $set: changes }], {
       returnDocument: 'after',
       projection: CLAIMED_FIELDS,
+      ...within,
     });
   }
 

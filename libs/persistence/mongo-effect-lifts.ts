@@ -4,7 +4,7 @@ import { ACTIONS, LIFT_INDEX, type ActionDocument, type Uuid } from './action-do
 import { NOW, type Expression } from './pipeline.js';
 import type { ServerClock } from './server-clock.js';
 import { uuidOf } from './uuid.js';
-import { DEFAULT_RETRY_BUDGET_MS, repeatable, repeatedRead } from './write-retry.js';
+import { DEFAULT_RETRY_BUDGET_MS, repeatedRead, repeatedWrite } from './write-retry.js';
 
 type Filter = mongoose.mongo.Filter<ActionDocument>;
 
@@ -66,10 +66,7 @@ export class MongoEffectLifts implements EffectLifts {
 
   async postpone({ id, dueAt }: DueLift, until: Date | null, tried = false): Promise<void> {
     const asItWasRead: Filter = { _id: uuidOf(id), liftAt: dueAt };
-    await repeatable(this.#budgetMs, () =>
-      this.#actions.updateOne(asItWasRead, [
-        { $set: { liftAt: until ?? '$$REMOVE', ...(tried ? { liftTries: ONE_MORE_TRY } : {}) } },
-      ]),
-    );
+    const changes = { liftAt: until ?? '$$REMOVE', ...(tried ? { liftTries: ONE_MORE_TRY } : {}) };
+    await repeatedWrite(this.#budgetMs, () => this.#actions.updateOne(asItWasRead, [{ $set: changes }]));
   }
 }

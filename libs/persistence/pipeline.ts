@@ -98,8 +98,29 @@ export function attemptsAfter(outcome: Expression, error: Expression): Expressio
   };
 }
 
-/** The fields that giving a lease back clears. */
-export const RELEASED = { owner: null, leaseUntil: null } as const;
+/** The field that says in which order a lease holder's values of this name came; absent before the first. */
+export type OrderField = 'progressOrder' | 'checkpointOrder' | 'operationOrder';
+
+/**
+ * A value that a lease holder gives, unless one it gave later is there: then what is there stays.
+ * @param order of all that are given, by this claim and those before it
+ */
+export function latest(
+  field: OrderField,
+  order: Expression,
+  given: Expression,
+  there: Expression,
+): Expression {
+  return { $cond: [{ $gt: [`$${field}`, order] }, there, given] };
+}
+
+/** What the order's field is set to. */
+export function latestOrder(field: OrderField, order: Expression): Expression {
+  return { $max: [`$${field}`, order] };
+}
+
+/** The fields that giving a lease back clears. Whose it was stays: a claim of theirs that comes late is refused. */
+export const RELEASED = { owner: null, leaseUntil: null, lastOwner: '$owner' } as const;
 
 /** The fields every final write sets, besides status, phase and what it ended with. */
 export const CLOSED = {
@@ -112,6 +133,10 @@ export const CLOSED = {
   waiting: null,
   mutexHeld: '$$REMOVE',
   checkpoint: '$$REMOVE',
+  lastOwner: '$$REMOVE',
+  progressOrder: '$$REMOVE',
+  checkpointOrder: '$$REMOVE',
+  operationOrder: '$$REMOVE',
 } as const;
 
 /** What the end of an attempt with unknown outcome sets besides. Without an intent nothing can have been applied. */

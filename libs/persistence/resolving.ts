@@ -10,7 +10,7 @@ import {
 import { toAction, type ActionDocument } from './action-document.js';
 import { STAMP, literal } from './pipeline.js';
 import { uuidOf } from './uuid.js';
-import { WriteUnconfirmedError, repeatable } from './write-retry.js';
+import { WriteUnconfirmedError, repeatable, type Within } from './write-retry.js';
 
 /**
  * `ActionStore.resolve`: one conditional write. It is no transition, for it starts from a final record, and
@@ -44,14 +44,17 @@ export async function resolveOutcome(
   const lifted = verdict === 'applied' ? { liftAt: { $ifNull: ['$effectUntil', '$$REMOVE'] } } : {};
   const changes = [{ $set: { resolution, unresolved: '$$REMOVE', ...lifted } }];
 
-  const attempt = async (): Promise<ResolveAnswer> => {
-    const changed = await actions.findOneAndUpdate(unresolved, changes, { returnDocument: 'after' });
+  const attempt = async (within: Within): Promise<ResolveAnswer> => {
+    const changed = await actions.findOneAndUpdate(unresolved, changes, {
+      returnDocument: 'after',
+      ...within,
+    });
     const document = changed ?? (await actions.findOne({ _id: uuidOf(id), tenantId }));
     if (document === null) return { kind: 'notFound' };
     const action = toAction(document);
     const found = action.resolution;
     // It ended between the write and the read: now it can be resolved.
-    if (isUnresolved(action)) return attempt();
+    if (isUnresolved(action)) return attempt(within);
     if (found === null) return { kind: 'notUnresolved', action };
     // Also a repeat after an answer that was lost, by whomever.
     return found.verdict === verdict && found.note === note
@@ -59,7 +62,7 @@ export async function resolveOutcome(
       : { kind: 'resolvedOtherwise', resolution: found };
   };
   try {
-    return await repeatable(budgetMs, attempt);
+    return await repeatable(budgetMs, (_isRepeat, within) => attempt(within));
   } catch (cause) {
     if (cause instanceof WriteUnconfirmedError) throw new OutcomeUnknownError(id, { cause });
     throw cause;

@@ -36,6 +36,10 @@ function settled(record: ExactDocument, exportedAt: Date | null, now: Date): Exa
     open: _open,
     mutexHeld: _mutexHeld,
     checkpoint: _checkpoint,
+    lastOwner: _lastOwner,
+    progressOrder: _progressOrder,
+    checkpointOrder: _checkpointOrder,
+    operationOrder: _operationOrder,
     ...kept
   } = record as ExactDocument & { readonly checkpoint?: unknown };
   const lastActionAt = record['lastActionAt'] as Date;

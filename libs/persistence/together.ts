@@ -2,7 +2,7 @@ import mongoose from 'mongoose';
 import { CLAIMED_FIELDS, type ActionDocument, type ClaimedDocument, type Uuid } from './action-document.js';
 import { literal, type Expression } from './pipeline.js';
 import { uuidOf } from './uuid.js';
-import { isTransientMongoError } from './write-retry.js';
+import { isTransientMongoError, type Within } from './write-retry.js';
 
 const { MongoServerError } = mongoose.mongo;
 const MAJORITY = { w: 'majority' } as const;
@@ -57,8 +57,11 @@ export class Together {
    * @returns in order, the document as it is on record, or what was wrong with that document alone. One whose id
    *   is there already went through on an earlier try.
    */
-  async insert(documents: readonly ActionDocument[]): Promise<readonly (ActionDocument | Error)[]> {
-    const { errors } = await this.#run({ insert: this.#actions.collectionName, documents });
+  async insert(
+    documents: readonly ActionDocument[],
+    within: Within,
+  ): Promise<readonly (ActionDocument | Error)[]> {
+    const { errors } = await this.#run({ insert: this.#actions.collectionName, documents }, within);
     const repeated = documents.filter((_document, index) => errors.get(index)?.code === DUPLICATE_KEY);
     const recorded = await this.read(repeated.map(({ _id }) => _id));
     return documents.map((document, index) => {
@@ -68,11 +71,12 @@ export class Together {
   }
 
   /** A write by itself. @returns the record as it left it; null where its filter did not match */
-  updateOne({ kind, id, given }: GuardedWrite): Promise<ClaimedDocument | null> {
+  updateOne({ kind, id, given }: GuardedWrite, within: Within): Promise<ClaimedDocument | null> {
     const { filter, changes } = kind.statement((name) => literal(given[name]));
     return this.#actions.findOneAndUpdate({ _id: uuidOf(id), ...filter }, [{ $set: changes }], {
       returnDocument: 'after',
       projection: CLAIMED_FIELDS,
+      ...within,
     });
   }
 
@@ -82,8 +86,9 @@ export class Together {
    */
   async update(
     writes: readonly GuardedWrite[],
+    within: Within,
   ): Promise<{ readonly allMatched: boolean; readonly errors: ReadonlyMap<number, Error> }> {
-    const { matched, refused } = await this.#update(statementsOf(writes));
+    const { matched, refused } = await this.#update(statementsOf(writes), within);
     if (refused.size === 0) return { allMatched: matched === writes.length, errors: new Map() };
     const errors = new Map<number, Error>();
     const again: number[] = [];
@@ -94,6 +99,7 @@ export class Together {
     }
     const alone = await this.#update(
       again.map((index) => ({ members: [index], writes: writes.slice(index, index + 1) })),
+      within,
     );
     for (const [members, error] of alone.refused) for (const index of members) errors.set(index, error);
     return { allMatched: false, errors };
@@ -124,32 +130,40 @@ export class Together {
     return new Map(documents.map(({ _id, owner }) => [_id.toString(), owner]));
   }
 
-  async #update(statements: readonly Statement[]): Promise<{
+  async #update(
+    statements: readonly Statement[],
+    within: Within,
+  ): Promise<{
     readonly matched: number;
     readonly refused: ReadonlyMap<readonly number[], Error>;
   }> {
     if (statements.length === 0) return { matched: 0, refused: new Map() };
     const values: Record<string, Expression> = {};
     const updates = statements.map((statement, index) => updateOf(statement, `s${index}_`, values));
-    const { matched, errors } = await this.#run({
-      update: this.#actions.collectionName,
-      updates,
-      ...(Object.keys(values).length === 0 ? {} : { let: values }),
-    });
+    const { matched, errors } = await this.#run(
+      {
+        update: this.#actions.collectionName,
+        updates,
+        ...(Object.keys(values).length === 0 ? {} : { let: values }),
+      },
+      within,
+    );
     const refused = [...errors].map(([index, error]) => [statements[index]?.members ?? [], error] as const);
     return { matched, refused: new Map(refused) };
   }
 
   /** @throws MongoWriteConcernError by the driver when it was applied, but perhaps not by a majority */
-  async #run(command: mongoose.mongo.BSON.Document): Promise<{
+  async #run(
+    command: mongoose.mongo.BSON.Document,
+    { maxTimeMS, signal }: Within,
+  ): Promise<{
     readonly matched: number;
     readonly errors: ReadonlyMap<number, mongoose.mongo.MongoServerError>;
   }> {
-    const answer = (await this.#db.command({
-      ...command,
-      ordered: false,
-      writeConcern: MAJORITY,
-    })) as unknown as {
+    const answer = (await this.#db.command(
+      { ...command, ordered: false, writeConcern: MAJORITY, maxTimeMS },
+      { signal },
+    )) as unknown as {
       readonly n: number;
       readonly writeErrors?: readonly { readonly index: number; readonly code: number }[];
     };

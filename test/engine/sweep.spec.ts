@@ -100,6 +100,13 @@ describe('the sweep', () => {
     expect(world.hinted).toMatchObject([{ polls: true, stopAt }]);
   });
 
+  it('closes nothing more once it is to stop, however much there is', async () => {
+    const { sweep } = sweeping(10, { overdue: true });
+    const pass = sweep.pass();
+    await sweep.stop();
+    expect((await pass).closed).toBe(0);
+  });
+
   it('hints a due action once, and again after growing delays while it stays due', async () => {
     const { world, sweep } = sweeping(1);
     const hintedAt: number[] = [];

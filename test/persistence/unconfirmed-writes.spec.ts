@@ -84,6 +84,28 @@ describe('a write that was applied but not confirmed by a majority', () => {
     expect(await database.actions.complete(next.lease, null)).toBe(true);
   });
 
+  it('is told as something that passes to who sweeps, whatever is written', async () => {
+    const { id } = await database.actions.create(newAction());
+    const lift = {
+      id,
+      tenantId: TENANT_A,
+      appId: CALLER.appId,
+      instance: 'mock',
+      effectUntil: new Date(),
+      dueAt: new Date(),
+    };
+    const passes = { code: 'serviceNotAvailable' };
+    await failCommands('alwaysOn', unconfirmed('findAndModify'));
+    await expect(hasty.actions.closeOverdue(id, 0)).rejects.toMatchObject(passes);
+    await expect(hasty.actions.wakeNext('a target')).rejects.toMatchObject(passes);
+    await failCommands('alwaysOn', unconfirmed('update'));
+    const waiting = { reason: 'quota', until: null, blockedBy: null } as const;
+    await expect(hasty.actions.throttle([id], 0, waiting)).rejects.toMatchObject(passes);
+    await expect(
+      hasty.lifts.postpone({ ...lift, readAt: new Date(), revertedBy: null, isOver: true, tries: 0 }, null),
+    ).rejects.toMatchObject(passes);
+  });
+
   it.each([
     ['create', 'insert', (id: string) => hasty.actions.create(newAction({ id }))],
     ['cancel', 'findAndModify', (id: string) => hasty.actions.requestCancel(CALLER, id)],
@@ -104,6 +126,37 @@ describe('a write that was applied but not confirmed by a majority', () => {
       await eventually(async () => (await database.actions.find(CALLER.tenantId, id))?.status === status);
     },
   );
+});
+
+describe('a write for which the server ran out of time', () => {
+  const outOfTime = (command: string) => ({ failCommands: [command], errorCode: 50 });
+
+  it('is repeated', async () => {
+    const { id } = await database.actions.create(newAction());
+    await failCommands({ times: 1 }, outOfTime('findAndModify'));
+    expect(await claimOf(database.actions.claim(id, 'worker/1', 60_000, '1.0.0'))).toMatchObject({
+      lease: { epoch: 1 },
+    });
+  });
+
+  it('is told as unknown when no try was in time', async () => {
+    await failCommands('alwaysOn', outOfTime('insert'));
+    await expect(hasty.actions.create(newAction())).rejects.toBeInstanceOf(OutcomeUnknownError);
+  });
+});
+
+describe('claims that went together, where what came of them could not be read', () => {
+  it('are given to those who made them', async () => {
+    const actions = await Promise.all([1, 2, 3].map(() => database.actions.create(newAction())));
+    // No reason that passes: each is looked at by itself.
+    await failCommands({ times: 1 }, { failCommands: ['find'], errorCode: 175 });
+    const answers = await Promise.all(
+      actions.map(({ id }) => database.actions.claim(id, `worker/${id}`, 60_000, '1.0.0')),
+    );
+    expect(answers.map((answer) => answer.kind === 'claimed' && answer.claim.lease)).toEqual(
+      actions.map(({ id }) => ({ actionId: id, epoch: 1, owner: `worker/${id}` })),
+    );
+  });
 });
 
 describe('what is told of a write that was applied and repeated', () => {
