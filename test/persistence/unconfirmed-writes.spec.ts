@@ -96,9 +96,9 @@ describe('a write that was applied but not confirmed by a majority', () => {
     };
     const passes = { code: 'serviceNotAvailable' };
     await failCommands('alwaysOn', unconfirmed('findAndModify'));
-    await expect(hasty.actions.closeOverdue(id, 0)).rejects.toMatchObject(passes);
     await expect(hasty.actions.wakeNext('a target')).rejects.toMatchObject(passes);
     await failCommands('alwaysOn', unconfirmed('update'));
+    await expect(hasty.actions.closeOverdue(id, 0)).rejects.toMatchObject(passes);
     const waiting = { reason: 'quota', until: null, blockedBy: null } as const;
     await expect(hasty.actions.throttle([id], 0, waiting)).rejects.toMatchObject(passes);
     await expect(
