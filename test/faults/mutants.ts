@@ -24,8 +24,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'libs/persistence/action-writes.js',
-        find: ", { $eq: ['$intent.epoch', given('epoch')] }]",
-        replace: ', true]',
+        find: "held('recordIntent', given, [{ $eq: ['$cancel', null] }, { $eq: ['$intent', null] }])",
+        replace: "held('recordIntent', given, [{ $eq: ['$cancel', null] }])",
       },
       {
         file: 'libs/persistence/mongo-action-store.js',
@@ -74,8 +74,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'libs/persistence/action-writes.js',
-        find: "{ $eq: ['$cancel', null] },\n            { $or:",
-        replace: '{ $or:',
+        find: "[{ $eq: ['$cancel', null] }, { $eq: ['$intent', null] }]",
+        replace: "[{ $eq: ['$intent', null] }]",
       },
     ],
   },
