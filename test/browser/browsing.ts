@@ -74,7 +74,8 @@ export class Site {
   async close(): Promise<void> {
     await this.chromium.close();
     await this.database.close();
-    await this.stack.stop();
+    // Not asked to end: this is after all tests, when MongoDB is gone, which they would wait for.
+    await this.stack.stop('SIGKILL');
     await this.issuer.down();
   }
 }

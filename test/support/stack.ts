@@ -124,8 +124,8 @@ export class Stack {
     return readFile(path.join(this.dataDir, 'issuer-key.json'), 'utf8');
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([this.api, ...this.workers].map((process) => process.end()));
+  async stop(signal?: NodeJS.Signals): Promise<void> {
+    await Promise.all([this.api, ...this.workers].map((process) => process.end(signal)));
     await this.redis.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
