@@ -62,10 +62,10 @@ describeInBrowser('the console', () => {
     await page.getByRole('radio', { name: 'Dark' }).waitFor();
     const light = await background();
     await page.getByText('Dark', { exact: true }).click();
-    const dark = await eventually(async () => {
-      const now = await background();
-      return now !== light && now;
-    });
+    await eventually(async () => (await background()) !== light);
+    // It changes by degrees.
+    await page.evaluate('Promise.all(document.getAnimations().map(({ finished }) => finished))');
+    const dark = await background();
     await page.reload();
     await page.getByRole('heading', { name: 'Account and appearance' }).waitFor();
     expect(await background()).toBe(dark);
