@@ -54,8 +54,7 @@ export async function validated<T extends object>(dto: Type<T>, body: object): P
  */
 function refuseListsForObjects(dto: object): void {
   const fields = dto as Record<string, unknown>;
-  for (const { type, propertyName, each } of rulesOf(dto)) {
-    if (type !== ValidationTypes.NESTED_VALIDATION) continue;
+  for (const { propertyName, each } of nestedRulesOf(dto)) {
     const value = fields[propertyName];
     if (!Array.isArray(value)) {
       if (typeof value === 'object' && value !== null) refuseListsForObjects(value);
@@ -71,8 +70,21 @@ function refuseListsForObjects(dto: object): void {
 
 const NO_OBJECT = 'a list';
 
-function rulesOf(dto: object) {
-  return getMetadataStorage().getTargetValidationMetadatas(dto.constructor, '', false, false);
+const NESTED_RULES = new WeakMap<object, ReturnType<typeof findNestedRules>>();
+
+/** Found once for each class of DTO: every create asks. */
+function nestedRulesOf(dto: object): ReturnType<typeof findNestedRules> {
+  const known = NESTED_RULES.get(dto.constructor);
+  if (known !== undefined) return known;
+  const found = findNestedRules(dto);
+  NESTED_RULES.set(dto.constructor, found);
+  return found;
+}
+
+function findNestedRules(dto: object) {
+  return getMetadataStorage()
+    .getTargetValidationMetadatas(dto.constructor, '', false, false)
+    .filter(({ type }) => type === ValidationTypes.NESTED_VALIDATION);
 }
 
 function problems(errors: readonly ValidationError[], parent = ''): string[] {
