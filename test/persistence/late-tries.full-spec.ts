@@ -1,45 +1,31 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorInfo } from '#domain';
-import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
 import { CALLER, claimOf, newAction } from '../support/database.js';
+import { startFailingMongod, type FailingMongod } from '../support/failing-mongod.js';
 
 /** Longer than a try is waited for. */
 const BLOCKED_MS = 7000;
 
-let dir: string;
-let set: MongoReplicaSet;
+let mongod: FailingMongod;
 let database: Database;
 
 beforeAll(async () => {
-  dir = await mkdtemp(path.join(tmpdir(), 'riposte-late-'));
-  set = await MongoReplicaSet.start({
-    binary: await findMongod(() => undefined),
-    dir,
-    members: 1,
-    cacheSizeGB: 0.25,
-    parameters: ['enableTestCommands=1'],
-    report: () => undefined,
-  });
-  database = await connectDatabase(set.uri, { appName: 'riposte-test' });
+  mongod = await startFailingMongod();
+  database = await connectDatabase(mongod.uri, { appName: 'riposte-test' });
 });
 afterAll(async () => {
   await database.close();
-  await set.stop();
-  await rm(dir, { recursive: true, force: true });
+  await mongod.stop();
 });
 
 /** Runs a write whose first try the server holds up, and what follows it, until that try would have gone on. */
 async function heldUp(command: string, run: () => Promise<void>): Promise<void> {
-  await set.members[0]?.command({
-    configureFailPoint: 'failCommand',
-    mode: { times: 1 },
-    data: { failCommands: [command], blockConnection: true, blockTimeMS: BLOCKED_MS },
-  });
+  await mongod.failCommands(
+    { times: 1 },
+    { failCommands: [command], blockConnection: true, blockTimeMS: BLOCKED_MS },
+  );
   const isOver = sleep(BLOCKED_MS + 1000);
   await run();
   await isOver;

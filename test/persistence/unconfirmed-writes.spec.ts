@@ -1,36 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ConsoleSessions, KnownDevices, LocalSignIn } from '#auth';
 import { OperationalError, OutcomeUnknownError } from '#domain';
-import { MongoReplicaSet, findMongod } from '#embedded-servers';
 import { connectDatabase, type Database } from '#persistence';
 import { claimOf, CALLER, TENANT_A, TENANT_B, newAction } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { startFailingMongod, type FailingMongod } from '../support/failing-mongod.js';
 import { PASSWORD, makeOperator } from '../support/operators.js';
 
-/** A server of its own that is told to misbehave, by MongoDB's own fail points. */
-
-let dir: string;
-let set: MongoReplicaSet;
+let mongod: FailingMongod;
 let database: Database;
 /** Gives up at once: what one try comes to. */
 let hasty: Database;
 
 beforeAll(async () => {
-  dir = await mkdtemp(path.join(tmpdir(), 'riposte-unconfirmed-'));
-  set = await MongoReplicaSet.start({
-    binary: await findMongod(() => undefined),
-    dir,
-    members: 1,
-    cacheSizeGB: 0.25,
-    parameters: ['enableTestCommands=1'],
-    report: () => undefined,
-  });
-  database = await connectDatabase(set.uri, { appName: 'riposte-test' });
-  hasty = await connectDatabase(set.uri, {
+  mongod = await startFailingMongod();
+  database = await connectDatabase(mongod.uri, { appName: 'riposte-test' });
+  hasty = await connectDatabase(mongod.uri, {
     appName: 'riposte-test',
     retryBudgetMs: 0,
     serverSelectionMs: 500,
@@ -39,18 +25,10 @@ beforeAll(async () => {
 afterEach(() => failCommands('off', {}));
 afterAll(async () => {
   await Promise.all([database.close(), hasty.close()]);
-  await set.stop();
-  await rm(dir, { recursive: true, force: true });
+  await mongod.stop();
 });
 
-/** @returns how often a command has failed so far */
-async function failCommands(
-  mode: 'off' | 'alwaysOn' | { readonly times: number } | { readonly skip: number },
-  data: object,
-) {
-  const answer = await set.members[0]?.command({ configureFailPoint: 'failCommand', mode, data });
-  return Number(answer?.['count']);
-}
+const failCommands: FailingMongod['failCommands'] = (...given) => mongod.failCommands(...given);
 
 /** Applied, and then not confirmed by a majority, for a reason that the driver does not call retryable. */
 const unconfirmed = (command: string) => ({
@@ -267,7 +245,7 @@ describe('a write whose server dies', () => {
     const answer = expect(hasty.actions.requestCancel(CALLER, id)).rejects.toBeInstanceOf(
       OutcomeUnknownError,
     );
-    const [member] = set.members;
+    const [member] = mongod.members;
     await member?.command({ waitForFailPoint: 'failCommand', timesEntered: entered + 1, maxTimeMS: 20_000 });
     await member?.kill();
     // The driver, left to itself, would look for a server again, and forget that the write had been sent.
